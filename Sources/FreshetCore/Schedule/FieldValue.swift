@@ -1,0 +1,95 @@
+// Field values are bytes from the network, of any length and content. These few readers are all that the rules of
+// freshness need of them; none traps, none recurses, each is linear in its input.
+
+/// Readers for field names and values. ASCII only: other bytes are ordinary content that matches nothing.
+enum FieldValue {
+    static func lowercased(_ byte: UInt8) -> UInt8 {
+        byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
+    }
+
+    /// Whether `bytes` spell `name`, given in lower case, in any case.
+    static func matches(_ bytes: some Collection<UInt8>, _ name: StaticString) -> Bool {
+        guard bytes.count == name.utf8CodeUnitCount else { return false }
+        return name.withUTF8Buffer { wanted in
+            zip(bytes, wanted).allSatisfy { lowercased($0) == $1 }
+        }
+    }
+
+    static func isWhitespace(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+    }
+
+    static func isDigit(_ byte: UInt8) -> Bool {
+        byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
+    }
+
+    /// Without the optional whitespace around it (RFC 9110 §5.6.3).
+    static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var bytes = bytes
+        while let first = bytes.first, isWhitespace(first) { bytes.removeFirst() }
+        while let last = bytes.last, isWhitespace(last) { bytes.removeLast() }
+        return bytes
+    }
+
+    /// The elements of a list, split where `separator` stands outside a quoted string; empty ones are left out.
+    ///
+    /// A quoted string that is never closed takes the rest with it.
+    static func elements(of value: ArraySlice<UInt8>, separator: UInt8 = UInt8(ascii: ",")) -> [ArraySlice<UInt8>] {
+        var elements: [ArraySlice<UInt8>] = []
+        var start = value.startIndex
+        var isQuoted = false
+        var isEscaped = false
+        for index in value.indices {
+            let byte = value[index]
+            if isEscaped {
+                isEscaped = false
+            } else if isQuoted {
+                if byte == UInt8(ascii: "\\") { isEscaped = true }
+                if byte == UInt8(ascii: "\"") { isQuoted = false }
+            } else if byte == UInt8(ascii: "\"") {
+                isQuoted = true
+            } else if byte == separator {
+                elements.append(trimmed(value[start..<index]))
+                start = index + 1
+            }
+        }
+        elements.append(trimmed(value[start...]))
+        return elements.filter { !$0.isEmpty }
+    }
+
+    /// The text before and after the first `=`; no value without one.
+    static func assignment(_ element: ArraySlice<UInt8>) -> (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>?) {
+        guard let equals = element.firstIndex(of: UInt8(ascii: "=")) else { return (element, nil) }
+        return (element[..<equals], element[(equals + 1)...])
+    }
+
+    /// A quoted string without its quotes, escapes left as they are; anything else as it is.
+    static func unquoted(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard value.count >= 2, value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") else {
+            return value
+        }
+        return value.dropFirst().dropLast()
+    }
+
+    /// A number of digits and nothing else; `limit` when it is larger, nil when it is no such number.
+    static func number(_ value: ArraySlice<UInt8>, limit: Int) -> Int? {
+        guard !value.isEmpty else { return nil }
+        var result = 0
+        for byte in value {
+            guard isDigit(byte) else { return nil }
+            let (tens, overflow) = result.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = tens.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
+            // Saturated, not stopped: a letter further on still makes it no number.
+            result = overflow || carry ? limit : min(limit, sum)
+        }
+        return result
+    }
+
+    /// As `number`, but a fraction may follow and counts as one more: `1.2` seconds are not over after 1.
+    static func numberRoundedUp(_ value: ArraySlice<UInt8>, limit: Int) -> Int? {
+        guard let point = value.firstIndex(of: UInt8(ascii: ".")) else { return number(value, limit: limit) }
+        guard let whole = number(value[..<point], limit: limit) else { return nil }
+        guard let fraction = number(value[(point + 1)...], limit: 1) else { return nil }
+        return fraction > 0 ? min(limit, whole + 1) : whole
+    }
+}

@@ -1,0 +1,118 @@
+// One host may serve thousands of sources, and one of them may ask the gateway to slow down for all: the gate is what
+// they share.
+
+/// Spaces and limits the requests to one host, and holds them while its breaker is open. Reads no clock.
+package struct HostGate: Hashable, Sendable {
+    package enum Admission: Hashable, Sendable {
+        /// The request is counted as out until `finished` or `abandoned`.
+        case proceed(isProbe: Bool)
+        /// Ask again at `until`.
+        case wait(until: Double)
+        /// Ask again when a request to this host has finished.
+        case waitForOthers
+    }
+
+    /// What a finished request says about the host.
+    package enum Outcome: Hashable, Sendable {
+        /// An answer that is not the host's failure.
+        case answered
+        /// 429: the gap doubles, and everybody waits for `retryAfter` seconds if it is given.
+        case throttled(retryAfter: Double?)
+        /// 503 with `Retry-After`: a failure, and everybody waits that long.
+        case unavailable(retryAfter: Double)
+        /// No connection, no complete answer in time, or a 5xx.
+        case failed
+    }
+
+    package private(set) var breaker: CircuitBreaker
+    /// Seconds between the starts of two requests, as it is now.
+    package private(set) var gap: Double
+    /// Requests out.
+    package private(set) var active = 0
+
+    /// The configured gap, to which the present one returns.
+    package let configuredGap: Double
+    /// Most requests out at once.
+    package let concurrency: Int
+
+    private var earliest = -Double.infinity
+    private var answersInARow = 0
+
+    private static let longestGap = 900.0
+
+    package init(gap: Double = 1, concurrency: Int = 1, breaker: CircuitBreaker = CircuitBreaker()) {
+        self.configuredGap = gap.isNaN ? 1 : min(Self.longestGap, max(0, gap))
+        self.gap = configuredGap
+        self.concurrency = max(1, concurrency)
+        self.breaker = breaker
+    }
+
+    /// Asks whether a request may start now.
+    package mutating func admit(now: Double) -> Admission {
+        guard active < concurrency else { return .waitForOthers }
+        guard now >= earliest else { return .wait(until: earliest) }
+        switch breaker.admit(now: now) {
+        case .proceed:
+            started(now: now)
+            return .proceed(isProbe: false)
+        case .probe:
+            started(now: now)
+            return .proceed(isProbe: true)
+        case .wait(let until):
+            return .wait(until: until)
+        case .waitForProbe:
+            return .waitForOthers
+        }
+    }
+
+    /// A request that was admitted has a result.
+    package mutating func finished(
+        _ outcome: Outcome,
+        now: Double,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        active = max(0, active - 1)
+        switch outcome {
+        case .answered:
+            breaker.succeeded()
+            recover()
+        case .throttled(let retryAfter):
+            // The host is alive and says so: not the breaker's business.
+            breaker.succeeded()
+            answersInARow = 0
+            gap = min(Self.longestGap, max(2 * gap, 1))
+            pause(until: now + max(gap, retryAfter ?? 0))
+        case .unavailable(let retryAfter):
+            breaker.failed(now: now, using: &generator)
+            answersInARow = 0
+            pause(until: now + retryAfter)
+        case .failed:
+            breaker.failed(now: now, using: &generator)
+            answersInARow = 0
+        }
+    }
+
+    /// A request that was admitted was given up without a result.
+    package mutating func abandoned(now: Double, isProbe: Bool) {
+        active = max(0, active - 1)
+        if isProbe { breaker.probeAbandoned(now: now) }
+    }
+
+    private mutating func started(now: Double) {
+        active += 1
+        earliest = max(earliest, now + gap)
+    }
+
+    private mutating func pause(until time: Double) {
+        if !time.isNaN { earliest = max(earliest, time) }
+    }
+
+    /// A hundred answers in a row take a tenth off a gap that 429s have widened.
+    private mutating func recover() {
+        guard gap > configuredGap else { return }
+        answersInARow += 1
+        guard answersInARow >= 100 else { return }
+        answersInARow = 0
+        gap = max(configuredGap, 0.9 * gap)
+    }
+}
