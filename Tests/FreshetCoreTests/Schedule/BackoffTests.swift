@@ -32,6 +32,12 @@ struct BackoffTests {
         }
     }
 
+    @Test("where the minimum is short, the ceiling grows from the base")
+    func base() {
+        #expect(Backoff.ceiling(failures: 3, minimum: 0.01, base: 0.5) == 4)
+        #expect(Backoff.ceiling(failures: 3, minimum: 10, base: 0.5) == 80)
+    }
+
     @Test("a cap below the minimum does not shorten the minimum")
     func capBelowMinimum() {
         var generator = SeededGenerator(seed: 4)
