@@ -1,0 +1,156 @@
+// What waits for one subscriber's socket: never more than the unsent rest of one frame, or snapshots that others share.
+
+import CLinux
+import FreshetCore
+
+/// A range of shared, immutable bytes.
+struct OutgoingPart {
+    let bytes: [UInt8]
+    let range: Range<Int>
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        self.range = 0..<bytes.count
+    }
+
+    init(_ frame: Frame, isChunked: Bool, skipping offset: Int = 0) {
+        let range = frame.range(chunked: isChunked)
+        self.bytes = frame.bytes
+        self.range = min(range.lowerBound + offset, range.upperBound)..<range.upperBound
+    }
+}
+
+/// A subscriber that is not live: what has to leave before anything else, and how it goes on then.
+struct Backlog {
+    /// Shared bytes that have to go out whole, in order.
+    private(set) var parts: [OutgoingPart] = []
+    /// The first of ``parts`` that was not sent whole.
+    private var next = 0
+    /// Bytes of that part that were sent.
+    private var offset = 0
+    /// Whether snapshots may take the place of a long backlog: the subscriber was live once, and lagged.
+    var maySkip: Bool
+    /// The shard's number of the last status that the subscriber was told, or did not need to be.
+    var statusMark: UInt64
+    /// The tick in which the socket last took something.
+    var progressTick: UInt32
+    /// Set once `bye` is among the parts: the stream ends when they are sent.
+    var closing: CloseReason?
+    /// In the shard's list of those to be fed next, thus not waiting for its socket.
+    var isQueued = false
+
+    init(parts: [OutgoingPart] = [], maySkip: Bool, statusMark: UInt64, tick: UInt32) {
+        self.parts = parts
+        self.maySkip = maySkip
+        self.statusMark = statusMark
+        self.progressTick = tick
+    }
+
+    var isEmpty: Bool { self.next >= self.parts.count }
+
+    mutating func append(_ part: OutgoingPart) {
+        self.parts.append(part)
+    }
+
+    /// Notes that the socket took `count` bytes.
+    mutating func sent(_ count: Int) {
+        self.offset += count
+        while self.next < self.parts.count, self.offset >= self.parts[self.next].range.count {
+            self.offset -= self.parts[self.next].range.count
+            self.next += 1
+        }
+        guard self.isEmpty else { return }
+        self.parts = []
+        self.next = 0
+        self.offset = 0
+    }
+
+    /// Calls `body` with the next bytes in one piece: a large part as it lies, small ones side by side in `scratch`.
+    func withNextBytes<Result>(
+        scratch: UnsafeMutableRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result? {
+        guard self.next < self.parts.count else { return nil }
+        let first = self.parts[self.next]
+        let isAlone = self.next == self.parts.count - 1
+        if isAlone || first.range.count - self.offset >= scratch.count / 2 {
+            return first.bytes.withUnsafeBytes { bytes in
+                body(UnsafeRawBufferPointer(rebasing: bytes[first.range.dropFirst(self.offset)]))
+            }
+        }
+        var filled = 0
+        var skipped = self.offset
+        for part in self.parts[self.next...] where filled < scratch.count {
+            let range = part.range.dropFirst(skipped).prefix(scratch.count - filled)
+            part.bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
+            filled += range.count
+            skipped = 0
+        }
+        return body(UnsafeRawBufferPointer(rebasing: scratch[..<filled]))
+    }
+}
+
+/// Frames that leave in one send, side by side.
+enum FrameRun {
+    /// How far a run came.
+    struct Stop {
+        /// Frames that were sent, the last of them perhaps in part.
+        var count: Int
+        /// Bytes of the last of them that were sent, or 0 where it was sent whole.
+        var offsetInLast: Int
+    }
+
+    /// The bytes of `frames` on a connection of this framing.
+    static func size(of frames: ArraySlice<SequencedFrame>, isChunked: Bool) -> Int {
+        frames.reduce(0) { $0 + $1.frame.range(chunked: isChunked).count }
+    }
+
+    /// How many of `frames` fit into `limit` bytes; at least one.
+    static func prefixCount(of frames: ArraySlice<SequencedFrame>, isChunked: Bool, limit: Int) -> Int {
+        var size = 0
+        for (count, frame) in frames.enumerated() {
+            size += frame.frame.range(chunked: isChunked).count
+            if size > limit { return max(1, count) }
+        }
+        return frames.count
+    }
+
+    /// Calls `body` with the bytes: a single frame as it lies, several side by side in `scratch`, which must hold them.
+    static func withBytes<Result>(
+        of frames: ArraySlice<SequencedFrame>,
+        isChunked: Bool,
+        scratch: UnsafeMutableRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
+        if frames.count == 1, let frame = frames.first?.frame {
+            return frame.bytes.withUnsafeBytes { bytes in
+                body(UnsafeRawBufferPointer(rebasing: bytes[frame.range(chunked: isChunked)]))
+            }
+        }
+        var filled = 0
+        for frame in frames {
+            let range = frame.frame.range(chunked: isChunked)
+            frame.frame.bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
+            filled += range.count
+        }
+        return body(UnsafeRawBufferPointer(rebasing: scratch[..<filled]))
+    }
+
+    /// Where among `frames` the socket stopped when it took `sent` bytes of them.
+    static func stop(in frames: ArraySlice<SequencedFrame>, isChunked: Bool, sent: Int) -> Stop {
+        var left = sent
+        for (count, frame) in frames.enumerated() {
+            let size = frame.frame.range(chunked: isChunked).count
+            if left == 0 { return Stop(count: count, offsetInLast: 0) }
+            if left < size { return Stop(count: count + 1, offsetInLast: left) }
+            left -= size
+        }
+        return Stop(count: frames.count, offsetInLast: 0)
+    }
+}

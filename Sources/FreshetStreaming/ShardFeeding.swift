@@ -1,0 +1,261 @@
+// Those who are behind: what waits for their socket goes first, then the log, until nothing in it is newer.
+
+import CLinux
+import FreshetCore
+import Glibc
+
+extension Shard {
+    /// How far a write came.
+    enum WriteResult {
+        /// Everything was taken.
+        case done
+        /// The socket is full; epoll will tell when it is not.
+        case blocked
+        /// Enough for one turn; the socket could take more.
+        case paused
+        /// The connection is broken.
+        case gone
+    }
+
+    /// The most bytes that one subscriber is sent in a turn while it is behind.
+    private static let maxBytesPerFeed = 1 << 20
+
+    /// Feeds some of those who need not wait for their sockets.
+    func feedReady() {
+        guard !self.ready.isEmpty else { return }
+        let count = min(self.ready.count, Self.maxFeedsPerTurn)
+        let turn = Array(self.ready[..<count])
+        self.ready.removeSubrange(..<count)
+        for index in turn {
+            self.backlogs[index]?.isQueued = false
+            self.feed(index)
+        }
+    }
+
+    /// Feeds a subscriber in one of the next turns.
+    func queue(_ index: Int32) {
+        guard self.backlogs[index]?.isQueued == false else { return }
+        self.backlogs[index]?.isQueued = true
+        self.ready.append(index)
+    }
+
+    /// Sends a subscriber that is behind what waits for it and a bounded part of the log.
+    func feed(_ index: Int32) {
+        guard self.table.isUsed(index), var backlog = self.backlogs[index], let group = self.group(of: index) else {
+            return
+        }
+        let result = self.feed(index, &backlog, in: group)
+        switch result {
+        case .done:
+            self.backlogs[index] = nil
+            if let reason = backlog.closing { return self.release(index, .told(reason)) }
+            self.enterLive(index, in: group)
+        case .blocked:
+            self.backlogs[index] = backlog
+        case .paused:
+            self.backlogs[index] = backlog
+            self.queue(index)
+        case .gone:
+            self.release(index, .gone)
+        }
+    }
+
+    /// - Returns: `.done` when the subscriber is live, or when its last bytes are sent.
+    func feed(_ index: Int32, _ backlog: inout Backlog, in group: SubscriberGroup) -> WriteResult {
+        var budget = Self.maxBytesPerFeed
+        while true {
+            let result = self.write(&backlog, to: index, budget: &budget)
+            guard result == .done, backlog.closing == nil else { return result }
+            guard case .replay(let after) = self.table.slot(index).pointee.machine.writabilityChanged() else {
+                return .done
+            }
+            guard budget > 0 else { return .paused }
+            if let result = self.feedFromLog(index, after: after, &backlog, in: group, budget: &budget) {
+                return result
+            }
+        }
+    }
+
+    /// - Returns: `nil` to go on.
+    private func feedFromLog(
+        _ index: Int32,
+        after sequence: UInt64,
+        _ backlog: inout Backlog,
+        in group: SubscriberGroup,
+        budget: inout Int
+    ) -> WriteResult? {
+        switch self.read(group, after: sequence, maySkip: backlog.maySkip) {
+        case .frames(let frames, let through, let isComplete):
+            return self.feed(
+                frames, through: through, isComplete: isComplete, to: index, &backlog, in: group, budget: &budget)
+        case .snapshots(let snapshots, let through):
+            self.append(snapshots, to: &backlog, in: group)
+            self.table.slot(index).pointee.machine.snapshotsSent(through: through)
+        case .gap(let reason, let snapshots, let through):
+            backlog.append(OutgoingPart(ControlFrame.gap(reason, wire: group.wire), isChunked: group.isChunked))
+            self.append(snapshots, to: &backlog, in: group)
+            self.table.slot(index).pointee.machine.snapshotsSent(through: through)
+        }
+        return nil
+    }
+
+    private func append(_ frames: [Frame], to backlog: inout Backlog, in group: SubscriberGroup) {
+        for frame in frames {
+            backlog.append(OutgoingPart(frame, isChunked: group.isChunked))
+        }
+        self.tally.delivered += UInt64(frames.count)
+    }
+
+    /// Reads the log, once for all who ask for the same in one turn.
+    private func read(_ group: SubscriberGroup, after sequence: UInt64, maySkip: Bool) -> StreamFeed {
+        if let shared = group.lastRead, shared.after == sequence, shared.maySkip == maySkip {
+            return .frames(shared.frames, through: shared.through, isComplete: false)
+        }
+        let feed = self.hub.read(
+            group.subscription, after: sequence, limit: max(1, self.settings.replayBatchEvents), maySkip: maySkip)
+        if case .frames(let frames, let through, _) = feed, !frames.isEmpty {
+            if group.lastRead == nil { self.sharing.append(group) }
+            group.lastRead = SubscriberGroup.SharedRead(
+                after: sequence, maySkip: maySkip, frames: frames, through: through)
+        }
+        return feed
+    }
+
+    /// Sends events of the log. What does not fit into one send, or is not taken, is read again later.
+    private func feed(
+        _ frames: [SequencedFrame],
+        through: UInt64,
+        isComplete: Bool,
+        to index: Int32,
+        _ backlog: inout Backlog,
+        in group: SubscriberGroup,
+        budget: inout Int
+    ) -> WriteResult? {
+        let count = FrameRun.prefixCount(of: frames[...], isChunked: group.isChunked, limit: self.scratch.count)
+        let batch = frames.prefix(count)
+        let isWhole = count == frames.count
+        if let last = batch.last {
+            let size = FrameRun.size(of: batch, isChunked: group.isChunked)
+            let sent = FrameRun.withBytes(of: batch, isChunked: group.isChunked, scratch: self.scratch) {
+                self.send($0, to: index)
+            }
+            budget -= size
+            guard sent == size else { return self.stop(batch, sent: sent, index, &backlog, in: group) }
+            self.tally.delivered += UInt64(count)
+            self.tally.coalesced += UInt64(count - 1)
+            backlog.progressTick = self.clock.tick
+            if !isWhole {
+                _ = self.table.slot(index).pointee.machine.replayed(through: last.sequence, isComplete: false)
+                return nil
+            }
+        }
+        if isComplete, self.appendMissedStatuses(to: &backlog, in: group) { return nil }
+        _ = self.table.slot(index).pointee.machine.replayed(through: through, isComplete: isComplete)
+        return nil
+    }
+
+    /// Keeps the rest of the frame in which the socket stopped.
+    private func stop(
+        _ batch: ArraySlice<SequencedFrame>,
+        sent: Int,
+        _ index: Int32,
+        _ backlog: inout Backlog,
+        in group: SubscriberGroup
+    ) -> WriteResult {
+        guard sent >= 0 || sent == -Int(EAGAIN) else { return .gone }
+        let stop = FrameRun.stop(in: batch, isChunked: group.isChunked, sent: max(0, sent))
+        guard stop.count > 0 else { return .blocked }
+        let last = batch[batch.startIndex + stop.count - 1]
+        if stop.offsetInLast > 0 {
+            backlog.append(OutgoingPart(last.frame, isChunked: group.isChunked, skipping: stop.offsetInLast))
+        }
+        self.tally.delivered += UInt64(stop.count)
+        self.tally.coalesced += UInt64(stop.count - 1)
+        backlog.progressTick = self.clock.tick
+        self.table.slot(index).pointee.machine.writeStopped(after: last.sequence)
+        return .blocked
+    }
+
+    /// Status events that came while the subscriber was behind, the last of each source.
+    private func appendMissedStatuses(to backlog: inout Backlog, in group: SubscriberGroup) -> Bool {
+        guard !group.statuses.isEmpty else { return false }
+        let mark = backlog.statusMark
+        let missed = group.statuses.values.filter { $0.number > mark }.sorted { $0.number < $1.number }
+        backlog.statusMark = self.statusNumber
+        for status in missed {
+            backlog.append(OutgoingPart(status.frame, isChunked: group.isChunked))
+        }
+        return !missed.isEmpty
+    }
+}
+
+// MARK: - Writing
+
+extension Shard {
+    /// Sends what waits, in as few sends as it takes.
+    func write(_ backlog: inout Backlog, to index: Int32, budget: inout Int) -> WriteResult {
+        while !backlog.isEmpty {
+            guard budget > 0 else { return .paused }
+            var offered = 0
+            let result = backlog.withNextBytes(scratch: self.scratch) { bytes in
+                offered = bytes.count
+                return self.send(bytes, to: index)
+            }
+            guard let sent = result, sent >= 0 || sent == -Int(EAGAIN) else { return .gone }
+            if sent > 0 {
+                backlog.sent(sent)
+                backlog.progressTick = self.clock.tick
+                budget -= sent
+            }
+            guard sent == offered else { return .blocked }
+        }
+        return .done
+    }
+
+    /// One send; everything but the hot path comes through here.
+    func send(_ bytes: UnsafeRawBufferPointer, to index: Int32) -> Int {
+        let slot = self.table.slot(index)
+        let sent = clinux_send(slot.pointee.descriptor, bytes.baseAddress, bytes.count)
+        self.tally.sends += 1
+        if sent > 0 {
+            self.tally.bytes += UInt64(sent)
+            slot.pointee.lastSend = self.clock.tick
+        }
+        return sent
+    }
+
+    /// Sends a live subscriber something that has no sequence; what is not taken makes it leave the live set.
+    func sendToLive(_ index: Int32, _ part: OutgoingPart) {
+        var backlog = Backlog(parts: [part], maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
+        var budget = Int.max
+        switch self.write(&backlog, to: index, budget: &budget) {
+        case .done: break
+        case .gone: self.release(index, .gone)
+        case .blocked, .paused:
+            let sequence = self.table.slot(index).pointee.machine.sequence
+            self.table.slot(index).pointee.machine.writeStopped(after: sequence)
+            self.leaveLive(index, backlog)
+        }
+    }
+
+    /// Reads and drops what a client sent: nothing is expected on a held stream.
+    ///
+    /// - Returns: Why the stream has to end, if it has to.
+    func discardInput(of index: Int32) -> StreamEnd? {
+        let descriptor = self.table.slot(index).pointee.descriptor
+        while true {
+            let count = clinux_recv(descriptor, self.scratch.baseAddress, Self.maxInputBytes)
+            if count == -Int(EAGAIN) { return nil }
+            guard count > 0 else { return .gone }
+            let total = self.table.updateRecord(index) { record in
+                record.received = Int32(clamping: Int(record.received) + count)
+                return Int(record.received)
+            }
+            if total > Self.maxInputBytes { return .talkative }
+            if count < Self.maxInputBytes { return nil }
+        }
+    }
+
+    /// Bytes that a client may send while its stream is held.
+    private static let maxInputBytes = 16 << 10
+}

@@ -1,0 +1,255 @@
+// Coming and going: how a connection becomes a subscriber of a group, and how it ends.
+
+import CLinux
+import FreshetCore
+
+extension Shard {
+    /// Takes over some of the connections that wait.
+    func admitArrivals() {
+        let end = min(self.nextArrival + Self.maxJoinsPerTurn, self.arrivals.count)
+        while self.nextArrival < end {
+            self.join(self.arrivals[self.nextArrival])
+            self.nextArrival += 1
+        }
+        if self.nextArrival == self.arrivals.count, self.nextArrival > 0 {
+            self.arrivals.removeAll(keepingCapacity: self.nextArrival < 1024)
+            self.nextArrival = 0
+        }
+    }
+
+    /// Makes a connection a subscriber and sends it the beginning of its stream.
+    ///
+    /// It is in its group before the hub is asked where the stream stands: what is published in between comes both
+    /// ways, and the cursor rule removes the duplicate (FAULTS F57).
+    private func join(_ handover: StreamHandover) {
+        let group = self.enterGroup(handover)
+        guard let index = self.register(handover, in: group) else {
+            _ = clinux_close(handover.descriptor)
+            self.leaveGroup(group)
+            self.counters.count(.failed)
+            return
+        }
+        let opening = self.hub.open(group.subscription, at: handover.position)
+        self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
+        if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
+        var backlog = Backlog(
+            parts: self.beginning(of: opening, head: handover.head, in: group), maySkip: false,
+            statusMark: self.statusNumber, tick: self.clock.tick)
+        self.tally.delivered += UInt64(opening.snapshots.count)
+        if self.open(index, &backlog, isComplete: opening.isComplete, in: group) {
+            self.enterLive(index, in: group)
+        }
+        if self.table.isUsed(index) { self.endAtOnceIfNeeded(index, in: group) }
+    }
+
+    /// - Returns: Whether the subscriber is live.
+    private func open(_ index: Int32, _ backlog: inout Backlog, isComplete: Bool, in group: SubscriberGroup) -> Bool {
+        var budget = Int.max
+        switch self.write(&backlog, to: index, budget: &budget) {
+        case .done where isComplete:
+            let through = self.table.slot(index).pointee.machine.sequence
+            _ = self.table.slot(index).pointee.machine.replayed(through: through, isComplete: true)
+            return true
+        case .done:
+            self.backlogs[index] = backlog
+            self.feed(index)
+        case .blocked, .paused:
+            self.backlogs[index] = backlog
+        case .gone:
+            self.release(index, .gone)
+        }
+        return false
+    }
+
+    /// The order of the contract: `retry` and `hello`, gap, snapshots, states of sources that are not well.
+    private func beginning(of opening: StreamOpening, head: [UInt8], in group: SubscriberGroup) -> [OutgoingPart] {
+        let hello = ControlFrame.hello(
+            cursor: opening.cursor, heartbeat: self.settings.heartbeat, retry: self.jitteredRetry(), wire: group.wire)
+        var parts = [OutgoingPart(head), OutgoingPart(hello, isChunked: group.isChunked)]
+        if let gap = opening.gap {
+            parts.append(OutgoingPart(ControlFrame.gap(gap, wire: group.wire), isChunked: group.isChunked))
+        }
+        parts += (opening.snapshots + opening.statuses).map { OutgoingPart($0, isChunked: group.isChunked) }
+        return parts
+    }
+
+    private func endAtOnceIfNeeded(_ index: Int32, in group: SubscriberGroup) {
+        if group.isOrphaned {
+            self.end(index, .removed)
+        } else if self.drain != nil {
+            self.end(index, .drain)
+        }
+    }
+
+    /// The reconnection time, ±25 %, so that those who are cut off together do not return together.
+    func jitteredRetry() -> Int64 {
+        let retry = max(0, self.settings.retry.milliseconds)
+        let spread = retry / 4
+        return Int64.random(in: (retry - spread)...(retry + spread), using: &self.random)
+    }
+
+    /// Gives the connection a slot and has epoll watch it.
+    private func register(_ handover: StreamHandover, in group: SubscriberGroup) -> Int32? {
+        let descriptor = handover.descriptor
+        self.configure(descriptor)
+        let slot = SubscriberSlot(
+            machine: SubscriberStateMachine(after: 0), descriptor: descriptor, lastSend: self.clock.tick,
+            group: group.index, generation: 0)
+        let record = SubscriberRecord(ticket: handover.ticket, since: clinux_realtime_ns() / 1_000_000)
+        guard let index = self.table.allocate(slot, record: record) else { return nil }
+        let generation = self.table.slot(index).pointee.generation
+        let mark = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: index))
+        let events = CLINUX_EPOLLIN | CLINUX_EPOLLOUT | CLINUX_EPOLLRDHUP | CLINUX_EPOLLET
+        guard clinux_epoll_add(self.epoll, descriptor, events, mark) == 0 else {
+            self.table.release(index)
+            return nil
+        }
+        return index
+    }
+
+    /// Sets what a held stream needs; sockets of other families refuse some of it, which is no error.
+    private func configure(_ descriptor: Int32) {
+        _ = clinux_set_nodelay(descriptor, 1)
+        _ = clinux_set_user_timeout(descriptor, Int32(clamping: self.settings.userTimeout.milliseconds))
+        let third = Int32(clamping: max(1, self.settings.userTimeout.milliseconds / 3000))
+        _ = clinux_set_keepalive(descriptor, third, third, 3)
+        if let bytes = self.settings.sendBufferBytes {
+            _ = clinux_set_send_buffer(descriptor, Int32(clamping: bytes))
+        }
+    }
+}
+
+// MARK: - Groups
+
+extension Shard {
+    func group(of index: Int32) -> SubscriberGroup? {
+        self.groups[Int(self.table.slot(index).pointee.group)]
+    }
+
+    /// Finds or makes the group, and counts the newcomer in.
+    private func enterGroup(_ handover: StreamHandover) -> SubscriberGroup {
+        let subscription = self.hub.subscribe(to: handover.sources, format: handover.format)
+        let key = GroupKey(subscription: ObjectIdentifier(subscription), isChunked: handover.isChunked)
+        if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
+            group.memberCount += 1
+            return group
+        }
+        let number = Int32(self.groups.firstIndex { $0 == nil } ?? self.groups.count)
+        let group = SubscriberGroup(subscription: subscription, isChunked: handover.isChunked, index: number)
+        group.memberCount = 1
+        group.removed = Set(subscription.sources.filter { self.hub.report(of: $0) == nil })
+        if Int(number) == self.groups.count {
+            self.groups.append(group)
+        } else {
+            self.groups[Int(number)] = group
+        }
+        self.groupNumbers[key] = number
+        for source in subscription.sources {
+            while self.groupsOfSource.count <= source.index {
+                self.groupsOfSource.append([])
+            }
+            self.groupsOfSource[source.index].append(group)
+        }
+        return group
+    }
+
+    /// Counts a member out; the last one takes the group with it.
+    private func leaveGroup(_ group: SubscriberGroup) {
+        group.memberCount -= 1
+        if group.memberCount == 0 {
+            let key = GroupKey(subscription: ObjectIdentifier(group.subscription), isChunked: group.isChunked)
+            self.groupNumbers[key] = nil
+            self.groups[Int(group.index)] = nil
+            for source in group.subscription.sources {
+                self.groupsOfSource[source.index].removeAll { $0 === group }
+            }
+        }
+        self.hub.unsubscribe(group.subscription)
+    }
+
+    /// Puts a subscriber that is caught up among those who get events as they come.
+    func enterLive(_ index: Int32, in group: SubscriberGroup) {
+        self.table.updateRecord(index) { $0.livePosition = Int32(group.live.count) }
+        group.live.append(index)
+    }
+
+    /// Takes a subscriber out of its live set; never while that is iterated.
+    func leaveLive(_ index: Int32, _ backlog: Backlog) {
+        self.removeFromLive(index)
+        self.backlogs[index] = backlog
+    }
+
+    private func removeFromLive(_ index: Int32) {
+        let position = Int(self.table.record(index).livePosition)
+        guard position >= 0, let group = self.group(of: index), let last = group.live.popLast() else { return }
+        self.table.updateRecord(index) { $0.livePosition = -1 }
+        guard last != index else { return }
+        group.live[position] = last
+        self.table.updateRecord(last) { $0.livePosition = Int32(position) }
+    }
+}
+
+// MARK: - Ends
+
+extension Shard {
+    /// Tells a subscriber `bye` after what waits for it, and closes when that is sent.
+    func end(_ index: Int32, _ reason: CloseReason) {
+        guard let group = self.group(of: index) else { return }
+        var backlog =
+            self.backlogs[index]
+            ?? Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick)
+        guard backlog.closing == nil else { return }
+        let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
+        backlog.append(OutgoingPart(bye, isChunked: group.isChunked))
+        if group.isChunked { backlog.append(OutgoingPart(group.terminator)) }
+        backlog.closing = reason
+        self.table.slot(index).pointee.machine.closed()
+        self.removeFromLive(index)
+        self.backlogs[index] = backlog
+        self.feed(index)
+    }
+
+    /// Closes the connection and gives everything back that the subscriber held. Never while its group is iterated.
+    func release(_ index: Int32, _ end: StreamEnd) {
+        guard let group = self.group(of: index) else { return }
+        let descriptor = self.table.slot(index).pointee.descriptor
+        self.removeFromLive(index)
+        self.backlogs[index] = nil
+        self.toldAtOpening[index] = nil
+        // Before the close: a duplicate elsewhere would keep the registration alive.
+        _ = clinux_epoll_del(self.epoll, descriptor)
+        switch end {
+        case .told(.slow), .talkative:
+            // It does not read: what the kernel holds for it would stay until the time-outs.
+            _ = clinux_set_reset_on_close(descriptor)
+        case .told:
+            // Unread input would turn the close into a reset, which may overtake `bye`.
+            _ = clinux_shutdown_write(descriptor)
+            _ = clinux_recv(descriptor, self.scratch.baseAddress, self.scratch.count)
+        case .gone, .failed:
+            break
+        }
+        _ = clinux_close(descriptor)
+        self.table.release(index)
+        self.leaveGroup(group)
+        self.counters.count(end)
+    }
+
+    /// Ends everything without a word, as the last act of the thread.
+    func abandonEverything() {
+        let messages = self.inbox.close()
+        for index in 0..<self.table.end where self.table.isUsed(index) {
+            self.release(index, .told(.drain))
+        }
+        for handover in self.arrivals[self.nextArrival...] {
+            _ = clinux_close(handover.descriptor)
+        }
+        self.arrivals = []
+        for message in messages {
+            message.abandon()
+        }
+        self.finishDrain()
+        self.tally.publish(to: self.counters)
+        self.counters.set(subscribers: 0, blocked: 0)
+    }
+}

@@ -1,0 +1,229 @@
+// The hot path: what the hub published goes to each live subscriber, with one send for all of it.
+
+import CLinux
+import FreshetCore
+import Glibc
+
+/// A member that did not take all that it was sent.
+struct Stall {
+    /// Its slot.
+    var index: Int32
+    /// Its sequence before the run.
+    var sequence: UInt64
+    /// Bytes taken, or a negated `errno`, or ``mustRead``.
+    var sent: Int
+
+    /// Nothing was sent: a part of the run went out before, so that the log has to tell what is missing.
+    static let mustRead = Int.min
+}
+
+extension Shard {
+    /// Takes what the hub told, in order.
+    func publish(_ notices: [HubNotice], hasOverflowed: Bool) {
+        for notice in notices {
+            switch notice {
+            case .published(let event):
+                self.gather(event)
+            case .status(let source, let eventStream, let jsonLine):
+                // In the order of the log: what came before goes out before.
+                self.deliverGathered()
+                self.tell(eventStream, jsonLine, of: source)
+            case .removed(let source):
+                self.deliverGathered()
+                self.remove(source)
+            }
+        }
+        self.deliverGathered()
+        if hasOverflowed { self.sendEverybodyToTheLog() }
+    }
+
+    private func gather(_ event: PublishedEvent) {
+        guard self.groupsOfSource.indices.contains(event.source.index) else { return }
+        for group in self.groupsOfSource[event.source.index] {
+            if !group.isGathered {
+                group.isGathered = true
+                self.gathered.append(group)
+            }
+            group.runEnd = event.sequence
+            if let frame = event.frames[group.subscription.format] {
+                group.run.append(SequencedFrame(sequence: event.sequence, frame: frame))
+            } else {
+                group.mustRead = true
+            }
+        }
+    }
+
+    private func deliverGathered() {
+        guard !self.gathered.isEmpty else { return }
+        for group in self.gathered {
+            if group.mustRead {
+                self.sendToTheLog(group, unlessAt: group.runEnd, maySkip: false)
+            } else {
+                self.deliver(group)
+            }
+            group.run.removeAll(keepingCapacity: group.run.count < 256)
+            group.mustRead = false
+            group.isGathered = false
+        }
+        self.gathered.removeAll(keepingCapacity: true)
+    }
+
+    /// Sends a group's run, in one piece unless it is very long.
+    private func deliver(_ group: SubscriberGroup) {
+        var rest = group.run[...]
+        while !rest.isEmpty, !group.live.isEmpty {
+            let limit = self.scratch.count
+            let count = FrameRun.prefixCount(of: rest, isChunked: group.isChunked, limit: limit)
+            let frames = rest.prefix(count)
+            rest = rest.dropFirst(count)
+            FrameRun.withBytes(of: frames, isChunked: group.isChunked, scratch: self.scratch) { bytes in
+                self.deliver(frames, as: bytes, to: group)
+            }
+        }
+    }
+
+    private func deliver(_ frames: ArraySlice<SequencedFrame>, as bytes: UnsafeRawBufferPointer, to group: SubscriberGroup)
+    {
+        guard let first = frames.first?.sequence, let last = frames.last?.sequence else { return }
+        let written = group.live.withUnsafeBufferPointer { live in
+            Self.send(
+                bytes, from: first, through: last, to: live, slots: self.table.slots, tick: self.clock.tick,
+                stalled: &self.stalled)
+        }
+        self.tally.sends += UInt64(written.attempts)
+        self.tally.delivered += UInt64(written.whole * frames.count)
+        self.tally.coalesced += UInt64(written.whole * (frames.count - 1))
+        self.tally.bytes += UInt64(written.whole * bytes.count)
+        self.settleStalled(frames, in: group)
+    }
+
+    /// The loop that everything else exists for: per subscriber the cursor rule and one send, and nothing else.
+    ///
+    /// `live` and `slots` must not change meanwhile: those who do not take it all are noted in `stalled` for later.
+    @inline(never)
+    private static func send(
+        _ bytes: UnsafeRawBufferPointer,
+        from first: UInt64,
+        through last: UInt64,
+        to live: UnsafeBufferPointer<Int32>,
+        slots: UnsafeMutablePointer<SubscriberSlot>,
+        tick: UInt32,
+        stalled: inout [Stall]
+    ) -> (attempts: Int, whole: Int) {
+        let count = bytes.count
+        var attempts = 0
+        var whole = 0
+        for index in live {
+            let slot = slots + Int(index)
+            let before = slot.pointee.machine.sequence
+            switch slot.pointee.machine.eventsPublished(from: first, through: last) {
+            case .write:
+                attempts += 1
+                let sent = clinux_send(slot.pointee.descriptor, bytes.baseAddress, count)
+                if sent == count {
+                    whole += 1
+                    slot.pointee.lastSend = tick
+                } else {
+                    stalled.append(Stall(index: index, sequence: before, sent: sent))
+                }
+            case .ignore:
+                continue
+            case .replay:
+                stalled.append(Stall(index: index, sequence: before, sent: Stall.mustRead))
+            }
+        }
+        return (attempts, whole)
+    }
+
+    /// Takes those who stalled out of the live set, each with the rest of at most one frame.
+    private func settleStalled(_ frames: ArraySlice<SequencedFrame>, in group: SubscriberGroup) {
+        guard !self.stalled.isEmpty else { return }
+        for stall in self.stalled {
+            self.settle(stall, frames, in: group)
+        }
+        self.stalled.removeAll(keepingCapacity: self.stalled.count < 1024)
+    }
+
+    private func settle(_ stall: Stall, _ frames: ArraySlice<SequencedFrame>, in group: SubscriberGroup) {
+        if stall.sent == Stall.mustRead {
+            self.leaveLive(stall.index, Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick))
+            return self.queue(stall.index)
+        }
+        guard stall.sent >= 0 || stall.sent == -Int(EAGAIN) else { return self.release(stall.index, .gone) }
+        let taken = max(0, stall.sent)
+        let stop = FrameRun.stop(in: frames, isChunked: group.isChunked, sent: taken)
+        var parts: [OutgoingPart] = []
+        var sequence = stall.sequence
+        if stop.count > 0 {
+            let last = frames[frames.startIndex + stop.count - 1]
+            sequence = last.sequence
+            if stop.offsetInLast > 0 {
+                parts = [OutgoingPart(last.frame, isChunked: group.isChunked, skipping: stop.offsetInLast)]
+            }
+        }
+        self.tally.delivered += UInt64(stop.count)
+        self.tally.bytes += UInt64(taken)
+        self.table.slot(stall.index).pointee.machine.writeStopped(after: sequence)
+        self.leaveLive(
+            stall.index, Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick))
+    }
+
+    /// Members that are not yet at `sequence` read the log: there is no frame for them, or it was left out.
+    private func sendToTheLog(_ group: SubscriberGroup, unlessAt sequence: UInt64, maySkip: Bool) {
+        let behind = group.live.filter { self.table.slot($0).pointee.machine.sequence < sequence }
+        for index in behind {
+            let machine = self.table.slot(index).pointee.machine
+            self.table.slot(index).pointee.machine.writeStopped(after: machine.sequence)
+            self.leaveLive(index, Backlog(maySkip: maySkip, statusMark: self.statusNumber, tick: self.clock.tick))
+            self.queue(index)
+        }
+    }
+
+    private func sendEverybodyToTheLog() {
+        for case let group? in self.groups {
+            self.sendToTheLog(group, unlessAt: .max, maySkip: true)
+        }
+    }
+}
+
+// MARK: - Status and removal
+
+extension Shard {
+    /// Sends a status event to the live members of the source's groups; the others get the last one when they are.
+    private func tell(_ eventStream: Frame, _ jsonLine: Frame, of source: SourceID) {
+        guard self.groupsOfSource.indices.contains(source.index) else { return }
+        self.statusNumber += 1
+        for group in self.groupsOfSource[source.index] {
+            let frame = group.wire == .eventStream ? eventStream : jsonLine
+            group.statuses[source] = SubscriberGroup.NumberedStatus(number: self.statusNumber, frame: frame)
+            let members = group.live
+            for index in members where !self.wasToldAtOpening(index, frame) {
+                self.sendToLive(index, OutgoingPart(frame, isChunked: group.isChunked))
+            }
+        }
+    }
+
+    private func wasToldAtOpening(_ index: Int32, _ frame: Frame) -> Bool {
+        guard !self.toldAtOpening.isEmpty, let told = self.toldAtOpening[index] else { return false }
+        return told.contains { $0.bytes == frame.bytes }
+    }
+
+    private func remove(_ source: SourceID) {
+        guard self.groupsOfSource.indices.contains(source.index) else { return }
+        for group in self.groupsOfSource[source.index] {
+            group.removed.insert(source)
+            group.statuses[source] = nil
+            guard group.isOrphaned else { continue }
+            for index in self.members(of: group) {
+                self.end(index, .removed)
+            }
+        }
+    }
+
+    /// Every member, live or not. Looks at all slots: for rare occasions.
+    private func members(of group: SubscriberGroup) -> [Int32] {
+        (0..<self.table.end).filter {
+            self.table.isUsed($0) && self.table.slot($0).pointee.group == group.index
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// What happens by the clock: heartbeats, write deadlines, and a drain that spreads its closes.
+
+import CLinux
+import FreshetCore
+
+/// Closes that are spread over a time.
+struct DrainPlan {
+    /// Slots with their generations, in the order of closing.
+    var order: [(index: Int32, generation: UInt32)]
+    var next = 0
+    var start: Int64
+    var nanoseconds: Int64
+    /// Called once, when all are closed.
+    var done: [@Sendable () -> Void]
+
+    /// How often the drain has to be looked at, in nanoseconds.
+    var step: Int64 {
+        guard !self.done.isEmpty else { return .max }
+        return min(max(1_000_000, self.nanoseconds / 256), 50_000_000)
+    }
+
+    /// How many are to be closed by now.
+    func target(at now: Int64) -> Int {
+        let elapsed = max(0, now &- self.start)
+        guard elapsed < self.nanoseconds else { return self.order.count }
+        return Int(Double(self.order.count) * (Double(elapsed) / Double(self.nanoseconds)))
+    }
+
+    func isOver(at now: Int64) -> Bool { now &- self.start >= self.nanoseconds }
+}
+
+extension Shard {
+    /// Once a tick.
+    func keepTime() {
+        self.closeSlow()
+        self.sendHeartbeats()
+    }
+
+    /// Closes those whose socket took nothing for too long.
+    private func closeSlow() {
+        guard !self.backlogs.isEmpty else { return }
+        let tick = self.clock.tick
+        let slow = self.backlogs.filter {
+            !$0.value.isQueued && tick &- $0.value.progressTick > self.clock.writeTicks
+        }
+        for (index, backlog) in slow {
+            self.release(index, .told(backlog.closing ?? .slow))
+        }
+    }
+
+    /// Sends a heartbeat to each live subscriber that was sent nothing for a while.
+    ///
+    /// After an event all fall silent at the same time: the first heartbeat then comes early by up to half of the
+    /// interval, by slot, and the next ones stay as far apart as that.
+    private func sendHeartbeats() {
+        let interval = self.clock.heartbeatTicks
+        let tick = self.clock.tick
+        var due: [Int32] = []
+        for index in 0..<self.table.end {
+            let slot = self.table.slots + Int(index)
+            let quiet = tick &- slot.pointee.lastSend
+            guard quiet >= interval / 2, slot.pointee.descriptor >= 0, slot.pointee.machine.isLive else { continue }
+            let isBeating = self.table.record(index).lastHeartbeat == slot.pointee.lastSend
+            let early = isBeating ? 0 : interval / 2 * (UInt32(index) % 32) / 32
+            if quiet >= interval - early { due.append(index) }
+        }
+        for index in due {
+            self.sendHeartbeat(to: index)
+        }
+    }
+
+    private func sendHeartbeat(to index: Int32) {
+        guard let group = self.group(of: index) else { return }
+        self.table.updateRecord(index) { $0.lastHeartbeat = self.clock.tick }
+        self.sendToLive(index, OutgoingPart(self.heartbeats[group.wire], isChunked: group.isChunked))
+    }
+}
+
+// MARK: - Drain
+
+extension Shard {
+    func startDrain(over duration: Duration, done: @escaping @Sendable () -> Void) {
+        let order = (0..<self.table.end).filter { self.table.isUsed($0) }.map {
+            (index: $0, generation: self.table.slot($0).pointee.generation)
+        }
+        let waiting = self.drain?.done ?? []
+        self.drain = DrainPlan(
+            order: order.shuffled(using: &self.random), start: self.clock.now,
+            nanoseconds: max(0, duration.clampedNanoseconds), done: waiting + [done])
+    }
+
+    /// Closes as many as are due. At the end of the time those who do not take their `bye` are closed without.
+    func continueDrain() {
+        guard var plan = self.drain, !plan.done.isEmpty else { return }
+        let target = plan.target(at: self.clock.now)
+        while plan.next < target {
+            let (index, generation) = plan.order[plan.next]
+            plan.next += 1
+            guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation else { continue }
+            self.end(index, .drain)
+        }
+        self.drain = plan
+        guard plan.isOver(at: self.clock.now) else { return }
+        for index in 0..<self.table.end where self.table.isUsed(index) {
+            self.release(index, .told(.drain))
+        }
+        guard self.nextArrival == self.arrivals.count else { return }
+        self.finishDrain()
+    }
+
+    /// Tells those who wait for the drain.
+    func finishDrain() {
+        let done = self.drain?.done ?? []
+        self.drain?.done = []
+        for call in done {
+            call()
+        }
+    }
+}
+
+// MARK: - Administration
+
+extension Shard {
+    func list(limit: Int) -> [SubscriberReport] {
+        var reports: [SubscriberReport] = []
+        for index in 0..<self.table.end where self.table.isUsed(index) {
+            guard reports.count < limit else { break }
+            guard let group = self.group(of: index) else { continue }
+            let slot = self.table.slot(index).pointee
+            let record = self.table.record(index)
+            let backlog = self.backlogs[index]
+            reports.append(
+                SubscriberReport(
+                    id: SubscriberID(shard: self.number, generation: slot.generation, slot: index),
+                    peer: record.ticket?.address ?? .local,
+                    sources: group.subscription.sources,
+                    format: group.subscription.format,
+                    sequence: slot.machine.sequence,
+                    state: backlog == nil ? .live : backlog?.closing == nil ? .behind : .closing,
+                    since: WallTime(milliseconds: record.since)
+                ))
+        }
+        return reports
+    }
+
+    /// - Returns: Whether the subscriber was there.
+    func close(_ id: SubscriberID, _ reason: CloseReason) -> Bool {
+        guard self.table.isUsed(id.slot), self.table.slot(id.slot).pointee.generation & 0xFF_FFFF == id.generation
+        else { return false }
+        self.end(id.slot, reason)
+        return true
+    }
+}

@@ -1,0 +1,37 @@
+// A connection that changes hands: from the HTTP server, which read its request, to a shard, which writes its stream.
+
+package import FreshetCore
+
+/// Everything that a shard needs to hold one stream.
+package struct StreamHandover: Sendable {
+    /// The connection. Whoever is given the handover owns it from then on, and closes it.
+    package var descriptor: Int32
+    /// Ascending, each once.
+    package var sources: [SourceID]
+    package var format: StreamFormat
+    package var position: StreamPosition
+    /// The HTTP response head, sent first, together with the first events.
+    package var head: [UInt8]
+    /// Whether the body has chunks (RFC 9112 §7.1); without them (HTTP/1.0) the end of the connection is its end.
+    package var isChunked: Bool
+    /// The place that ``StreamServer/admit(_:)`` gave.
+    package var ticket: AdmissionTicket
+
+    package init(
+        descriptor: Int32,
+        sources: [SourceID],
+        format: StreamFormat,
+        position: StreamPosition,
+        head: [UInt8],
+        isChunked: Bool,
+        ticket: AdmissionTicket
+    ) {
+        self.descriptor = descriptor
+        self.sources = sources
+        self.format = format
+        self.position = position
+        self.head = head
+        self.isChunked = isChunked
+        self.ticket = ticket
+    }
+}

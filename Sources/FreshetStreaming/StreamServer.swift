@@ -1,0 +1,242 @@
+// The room's front: admits subscribers, spreads them over shards, and ends them all when the gateway stops.
+
+import CLinux
+package import FreshetCore
+import Glibc
+import Synchronization
+
+/// Why the streaming threads could not be started.
+package struct StreamServerError: Error, Hashable, CustomStringConvertible {
+    package enum Reason: Hashable, Sendable {
+        /// A negated `errno`.
+        case eventfd(code: Int32)
+        case epoll(code: Int32)
+        /// An `errno`.
+        case thread(code: Int32)
+    }
+
+    package var reason: Reason
+
+    package var description: String {
+        switch self.reason {
+        case .eventfd(let code): "cannot make an eventfd: \(Self.text(code))"
+        case .epoll(let code): "cannot make an epoll instance: \(Self.text(code))"
+        case .thread(let code): "cannot start a thread: \(Self.text(code))"
+        }
+    }
+
+    private static func text(_ code: Int32) -> String {
+        String(cString: clinux_error_text(code))
+    }
+}
+
+/// Holds event streams: each on one of a few threads, which own the connections that are handed over to them.
+///
+/// Every call may come from any thread. Only ``start()``, ``drain(over:)`` and ``stop()`` wait for anything.
+package final class StreamServer: Sendable {
+    private struct ShardHandle: Sendable {
+        var inbox: ShardInbox
+        var counters: ShardCounters
+        var thread: pthread_t?
+    }
+
+    private struct State: Sendable {
+        var shards: [ShardHandle] = []
+        var next = 0
+        var isStopped = false
+    }
+
+    private let hub: Hub
+    private let settings: StreamSettings
+    private let state = Mutex(State())
+    private let desk: AdmissionDesk
+
+    package init(hub: Hub, settings: StreamSettings = StreamSettings()) {
+        self.hub = hub
+        self.settings = settings
+        self.desk = AdmissionDesk(
+            maxTotal: settings.effectiveMaxSubscribers, maxPerAddress: settings.maxSubscribersPerAddress)
+    }
+
+    /// Starts the shards' threads. Once, before anything else; ``stop()`` is needed even after an error.
+    ///
+    /// - Throws: ``StreamServerError`` where a thread or its descriptors cannot be had.
+    package func start() throws(StreamServerError) {
+        for number in 0..<self.settings.shards {
+            let handle = try self.startShard(number)
+            self.state.withLock { $0.shards.append(handle) }
+        }
+    }
+
+    private func startShard(_ number: Int) throws(StreamServerError) -> ShardHandle {
+        let inbox = try ShardInbox(maxNotices: self.settings.maxInboxDepth)
+        let epoll = clinux_epoll_create()
+        guard epoll >= 0 else { throw StreamServerError(reason: .epoll(code: epoll)) }
+        let watching = clinux_epoll_add(
+            epoll, inbox.descriptor, CLINUX_EPOLLIN | CLINUX_EPOLLET, Shard.inboxMark)
+        guard watching == 0 else {
+            _ = clinux_close(epoll)
+            throw StreamServerError(reason: .epoll(code: watching))
+        }
+        let counters = ShardCounters()
+        let launch = ShardLaunch(
+            number: number, hub: self.hub, inbox: inbox, counters: counters, settings: self.settings, epoll: epoll)
+        self.hub.attach(inbox)
+        do throws(StreamServerError) {
+            return ShardHandle(inbox: inbox, counters: counters, thread: try launch.start())
+        } catch {
+            self.hub.detach(inbox)
+            _ = clinux_close(epoll)
+            throw error
+        }
+    }
+}
+
+/// What a shard's thread is given to make its shard from.
+private final class ShardLaunch: Sendable {
+    private let number: Int
+    private let hub: Hub
+    private let inbox: ShardInbox
+    private let counters: ShardCounters
+    private let settings: StreamSettings
+    private let epoll: Int32
+
+    init(number: Int, hub: Hub, inbox: ShardInbox, counters: ShardCounters, settings: StreamSettings, epoll: Int32) {
+        self.number = number
+        self.hub = hub
+        self.inbox = inbox
+        self.counters = counters
+        self.settings = settings
+        self.epoll = epoll
+    }
+
+    func start() throws(StreamServerError) -> pthread_t {
+        var thread = pthread_t()
+        let context = Unmanaged.passRetained(self)
+        let code = pthread_create(&thread, nil, { context in
+            guard let context else { return nil }
+            Unmanaged<ShardLaunch>.fromOpaque(context).takeRetainedValue().run()
+            return nil
+        }, context.toOpaque())
+        guard code == 0 else {
+            context.release()
+            throw StreamServerError(reason: .thread(code: code))
+        }
+        return thread
+    }
+
+    private func run() {
+        _ = clinux_block_signals()
+        _ = clinux_set_thread_name("stream-\(self.number)")
+        Shard(
+            number: self.number, hub: self.hub, inbox: self.inbox, counters: self.counters, settings: self.settings,
+            epoll: self.epoll
+        ).run()
+    }
+}
+
+// MARK: - Subscribers
+
+extension StreamServer {
+    /// Asks for a subscriber's place; before the connection is taken from the HTTP server.
+    package func admit(_ address: PeerAddress) -> Admission {
+        self.desk.admit(address)
+    }
+
+    /// Takes over a connection. Never blocks; the first bytes are written by the shard, at once.
+    ///
+    /// Where the server has stopped, the connection is closed.
+    package func adopt(_ handover: StreamHandover) {
+        let inbox = self.state.withLock { state -> ShardInbox? in
+            guard !state.isStopped, !state.shards.isEmpty else { return nil }
+            state.next = (state.next + 1) % state.shards.count
+            return state.shards[state.next].inbox
+        }
+        guard inbox?.post(.adopt(handover)) != true else { return }
+        _ = clinux_close(handover.descriptor)
+    }
+
+    /// Up to `limit` subscribers, in no particular order.
+    package func subscribers(limit: Int) async -> [SubscriberReport] {
+        var reports: [SubscriberReport] = []
+        for inbox in self.inboxes where reports.count < limit {
+            let left = limit - reports.count
+            reports += await withCheckedContinuation { continuation in
+                let message = ShardMessage.list(limit: left) { continuation.resume(returning: $0) }
+                if !inbox.post(message) { message.abandon() }
+            }
+        }
+        return reports
+    }
+
+    /// Ends one stream with `bye`.
+    ///
+    /// - Returns: `false` where there is no such subscriber any more.
+    @discardableResult
+    package func close(_ id: SubscriberID, reason: CloseReason = .revoked) async -> Bool {
+        let inboxes = self.inboxes
+        guard inboxes.indices.contains(id.shard) else { return false }
+        return await withCheckedContinuation { continuation in
+            let message = ShardMessage.close(id, reason) { continuation.resume(returning: $0) }
+            if !inboxes[id.shard].post(message) { message.abandon() }
+        }
+    }
+
+    private var inboxes: [ShardInbox] {
+        self.state.withLock { $0.shards.map(\.inbox) }
+    }
+
+    /// Figures for metrics.
+    package var statistics: StreamStatistics {
+        var statistics = StreamStatistics()
+        statistics.refusals = self.desk.refusals
+        for shard in self.state.withLock({ $0.shards }) {
+            shard.counters.add(to: &statistics)
+            statistics.inboxDepth += shard.inbox.depth
+            statistics.inboxOverflows += shard.inbox.overflows
+        }
+        return statistics
+    }
+}
+
+// MARK: - The end
+
+extension StreamServer {
+    /// Ends every stream with `bye`, the closes spread evenly over `duration`, and admits nobody any more.
+    ///
+    /// Returns when all are closed: at the end of the time those who do not take their `bye` are closed without.
+    package func drain(over duration: Duration) async {
+        self.desk.close()
+        await withTaskGroup(of: Void.self) { group in
+            for inbox in self.inboxes {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        let message = ShardMessage.drain(over: duration) { continuation.resume() }
+                        if !inbox.post(message) { message.abandon() }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes every connection that is left, without a word, and waits for the threads to end. May be called again.
+    package func stop() {
+        self.desk.close()
+        let shards = self.state.withLock { state in
+            state.isStopped = true
+            let shards = state.shards
+            for index in state.shards.indices {
+                state.shards[index].thread = nil
+            }
+            return shards
+        }
+        for shard in shards {
+            self.hub.detach(shard.inbox)
+            _ = shard.inbox.post(.stop)
+        }
+        for shard in shards {
+            guard let thread = shard.thread else { continue }
+            pthread_join(thread, nil)
+        }
+    }
+}

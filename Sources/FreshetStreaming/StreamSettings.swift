@@ -1,0 +1,46 @@
+// What an operator may set about held streams, with the defaults that the measurements support.
+
+/// How streams are carried: threads, time limits, and bounds on subscribers and memory.
+package struct StreamSettings: Sendable {
+    /// Threads that write to subscribers. Default: the number of cores.
+    package var shards: Int
+    /// The longest silence on a stream; then a heartbeat is sent. Default: 15 s.
+    package var heartbeat: Duration = .seconds(15)
+    /// What a client is told to wait before it reconnects, ±25 % drawn per subscriber. Default: 2 s.
+    package var retry: Duration = .seconds(2)
+    /// How long a subscriber may take none of the bytes that wait for it; then it is closed as `slow`. Default: 30 s.
+    package var writeTimeout: Duration = .seconds(30)
+    /// How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482), which also bounds the silence of a
+    /// peer that is gone without a word. Default: 60 s.
+    package var userTimeout: Duration = .seconds(60)
+    /// Bytes that the kernel may hold for one subscriber (SO_SNDBUF). Default: `nil`, the kernel decides.
+    package var sendBufferBytes: Int?
+    /// Subscribers at one time. Default: `nil`, the soft limit of open files less ``descriptorReserve(below:)``.
+    package var maxSubscribers: Int?
+    /// Subscribers at one time of one IPv4 address or one IPv6 /64; 0 for no bound. Default: 0. Loopback and unix
+    /// sockets are never bounded: behind them is a proxy.
+    package var maxSubscribersPerAddress = 0
+    /// The most events that a subscriber that is behind is given at once. Default: 64.
+    package var replayBatchEvents = 64
+    /// The most bytes of events that are given at once, but for a single event that is larger. Default: 256 KiB.
+    package var replayBatchBytes = 256 << 10
+    /// Changes that may wait for a shard. Past it the shard's subscribers read the log. Default: 4096.
+    package var maxInboxDepth = 4096
+
+    /// - Parameter shards: `nil` for one per core; at least 1, at most 256.
+    package init(shards: Int? = nil) {
+        self.shards = min(max(1, shards ?? SystemLimits.cores), 256)
+    }
+
+    /// Descriptors that are kept for everything but subscribers: polls, requests, files. A twentieth, 64 to 1000.
+    package static func descriptorReserve(below limit: Int) -> Int {
+        min(max(64, limit / 20), 1000)
+    }
+
+    /// The bound on subscribers that is in force.
+    var effectiveMaxSubscribers: Int {
+        if let maxSubscribers { return max(0, maxSubscribers) }
+        let limit = SystemLimits.openFiles
+        return max(1, limit - Self.descriptorReserve(below: limit))
+    }
+}

@@ -1,0 +1,57 @@
+// The subscribers of one shard that get the very same bytes: same sources, same format, same framing.
+
+import FreshetCore
+
+/// One group. An event is gathered once for it and then sent to each live member. Belongs to its shard's thread.
+final class SubscriberGroup {
+    let subscription: Subscription
+    let isChunked: Bool
+    /// The group's place in the shard's list.
+    let index: Int32
+    /// Slots of members that are caught up. The others are fed from the log one by one.
+    var live: [Int32] = []
+    /// Members, live or not.
+    var memberCount = 0
+
+    /// Events of this wake-up, in order.
+    var run: [SequencedFrame] = []
+    /// An event of this wake-up came without a frame in this format, so that its members read the log.
+    var mustRead = false
+    /// The sequence of the last event of this wake-up, with a frame or without.
+    var runEnd: UInt64 = 0
+    var isGathered = false
+
+    /// Sources that exist no more.
+    var removed: Set<SourceID> = []
+    /// The last state that was reported of each source, numbered by the shard: for members who were behind then.
+    var statuses: [SourceID: NumberedStatus] = [:]
+
+    /// What the log gave last: those who resume from one position in the same turn share it (FAULTS F59).
+    var lastRead: SharedRead?
+
+    struct NumberedStatus {
+        var number: UInt64
+        var frame: Frame
+    }
+
+    struct SharedRead {
+        var after: UInt64
+        var maySkip: Bool
+        var frames: [SequencedFrame]
+        var through: UInt64
+    }
+
+    init(subscription: Subscription, isChunked: Bool, index: Int32) {
+        self.subscription = subscription
+        self.isChunked = isChunked
+        self.index = index
+    }
+
+    var wire: StreamWire { self.subscription.format.wire }
+
+    /// Whether every source is gone.
+    var isOrphaned: Bool { self.removed.count == self.subscription.sources.count }
+
+    /// The bytes that end the body: the last chunk (RFC 9112 §7.1), or nothing.
+    var terminator: [UInt8] { self.isChunked ? Array("0\r\n\r\n".utf8) : [] }
+}

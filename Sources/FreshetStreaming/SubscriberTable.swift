@@ -1,0 +1,111 @@
+// The subscribers of one shard in contiguous slots: what every event touches in one array, the rest in another.
+
+import FreshetCore
+
+/// What an event touches of a subscriber: 32 bytes, two to a cache line.
+struct SubscriberSlot {
+    var machine: SubscriberStateMachine
+    /// -1 for a free slot.
+    var descriptor: Int32
+    /// The shard's tick in which something was last sent.
+    var lastSend: UInt32
+    var group: Int32
+    /// How often the slot was used; tells a late report of epoll from one about the present subscriber.
+    var generation: UInt32
+}
+
+/// What only joining, leaving and listing touch.
+struct SubscriberRecord {
+    var ticket: AdmissionTicket?
+    /// Milliseconds since 1970.
+    var since: Int64 = 0
+    /// Where the slot stands in its group's live list; -1 when it is not there.
+    var livePosition: Int32 = -1
+    /// The tick of the last heartbeat: equal to the slot's `lastSend` while nothing but heartbeats is sent.
+    var lastHeartbeat: UInt32 = 0
+    /// Bytes that the client sent on the held stream.
+    var received: Int32 = 0
+}
+
+/// The slots, with a list of the free ones. Belongs to its shard's thread.
+struct SubscriberTable: ~Copyable {
+    /// Valid until the next ``allocate(_:record:)``.
+    private(set) var slots: UnsafeMutablePointer<SubscriberSlot>
+    private(set) var records: [SubscriberRecord] = []
+    /// Slots below this were used at least once.
+    private(set) var end: Int32 = 0
+    /// Slots in use.
+    private(set) var count = 0
+    private var capacity: Int
+    private var free: [Int32] = []
+
+    init() {
+        self.capacity = 64
+        self.slots = .allocate(capacity: self.capacity)
+    }
+
+    deinit {
+        self.slots.deallocate()
+    }
+
+    /// The most slots of one shard; far above what descriptors allow.
+    static let maxSlots = Int32.max / 2
+
+    /// Takes a slot; its generation is kept from the last use.
+    ///
+    /// - Returns: `nil` when there are ``maxSlots``.
+    mutating func allocate(_ slot: SubscriberSlot, record: SubscriberRecord) -> Int32? {
+        var slot = slot
+        if let index = self.free.popLast() {
+            slot.generation = self.slot(index).pointee.generation
+            self.slot(index).pointee = slot
+            self.records[Int(index)] = record
+            self.count += 1
+            return index
+        }
+        guard self.end < Self.maxSlots else { return nil }
+        if Int(self.end) == self.capacity { self.grow() }
+        (self.slots + Int(self.end)).initialize(to: slot)
+        self.records.append(record)
+        self.end += 1
+        self.count += 1
+        return self.end - 1
+    }
+
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<SubscriberSlot>.allocate(capacity: self.capacity * 2)
+        larger.moveInitialize(from: self.slots, count: self.capacity)
+        self.slots.deallocate()
+        self.slots = larger
+        self.capacity *= 2
+    }
+
+    /// Gives a slot back.
+    mutating func release(_ index: Int32) {
+        self.slot(index).pointee.descriptor = -1
+        self.slot(index).pointee.generation &+= 1
+        self.records[Int(index)] = SubscriberRecord()
+        self.free.append(index)
+        self.count -= 1
+    }
+
+    /// Whether the slot holds a subscriber.
+    func isUsed(_ index: Int32) -> Bool {
+        index >= 0 && index < self.end && self.slot(index).pointee.descriptor >= 0
+    }
+
+    /// The slot, to read and write in place. Valid until the next ``allocate(_:record:)``.
+    func slot(_ index: Int32) -> UnsafeMutablePointer<SubscriberSlot> {
+        precondition(index >= 0 && index < self.end, "slot \(index) of \(self.end)")
+        return self.slots + Int(index)
+    }
+
+    /// What is known of the subscriber beside its slot.
+    func record(_ index: Int32) -> SubscriberRecord {
+        self.records[Int(index)]
+    }
+
+    mutating func updateRecord<Result>(_ index: Int32, _ body: (inout SubscriberRecord) -> Result) -> Result {
+        body(&self.records[Int(index)])
+    }
+}
