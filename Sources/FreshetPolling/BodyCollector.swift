@@ -1,0 +1,102 @@
+// The body of a response on its way into memory, with every bound that a hostile one would like to see missing
+// (FAULTS F11–F13, S18). libcurl's own limit holds only for lengths announced in advance.
+
+import FreshetCore
+
+/// Collects and decodes one body. Confined to the poll thread.
+struct BodyCollector: ~Copyable {
+    /// A body may decode to this many times its bytes on the wire; beyond that it is a bomb.
+    static let maxRatio = 200
+    /// The ratio is not looked at below this size, where small bodies of one repeated character would fail.
+    static let ratioFloorBytes = 1 << 20
+
+    /// Bytes received, before decoding.
+    private(set) var wireBytes = 0
+    private var body: [UInt8] = []
+    private var gunzip: Gunzip?
+    private let maxBytes: Int
+
+    /// `maxBytes` holds for the body on the wire and decoded. Memory is reserved for `expectedBytes` (as announced),
+    /// but for no more than 1 MiB.
+    ///
+    /// - Throws: ``PollError`` of kind `decode` for a content coding that was not asked for.
+    init(coding: ResponseHead.ContentCoding, maxBytes: Int, expectedBytes: Int?) throws(PollError) {
+        self.maxBytes = maxBytes
+        switch coding {
+        case .identity:
+            guard expectedBytes ?? 0 <= maxBytes else { throw Self.tooLarge(maxBytes) }
+            self.gunzip = nil
+            self.body.reserveCapacity(min(expectedBytes ?? 0, maxBytes, Self.ratioFloorBytes))
+        case .gzip:
+            do { self.gunzip = try Gunzip() } catch { throw Self.error(for: error) }
+        case .other:
+            throw PollError(.decode, "a content coding other than one layer of gzip, which is all that was asked for")
+        }
+    }
+
+    /// Takes the next bytes of the body, chunk framing undone. `scratch` is room for decoding, at least one byte.
+    ///
+    /// - Throws: ``PollError`` of kind `too_large` or `decode`.
+    mutating func received(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        scratch: UnsafeMutableBufferPointer<UInt8>
+    ) throws(PollError) {
+        self.wireBytes += bytes.count
+        guard self.wireBytes <= self.maxBytes else { throw Self.tooLarge(self.maxBytes) }
+        guard self.gunzip != nil else {
+            self.append(bytes)
+            return
+        }
+        var refusal: PollError?
+        do {
+            // The decoder is taken out while its sink appends to the same value.
+            var decoder = self.gunzip.take()
+            defer { self.gunzip = decoder.take() }
+            try decoder?.received(bytes, scratch: scratch) { piece in
+                refusal = self.reasonToRefuse(pieceBytes: piece.count)
+                if refusal == nil { self.append(piece) }
+                return refusal == nil
+            }
+        } catch {
+            throw refusal ?? Self.error(for: error)
+        }
+    }
+
+    /// Ends the body and gives it away.
+    ///
+    /// - Throws: ``PollError`` of kind `decode` where a compressed body was cut.
+    consuming func finished() throws(PollError) -> [UInt8] {
+        do { try self.gunzip?.finished() } catch { throw Self.error(for: error) }
+        return self.body
+    }
+
+    private func reasonToRefuse(pieceBytes: Int) -> PollError? {
+        let decoded = self.body.count + pieceBytes
+        guard decoded <= self.maxBytes else { return Self.tooLarge(self.maxBytes) }
+        guard decoded > Self.ratioFloorBytes, decoded / Self.maxRatio > self.wireBytes else { return nil }
+        return PollError(.tooLarge, "the body decodes to more than \(Self.maxRatio) times its size, as bombs do")
+    }
+
+    /// Above 1 MiB the array's doubling would hold three times the body while it grows; room for the largest body
+    /// costs only address space, since pages are not touched before they are written.
+    private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        if self.body.count + bytes.count > Self.ratioFloorBytes, self.body.capacity < self.maxBytes {
+            self.body.reserveCapacity(self.maxBytes)
+        }
+        self.body.append(contentsOf: bytes)
+    }
+
+    private static func tooLarge(_ maxBytes: Int) -> PollError {
+        PollError(.tooLarge, "the body is larger than \(maxBytes) bytes; raise max_body_bytes if that is expected")
+    }
+
+    private static func error(for failure: Gunzip.Failure) -> PollError {
+        switch failure {
+        case .corrupt(let offset): PollError(.decode, "broken gzip data near byte \(offset) of the body")
+        case .trailingGarbage(let offset): PollError(.decode, "garbage after the gzip data, at byte \(offset)")
+        case .truncated(let offset): PollError(.decode, "the gzip data were cut after \(offset) bytes")
+        case .outOfMemory: PollError(.internal, "no memory to decode the body")
+        case .refused: PollError(.tooLarge, "the decoded body was refused")
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// The C functions that libcurl calls, and nothing else: each finds its transfer and passes the call on.
+
+import CCurl
+import FreshetCore
+
+extension CurlOptions {
+    /// Registers the callbacks. libcurl keeps unretained pointers to `transfer` and `errorText`: both must outlive the
+    /// easy handle, which a transfer sees to by owning it.
+    func applyCallbacks(of transfer: CurlTransfer, errorText: UnsafeMutablePointer<CChar>) throws(PollError) {
+        let user = Unmanaged.passUnretained(transfer).toOpaque()
+        for option in [
+            CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_DEBUGDATA, CURLOPT_OPENSOCKETDATA,
+            CURLOPT_PREREQDATA,
+        ] {
+            try self.set(option, pointer: user)
+        }
+        try self.set(CURLOPT_ERRORBUFFER, pointer: errorText)
+        try self.check(ccurl_set_data_function(self.easy, CURLOPT_HEADERFUNCTION, headerFunction))
+        try self.check(ccurl_set_data_function(self.easy, CURLOPT_WRITEFUNCTION, writeFunction))
+        try self.check(ccurl_set_debug_function(self.easy, debugFunction))
+        try self.check(ccurl_set_open_socket_function(self.easy, openSocketFunction))
+        try self.check(ccurl_set_prerequest_function(self.easy, prerequestFunction))
+    }
+
+    /// The transfer that the handle belongs to.
+    var transfer: CurlTransfer? {
+        var pointer: UnsafeMutableRawPointer?
+        guard ccurl_get_pointer(self.easy, CURLINFO_PRIVATE, &pointer) == CURLE_OK else { return nil }
+        return transferBehind(pointer)
+    }
+}
+
+private func transferBehind(_ user: UnsafeMutableRawPointer?) -> CurlTransfer? {
+    user.map { Unmanaged<CurlTransfer>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private func octets(_ bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
+    UnsafeRawBufferPointer(start: bytes, count: count).assumingMemoryBound(to: UInt8.self)
+}
+
+private let headerFunction: ccurl_data_function = { bytes, size, count, user in
+    guard let transfer = transferBehind(user) else { return ccurl_write_error }
+    return transfer.headLineReceived(octets(bytes, size * count)) ? size * count : ccurl_write_error
+}
+
+private let writeFunction: ccurl_data_function = { bytes, size, count, user in
+    guard let transfer = transferBehind(user) else { return ccurl_write_error }
+    return transfer.bodyReceived(octets(bytes, size * count)) ? size * count : ccurl_write_error
+}
+
+private let debugFunction: ccurl_debug_function = { _, type, bytes, count, user in
+    if type == CURLINFO_DATA_IN { transferBehind(user)?.wireReceived(octets(bytes, count)) }
+    return 0
+}
+
+private let openSocketFunction: ccurl_open_socket_function = { user, _, address in
+    guard let transfer = transferBehind(user), let address else { return ccurl_socket_bad }
+    var bytes = [UInt8](repeating: 0, count: 16)
+    let length = Int(ccurl_address_bytes(address, &bytes))
+    guard transfer.allows(NetworkAddress(bytes: Array(bytes.prefix(length)))) else { return ccurl_socket_bad }
+    return ccurl_open_socket(address)
+}
+
+/// Runs before each request, on reused connections too, which the socket callback never sees.
+private let prerequestFunction: ccurl_prerequest_function = { user, peer, _, _, _ in
+    guard let transfer = transferBehind(user) else { return Int32(CURL_PREREQFUNC_ABORT) }
+    guard transfer.allows(NetworkAddress(text: peer)) else { return Int32(CURL_PREREQFUNC_ABORT) }
+    transfer.requestBegins()
+    return Int32(CURL_PREREQFUNC_OK)
+}

@@ -1,0 +1,121 @@
+// Every option of libcurl that a poll sets, in one place, so that what is allowed can be read at a glance.
+
+import CCurl
+import FreshetCore
+
+/// The options of one easy handle. A borrowed view: it owns nothing.
+struct CurlOptions {
+    /// Longest wait for a connection, TLS included, where the source's `timeout` is longer.
+    static let maxConnectTime = Duration.seconds(10)
+    /// A body slower than this over ``slowDuration`` is given up: it holds a connection for next to nothing.
+    static let slowBytesPerSecond = 16
+    static let slowDuration = Duration.seconds(20)
+    /// Connections are not kept longer than this, so that a change of the host's addresses is noticed (F19).
+    static let maxConnectionAge = Duration.seconds(600)
+    /// Nor kept unused longer than this, since most servers close earlier.
+    static let maxConnectionIdle = Duration.seconds(118)
+
+    let easy: UnsafeMutableRawPointer
+
+    /// What no source may change.
+    func applyPolicy(userAgent: String) throws(PollError) {
+        try self.set(CURLOPT_PROTOCOLS_STR, "http,https")
+        try self.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        // Redirects are followed by hand, within the origin.
+        try self.set(CURLOPT_FOLLOWLOCATION, 0)
+        try self.set(CURLOPT_UNRESTRICTED_AUTH, 0)
+        try self.set(CURLOPT_NETRC, 0)
+        // Empty is "none, whatever the environment says".
+        try self.set(CURLOPT_PROXY, "")
+        try self.set(CURLOPT_HTTP09_ALLOWED, 0)
+        // Both codings are undone here, where a cut body is noticed.
+        try self.set(CURLOPT_HTTP_CONTENT_DECODING, 0)
+        try self.set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
+        try self.set(CURLOPT_SSL_VERIFYPEER, 1)
+        try self.set(CURLOPT_SSL_VERIFYHOST, 2)
+        try self.set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
+        try self.set(CURLOPT_NOSIGNAL, 1)
+        // A transfer that ends while its name is being resolved must not wait for the resolver's thread (F17).
+        try self.set(CURLOPT_QUICK_EXIT, 1)
+        try self.set(CURLOPT_TCP_KEEPALIVE, 1)
+        try self.set(CURLOPT_MAXLIFETIME_CONN, Int(Self.maxConnectionAge.components.seconds))
+        try self.set(CURLOPT_MAXAGE_CONN, Int(Self.maxConnectionIdle.components.seconds))
+        try self.set(CURLOPT_USERAGENT, userAgent)
+    }
+
+    /// What comes from the source's configuration.
+    func applyLimits(of configuration: SourceConfiguration) throws(PollError) {
+        let connect = min(configuration.timeout, Self.maxConnectTime)
+        try self.set(CURLOPT_CONNECTTIMEOUT_MS, connect.curlMilliseconds)
+        try self.check(
+            ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
+        )
+    }
+
+    /// Prepares for one request of a poll.
+    func beginHop(timeLeft: Duration, onFreshConnection fresh: Bool) throws(PollError) {
+        try self.set(CURLOPT_TIMEOUT_MS, timeLeft.curlMilliseconds)
+        try self.set(CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
+        try self.set(CURLOPT_FORBID_REUSE, 0)
+        try self.set(CURLOPT_VERBOSE, 0)
+        try self.set(CURLOPT_LOW_SPEED_LIMIT, 0)
+    }
+
+    /// Called when the head of a response is complete: a server may think as long as `timeout` allows, but once it
+    /// sends a body, it has to send it. The audit of the framing needs libcurl's trace, which costs, so that it is
+    /// on for bodies only.
+    func bodyBegins(isAudited: Bool) {
+        ccurl_set_long(self.easy, CURLOPT_LOW_SPEED_LIMIT, Self.slowBytesPerSecond)
+        ccurl_set_long(self.easy, CURLOPT_LOW_SPEED_TIME, Int(Self.slowDuration.components.seconds))
+        ccurl_set_long(self.easy, CURLOPT_VERBOSE, isAudited ? 1 : 0)
+    }
+
+    /// Closes the connection when the transfer ends.
+    func forbidReuse() {
+        ccurl_set_long(self.easy, CURLOPT_FORBID_REUSE, 1)
+    }
+
+    /// Gives libcurl the request fields, which it reads while a transfer runs; the caller keeps them.
+    func setFields(_ list: UnsafeMutablePointer<curl_slist>?) throws(PollError) {
+        try self.check(ccurl_set_list(self.easy, CURLOPT_HTTPHEADER, list))
+    }
+
+    func set(_ option: CURLoption, _ value: Int) throws(PollError) {
+        try self.check(ccurl_set_long(self.easy, option, value))
+    }
+
+    func set(_ option: CURLoption, _ value: String) throws(PollError) {
+        try self.check(ccurl_set_string(self.easy, option, value))
+    }
+
+    func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer) throws(PollError) {
+        try self.check(ccurl_set_pointer(self.easy, option, pointer))
+    }
+
+    /// An option that protects must not fail silently, for want of memory or because this libcurl lacks it.
+    func check(_ code: CURLcode) throws(PollError) {
+        guard code == CURLE_OK else {
+            throw PollError(.internal, "libcurl refused an option: \(String(cString: curl_easy_strerror(code)))")
+        }
+    }
+
+    /// Zero where libcurl does not know.
+    func long(_ info: CURLINFO) -> Int {
+        var value = 0
+        return ccurl_get_long(self.easy, info, &value) == CURLE_OK ? value : 0
+    }
+
+    /// Zero where libcurl does not know.
+    func offset(_ info: CURLINFO) -> Int64 {
+        var value: Int64 = 0
+        return ccurl_get_offset(self.easy, info, &value) == CURLE_OK ? value : 0
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds for libcurl, rounded up and at least 1, since 0 would mean "no limit".
+    fileprivate var curlMilliseconds: Int {
+        let nanoseconds = self.clampedNanoseconds
+        return Int(min(max(1, nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 > 0 ? 1 : 0)), Int64(Int32.max)))
+    }
+}

@@ -1,0 +1,321 @@
+// One source's side of libcurl: the easy handle that is kept between polls, and what the poll under way has received.
+
+import CCurl
+import FreshetCore
+
+/// The polls of one source, one at a time. Confined to the poll thread; libcurl calls back on the same thread.
+final class CurlTransfer {
+    /// Redirects that one poll follows.
+    static let maxRedirects = 3
+    /// Body bytes of a response that will not be used (an error page, a redirect) which are read so that the
+    /// connection can be used again; beyond that it is closed.
+    static let maxDiscardedBytes = 256 << 10
+
+    let source: SourceID
+    let easy: UnsafeMutableRawPointer
+    let url: UpstreamURL
+    let configuration: SourceConfiguration
+
+    /// Request fields as libcurl wants them, and the validators that they were made for.
+    private var requestFields: UnsafeMutablePointer<curl_slist>?
+    private var sentValidators: Validators?
+    private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    private let scratch: UnsafeMutableBufferPointer<UInt8>
+    private let acceptedByDefault: [String]
+
+    // The poll under way.
+    private var deadline = MonotonicTime.distantFuture
+    private var hop: UpstreamURL
+    private var redirects = 0
+    private var isRetry = false
+    // The response under way.
+    private var head = ResponseHead()
+    private var body: BodyCollector?
+    private var audit: FramingAudit?
+    private var discardedBytes = 0
+    private var requestWasSent = false
+    private var failure: PollError?
+    /// Set where the address policy refused an address.
+    private var refusedAddress: String?
+
+    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one.
+    ///
+    /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory or lacks an option.
+    init(
+        source: SourceID,
+        url: UpstreamURL,
+        configuration: SourceConfiguration,
+        userAgent: String,
+        scratch: UnsafeMutableBufferPointer<UInt8>
+    ) throws(PollError) {
+        guard let easy = curl_easy_init() else { throw PollError(.internal, "no memory for a transfer") }
+        self.source = source
+        self.easy = easy
+        self.url = url
+        self.hop = url
+        self.configuration = configuration
+        self.scratch = scratch
+        self.acceptedByDefault = Self.defaultFields(besides: configuration.headers)
+        self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        let options = CurlOptions(easy: easy)
+        try options.applyPolicy(userAgent: userAgent)
+        try options.applyCallbacks(of: self, errorText: self.errorText)
+        try options.applyLimits(of: configuration)
+        try options.set(CURLOPT_URL, url.text)
+    }
+
+    deinit {
+        curl_easy_cleanup(self.easy)
+        curl_slist_free_all(self.requestFields)
+        self.errorText.deallocate()
+    }
+
+    private static func defaultFields(besides headers: [SourceConfiguration.Field]) -> [String] {
+        let configured = Set(headers.map { $0.name.lowercased() })
+        var fields: [String] = []
+        if !configured.contains("accept") { fields.append("Accept: application/json, */*;q=0.1") }
+        if !configured.contains("accept-encoding") { fields.append("Accept-Encoding: gzip") }
+        return fields
+    }
+}
+
+// MARK: the life of a poll
+
+extension CurlTransfer {
+    /// What is to be done with a transfer that has ended.
+    enum Next {
+        /// Run the handle again: a redirect, or the one retry on a fresh connection.
+        case runAgain
+        case done(Result<PollResponse, PollError>)
+    }
+
+    /// Prepares the handle for a poll; the caller then gives it to the multi handle.
+    func prepare(_ request: PollRequest, now: MonotonicTime) throws(PollError) {
+        self.deadline = now + self.configuration.timeout
+        self.redirects = 0
+        self.isRetry = false
+        let options = CurlOptions(easy: self.easy)
+        if self.hop != self.url {
+            self.hop = self.url
+            try options.set(CURLOPT_URL, self.url.text)
+        }
+        if self.sentValidators != request.validators { try self.makeRequestFields(request.validators) }
+        try self.prepareHop(options, now: now)
+    }
+
+    /// Decides what the end of the transfer means. The handle is out of the multi handle by now.
+    func ended(_ code: CURLcode, now: MonotonicTime) -> Next {
+        if self.shouldRetry(after: code) {
+            self.isRetry = true
+            return self.runAgain(now: now)
+        }
+        do {
+            let response = try self.response(code)
+            guard let location = self.redirectTarget(of: response) else { return self.done(.success(response)) }
+            try self.follow(location)
+            return self.runAgain(now: now)
+        } catch {
+            return self.done(.failure(error))
+        }
+    }
+
+    private func done(_ result: Result<PollResponse, PollError>) -> Next {
+        self.forgetResponse()
+        return .done(result)
+    }
+
+    private func runAgain(now: MonotonicTime) -> Next {
+        do {
+            try self.prepareHop(CurlOptions(easy: self.easy), now: now)
+            return .runAgain
+        } catch {
+            return self.done(.failure(error))
+        }
+    }
+
+    private func prepareHop(_ options: borrowing CurlOptions, now: MonotonicTime) throws(PollError) {
+        self.forgetResponse()
+        let left = self.deadline - now
+        guard left > .zero else {
+            throw PollError(.timeout, "no complete response within \(self.configuration.timeout)")
+        }
+        try options.beginHop(timeLeft: left, onFreshConnection: self.isRetry)
+    }
+
+    private func forgetResponse() {
+        self.head = ResponseHead()
+        self.body = nil
+        self.audit = nil
+        self.discardedBytes = 0
+        self.requestWasSent = false
+        self.failure = nil
+        self.refusedAddress = nil
+        self.errorText.pointee = 0
+    }
+
+    /// An upstream may close an idle connection at the moment it is used again, which is nobody's fault (F18).
+    /// libcurl retries most of these itself.
+    private func shouldRetry(after code: CURLcode) -> Bool {
+        guard !self.isRetry, self.failure == nil, !self.head.hasBegun else { return false }
+        switch code {
+        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_HTTP2, CURLE_HTTP2_STREAM:
+            return CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS) == 0
+        case _:
+            return false
+        }
+    }
+
+    private func redirectTarget(of response: PollResponse) -> [UInt8]? {
+        switch response.status {
+        case 301, 302, 303, 307, 308: response.value(of: "location")
+        case _: nil
+        }
+    }
+
+    private func follow(_ location: [UInt8]) throws(PollError) {
+        self.redirects += 1
+        guard self.redirects <= Self.maxRedirects else {
+            throw PollError(.redirect, "more than \(Self.maxRedirects) redirects")
+        }
+        self.hop = try self.hop.redirected(to: location)
+        try CurlOptions(easy: self.easy).set(CURLOPT_URL, self.hop.text)
+    }
+}
+
+// MARK: what the transfer brought
+
+extension CurlTransfer {
+    private func response(_ code: CURLcode) throws(PollError) -> PollResponse {
+        if let failure = self.failure { throw failure }
+        // Another status says all there is to say, however its body ended.
+        if self.head.isComplete, !self.head.hasRepresentation { return self.bodylessResponse() }
+        if let violation = self.audit?.violation { throw violation }
+        guard code == CURLE_OK else { throw self.error(for: code) }
+        guard self.head.isComplete else { throw PollError(.protocol, "the response has no complete head") }
+        guard let collector = self.body.take() else { return self.bodylessResponse() }
+        let wireBytes = collector.wireBytes
+        return PollResponse(
+            status: self.head.status,
+            fields: self.head.fields,
+            body: try collector.finished(),
+            wireBytes: wireBytes,
+            isCloseDelimited: self.head.framing == .close
+        )
+    }
+
+    private func bodylessResponse() -> PollResponse {
+        PollResponse(status: self.head.status, fields: self.head.fields, body: [], wireBytes: self.discardedBytes)
+    }
+
+    private func error(for code: CURLcode) -> PollError {
+        if let reason = self.refusedAddress, !self.requestWasSent {
+            return PollError(.policy, "the host resolves to \(reason), which deny_private refuses")
+        }
+        let stage = CurlFailure.Stage(easy: self.easy, requestWasSent: self.requestWasSent)
+        let detail = String(cString: self.errorText)
+        return CurlFailure.error(for: code, stage: stage, detail: detail, timeout: self.configuration.timeout)
+    }
+
+    /// `If-Modified-Since` goes along with `If-None-Match`: servers that know the latter ignore it (RFC 9110 §13.1.3).
+    private func makeRequestFields(_ validators: Validators) throws(PollError) {
+        var lines = self.configuration.headers.map { field in
+            // libcurl removes a field that is written `Name:`; one with an empty value is written `Name;`.
+            Array((field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)").utf8)
+        }
+        lines += self.acceptedByDefault.map { Array($0.utf8) }
+        if let etag = validators.etag { lines.append(Array("If-None-Match: ".utf8) + etag) }
+        if let date = validators.lastModified { lines.append(Array("If-Modified-Since: ".utf8) + date) }
+        var list: UnsafeMutablePointer<curl_slist>?
+        for line in lines {
+            let text = line.map { CChar(bitPattern: $0) }
+            // A line with a control character could end the field, or the request (S15).
+            guard !line.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }),
+                let longer = curl_slist_append(list, text + [0])
+            else {
+                curl_slist_free_all(list)
+                throw PollError(.internal, "a request field holds a control character, or there is no memory")
+            }
+            list = longer
+        }
+        try CurlOptions(easy: self.easy).setFields(list)
+        curl_slist_free_all(self.requestFields)
+        self.requestFields = list
+        self.sentValidators = validators
+    }
+}
+
+// MARK: what libcurl calls back
+
+extension CurlTransfer {
+    /// False ends the transfer.
+    func headLineReceived(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard self.failure == nil else { return false }
+        do {
+            if try self.head.lineReceived(line.span) == .complete { try self.headCompleted() }
+            return true
+        } catch {
+            self.failure = error
+            return false
+        }
+    }
+
+    private func headCompleted() throws(PollError) {
+        let framing = self.head.framing
+        guard self.head.hasRepresentation else { return }
+        self.body = try BodyCollector(
+            coding: self.head.contentCoding,
+            maxBytes: self.configuration.maxBodyBytes,
+            expectedBytes: self.head.contentLength
+        )
+        switch framing {
+        case .empty, .stream, .close: self.audit = nil
+        case .length, .chunked:
+            self.audit = FramingAudit(framing, closesConnection: self.head.closesConnection)
+        }
+        CurlOptions(easy: self.easy).bodyBegins(isAudited: self.audit != nil)
+    }
+
+    /// False ends the transfer.
+    func bodyReceived(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard self.failure == nil else { return false }
+        guard self.body != nil else {
+            self.discardedBytes += bytes.count
+            return self.discardedBytes <= Self.maxDiscardedBytes
+        }
+        if let violation = self.audit?.violation {
+            self.failure = violation
+            return false
+        }
+        do {
+            try self.body?.received(bytes, scratch: self.scratch)
+            return true
+        } catch {
+            self.failure = error
+            return false
+        }
+    }
+
+    /// The body as it stands on the wire, before libcurl undoes its framing.
+    func wireReceived(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard self.audit != nil, self.audit?.violation == nil else { return }
+        self.audit?.received(bytes.span)
+        // What follows on this connection cannot be trusted to begin where libcurl thinks.
+        if self.audit?.violation != nil { CurlOptions(easy: self.easy).forbidReuse() }
+    }
+
+    /// Whether a connection to this address may be opened, or used once more.
+    func allows(_ address: NetworkAddress?) -> Bool {
+        guard self.configuration.denyPrivate else { return true }
+        guard let address else {
+            self.refusedAddress = "an address of an unknown family"
+            return false
+        }
+        guard let reason = AddressPolicy.reasonToDeny(address) else { return true }
+        self.refusedAddress = reason
+        return false
+    }
+
+    func requestBegins() {
+        self.requestWasSent = true
+    }
+}

@@ -1,0 +1,44 @@
+// The response fields that mean something to a poll. Everything else that an upstream sends is dropped at the door:
+// what is never stored can be neither copied into a response of ours nor used to fill memory (FAULTS S14).
+
+/// A response field that is read here or further in.
+enum KnownField {
+    case contentLength, transferEncoding, contentEncoding, connection
+    /// Kept for the core, which reads it as data: validators, freshness, pacing, links.
+    case kept
+
+    /// Whether the field goes into ``PollResponse/fields``.
+    var isKept: Bool {
+        switch self {
+        case .kept: true
+        case .contentLength, .transferEncoding, .contentEncoding, .connection: false
+        }
+    }
+
+    /// - Parameter name: in any case. `nil` for a field that nobody reads.
+    init?(_ name: Span<UInt8>) {
+        guard name.count <= Self.maxNameBytes, let known = Self.table[name.lowercasedBytes] else { return nil }
+        self = known
+    }
+
+    private static let maxNameBytes = table.keys.reduce(0) { max($0, $1.count) }
+
+    private static let table: [[UInt8]: KnownField] = {
+        var table: [[UInt8]: KnownField] = [:]
+        for name in keptNames { table[Array(name.utf8)] = .kept }
+        table[Array("content-length".utf8)] = .contentLength
+        table[Array("transfer-encoding".utf8)] = .transferEncoding
+        table[Array("content-encoding".utf8)] = .contentEncoding
+        table[Array("connection".utf8)] = .connection
+        return table
+    }()
+
+    private static let keptNames = [
+        "age", "cache-control", "content-location", "content-range", "content-type", "date", "deprecation", "etag",
+        "expires", "last-modified", "link", "location", "pragma", "ratelimit", "ratelimit-limit", "ratelimit-policy",
+        "ratelimit-remaining", "ratelimit-reset", "retry-after", "server", "sunset", "vary", "via", "warning",
+        "www-authenticate", "x-poll-interval", "x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset",
+        "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after",
+        "x-ratelimit-used",
+    ]
+}

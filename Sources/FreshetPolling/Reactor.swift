@@ -1,0 +1,105 @@
+// The poll thread's one place to sleep: sockets of libcurl, and the wake-up of other threads.
+
+import CLinux
+import FreshetCore
+
+/// An eventfd by which any thread ends the sleep of the poll thread.
+final class WakeUp: Sendable {
+    fileprivate let descriptor: Int32
+
+    init() throws(PollError) {
+        self.descriptor = clinux_eventfd_create()
+        guard self.descriptor >= 0 else { throw PollError(.internal, "no descriptor for a wake-up") }
+    }
+
+    deinit { _ = clinux_close(self.descriptor) }
+
+    /// Any thread may call; several calls before the thread wakes count as one.
+    func signal() {
+        _ = clinux_eventfd_signal(self.descriptor)
+    }
+}
+
+/// epoll, with the events asked for per descriptor. Confined to the poll thread.
+final class Reactor {
+    /// Bits of what a descriptor is or should be ready for.
+    struct Readiness: OptionSet {
+        var rawValue: UInt32
+        static let readable = Readiness(rawValue: 1)
+        static let writable = Readiness(rawValue: 2)
+        static let broken = Readiness(rawValue: 4)
+    }
+
+    private static let batch = 128
+
+    private let epoll: Int32
+    private let wakeUp: WakeUp
+    private let events = UnsafeMutableBufferPointer<clinux_event>.allocate(capacity: Reactor.batch)
+    /// What each descriptor is watched for.
+    private var watched: [Int32: Readiness] = [:]
+
+    init(wakeUp: WakeUp) throws(PollError) {
+        self.wakeUp = wakeUp
+        self.epoll = clinux_epoll_create()
+        guard self.epoll >= 0,
+            clinux_epoll_add(self.epoll, wakeUp.descriptor, CLINUX_EPOLLIN, UInt64(wakeUp.descriptor)) == 0
+        else { throw PollError(.internal, "no descriptor for epoll") }
+        self.events.initialize(repeating: clinux_event())
+    }
+
+    deinit {
+        self.events.deallocate()
+        if self.epoll >= 0 { _ = clinux_close(self.epoll) }
+    }
+
+    /// Watches the descriptor for exactly this.
+    func watch(_ descriptor: Int32, for readiness: Readiness) {
+        var bits: UInt32 = 0
+        if readiness.contains(.readable) { bits |= CLINUX_EPOLLIN }
+        if readiness.contains(.writable) { bits |= CLINUX_EPOLLOUT }
+        let data = UInt64(UInt32(bitPattern: descriptor))
+        if self.watched.updateValue(readiness, forKey: descriptor) == nil
+            || clinux_epoll_mod(self.epoll, descriptor, bits, data) != 0
+        {
+            // New, or the number was closed behind our back and given out again, which epoll forgets by itself.
+            if clinux_epoll_add(self.epoll, descriptor, bits, data) != 0 {
+                _ = clinux_epoll_mod(self.epoll, descriptor, bits, data)
+            }
+        }
+    }
+
+    func unwatch(_ descriptor: Int32) {
+        guard self.watched.removeValue(forKey: descriptor) != nil else { return }
+        _ = clinux_epoll_del(self.epoll, descriptor)
+    }
+
+    /// Sleeps until a descriptor is ready, the wake-up is signalled, or the deadline has come, and calls `ready` for
+    /// each descriptor that is.
+    func wait(until deadline: MonotonicTime, now: MonotonicTime, ready: (Int32, Readiness) -> Void) {
+        var timeout: Int64 = -1
+        if deadline != .distantFuture { timeout = max(0, (deadline - now).clampedNanoseconds) }
+        let count = clinux_epoll_wait_ns(self.epoll, self.events.baseAddress, Int32(Self.batch), timeout)
+        for index in 0..<Int(max(0, count)) {
+            let event = self.events[index]
+            let descriptor = Int32(truncatingIfNeeded: event.data)
+            guard descriptor != self.wakeUp.descriptor else {
+                _ = clinux_eventfd_drain(descriptor)
+                continue
+            }
+            var readiness: Readiness = []
+            if event.events & (CLINUX_EPOLLIN | CLINUX_EPOLLRDHUP) != 0 { readiness.insert(.readable) }
+            if event.events & CLINUX_EPOLLOUT != 0 { readiness.insert(.writable) }
+            if event.events & (CLINUX_EPOLLERR | CLINUX_EPOLLHUP) != 0 { readiness.insert(.broken) }
+            ready(descriptor, readiness)
+        }
+    }
+}
+
+extension MonotonicTime {
+    /// The clock itself, for the poll thread, which is where the core's time comes from.
+    static var now: MonotonicTime { MonotonicTime(nanoseconds: clinux_monotonic_ns()) }
+}
+
+extension WallTime {
+    static var now: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
+}

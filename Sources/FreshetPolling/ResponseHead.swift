@@ -1,0 +1,228 @@
+// The head of a response, line by line as libcurl hands it over, held to what HTTP allows. libcurl is lenient: it takes
+// bare line feeds, folded lines, two lengths. Whatever two parsers may read differently is refused here, because the
+// difference is where smuggling and cut bodies hide (FAULTS F10, F14, F21, F34, S14).
+
+import FreshetCore
+
+/// Reads and checks the head of one response, interim ones before it, and the trailers after it. Performs no I/O.
+struct ResponseHead {
+    /// Bytes of status lines and fields, over interim responses, the response, and its trailers.
+    static let maxBytes = 64 << 10
+    /// Fields, over the same.
+    static let maxFields = 256
+    /// Interim (1xx) responses before the final one; more are a flood.
+    static let maxInterim = 8
+
+    /// What a line meant.
+    enum Effect: Hashable {
+        case none
+        /// The head of the final response is complete; a body may follow.
+        case complete
+    }
+
+    /// How the end of the body is found (RFC 9112 §6.3).
+    enum Framing: Hashable {
+        /// There is none, whatever the fields say: 204 and 304.
+        case empty
+        case length(Int)
+        case chunked
+        /// HTTP/2 streams end themselves.
+        case stream
+        /// With the connection, so that a cut body cannot be told from a whole one.
+        case close
+    }
+
+    private enum Phase {
+        /// Next: `.fields`.
+        case statusLine
+        /// Next: `.trailers`, or `.statusLine` after an interim response.
+        case fields
+        /// Final.
+        case trailers
+    }
+
+    private(set) var status = 0
+    /// 10 for HTTP/1.0, 11, 20, 30.
+    private(set) var version = 0
+    /// The fields that somebody downstream may read, in their order; all others are checked and dropped.
+    private(set) var fields: [HeaderField] = []
+    private(set) var contentLength: Int?
+    private(set) var isChunked = false
+    /// Where `Content-Encoding` is not `identity`.
+    private(set) var contentCoding: ContentCoding = .identity
+    private(set) var closesConnection = false
+
+    private var phase = Phase.statusLine
+    private var bytes = 0
+    private var fieldCount = 0
+    private var interim = 0
+
+    /// The content coding of the body (RFC 9110 §8.4).
+    enum ContentCoding: Hashable {
+        case identity
+        case gzip
+        /// One that was not asked for, or several.
+        case other
+    }
+
+    /// Any byte at all has arrived.
+    var hasBegun: Bool { self.bytes > 0 }
+    /// The head of the final response has been read.
+    var isComplete: Bool { self.phase == .trailers }
+
+    /// The body is the source's value: 200, and 203 where a proxy had a hand in it (RFC 9110 §15.3.4).
+    var hasRepresentation: Bool { self.status == 200 || self.status == 203 }
+
+    /// How the body ends; valid once the head is complete.
+    var framing: Framing {
+        if self.status == 204 || self.status == 304 { return .empty }
+        if self.version >= 20 { return .stream }
+        if self.isChunked { return .chunked }
+        return self.contentLength.map { .length($0) } ?? .close
+    }
+
+    /// Takes one line with its line end.
+    ///
+    /// - Throws: ``PollError`` of kind `headers`, `framing` or `protocol`; the transfer is then of no use.
+    mutating func lineReceived(_ line: Span<UInt8>) throws(PollError) -> Effect {
+        self.bytes += line.count
+        guard self.bytes <= Self.maxBytes else {
+            throw PollError(.headers, "more than \(Self.maxBytes >> 10) KiB of header fields")
+        }
+        let content = try self.contentLength(of: line)
+        switch self.phase {
+        case .statusLine:
+            try self.statusLineReceived(line.extracting(0..<content))
+            self.phase = .fields
+        case .fields where content == 0:
+            return try self.headEnded()
+        case .trailers where content == 0:
+            break
+        case .fields, .trailers:
+            try self.fieldReceived(line.extracting(0..<content))
+        }
+        return .none
+    }
+
+    /// The length of the line without CR LF. A bare LF is refused, and so is any control character but a tab.
+    private func contentLength(of line: Span<UInt8>) throws(PollError) -> Int {
+        guard line.count >= 2, line[line.count - 1] == 0x0A, line[line.count - 2] == 0x0D else {
+            throw PollError(.protocol, "a line of the response head does not end in CR LF (RFC 9112 §2.2)")
+        }
+        let content = line.count - 2
+        for index in 0..<content where (line[index] < 0x20 && line[index] != 0x09) || line[index] == 0x7F {
+            throw PollError(.protocol, "a control character in the response head (RFC 9110 §5.5)")
+        }
+        return content
+    }
+
+    private mutating func headEnded() throws(PollError) -> Effect {
+        guard self.status >= 200 else {
+            self.interim += 1
+            guard self.status != 101 else {
+                throw PollError(.protocol, "status 101: the upstream switched protocols without being asked")
+            }
+            guard self.interim <= Self.maxInterim else {
+                throw PollError(.protocol, "more than \(Self.maxInterim) interim (1xx) responses")
+            }
+            let (bytes, fieldCount, interim) = (self.bytes, self.fieldCount, self.interim)
+            self = ResponseHead()
+            (self.bytes, self.fieldCount, self.interim) = (bytes, fieldCount, interim)
+            return .none
+        }
+        if self.version < 20, self.isChunked, self.contentLength != nil {
+            throw PollError(.framing, "both Content-Length and Transfer-Encoding (RFC 9112 §6.3)")
+        }
+        self.phase = .trailers
+        return .complete
+    }
+}
+
+extension ResponseHead {
+    /// `HTTP/1.1 200 OK`, `HTTP/2 200 `; the reason phrase may lack (RFC 9112 §4).
+    private mutating func statusLineReceived(_ line: Span<UInt8>) throws(PollError) {
+        guard let version = Self.version(of: line) else {
+            throw PollError(.protocol, "the response does not begin with an HTTP status line")
+        }
+        let start = version.length
+        guard line.count >= start + 4, line[start] == 0x20, line.count == start + 4 || line[start + 4] == 0x20 else {
+            throw PollError(.protocol, "the status line has no three-digit status code")
+        }
+        var status = 0
+        for index in (start + 1)..<(start + 4) {
+            guard let digit = line[index].decimalDigit else {
+                throw PollError(.protocol, "the status line has no three-digit status code")
+            }
+            status = status * 10 + digit
+        }
+        guard status >= 100 else { throw PollError(.protocol, "status codes begin at 100, not \(status)") }
+        self.status = status
+        self.version = version.number
+    }
+
+    private static func version(of line: Span<UInt8>) -> (number: Int, length: Int)? {
+        if line.starts(with: "HTTP/1.1") { return (11, 8) }
+        if line.starts(with: "HTTP/1.0") { return (10, 8) }
+        // libcurl writes these lines itself, from the pseudo-fields.
+        if line.starts(with: "HTTP/2 ") { return (20, 6) }
+        if line.starts(with: "HTTP/3 ") { return (30, 6) }
+        return nil
+    }
+
+    private mutating func fieldReceived(_ line: Span<UInt8>) throws(PollError) {
+        self.fieldCount += 1
+        guard self.fieldCount <= Self.maxFields else {
+            throw PollError(.headers, "more than \(Self.maxFields) header fields")
+        }
+        var colon = 0
+        while colon < line.count, line[colon].isTokenCharacter { colon += 1 }
+        guard colon > 0, colon < line.count, line[colon] == 0x3A else {
+            // Also a folded line, which begins with white space.
+            throw PollError(.protocol, "a header field without a valid name (RFC 9112 §5.1)")
+        }
+        guard self.phase == .fields, let known = KnownField(line.extracting(0..<colon)) else { return }
+        var start = colon + 1
+        var end = line.count
+        while start < end, line[start].isBlank { start += 1 }
+        while end > start, line[end - 1].isBlank { end -= 1 }
+        try self.knownFieldReceived(known, line.extracting(start..<end))
+        if known.isKept {
+            let name = line.extracting(0..<colon)
+            self.fields.append(HeaderField(name: name.lowercasedBytes, value: line.extracting(start..<end).bytes))
+        }
+    }
+
+    private mutating func knownFieldReceived(_ field: KnownField, _ value: Span<UInt8>) throws(PollError) {
+        switch field {
+        case .contentLength:
+            // Even equal ones: a list of lengths is never written by a server that knows what it sends.
+            guard self.contentLength == nil, let length = value.decimalNumber else {
+                throw PollError(.framing, "Content-Length is doubled or is not a number (RFC 9112 §6.3)")
+            }
+            self.contentLength = length
+        case .transferEncoding:
+            guard self.version != 10, !self.isChunked, value.lowercasedBytes.elementsEqual("chunked".utf8) else {
+                throw PollError(.framing, "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
+            }
+            self.isChunked = true
+        case .contentEncoding:
+            self.contentCoding = self.contentCoding.combined(withValue: value.lowercasedBytes)
+        case .connection:
+            self.closesConnection = value.lowercasedBytes.split(separator: 0x2C).contains { option in
+                option.filter { !$0.isBlank }.elementsEqual("close".utf8)
+            }
+        case .kept:
+            break
+        }
+    }
+}
+
+extension ResponseHead.ContentCoding {
+    fileprivate func combined(withValue value: [UInt8]) -> Self {
+        if value.isEmpty || value.elementsEqual("identity".utf8) { return self }
+        guard self == .identity, value.elementsEqual("gzip".utf8) || value.elementsEqual("x-gzip".utf8) else {
+            return .other
+        }
+        return .gzip
+    }
+}

@@ -1,0 +1,92 @@
+// URLs, read by the parser that will also dial them: two parsers that disagree on where a host ends are how requests
+// reach hosts that nobody configured (FAULTS S16, S17).
+
+import CCurl
+import FreshetCore
+
+/// Scheme, host and port (RFC 6454 §4): what a secret is bound to, and what connections are counted by.
+struct Origin: Hashable, Sendable {
+    /// `http` or `https`.
+    var scheme: String
+    /// In lower case; IPv6 in brackets.
+    var host: String
+    var port: String
+}
+
+/// An absolute `http` or `https` URL.
+struct UpstreamURL: Hashable, Sendable {
+    let text: String
+    let origin: Origin
+
+    /// - Throws: ``PollError`` of kind `policy` for anything but an absolute URL of `http` or `https`.
+    init(_ text: String) throws(PollError) {
+        let parser = try Parser()
+        // libcurl would stop at a NUL, and what stands behind it is what a person reads.
+        guard text.utf8.allSatisfy({ $0 > 0x1F && $0 != 0x7F }), parser.set(text) == CURLUE_OK, let url = parser.url()
+        else {
+            throw PollError(.policy, "not an absolute http:// or https:// URL")
+        }
+        self = url
+    }
+
+    private init(text: String, origin: Origin) {
+        self.text = text
+        self.origin = origin
+    }
+
+    /// Where a redirect leads (RFC 9110 §10.2.2).
+    ///
+    /// - Throws: ``PollError`` of kind `redirect` unless it stays within the origin, since the source's fields may hold
+    ///   secrets that were meant for that origin alone (FAULTS S19).
+    func redirected(to location: [UInt8]) throws(PollError) -> UpstreamURL {
+        let parser = try Parser()
+        guard parser.set(self.text) == CURLUE_OK,
+            parser.set(String(decoding: location, as: UTF8.self)) == CURLUE_OK,
+            let target = parser.url()
+        else { throw PollError(.redirect, "redirected to something that is not an http:// or https:// URL") }
+        guard target.origin == self.origin else {
+            let other = target.origin
+            throw PollError(
+                .redirect,
+                "redirected to another origin, \(other.scheme)://\(other.host):\(other.port); if that is right, "
+                    + "configure the new URL"
+            )
+        }
+        return target
+    }
+}
+
+extension UpstreamURL {
+    /// Owns libcurl's URL handle.
+    private struct Parser: ~Copyable {
+        private let handle: OpaquePointer
+
+        init() throws(PollError) {
+            guard let handle = curl_url() else { throw PollError(.internal, "no memory for a URL") }
+            self.handle = handle
+        }
+
+        deinit { curl_url_cleanup(self.handle) }
+
+        /// A relative reference is resolved against what was set before.
+        func set(_ text: String) -> CURLUcode {
+            curl_url_set(self.handle, CURLUPART_URL, text, UInt32(CURLU_URLENCODE))
+        }
+
+        func url() -> UpstreamURL? {
+            guard let text = self.part(CURLUPART_URL), let scheme = self.part(CURLUPART_SCHEME),
+                scheme == "http" || scheme == "https",
+                let host = self.part(CURLUPART_HOST), !host.isEmpty,
+                let port = self.part(CURLUPART_PORT, flags: UInt32(CURLU_DEFAULT_PORT))
+            else { return nil }
+            return UpstreamURL(text: text, origin: Origin(scheme: scheme, host: host.lowercased(), port: port))
+        }
+
+        private func part(_ part: CURLUPart, flags: UInt32 = 0) -> String? {
+            var text: UnsafeMutablePointer<CChar>?
+            guard curl_url_get(self.handle, part, &text, flags) == CURLUE_OK, let text else { return nil }
+            defer { curl_free(text) }
+            return String(cString: text)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Dispatch
+import FreshetCore
+
+@testable import FreshetPolling
+
+/// A real transport with sources of a test's choosing, polled one after another.
+///
+/// `@unchecked Sendable`: the transport is touched on the serial queue only.
+final class TransportProbe: @unchecked Sendable {
+    private let queue = DispatchQueue(label: "transport-probe")
+    private var loop: (reactor: Reactor, transport: CurlTransport)?
+    private var sources = 0
+
+    /// Makes a source known and polls it once. The connections are those that earlier polls left.
+    func poll(
+        _ url: String,
+        validators: Validators = Validators(),
+        configure: @escaping @Sendable (inout SourceConfiguration) -> Void = { _ in }
+    ) async -> Result<PollResponse, PollError> {
+        await withCheckedContinuation { continuation in
+            self.queue.async {
+                continuation.resume(returning: self.run(url, PollRequest(validators: validators), configure))
+            }
+        }
+    }
+
+    private func run(
+        _ url: String,
+        _ request: PollRequest,
+        _ configure: (inout SourceConfiguration) -> Void
+    ) -> Result<PollResponse, PollError> {
+        do {
+            let (reactor, transport) = try self.prepared()
+            var configuration = SourceConfiguration(name: "probe", url: url)
+            configuration.timeout = .seconds(10)
+            configure(&configuration)
+            self.sources += 1
+            let source = SourceID(index: self.sources)
+            try transport.add(source, url: UpstreamURL(configuration.url), configuration: configuration)
+            defer { transport.remove(source) }
+            transport.start(source, request, now: .now)
+            while true {
+                if let end = transport.takeCompletions(now: .now).first { return end.result }
+                if transport.deadline <= .now {
+                    transport.timerFired()
+                } else {
+                    reactor.wait(until: transport.deadline, now: .now) { transport.socketReady($0, $1) }
+                }
+            }
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func prepared() throws(PollError) -> (reactor: Reactor, transport: CurlTransport) {
+        if let loop = self.loop { return loop }
+        let reactor = try Reactor(wakeUp: WakeUp())
+        let loop = (reactor, try CurlTransport(reactor: reactor))
+        self.loop = loop
+        return loop
+    }
+}
+
+extension Result where Success == PollResponse, Failure == PollError {
+    /// The kind of the failure; `nil` for a response.
+    var kind: PollError.Kind? {
+        switch self {
+        case .success: nil
+        case .failure(let error): error.kind
+        }
+    }
+
+    var response: PollResponse? { try? self.get() }
+
+    var body: String? { self.response.map { String(decoding: $0.body, as: UTF8.self) } }
+}
