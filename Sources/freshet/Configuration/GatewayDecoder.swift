@@ -1,0 +1,138 @@
+// From nodes to a ``GatewayConfiguration``: every section but the sources.
+
+import Foundation
+import FreshetCore
+
+/// Decodes a merged configuration. Problems go to the context; what is wrong keeps its default, so that one run
+/// finds everything.
+struct GatewayDecoder {
+    let context: DecodingContext
+    /// The directory of the main file, for `*_file`.
+    let directory: String
+
+    func decode(_ root: ConfigurationNode) -> GatewayConfiguration {
+        let reader = SectionReader(root, as: .gateway, path: "", context: self.context)
+        var configuration = GatewayConfiguration()
+        self.decodeListen(reader, into: &configuration)
+        let hour = Duration.seconds(3600)
+        configuration.heartbeat = reader.duration("heartbeat", in: .seconds(1)...hour) ?? configuration.heartbeat
+        configuration.retry = reader.duration("retry", in: .milliseconds(100)...hour) ?? configuration.retry
+        if let section = reader.section("cache", as: .cache) {
+            self.decode(section, into: &configuration.cache)
+        }
+        if let section = reader.section("limits", as: .limits) {
+            self.decode(section, into: &configuration.limits)
+        }
+        if let section = reader.section("shutdown", as: .shutdown) {
+            self.decode(section, into: &configuration.shutdown)
+        }
+        if let section = reader.section("cors", as: .cors) {
+            self.decode(section, into: &configuration.cors)
+        }
+        if let section = reader.section("polling", as: .polling) {
+            self.decode(section, into: &configuration.polling)
+        }
+        let sources = SourcesDecoder(context: self.context, directory: self.directory)
+        configuration.sources = sources.decode(reader)
+        return configuration
+    }
+
+    private func decodeListen(_ reader: SectionReader, into configuration: inout GatewayConfiguration) {
+        guard let value = reader.scalar("listen") else { return }
+        do throws(ListenAddress.Failure) {
+            configuration.listen = try ListenAddress(value.text)
+        } catch {
+            let isShown = value.variables.isEmpty
+            self.context.error(
+                value.path,
+                at: value.place,
+                isShown ? "\(value.shown): \(error.what)" : "\(value.shown) is not an address to listen on",
+                fix: isShown ? error.fix : "write HOST:PORT such as 127.0.0.1:8080"
+            )
+        }
+    }
+
+    private func decode(_ reader: SectionReader, into cache: inout GatewayConfiguration.Cache) {
+        cache.maxBytes = reader.size("max_bytes", in: (64 << 10)...(1 << 40)) ?? cache.maxBytes
+        cache.maxAge = reader.duration("max_age", in: .seconds(1)...DurationText.longest)
+    }
+
+    private func decode(_ reader: SectionReader, into limits: inout GatewayConfiguration.Limits) {
+        limits.maxSubscribers = reader.count("max_subscribers", in: 1...10_000_000)
+        limits.maxSubscribersPerAddress = reader.count("max_subscribers_per_address", in: 1...10_000_000)
+        limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)
+        limits.maxConnectionsPerAddress = reader.count("max_connections_per_address", in: 1...1_000_000)
+        let range = Duration.milliseconds(100)...Duration.seconds(3600)
+        limits.headerTimeout = reader.duration("header_timeout", in: range) ?? limits.headerTimeout
+        limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout
+        limits.writeTimeout = reader.duration("write_timeout", in: range) ?? limits.writeTimeout
+        limits.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? limits.maxBodyBytes
+    }
+
+    private func decode(_ reader: SectionReader, into shutdown: inout GatewayConfiguration.Shutdown) {
+        let range = Duration.zero...Duration.seconds(3600)
+        shutdown.delay = reader.duration("delay", in: range) ?? shutdown.delay
+        shutdown.drain = reader.duration("drain", in: range) ?? shutdown.drain
+    }
+
+    private func decode(_ reader: SectionReader, into polling: inout GatewayConfiguration.Polling) {
+        polling.concurrency = reader.count("concurrency", in: 1...10_000) ?? polling.concurrency
+        polling.hostConcurrency = reader.count("host_concurrency", in: 1...1000) ?? polling.hostConcurrency
+        if polling.hostConcurrency > polling.concurrency {
+            self.context.error(
+                "\(reader.path).host_concurrency",
+                at: reader.place(of: "host_concurrency"),
+                "\(polling.hostConcurrency) is more than polling.concurrency, \(polling.concurrency)",
+                fix: "lower it, or raise polling.concurrency"
+            )
+        }
+    }
+
+    private func decode(_ reader: SectionReader, into cors: inout GatewayConfiguration.CORS) {
+        let values = reader.list("origins")
+        for value in values {
+            if let what = Self.originProblem(value.text) {
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) \(what.what)",
+                    fix: value.variables.isEmpty ? what.fix : nil
+                )
+            } else {
+                cors.origins.append(value.text)
+            }
+        }
+        if cors.origins.contains("*"), cors.origins.count > 1, let first = values.first {
+            self.context.error(
+                "\(reader.path).origins",
+                at: first.place,
+                "\"*\" next to other origins",
+                fix: "keep \"*\" alone, or remove it"
+            )
+        }
+    }
+
+    /// What is wrong with an origin as browsers send it (RFC 6454 §6.2): scheme, host, port, and nothing else.
+    private static func originProblem(_ text: String) -> (what: String, fix: String)? {
+        if text == "*" { return nil }
+        let example = "write one such as https://app.example"
+        guard let url = try? URLText(text) else { return ("is not an origin", example) }
+        guard url.path.isEmpty, !text.contains("?") else {
+            return ("has a path", "write \(text.prefix(text.count - self.tail(of: text)))")
+        }
+        guard text == text.lowercased() else {
+            return ("holds upper case, which browsers never send", "write \(text.lowercased())")
+        }
+        let isDefaultPort =
+            (text.hasPrefix("https://") && text.hasSuffix(":443"))
+            || (text.hasPrefix("http://") && text.hasSuffix(":80"))
+        guard !isDefaultPort else { return ("names the default port, which browsers leave out", "remove the port") }
+        return nil
+    }
+
+    /// The number of characters behind scheme, host and port.
+    private static func tail(of url: String) -> Int {
+        guard let separator = url.range(of: "://") else { return 0 }
+        return url[separator.upperBound...].drop { $0 != "/" && $0 != "?" }.count
+    }
+}

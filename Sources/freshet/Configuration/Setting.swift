@@ -1,0 +1,373 @@
+// Every key of the configuration: its name, what it takes, its default, what it means. One table for the decoder's
+// "did you mean", for `config docs` and for `config schema`.
+
+/// One key of one section.
+struct Setting: Hashable, Sendable {
+    /// What a key takes.
+    enum Kind: Hashable, Sendable {
+        case duration
+        case size
+        case count
+        case ratio
+        case flag
+        case text
+        case choice([String])
+        /// A JSON Pointer (RFC 6901).
+        case pointer
+        case list
+        case mapping
+    }
+
+    var name: String
+    var kind: Kind
+    /// As it would be written; `nil` where absence means something of its own.
+    var standard: String?
+    /// One sentence.
+    var meaning: String
+    /// A key of the contract that this version does not carry out.
+    var isPlanned = false
+    /// Words that people use for it elsewhere.
+    var synonyms: [String] = []
+    /// Its value is shown nowhere.
+    var isSecret = false
+
+    init(
+        _ name: String,
+        _ kind: Kind,
+        default standard: String? = nil,
+        synonyms: [String] = [],
+        isSecret: Bool = false,
+        _ meaning: String
+    ) {
+        self.name = name
+        self.kind = kind
+        self.standard = standard
+        self.synonyms = synonyms
+        self.isSecret = isSecret
+        self.meaning = meaning
+    }
+
+    /// A key that is known but not carried out yet.
+    static func planned(_ name: String, _ meaning: String) -> Setting {
+        var setting = Setting(name, .mapping, meaning)
+        setting.isPlanned = true
+        return setting
+    }
+}
+
+/// A mapping of the configuration with a fixed set of keys.
+struct SettingSection: Hashable, Sendable {
+    /// As in a sentence: "a source".
+    var title: String
+    var settings: [Setting]
+
+    func setting(named name: String) -> Setting? {
+        self.settings.first { $0.name == name }
+    }
+}
+
+extension SettingSection {
+    static let gateway = SettingSection(
+        title: "the top level",
+        settings: [
+            Setting(
+                "listen",
+                .text,
+                default: "127.0.0.1:8080",
+                synonyms: ["port", "bind", "address", "host"],
+                "Where the gateway listens: HOST:PORT, or unix:PATH. Port 0 lets the system choose."
+            ),
+            Setting("sources", .mapping, synonyms: ["upstreams", "feeds", "apis"], "The sources, by name."),
+            Setting("defaults", .mapping, "What every source has unless it says otherwise: any key of a source."),
+            Setting(
+                "include",
+                .list,
+                synonyms: ["includes", "import"],
+                "Files to read as if they stood here, relative to this file; the last part may hold * and ?."
+            ),
+            Setting(
+                "heartbeat",
+                .duration,
+                default: "15s",
+                synonyms: ["keepalive"],
+                "The time between signs of life on a quiet stream."
+            ),
+            Setting(
+                "retry",
+                .duration,
+                default: "2s",
+                synonyms: ["reconnect"],
+                "How long a subscriber is told to wait before it reconnects; jittered."
+            ),
+            Setting("cache", .mapping, "How much of the change log stays in memory."),
+            Setting("limits", .mapping, "How much the gateway takes on."),
+            Setting("shutdown", .mapping, "How the gateway ends on SIGTERM."),
+            Setting("cors", .mapping, "Which web pages may read."),
+            Setting("polling", .mapping, "What all sources share."),
+            .planned("admin", "A listener of its own for administration."),
+            .planned("tls", "HTTPS for subscribers."),
+            .planned("log", "The durable change log."),
+            .planned("auth", "Who may subscribe."),
+            .planned("cluster", "Several gateways as one."),
+            .planned("streamdata", "The compatibility interface."),
+            .planned("webhooks", "Changes sent to URLs."),
+            .planned("push", "Changes sent to browsers."),
+        ]
+    )
+
+    static let cache = SettingSection(
+        title: "cache",
+        settings: [
+            Setting(
+                "max_bytes",
+                .size,
+                default: "64MiB",
+                synonyms: ["size", "max_size"],
+                "The bytes of changes kept for replay; the least recently used sources lose theirs first."
+            ),
+            Setting(
+                "max_age",
+                .duration,
+                synonyms: ["ttl", "retention"],
+                "How long a change is kept for replay; without it, as long as there is room."
+            ),
+        ]
+    )
+
+    static let limits = SettingSection(
+        title: "limits",
+        settings: [
+            Setting(
+                "max_subscribers",
+                .count,
+                "The most streams at one time; by default what the file-descriptor limit allows."
+            ),
+            Setting(
+                "max_subscribers_per_address",
+                .count,
+                "The most streams from one address at one time; without it, any number."
+            ),
+            Setting(
+                "max_connections",
+                .count,
+                "The most connections that are not streams; by default what the file-descriptor limit allows."
+            ),
+            Setting(
+                "max_connections_per_address",
+                .count,
+                "The most such connections from one address; without it, any number."
+            ),
+            Setting(
+                "header_timeout",
+                .duration,
+                default: "5s",
+                "From the first byte of a request to the end of its header."
+            ),
+            Setting("idle_timeout", .duration, default: "60s", "How long a connection without a request is kept."),
+            Setting(
+                "write_timeout",
+                .duration,
+                default: "30s",
+                "How long a subscriber may take nothing of what waits for it."
+            ),
+            Setting("max_body_bytes", .size, default: "8MiB", "The largest body that an upstream may push."),
+        ]
+    )
+
+    static let shutdown = SettingSection(
+        title: "shutdown",
+        settings: [
+            Setting(
+                "delay",
+                .duration,
+                default: "0s",
+                "After /readyz says no, how long everything goes on, for load balancers to notice."
+            ),
+            Setting("drain", .duration, default: "5s", "Over how long the streams are ended."),
+        ]
+    )
+
+    static let cors = SettingSection(
+        title: "cors",
+        settings: [
+            Setting(
+                "origins",
+                .list,
+                synonyms: ["allowed_origins", "allow_origins", "origin"],
+                "Origins whose pages may read: https://app.example, or \"*\" for all."
+            )
+        ]
+    )
+
+    static let polling = SettingSection(
+        title: "polling",
+        settings: [
+            Setting(
+                "concurrency",
+                .count,
+                default: "256",
+                synonyms: ["max_concurrent"],
+                "The most polls under way at one time."
+            ),
+            Setting(
+                "host_concurrency",
+                .count,
+                default: "6",
+                synonyms: ["per_host"],
+                "The most polls under way to one host."
+            ),
+            .planned("requests_per_hour", "A budget for all sources with `interval: adaptive`."),
+        ]
+    )
+
+    static let source = SettingSection(
+        title: "a source",
+        settings: [
+            Setting(
+                "url",
+                .text,
+                synonyms: ["uri", "endpoint", "href", "address", "upstream"],
+                "Where the value is: an absolute http:// or https:// URL."
+            ),
+            Setting(
+                "interval",
+                .duration,
+                default: "10s",
+                synonyms: ["every", "period", "poll_interval", "refresh", "poll", "frequency"],
+                "The time between polls, 10ms or more; or `adaptive`."
+            ),
+            Setting(
+                "staleness",
+                .duration,
+                synonyms: ["max_staleness", "stale_after"],
+                "How old the value may be before the source counts as stale; by default three intervals, at least 30s."
+            ),
+            Setting(
+                "min_interval",
+                .duration,
+                "No poll sooner than this after the last; by default the interval, at most 1s."
+            ),
+            Setting(
+                "max_interval",
+                .duration,
+                "No poll later than this after the last; by default the interval, at least 1h."
+            ),
+            Setting(
+                "timeout",
+                .duration,
+                default: "30s",
+                synonyms: ["request_timeout"],
+                "From the start of a poll to its last byte."
+            ),
+            Setting(
+                "headers",
+                .mapping,
+                synonyms: ["header", "request_headers"],
+                isSecret: true,
+                "Request header fields."
+            ),
+            Setting(
+                "auth",
+                .mapping,
+                synonyms: ["authorization", "authentication", "credentials"],
+                isSecret: true,
+                "The credentials for the upstream: `bearer`, or `basic`."
+            ),
+            Setting(
+                "when",
+                .choice(["always", "subscribed"]),
+                default: "always",
+                "Poll always, or only while somebody listens."
+            ),
+            Setting(
+                "respect_cache",
+                .flag,
+                default: "true",
+                "Let Cache-Control and Expires of the upstream delay the next poll."
+            ),
+            Setting(
+                "max_body_bytes",
+                .size,
+                default: "8MiB",
+                synonyms: ["max_size", "max_bytes"],
+                "The largest response body, on the wire and decoded."
+            ),
+            Setting(
+                "format",
+                .choice(["json", "ndjson", "csv", "xml", "text"]),
+                "How the body is read; by default as its Content-Type says."
+            ),
+            Setting("root", .pointer, synonyms: ["path", "select"], "Where in the body the value stands."),
+            Setting("items", .pointer, synonyms: ["collection", "list"], "Where in the value the collection stands."),
+            Setting(
+                "key",
+                .pointer,
+                synonyms: ["id", "item_key", "identity"],
+                "Where in an item its identity stands."
+            ),
+            Setting(
+                "ignore",
+                .list,
+                synonyms: ["ignored", "exclude", "volatile"],
+                "Members whose change alone is no change: JSON Pointers, where * stands for any member."
+            ),
+            Setting(
+                "allow_close_delimited",
+                .flag,
+                default: "false",
+                "Accept a body without a length, which cannot be told from one that was cut."
+            ),
+            Setting(
+                "max_delete_ratio",
+                .ratio,
+                default: "0.5",
+                "The share of items that may vanish in one poll before a second poll must confirm it."
+            ),
+            Setting(
+                "deny_private",
+                .flag,
+                default: "false",
+                "Refuse to connect to loopback, private and link-local addresses."
+            ),
+            .planned("schema", "A JSON Schema that the value must satisfy."),
+            .planned("paginate", "A value in several pages."),
+            .planned("write", "Writes through to the upstream."),
+            .planned("access", "Who may subscribe to this source."),
+            .planned("proxy", "A proxy for this source."),
+            .planned("tls", "Certificates for this source."),
+        ]
+    )
+
+    static let sourceAuth = SettingSection(
+        title: "a source's auth",
+        settings: [
+            Setting(
+                "bearer",
+                .text,
+                synonyms: ["token", "bearer_token"],
+                isSecret: true,
+                "A token, sent as `Authorization: Bearer`."
+            ),
+            Setting("bearer_file", .text, synonyms: ["token_file"], "A file that holds the token."),
+            Setting("basic", .mapping, isSecret: true, "A user name and a password, sent as `Authorization: Basic`."),
+            .planned("oauth2", "Client credentials."),
+            .planned("certificate", "A client certificate."),
+        ]
+    )
+
+    static let basicAuth = SettingSection(
+        title: "a source's auth.basic",
+        settings: [
+            Setting("username", .text, synonyms: ["user", "login"], "The user name, without a colon."),
+            Setting("password", .text, synonyms: ["pass"], isSecret: true, "The password."),
+            Setting("password_file", .text, "A file that holds the password."),
+        ]
+    )
+
+    /// Every section with the path under which it stands.
+    static let all: [(path: String, section: SettingSection)] = [
+        ("", .gateway), ("cache", .cache), ("limits", .limits), ("shutdown", .shutdown), ("cors", .cors),
+        ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
+        ("sources.NAME.auth.basic", .basicAuth),
+    ]
+}

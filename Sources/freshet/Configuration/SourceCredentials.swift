@@ -1,0 +1,230 @@
+// The request fields of a source: `headers` and `auth`. No value of either is ever shown.
+
+import Foundation
+import FreshetCore
+
+struct SourceCredentials {
+    let context: DecodingContext
+    let directory: String
+
+    /// The largest secret in a file.
+    static let maxSecretBytes = 64 << 10
+
+    /// Fields that the gateway or libcurl writes, so that a second one would contradict it.
+    private static let reserved: [String: String] = [
+        "host": "it follows from the URL",
+        "content-length": "a poll has no body",
+        "transfer-encoding": "a poll has no body",
+        "connection": "it belongs to the connection",
+        "if-none-match": "polls are conditional by themselves",
+        "if-modified-since": "polls are conditional by themselves",
+        "accept-encoding": "the gateway asks for what it can decode",
+        "range": "a part is no value",
+    ]
+
+    /// The fields of the source and, where a name is not among them, of the defaults; then `Authorization`.
+    func fields(of reader: SectionReader) -> [SourceConfiguration.Field] {
+        var fields = self.headers(of: reader)
+        if let value = self.authorization(of: reader) {
+            if fields.contains(where: { $0.name.lowercased() == "authorization" }) {
+                self.context.error(
+                    SectionReader.join(reader.path, "auth"),
+                    at: reader.place(of: "auth"),
+                    "an Authorization header is set as well",
+                    fix: "keep one of the two"
+                )
+            }
+            fields.append(SourceConfiguration.Field(name: "Authorization", value: value))
+        }
+        return fields
+    }
+
+    private func headers(of reader: SectionReader) -> [SourceConfiguration.Field] {
+        var fields: [SourceConfiguration.Field] = []
+        for (node, path) in reader.layers("headers") {
+            guard case .mapping(let entries) = node.content else {
+                self.context.error(
+                    path,
+                    at: node.place,
+                    "\(node.kind), where a mapping belongs",
+                    fix: "write `Name: value` lines"
+                )
+                continue
+            }
+            for entry in entries {
+                guard let field = self.field(entry, path: SectionReader.join(path, entry.key)) else { continue }
+                guard !fields.contains(where: { $0.name.lowercased() == field.name.lowercased() }) else { continue }
+                fields.append(field)
+            }
+        }
+        return fields
+    }
+
+    private func field(_ entry: ConfigurationNode.Entry, path: String) -> SourceConfiguration.Field? {
+        if let first = entry.firstPlace {
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "duplicate key, first at line \(first.line)",
+                fix: "keep one of the two"
+            )
+            return nil
+        }
+        guard !entry.key.isEmpty, entry.key.utf8.allSatisfy(Self.isTokenByte) else {
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "not a name of a header field",
+                fix: "use letters, digits and - (RFC 9110 §5.6.2)"
+            )
+            return nil
+        }
+        if let reason = Self.reserved[entry.key.lowercased()] {
+            self.context.error(path, at: entry.keyPlace, "this header cannot be set: \(reason)", fix: "remove it")
+            return nil
+        }
+        guard let value = SectionReader.scalar(entry.value, path: path, context: self.context),
+            let text = self.checked(value.text, path: path, place: value.place)
+        else { return nil }
+        self.context.record(
+            EffectiveValue(
+                path: path,
+                text: "(redacted)",
+                origin: value.variables.isEmpty ? .file(value.place) : .environment(value.variables, value.place)
+            )
+        )
+        return SourceConfiguration.Field(name: entry.key, value: text)
+    }
+
+    /// The text, if it can stand in a field's value: no control characters, which would begin a field of their own
+    /// (FAULTS S15), no bytes beyond ASCII, which servers read differently. Checked after expansion.
+    private func checked(_ text: String, path: String, place: Place) -> String? {
+        guard text.utf8.allSatisfy({ $0 == 0x09 || (0x20...0x7E).contains($0) }) else {
+            let isControl = text.utf8.contains { $0 < 0x20 || $0 == 0x7F }
+            self.context.error(
+                path,
+                at: place,
+                isControl
+                    ? "the value holds a control character, such as a line break"
+                    : "the value holds a character that is not ASCII",
+                fix: "remove it; the value is not shown here"
+            )
+            return nil
+        }
+        return text.trimmingCharacters(in: .whitespaces)
+    }
+
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+}
+
+// MARK: - auth
+
+extension SourceCredentials {
+    private func authorization(of reader: SectionReader) -> String? {
+        guard let auth = reader.section("auth", as: .sourceAuth) else { return nil }
+        let kinds = ["bearer", "bearer_file", "basic"].filter { auth.entry($0) != nil }
+        guard kinds.count <= 1 else {
+            self.context.error(
+                auth.path,
+                at: auth.place(of: kinds[1]),
+                "\(kinds.joined(separator: " and ")) at once",
+                fix: "keep one of them"
+            )
+            return nil
+        }
+        if let basic = auth.section("basic", as: .basicAuth) {
+            return self.basic(basic)
+        }
+        guard let token = self.secret("bearer", in: auth) else {
+            if auth.isBlank {
+                self.context.error(
+                    auth.path,
+                    at: auth.place,
+                    "no credentials",
+                    fix: "add `bearer`, `bearer_file` or `basic`"
+                )
+            }
+            return nil
+        }
+        return "Bearer \(token)"
+    }
+
+    private func basic(_ reader: SectionReader) -> String? {
+        guard let name = reader.scalar("username") else {
+            if reader.entry("username") == nil {
+                self.context.error(reader.path, at: reader.place, "no username", fix: "add `username`")
+            }
+            return nil
+        }
+        guard !name.text.contains(":"), let username = self.checked(name.text, path: name.path, place: name.place)
+        else {
+            self.context.error(name.path, at: name.place, "a user name cannot hold a colon (RFC 7617)", fix: "check it")
+            return nil
+        }
+        let hasBoth = reader.entry("password") != nil && reader.entry("password_file") != nil
+        guard !hasBoth, let password = self.secret("password", in: reader) else {
+            if hasBoth {
+                self.context.error(
+                    reader.path,
+                    at: reader.place(of: "password_file"),
+                    "password and password_file at once",
+                    fix: "keep one of them"
+                )
+            } else if reader.entry("password") == nil, reader.entry("password_file") == nil {
+                self.context.error(
+                    reader.path,
+                    at: reader.place,
+                    "no password",
+                    fix: "add `password` or `password_file`"
+                )
+            }
+            return nil
+        }
+        return "Basic " + Data("\(username):\(password)".utf8).base64EncodedString()
+    }
+
+    /// A secret from its key or from the file that its `_file` twin names.
+    private func secret(_ key: String, in reader: SectionReader) -> String? {
+        if let value = reader.scalar(key) {
+            return self.nonEmpty(
+                self.checked(value.text, path: value.path, place: value.place),
+                path: value.path,
+                place: value.place
+            )
+        }
+        guard let file = reader.scalar("\(key)_file") else { return nil }
+        do throws(ConfigurationFiles.Failure) {
+            let path = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
+            var bytes = try self.context.files.read(path, Self.maxSecretBytes, false)
+            // Editors and `echo` end a file with a line break that is no part of the secret.
+            while let last = bytes.last, last == 0x0A || last == 0x0D {
+                bytes.removeLast()
+            }
+            let text = String(validating: bytes, as: UTF8.self) ?? "\u{0}"
+            return self.nonEmpty(
+                self.checked(text, path: file.path, place: file.place),
+                path: file.path,
+                place: file.place
+            )
+        } catch {
+            self.context.error(file.path, at: file.place, "\(file.shown) \(error.what)", fix: error.fix)
+            return nil
+        }
+    }
+
+    private func nonEmpty(_ text: String?, path: String, place: Place) -> String? {
+        guard let text else { return nil }
+        guard !text.isEmpty else {
+            self.context.error(path, at: place, "the secret is empty", fix: "check the variable or the file")
+            return nil
+        }
+        return text
+    }
+}

@@ -1,0 +1,228 @@
+// From nodes to ``SourceConfiguration``s: `sources` and `defaults`.
+
+import FreshetCore
+import JSON
+
+/// Decodes every source, with `defaults` under it.
+struct SourcesDecoder {
+    let context: DecodingContext
+    let directory: String
+
+    /// The most sources.
+    static let maxSources = 100_000
+
+    func decode(_ root: SectionReader) -> [SourceConfiguration] {
+        let defaults = root.section("defaults", as: .source)
+        if let defaults {
+            self.check(defaults)
+        }
+        guard let (entry, path) = root.entry("sources") else {
+            self.context.error(
+                "sources",
+                at: root.place,
+                "no sources",
+                fix: "add at least one: `sources: {NAME: {url: https://…}}`"
+            )
+            return []
+        }
+        guard case .mapping(let entries) = entry.value.content else {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "\(entry.value.kind), where a mapping by name belongs",
+                fix: "write `NAME:` and below it `url: …`, indented"
+            )
+            return []
+        }
+        if entries.isEmpty {
+            self.context.error(path, at: entry.keyPlace, "no sources", fix: "add at least one")
+        }
+        return entries.prefix(Self.maxSources).compactMap { self.source($0, under: path, defaults: defaults) }
+    }
+
+    /// Finds what is wrong with the defaults themselves, whether or not any source uses them.
+    private func check(_ defaults: SectionReader) {
+        var source = SourceConfiguration(name: "defaults", url: "")
+        self.read(defaults, into: &source)
+        if let (entry, path) = defaults.entry("url") {
+            self.context.error(path, at: entry.keyPlace, "a URL for every source", fix: "give each source its own")
+        }
+    }
+
+    private func source(
+        _ entry: ConfigurationNode.Entry,
+        under path: String,
+        defaults: SectionReader?
+    ) -> SourceConfiguration? {
+        let path = SectionReader.join(path, entry.key)
+        if let first = entry.firstPlace {
+            let place = first.file == entry.keyPlace.file ? "at line \(first.line)" : "at \(first)"
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "duplicate source, first \(place)",
+                fix: "rename one of the two"
+            )
+            return nil
+        }
+        guard SourceName.isValid(entry.key) else {
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "not a name for a source",
+                fix:
+                    "use a-z, 0-9, \".\", \"_\" and \"-\", beginning with a letter or digit, at most \(SourceName.maxBytes)"
+            )
+            return nil
+        }
+        if case .text(let text, _) = entry.value.content, text.hasPrefix("http") {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "a single value, where a mapping belongs",
+                fix: "write `url: …` below the name"
+            )
+            return nil
+        }
+        var reader = SectionReader(entry.value, as: .source, path: path, context: self.context)
+        if let defaults {
+            reader.fall(backTo: defaults)
+        }
+        var source = SourceConfiguration(name: entry.key, url: "")
+        self.read(reader, into: &source)
+        self.readURL(reader, namedAt: entry.keyPlace, into: &source)
+        self.crossCheck(reader, source)
+        return source
+    }
+
+    private func readURL(_ reader: SectionReader, namedAt place: Place, into source: inout SourceConfiguration) {
+        guard reader.entry("url") != nil else {
+            self.context.error(reader.path, at: place, "no url", fix: "add `url: https://…`")
+            return
+        }
+        guard let value = reader.scalar("url") else { return }
+        do throws(URLText.Failure) {
+            let url = try URLText(value.text)
+            source.url = url.text
+            self.warnOfHaste(reader, source, url)
+        } catch {
+            self.context.error(value.path, at: value.place, error.what, fix: error.fix)
+        }
+    }
+
+    private func warnOfHaste(_ reader: SectionReader, _ source: SourceConfiguration, _ url: URLText) {
+        guard case .fixed(let interval) = source.interval, interval < .seconds(1), !url.isLocal else { return }
+        let place = reader.entry("interval")?.entry.value.place ?? reader.place
+        self.context.warning(
+            SectionReader.join(reader.path, "interval"),
+            at: place,
+            "\(DurationText.describe(interval)) is short for a host that is not on a private network",
+            fix: "poll every 1s or slower, unless its owner agreed"
+        )
+    }
+}
+
+// MARK: - The keys of a source
+
+extension SourcesDecoder {
+    static let shortestInterval = Duration.milliseconds(10)
+    static let longestInterval = Duration.seconds(31_536_000)
+
+    private func read(_ reader: SectionReader, into source: inout SourceConfiguration) {
+        let intervals = Self.shortestInterval...Self.longestInterval
+        if let value = reader.scalar("interval") {
+            if value.text == "adaptive" {
+                source.interval = .adaptive
+            } else if let interval = reader.duration(value, in: intervals) {
+                source.interval = .fixed(interval)
+            }
+        }
+        source.staleness = reader.duration("staleness", in: intervals)
+        source.minInterval = reader.duration("min_interval", in: intervals)
+        source.maxInterval = reader.duration("max_interval", in: intervals)
+        source.timeout = reader.duration("timeout", in: .milliseconds(10)...Duration.seconds(3600)) ?? source.timeout
+        source.when = reader.choice("when", of: SourceConfiguration.When.self) ?? source.when
+        source.respectCache = reader.flag("respect_cache") ?? source.respectCache
+        source.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? source.maxBodyBytes
+        source.format = reader.choice("format", of: SourceConfiguration.Format.self)
+        source.root = self.pointer("root", in: reader)
+        source.items = self.pointer("items", in: reader)
+        source.key = self.pointer("key", in: reader)
+        source.ignore = reader.list("ignore").compactMap { self.pattern($0) }
+        source.allowCloseDelimited = reader.flag("allow_close_delimited") ?? source.allowCloseDelimited
+        source.maxDeleteRatio = reader.ratio("max_delete_ratio") ?? source.maxDeleteRatio
+        source.denyPrivate = reader.flag("deny_private") ?? source.denyPrivate
+        let credentials = SourceCredentials(context: self.context, directory: self.directory)
+        source.headers = credentials.fields(of: reader)
+    }
+
+    private func pointer(_ key: String, in reader: SectionReader) -> Pointer? {
+        guard let value = reader.scalar(key) else { return nil }
+        if let pointer = Pointer(value.text) { return pointer }
+        self.rejectPointer(value)
+        return nil
+    }
+
+    private func pattern(_ value: ScalarValue) -> PointerPattern? {
+        if let pattern = PointerPattern(value.text) { return pattern }
+        self.rejectPointer(value)
+        return nil
+    }
+
+    private func rejectPointer(_ value: ScalarValue) {
+        let isShown = value.variables.isEmpty
+        let isRooted = value.text.hasPrefix("/")
+        let dotted = value.text.hasPrefix("$") ? String(value.text.drop { $0 == "$" || $0 == "." }) : value.text
+        let meant = "/" + dotted.split(separator: ".").joined(separator: "/")
+        let fix = isRooted ? "write ~0 for ~ and ~1 for / inside a name" : "write \(meant)"
+        self.context.error(
+            value.path,
+            at: value.place,
+            "\(value.shown) is not a JSON Pointer",
+            fix: isShown ? fix : "write one such as /data/items"
+        )
+    }
+
+    /// What is right alone and wrong together.
+    private func crossCheck(_ reader: SectionReader, _ source: SourceConfiguration) {
+        func error(_ key: String, _ what: String, _ fix: String) {
+            let entry = reader.entry(key)
+            self.context.error(
+                entry?.path ?? SectionReader.join(reader.path, key),
+                at: entry?.entry.value.place ?? reader.place,
+                what,
+                fix: fix
+            )
+        }
+        let minimum = source.minInterval
+        let maximum = source.maxInterval
+        if let minimum, let maximum, minimum > maximum {
+            let shown = (DurationText.describe(minimum), DurationText.describe(maximum))
+            error("min_interval", "\(shown.0) is more than max_interval, \(shown.1)", "lower it to \(shown.1) or less")
+        }
+        if case .fixed(let interval) = source.interval {
+            let shown = DurationText.describe(interval)
+            if let minimum, interval < minimum, minimum <= maximum ?? minimum {
+                error(
+                    "interval",
+                    "\(shown) is less than min_interval, \(DurationText.describe(minimum))",
+                    "raise it, or lower min_interval"
+                )
+            }
+            if let maximum, interval > maximum, minimum ?? maximum <= maximum {
+                error(
+                    "interval",
+                    "\(shown) is more than max_interval, \(DurationText.describe(maximum))",
+                    "lower it, or raise max_interval"
+                )
+            }
+            if let staleness = source.staleness, staleness < interval {
+                error(
+                    "staleness",
+                    "\(DurationText.describe(staleness)) is less than the interval, \(shown): the value would be stale between polls",
+                    "write \(shown) or more"
+                )
+            }
+        }
+    }
+}

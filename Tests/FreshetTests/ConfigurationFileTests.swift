@@ -1,0 +1,179 @@
+// Configuration files beside what is said of them: every mistake has its message.
+
+import Foundation
+import FreshetCore
+import JSON
+import Testing
+
+@testable import freshet
+
+/// A file of the folder `Configurations`.
+struct ConfigurationCase: Sendable, CustomTestStringConvertible {
+    var name: String
+    var path: String
+
+    var testDescription: String { self.name }
+
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Configurations")
+        .path
+
+    static func all(endingWith suffix: String) -> [ConfigurationCase] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.folder)) ?? []
+        return names.filter { $0.hasSuffix(suffix) }.sorted().map { name in
+            ConfigurationCase(name: name, path: "\(self.folder)/\(name)")
+        }
+    }
+
+    /// The variables that the files use. The values that begin with "canary" may stand in no message.
+    static let environment = [
+        "KEY": "canary-key", "PASSWORD": "canary-password", "GARBAGE": "canary-garbage", "EMPTY": "",
+        "SECRET_WITH_NEWLINE": "canary\r\nX-Injected: y", "HOME": "/home/canary",
+    ]
+
+    func load() throws -> LoadedConfiguration {
+        try ConfigurationLoader.load(self.path, environment: { Self.environment[$0] })
+    }
+
+    /// What is said of the file, with paths relative to the folder.
+    func messages() -> String {
+        let text: String
+        do {
+            text = try self.load().warnings.map(\.description).joined(separator: "\n")
+        } catch {
+            text = "\(error)"
+        }
+        return text.replacing("\(Self.folder)/", with: "")
+    }
+
+    /// The text that stands beside the file.
+    func expectation() throws -> String {
+        let beside = self.path.replacing(".yaml", with: ".txt")
+        let text = try String(contentsOfFile: beside, encoding: .utf8)
+        return text.trimmingCharacters(in: .newlines)
+    }
+}
+
+@Suite("Configuration files")
+struct ConfigurationFileTests {
+    @Test(
+        "every mistake is reported, in the words that stand beside it",
+        arguments: ConfigurationCase.all(endingWith: ".bad.yaml")
+    )
+    func bad(file: ConfigurationCase) throws {
+        #expect(throws: ConfigurationErrors.self) { try file.load() }
+        let messages = file.messages()
+        #expect(try messages == file.expectation())
+        #expect(!messages.contains("canary"), "a message shows what a variable holds")
+    }
+
+    @Test("what is right is accepted", arguments: ConfigurationCase.all(endingWith: ".good.yaml"))
+    func good(file: ConfigurationCase) throws {
+        let loaded = try file.load()
+        #expect(!loaded.configuration.sources.isEmpty)
+    }
+
+    @Test("the folder holds cases of both kinds")
+    func isPopulated() {
+        #expect(ConfigurationCase.all(endingWith: ".bad.yaml").count >= 25)
+        #expect(ConfigurationCase.all(endingWith: ".good.yaml").count >= 3)
+    }
+
+    private func load(_ name: String) throws -> GatewayConfiguration {
+        try ConfigurationCase(name: name, path: "\(ConfigurationCase.folder)/\(name)").load().configuration
+    }
+
+    @Test("five lines are enough")
+    func fiveLines() throws {
+        let configuration = try self.load("five-lines.good.yaml")
+        var expected = GatewayConfiguration()
+        expected.sources = [SourceConfiguration(name: "rates", url: "https://api.example.com/rates")]
+        #expect(configuration == expected)
+    }
+
+    @Test("each key of the top level reaches its value")
+    func gateway() throws {
+        let configuration = try self.load("everything.good.yaml")
+        #expect(configuration.listen == .tcp(host: "::1", port: 9000))
+        #expect(configuration.heartbeat == .seconds(20))
+        #expect(configuration.retry == .milliseconds(1500))
+        #expect(configuration.cache == .init(maxBytes: 16 << 20, maxAge: .seconds(86_400)))
+        #expect(
+            configuration.limits
+                == .init(
+                    maxSubscribers: 5000,
+                    maxSubscribersPerAddress: 50,
+                    maxConnections: 400,
+                    maxConnectionsPerAddress: 20,
+                    headerTimeout: .seconds(2),
+                    idleTimeout: .seconds(90),
+                    writeTimeout: .seconds(10),
+                    maxBodyBytes: 1 << 20
+                )
+        )
+        #expect(configuration.shutdown == .init(delay: .seconds(1), drain: .seconds(10)))
+        #expect(configuration.cors.origins == ["https://app.example", "http://localhost:3000"])
+        #expect(configuration.polling == .init(concurrency: 64, hostConcurrency: 2))
+    }
+
+    @Test("each key of a source reaches its value, over the defaults")
+    func source() throws {
+        let configuration = try self.load("everything.good.yaml")
+        #expect(configuration.sources.map(\.name) == ["stations", "prices", "weather"])
+        let source = try #require(configuration.sources.first)
+        #expect(source.url == "http://127.0.0.1:4000/stations?city=x")
+        #expect(source.interval == .fixed(.milliseconds(500)))
+        #expect(source.staleness == .seconds(60))
+        #expect(source.minInterval == .milliseconds(100))
+        #expect(source.maxInterval == .seconds(300))
+        #expect(source.timeout == .seconds(2))
+        #expect(source.when == .subscribed)
+        #expect(source.respectCache == false)
+        #expect(source.maxBodyBytes == 64 << 10)
+        #expect(source.format == .json)
+        #expect(source.root == Pointer("/data"))
+        #expect(source.items == Pointer("/stations"))
+        #expect(source.key == Pointer("/id"))
+        #expect(source.ignore == ["/generated_at", "/stations/*/last_seen"].compactMap { PointerPattern($0) })
+        #expect(source.allowCloseDelimited)
+        #expect(source.maxDeleteRatio == 0.25)
+        #expect(source.denyPrivate)
+    }
+
+    @Test("headers of the defaults join those of the source, and credentials become a header")
+    func headers() throws {
+        let configuration = try self.load("everything.good.yaml")
+        let headers = configuration.sources.map { source in source.headers.map { "\($0.name): \($0.value)" } }
+        #expect(
+            headers.first == [
+                "x-client: own", "X-Key: canary-key", "Accept: application/json",
+                "Authorization: Bearer topsecret-token",
+            ]
+        )
+        let basic = "Authorization: Basic " + Data("ada:canary-password".utf8).base64EncodedString()
+        #expect(headers.dropFirst().first == ["Accept: application/json", "X-Client: shared", basic])
+    }
+
+    @Test("defaults and variables apply")
+    func defaults() throws {
+        let configuration = try self.load("everything.good.yaml")
+        #expect(configuration.sources.map(\.timeout) == [.seconds(2), .seconds(5), .seconds(5)])
+        #expect(configuration.sources.dropFirst().first?.url == "http://localhost/prices")
+        #expect(configuration.sources.dropFirst().first?.interval == .adaptive)
+    }
+
+    @Test("a short interval is a warning for a public host only")
+    func haste() throws {
+        let file = ConfigurationCase(name: "haste.good.yaml", path: "\(ConfigurationCase.folder)/haste.good.yaml")
+        #expect(try file.load().warnings.map(\.path) == ["sources.public.interval"])
+    }
+
+    @Test("no effective value shows a secret")
+    func redaction() throws {
+        let file = ConfigurationCase(name: "everything", path: "\(ConfigurationCase.folder)/everything.good.yaml")
+        let shown = try file.load().effective.map { "\($0.path) = \($0.text)" }.joined(separator: "\n")
+        #expect(shown.contains("heartbeat = 20s"))
+        #expect(shown.contains("sources.stations.headers.X-Key = (redacted)"))
+        #expect(!shown.contains("canary"))
+        #expect(!shown.contains("topsecret"))
+    }
+}
