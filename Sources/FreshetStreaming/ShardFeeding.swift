@@ -87,7 +87,14 @@ extension Shard {
         switch self.read(group, after: sequence, maySkip: backlog.maySkip) {
         case .frames(let frames, let through, let isComplete):
             return self.feed(
-                frames, through: through, isComplete: isComplete, to: index, &backlog, in: group, budget: &budget)
+                frames,
+                through: through,
+                isComplete: isComplete,
+                to: index,
+                &backlog,
+                in: group,
+                budget: &budget
+            )
         case .snapshots(let snapshots, let through):
             self.append(snapshots, to: &backlog, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
@@ -112,11 +119,19 @@ extension Shard {
             return .frames(shared.frames, through: shared.through, isComplete: false)
         }
         let feed = self.hub.read(
-            group.subscription, after: sequence, limit: max(1, self.settings.replayBatchEvents), maySkip: maySkip)
+            group.subscription,
+            after: sequence,
+            limit: max(1, self.settings.replayBatchEvents),
+            maySkip: maySkip
+        )
         if case .frames(let frames, let through, _) = feed, !frames.isEmpty {
             if group.lastRead == nil { self.sharing.append(group) }
             group.lastRead = SubscriberGroup.SharedRead(
-                after: sequence, maySkip: maySkip, frames: frames, through: through)
+                after: sequence,
+                maySkip: maySkip,
+                frames: frames,
+                through: through
+            )
         }
         return feed
     }

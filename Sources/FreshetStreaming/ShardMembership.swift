@@ -33,8 +33,11 @@ extension Shard {
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
         var backlog = Backlog(
-            parts: self.beginning(of: opening, head: handover.head, in: group), maySkip: false,
-            statusMark: self.statusNumber, tick: self.clock.tick)
+            parts: self.beginning(of: opening, head: handover.head, in: group),
+            maySkip: false,
+            statusMark: self.statusNumber,
+            tick: self.clock.tick
+        )
         self.tally.delivered += UInt64(opening.snapshots.count)
         if self.open(index, &backlog, isComplete: opening.isComplete, in: group) {
             self.enterLive(index, in: group)
@@ -64,7 +67,11 @@ extension Shard {
     /// The order of the contract: `retry` and `hello`, gap, snapshots, states of sources that are not well.
     private func beginning(of opening: StreamOpening, head: [UInt8], in group: SubscriberGroup) -> [OutgoingPart] {
         let hello = ControlFrame.hello(
-            cursor: opening.cursor, heartbeat: self.settings.heartbeat, retry: self.jitteredRetry(), wire: group.wire)
+            cursor: opening.cursor,
+            heartbeat: self.settings.heartbeat,
+            retry: self.jitteredRetry(),
+            wire: group.wire
+        )
         var parts = [OutgoingPart(head), OutgoingPart(hello, isChunked: group.isChunked)]
         if let gap = opening.gap {
             parts.append(OutgoingPart(ControlFrame.gap(gap, wire: group.wire), isChunked: group.isChunked))
@@ -93,8 +100,12 @@ extension Shard {
         let descriptor = handover.descriptor
         self.configure(descriptor)
         let slot = SubscriberSlot(
-            machine: SubscriberStateMachine(after: 0), descriptor: descriptor, lastSend: self.clock.tick,
-            group: group.index, generation: 0)
+            machine: SubscriberStateMachine(after: 0),
+            descriptor: descriptor,
+            lastSend: self.clock.tick,
+            group: group.index,
+            generation: 0
+        )
         let record = SubscriberRecord(ticket: handover.ticket, since: clinux_realtime_ns() / 1_000_000)
         guard let index = self.table.allocate(slot, record: record) else { return nil }
         let generation = self.table.slot(index).pointee.generation

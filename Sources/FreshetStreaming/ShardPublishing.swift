@@ -82,13 +82,22 @@ extension Shard {
         }
     }
 
-    private func deliver(_ frames: ArraySlice<SequencedFrame>, as bytes: UnsafeRawBufferPointer, to group: SubscriberGroup)
-    {
+    private func deliver(
+        _ frames: ArraySlice<SequencedFrame>,
+        as bytes: UnsafeRawBufferPointer,
+        to group: SubscriberGroup
+    ) {
         guard let first = frames.first?.sequence, let last = frames.last?.sequence else { return }
         let written = group.live.withUnsafeBufferPointer { live in
             Self.send(
-                bytes, from: first, through: last, to: live, slots: self.table.slots, tick: self.clock.tick,
-                stalled: &self.stalled)
+                bytes,
+                from: first,
+                through: last,
+                to: live,
+                slots: self.table.slots,
+                tick: self.clock.tick,
+                stalled: &self.stalled
+            )
         }
         self.tally.sends += UInt64(written.attempts)
         self.tally.delivered += UInt64(written.whole * frames.count)
@@ -165,7 +174,9 @@ extension Shard {
         self.tally.bytes += UInt64(taken)
         self.table.slot(stall.index).pointee.machine.writeStopped(after: sequence)
         self.leaveLive(
-            stall.index, Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick))
+            stall.index,
+            Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
+        )
     }
 
     /// Members that are not yet at `sequence` read the log: there is no frame for them, or it was left out.

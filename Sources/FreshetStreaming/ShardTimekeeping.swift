@@ -85,8 +85,11 @@ extension Shard {
         }
         let waiting = self.drain?.done ?? []
         self.drain = DrainPlan(
-            order: order.shuffled(using: &self.random), start: self.clock.now,
-            nanoseconds: max(0, duration.clampedNanoseconds), done: waiting + [done])
+            order: order.shuffled(using: &self.random),
+            start: self.clock.now,
+            nanoseconds: max(0, duration.clampedNanoseconds),
+            done: waiting + [done]
+        )
     }
 
     /// Closes as many as are due. At the end of the time those who do not take their `bye` are closed without.
@@ -138,7 +141,8 @@ extension Shard {
                     sequence: slot.machine.sequence,
                     state: backlog == nil ? .live : backlog?.closing == nil ? .behind : .closing,
                     since: WallTime(milliseconds: record.since)
-                ))
+                )
+            )
         }
         return reports
     }

@@ -55,7 +55,9 @@ package final class StreamServer: Sendable {
         self.hub = hub
         self.settings = settings
         self.desk = AdmissionDesk(
-            maxTotal: settings.effectiveMaxSubscribers, maxPerAddress: settings.maxSubscribersPerAddress)
+            maxTotal: settings.effectiveMaxSubscribers,
+            maxPerAddress: settings.maxSubscribersPerAddress
+        )
     }
 
     /// Starts the shards' threads. Once, before anything else; ``stop()`` is needed even after an error.
@@ -73,14 +75,24 @@ package final class StreamServer: Sendable {
         let epoll = clinux_epoll_create()
         guard epoll >= 0 else { throw StreamServerError(reason: .epoll(code: epoll)) }
         let watching = clinux_epoll_add(
-            epoll, inbox.descriptor, CLINUX_EPOLLIN | CLINUX_EPOLLET, Shard.inboxMark)
+            epoll,
+            inbox.descriptor,
+            CLINUX_EPOLLIN | CLINUX_EPOLLET,
+            Shard.inboxMark
+        )
         guard watching == 0 else {
             _ = clinux_close(epoll)
             throw StreamServerError(reason: .epoll(code: watching))
         }
         let counters = ShardCounters()
         let launch = ShardLaunch(
-            number: number, hub: self.hub, inbox: inbox, counters: counters, settings: self.settings, epoll: epoll)
+            number: number,
+            hub: self.hub,
+            inbox: inbox,
+            counters: counters,
+            settings: self.settings,
+            epoll: epoll
+        )
         self.hub.attach(inbox)
         do throws(StreamServerError) {
             return ShardHandle(inbox: inbox, counters: counters, thread: try launch.start())
@@ -113,11 +125,16 @@ private final class ShardLaunch: Sendable {
     func start() throws(StreamServerError) -> pthread_t {
         var thread = pthread_t()
         let context = Unmanaged.passRetained(self)
-        let code = pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<ShardLaunch>.fromOpaque(context).takeRetainedValue().run()
-            return nil
-        }, context.toOpaque())
+        let code = pthread_create(
+            &thread,
+            nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<ShardLaunch>.fromOpaque(context).takeRetainedValue().run()
+                return nil
+            },
+            context.toOpaque()
+        )
         guard code == 0 else {
             context.release()
             throw StreamServerError(reason: .thread(code: code))
@@ -129,7 +146,11 @@ private final class ShardLaunch: Sendable {
         _ = clinux_block_signals()
         _ = clinux_set_thread_name("stream-\(self.number)")
         Shard(
-            number: self.number, hub: self.hub, inbox: self.inbox, counters: self.counters, settings: self.settings,
+            number: self.number,
+            hub: self.hub,
+            inbox: self.inbox,
+            counters: self.counters,
+            settings: self.settings,
             epoll: self.epoll
         ).run()
     }

@@ -1,0 +1,141 @@
+// A hub with a stream server, and clients on loopback TCP that see nothing but bytes.
+
+import CLinux
+import FreshetCore
+import FreshetStreaming
+import Glibc
+import JSON
+import Testing
+
+/// One server under test. ``stop()`` at the end of each test.
+final class StreamFixture: Sendable {
+    let hub: Hub
+    let server: StreamServer
+    static let epoch = Epoch(rawValue: 41)
+
+    init(cacheBytes: Int = 64 << 20, _ configure: (inout StreamSettings) -> Void = { _ in }) throws {
+        SystemLimits.raiseOpenFiles()
+        var settings = StreamSettings(shards: 2)
+        configure(&settings)
+        self.hub = Hub(log: ChangeLog(epoch: Self.epoch, cache: ChangeCache(maxBytes: cacheBytes)))
+        self.server = StreamServer(hub: self.hub, settings: settings)
+        try self.server.start()
+    }
+
+    func stop() {
+        self.server.stop()
+    }
+
+    func source(_ name: String) throws -> SourceID {
+        let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "")
+        return try #require(self.hub.addSource(name, status: status))
+    }
+
+    /// Publishes `{"n":number,"pad":"…"}`, with a patch unless it is the first value.
+    func publish(_ number: Int, of source: SourceID, padding: Int = 0, hasPatch: Bool = true) throws {
+        let pad = String(repeating: "x", count: padding)
+        let patch = #"[{"op":"replace","path":"/n","value":\#(number)},{"op":"test","path":"/pad","value":"\#(pad)"}]"#
+        let value = #"{"n":\#(number),"pad":"\#(pad)","more":"\#(pad)","and so that a patch is smaller":"\#(pad)"}"#
+        let change = Change(
+            document: try Document(parsing: Array(value.utf8)),
+            patch: hasPatch ? Array(patch.utf8) : nil,
+            at: WallTime(milliseconds: 1_000)
+        )
+        self.hub.publish(change, of: source)
+    }
+
+    func report(_ state: SourceState, of source: SourceID) throws {
+        var status = try #require(self.hub.report(of: source)?.status)
+        status.state = state
+        self.hub.report(status, of: source, transition: state)
+    }
+
+    /// Hands a new connection over, as the HTTP server does.
+    func subscribe(
+        to sources: [SourceID],
+        format: StreamFormat = StreamFormat(),
+        at position: StreamPosition = .snapshot,
+        isChunked: Bool = true,
+        receiveBuffer: Int32? = nil
+    ) throws -> StreamClient {
+        guard case .admitted(let ticket) = self.server.admit(PeerAddress("127.0.0.1")) else {
+            throw SystemError(call: "admit", code: 0)
+        }
+        let connection = try Loopback.connection(receiveBuffer: receiveBuffer)
+        self.server.adopt(
+            StreamHandover(
+                descriptor: connection.server,
+                sources: sources,
+                format: format,
+                position: position,
+                head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),
+                isChunked: isChunked,
+                ticket: ticket
+            )
+        )
+        return StreamClient(descriptor: connection.client, isChunked: isChunked, wire: format.wire)
+    }
+
+    func cursor(_ sequence: UInt64) -> Cursor {
+        Cursor(epoch: Self.epoch, sequence: sequence)
+    }
+}
+
+/// A system call that a test needs has failed.
+struct SystemError: Error {
+    var call: String
+    var code: Int32
+}
+
+/// Loopback TCP without the accept loop of a server.
+enum Loopback {
+    /// Two ends of one connection.
+    ///
+    /// - Parameter receiveBuffer: SO_RCVBUF of the client, to make a reader that is soon full.
+    static func connection(receiveBuffer: Int32? = nil) throws -> (client: Int32, server: Int32) {
+        let listener = try self.check("socket", socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        defer { _ = close(listener) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let client = try self.check("socket", socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        if let receiveBuffer { _ = clinux_set_receive_buffer(client, receiveBuffer) }
+        try withUnsafeMutablePointer(to: &address) { pointer in
+            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                _ = try self.check("bind", bind(listener, address, size))
+                _ = try self.check("listen", listen(listener, 1))
+                _ = try self.check("getsockname", getsockname(listener, address, &size))
+                _ = try self.check("connect", connect(client, address, size))
+            }
+        }
+        let server = try self.check("accept", accept(listener, nil, nil))
+        return (client, server)
+    }
+
+    private static func check(_ call: String, _ result: Int32) throws -> Int32 {
+        guard result >= 0 else { throw SystemError(call: call, code: errno) }
+        return result
+    }
+}
+
+/// Open descriptors of this process.
+func openDescriptors() throws -> Int {
+    let directory = try #require(opendir("/proc/self/fd"))
+    defer { closedir(directory) }
+    var count = 0
+    while readdir(directory) != nil {
+        count += 1
+    }
+    return count
+}
+
+/// Waits for a condition that no client can see, for half a minute at most.
+func eventually(_ condition: () -> Bool) -> Bool {
+    let deadline = clinux_monotonic_ns() + 30_000_000_000
+    while clinux_monotonic_ns() < deadline {
+        if condition() { return true }
+        poll(nil, 0, 1)
+    }
+    return false
+}
