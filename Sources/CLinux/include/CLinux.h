@@ -135,6 +135,11 @@ int clinux_get_file_limit(int64_t *soft, int64_t *hard);
 /// Sets the soft limit of open files, which may not exceed the hard one (-EINVAL).
 int clinux_set_file_limit(int64_t soft);
 
+/// Starts `path` with the default signal handling, no input and no descriptor of ours, and returns its process number.
+/// `directory` may be NULL: ours. `*output` and `*errors` become the reading ends of what it writes; close them.
+int clinux_spawn(
+    const char *path, char *const argv[], char *const envp[], const char *directory, int *output, int *errors);
+
 // MARK: clocks and threads
 
 /// Nanoseconds of CLOCK_MONOTONIC: never set back, does not count time asleep.

@@ -1,0 +1,25 @@
+import CLinux
+import Foundation
+
+/// Threads for what blocks, so that no blocking call ever sits on the tasks' own few threads.
+enum PlainThread {
+    /// Runs `body` on a thread of its own.
+    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        let thread = Thread {
+            _ = clinux_set_thread_name(name)
+            body()
+        }
+        thread.stackSize = 512 << 10
+        thread.start()
+    }
+
+    /// Runs `body`, which blocks, on a thread of its own and waits for it without holding this one.
+    static func run<Result: Sendable>(
+        _ name: String,
+        _ body: @escaping @Sendable () throws -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            self.start(name) { continuation.resume(with: Swift.Result { try body() }) }
+        }
+    }
+}
