@@ -1,0 +1,58 @@
+# Every command of the project. `make run` and `make test` install what they lack.
+
+SWIFT ?= swift
+JOBS ?= $(shell nproc)
+RELEASE = $(SWIFT) build -c release -j $(JOBS)
+PACKAGES = libcurl4-openssl-dev zlib1g-dev libsqlite3-dev pkg-config
+SEEDS ?= 200
+
+.PHONY: all setup build run test lint format bench sanitize clean
+
+all: build
+
+## setup: install the C libraries (Debian), if they are missing
+setup:
+	@for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	  $$run apt-get update -qq && $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	fi
+
+## build: the program, .build/release/freshet
+build: setup
+	timeout 3000 $(RELEASE) --product freshet
+
+## run: the demo, live changes with no network
+run: build
+	.build/release/freshet demo
+
+## test: every suite
+test: setup
+	timeout 3000 $(SWIFT) build --build-tests -j $(JOBS)
+	timeout 1200 $(SWIFT) test --skip-build --no-parallel
+
+## lint: formatting, and the rules that the compiler does not hold
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+	@./.ci/rooms
+
+## format: put every file into the house's format
+format:
+	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests
+
+## bench: parse, diff, fan-out and polling, each beside a floor or a peer
+bench: setup
+	timeout 3000 $(RELEASE) --product freshet
+	timeout 3000 $(RELEASE) --product freshet-bench
+	.build/release/freshet-bench all
+
+## sanitize: the streaming suites under ThreadSanitizer and AddressSanitizer
+sanitize: setup
+	timeout 3000 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan -j $(JOBS) --filter FreshetStreamingTests
+	timeout 3000 $(SWIFT) test --sanitize=address --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
+
+clean:
+	rm -rf .build .build-*

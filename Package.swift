@@ -1,0 +1,128 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every Swift target: strict concurrency, no implicit re-exports, no warning left standing.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "freshet",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "freshet", targets: ["freshet"]),
+        .executable(name: "freshet-bench", targets: ["freshet-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Layer 0: formats and the system, each usable on its own.
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CLinux"),
+        .target(name: "JSON", swiftSettings: house),
+        .target(name: "EventStream", swiftSettings: house),
+
+        // Layer 1: every decision, no I/O.
+        .target(
+            name: "FreshetCore",
+            dependencies: ["JSON", "EventStream", .product(name: "Collections", package: "swift-collections")],
+            swiftSettings: house
+        ),
+
+        // Layer 2: shells that carry decisions out.
+        .target(
+            name: "FreshetPolling",
+            dependencies: ["FreshetCore", "CCurl", "CZlib", "CLinux"],
+            swiftSettings: house
+        ),
+        .target(
+            name: "FreshetStreaming",
+            dependencies: ["FreshetCore", "EventStream", "CLinux"],
+            swiftSettings: house
+        ),
+        .target(
+            name: "FreshetHTTP",
+            dependencies: [
+                "FreshetCore", "FreshetStreaming", "JSON",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: house
+        ),
+
+        // Layer 3: the command line, the configuration, and the one place where the parts are joined.
+        .executableTarget(
+            name: "freshet",
+            dependencies: [
+                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "JSON",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: house
+        ),
+
+        // For tests and benchmarks only.
+        .target(name: "FreshetTesting", dependencies: ["CLinux", "EventStream"], swiftSettings: house),
+        .executableTarget(
+            name: "freshet-bench",
+            dependencies: [
+                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetTesting", "JSON", "EventStream", "CLinux",
+            ],
+            swiftSettings: house
+        ),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
+        .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
+        .testTarget(name: "FreshetCoreTests", dependencies: ["FreshetCore", "JSON"], swiftSettings: house),
+        .testTarget(
+            name: "FreshetPollingTests",
+            dependencies: ["FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CCurl", "CLinux"],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "FreshetStreamingTests",
+            dependencies: ["FreshetStreaming", "FreshetCore", "FreshetTesting", "EventStream", "JSON", "CLinux"],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "FreshetHTTPTests",
+            dependencies: [
+                "FreshetHTTP", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: house
+        ),
+        .testTarget(name: "FreshetTestingTests", dependencies: ["FreshetTesting", "CLinux"], swiftSettings: house),
+        .testTarget(
+            name: "FreshetTests",
+            dependencies: ["freshet", "FreshetCore", "JSON"],
+            resources: [.copy("Configurations")],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["freshet", "FreshetTesting", "EventStream", "JSON"],
+            swiftSettings: house
+        ),
+    ]
+)
