@@ -1,0 +1,266 @@
+// How a change gets its number, is made durable where a store is configured, and becomes readable.
+
+import DequeModule
+package import JSON
+import Synchronization
+
+extension Hub {
+    /// The state behind the numbers.
+    struct Numbering: Sendable {
+        var epoch: Epoch
+        /// The last sequence given out.
+        var last: UInt64
+        /// `nil` where changes are kept in memory alone, by configuration or because the disk failed.
+        var store: (any ChangeStore)?
+        /// Given to the store, not yet committed; oldest first.
+        var pending = Deque<Pending>()
+        /// Why the store was given up, while it is.
+        var storeError: StoreError?
+    }
+
+    /// A change between its number and its commit.
+    struct Pending: Sendable {
+        var change: Change
+        var source: SourceID
+        var sequence: UInt64
+        var done: @Sendable (Cursor) -> Void
+    }
+
+    /// The most changes that may wait for the disk. Beyond it the disk counts as failed, and publishing goes on in
+    /// memory.
+    package static let maxPending = 10_000
+
+    /// Numbers a change and makes it the source's value, at once or after its commit. Changes become readable in the
+    /// order of their numbers, and each is handed to every listener then. Any thread; never waits for the disk.
+    ///
+    /// - Parameter done: called once the change is readable, with its cursor; on the store's thread or inside this call.
+    ///   It must not publish.
+    package func publish(
+        _ change: Change,
+        of source: SourceID,
+        done: @escaping @Sendable (Cursor) -> Void = { _ in }
+    ) {
+        self.numbering.withLock { numbering in
+            numbering.last += 1
+            let pending = Pending(change: change, source: source, sequence: numbering.last, done: done)
+            guard let store = numbering.store else {
+                self.commit(pending, epoch: numbering.epoch)
+                return
+            }
+            numbering.pending.append(pending)
+            guard numbering.pending.count <= Self.maxPending else {
+                self.giveUpStore(StoreError(.io, "the disk is \(Self.maxPending) changes behind"), &numbering)
+                return
+            }
+            let (stored, snapshot) = self.records(of: pending)
+            store.append(stored, snapshot: snapshot) { [weak self] result in
+                self?.storeAnswered(pending.sequence, result)
+            }
+        }
+    }
+
+    /// Keeps what a poll without a change taught, where there is a store. Best effort.
+    package func keep(validators: Validators, learned: [UInt8], of source: SourceID) {
+        guard let store = self.numbering.withLock({ $0.store }), let name = self.name(of: source) else { return }
+        store.update(source: name, validators: validators, learned: learned)
+    }
+
+    /// Takes over a value of an earlier process: no event, no new number.
+    package func restore(_ stored: StoredSource, document: Document, of source: SourceID) {
+        self.state.withLock { state in
+            guard state.entries.indices.contains(source.index) else { return }
+            let change = Change(document: document, at: stored.at, validators: stored.validators)
+            let cursor = Cursor(epoch: state.log.epoch, sequence: stored.sequence)
+            state.entries[source.index].version = SourceVersion(change, cursor: cursor, sourceName: stored.name)
+            state.log.startAfter(state.log.head, for: source)
+        }
+    }
+
+    /// Why changes are not made durable although a store was configured; `nil` while they are.
+    package var storeError: StoreError? {
+        self.numbering.withLock { $0.storeError }
+    }
+
+    /// The store, while it works.
+    package var store: (any ChangeStore)? {
+        self.numbering.withLock { $0.store }
+    }
+
+    /// Makes a store that failed the place of changes again, beginning with the values that hold now.
+    ///
+    /// Publishing waits meanwhile, since nothing may be numbered between the snapshot and the first commit.
+    package func resumeStore(_ store: any ChangeStore) throws(StoreError) {
+        let result = self.numbering.withLock { numbering -> Result<Void, StoreError> in
+            do throws(StoreError) {
+                try store.restart(epoch: numbering.epoch, head: numbering.last, sources: self.storedSources())
+                numbering.store = store
+                numbering.storeError = nil
+                return .success(())
+            } catch {
+                numbering.storeError = error
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+}
+
+// MARK: - Commit
+
+extension Hub {
+    private func storeAnswered(_ sequence: UInt64, _ result: Result<Void, StoreError>) {
+        self.numbering.withLock { numbering in
+            // Already committed in memory after an earlier failure.
+            guard let first = numbering.pending.first, first.sequence == sequence else { return }
+            switch result {
+            case .success:
+                numbering.pending.removeFirst()
+                self.commit(first, epoch: numbering.epoch)
+            case .failure(let error):
+                self.giveUpStore(error, &numbering)
+            }
+        }
+    }
+
+    /// Goes on in memory after the disk failed. What waits was shown to nobody; it is numbered in a new epoch, since
+    /// the disk may hold some of it or none, and no cursor may ever name two contents (FAULTS F64, F65).
+    private func giveUpStore(_ error: StoreError, _ numbering: inout Numbering) {
+        var generator = SystemRandomNumberGenerator()
+        numbering.store = nil
+        numbering.storeError = error
+        numbering.epoch = Epoch.random(using: &generator)
+        self.state.withLock { $0.log.epochLost(newEpoch: numbering.epoch) }
+        while let pending = numbering.pending.popFirst() {
+            self.commit(pending, epoch: numbering.epoch)
+        }
+    }
+
+    /// Makes a change readable and hands it to the listeners, with its frames in the formats that somebody listens in.
+    private func commit(_ pending: Pending, epoch: Epoch) {
+        let source = pending.source
+        let (formats, name) = self.demand(for: source)
+        let cursor = Cursor(epoch: epoch, sequence: pending.sequence)
+        let event = ChangeEvent(pending.change, cursor: cursor, source: source, sourceName: name)
+        var frames = FrameSet()
+        for format in formats {
+            frames[format] = event.frame(for: format)
+        }
+        let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
+        let notice = HubNotice.published(PublishedEvent(sequence: event.sequence, source: source, frames: frames))
+        let waiters = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void]) in
+            guard state.entries.indices.contains(source.index), !state.entries[source.index].isRemoved else {
+                return ([], [])
+            }
+            state.log.append(event)
+            state.entries[source.index].version = version
+            state.published += 1
+            for listener in state.listeners {
+                listener.enqueue(notice)
+            }
+            return (state.listeners, Self.takeWaiters(for: source, in: &state))
+        }
+        for listener in waiters.listeners {
+            listener.wake()
+        }
+        for resume in waiters.resume {
+            resume()
+        }
+        pending.done(cursor)
+    }
+
+    /// The formats in which somebody listens to this source, and its name.
+    private func demand(for source: SourceID) -> (formats: Set<StreamFormat>, name: String) {
+        self.state.withLock { state in
+            guard state.entries.indices.contains(source.index) else { return ([], "") }
+            return (Set(state.entries[source.index].subscriptions.map(\.format)), state.entries[source.index].name)
+        }
+    }
+
+    private static func takeWaiters(for source: SourceID, in state: inout State) -> [@Sendable () -> Void] {
+        guard !state.waiters.isEmpty else { return [] }
+        let ready = state.waiters.filter { $0.value.sources.contains(source) }
+        for id in ready.keys {
+            state.waiters[id] = nil
+        }
+        return ready.values.map(\.resume)
+    }
+
+    private func name(of source: SourceID) -> String? {
+        self.state.withLock { state in
+            state.entries.indices.contains(source.index) ? state.entries[source.index].name : nil
+        }
+    }
+
+    private func records(of pending: Pending) -> (StoredChange, StoredSource) {
+        let (name, identity) = self.state.withLock { state -> (String, String) in
+            guard state.entries.indices.contains(pending.source.index) else { return ("", "") }
+            let entry = state.entries[pending.source.index]
+            return (entry.name, entry.identity)
+        }
+        let change = pending.change
+        let stored = StoredChange(
+            sequence: pending.sequence,
+            source: name,
+            at: change.at,
+            patch: change.patch,
+            merge: change.merge,
+            items: change.items,
+            value: change.document.text
+        )
+        let snapshot = StoredSource(
+            name: name,
+            identity: identity,
+            sequence: pending.sequence,
+            at: change.at,
+            value: change.document.text,
+            validators: change.validators,
+            learned: change.learned
+        )
+        return (stored, snapshot)
+    }
+
+    private func storedSources() -> [StoredSource] {
+        self.state.withLock { state in
+            state.entries.compactMap { entry in
+                guard !entry.isRemoved, let version = entry.version else { return nil }
+                return StoredSource(
+                    name: entry.name,
+                    identity: entry.identity,
+                    sequence: version.cursor.sequence,
+                    at: version.at,
+                    value: version.document.text,
+                    validators: version.validators
+                )
+            }
+        }
+    }
+}
+
+// MARK: - Status
+
+extension Hub {
+    /// Takes note of a source's status.
+    ///
+    /// - Parameter transition: the state that the source has entered, so that its subscribers get one `status` event;
+    ///   `nil` where it is as before.
+    package func report(_ status: SourceStatus, of source: SourceID, transition: SourceState? = nil) {
+        let listeners = self.state.withLock { state -> [any HubListener] in
+            guard state.entries.indices.contains(source.index) else { return [] }
+            state.entries[source.index].status = status
+            guard transition != nil, !state.entries[source.index].isRemoved else { return [] }
+            let name = state.entries[source.index].name
+            let notice = HubNotice.status(
+                source,
+                eventStream: ControlFrame.status(status, source: name, wire: .eventStream),
+                jsonLine: ControlFrame.status(status, source: name, wire: .jsonLines)
+            )
+            for listener in state.listeners {
+                listener.enqueue(notice)
+            }
+            return state.listeners
+        }
+        for listener in listeners {
+            listener.wake()
+        }
+    }
+}

@@ -1,0 +1,478 @@
+// Where the two threads meet: the poller publishes, shards and requests read.
+
+import JSON
+import Synchronization
+
+/// What the hub tells its listeners, in the order of the log.
+package enum HubNotice: Sendable {
+    /// A change, with its frames in the formats that somebody listens in.
+    case published(PublishedEvent)
+    /// A source's state changed.
+    case status(SourceID, eventStream: Frame, jsonLine: Frame)
+    /// A source is gone; its subscribers get no more of it.
+    case removed(SourceID)
+}
+
+/// A change as it goes to the shards.
+package struct PublishedEvent: Sendable {
+    package var sequence: UInt64
+    package var source: SourceID
+    /// Absent for a format that nobody listened in at that moment: such a reader reads the log.
+    package var frames: FrameSet
+}
+
+/// One who is told of every change: a shard.
+package protocol HubListener: AnyObject, Sendable {
+    /// Takes a notice into an inbox, and does nothing else: the hub's lock is held. Notices come in log order.
+    func enqueue(_ notice: HubNotice)
+    /// There is something in the inbox. No lock is held; any thread.
+    func wake()
+}
+
+/// The change log, the latest value of each source, and who listens to what, behind one lock.
+///
+/// Publishing is done by one thread at a time, in two steps: numbering and encoding under a lock of its own, then
+/// making the event readable and handing it to the shards under the hub's lock, in which nothing long happens.
+package final class Hub: Sendable {
+    struct Entry: Sendable {
+        var name: String
+        /// What its value depends on; see ``StoredSource/identity``.
+        var identity: String
+        var status: SourceStatus
+        var version: SourceVersion?
+        var subscriptions: [Subscription] = []
+        var isRemoved = false
+    }
+
+    struct State: Sendable {
+        var log: ChangeLog
+        var entries: [Entry] = []
+        var ids: [String: SourceID] = [:]
+        var subscriptions: [Subscription.Key: Subscription] = [:]
+        var listeners: [any HubListener] = []
+        var waiters: [UInt64: Waiter] = [:]
+        var nextWaiter: UInt64 = 0
+        var published: UInt64 = 0
+        var gaps: [GapReason: UInt64] = [:]
+    }
+
+    struct Waiter: Sendable {
+        var sources: [SourceID]
+        var resume: @Sendable () -> Void
+    }
+
+    let state: Mutex<State>
+    /// Numbers to give out and changes that wait for their commit. Held while a change is numbered and encoded, so that
+    /// the order of numbers is the order of publishing. Taken before ``state``, never inside it.
+    let numbering: Mutex<Numbering>
+
+    /// - Parameters:
+    ///   - log: empty, or at the head of what `store` holds.
+    ///   - store: where changes are committed before anybody sees them; `nil` to keep them in memory alone.
+    package init(log: ChangeLog, store: (any ChangeStore)? = nil) {
+        self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
+        self.state = Mutex(State(log: log))
+    }
+}
+
+// MARK: - Sources
+
+extension Hub {
+    /// Adds a source; its name is free unless it exists already and was not removed.
+    ///
+    /// - Returns: `nil` where the name is taken.
+    package func addSource(_ name: String, identity: String = "", status: SourceStatus) -> SourceID? {
+        self.state.withLock { state in
+            guard state.ids[name] == nil else { return nil }
+            let id = SourceID(index: state.entries.count)
+            state.entries.append(Entry(name: name, identity: identity, status: status))
+            state.ids[name] = id
+            return id
+        }
+    }
+
+    /// Forgets a source: its value, its changes, its name. Its number is never given out again.
+    package func removeSource(_ id: SourceID) {
+        let listeners = self.state.withLock { state -> [any HubListener] in
+            guard state.entries.indices.contains(id.index), !state.entries[id.index].isRemoved else { return [] }
+            state.ids[state.entries[id.index].name] = nil
+            state.entries[id.index].isRemoved = true
+            state.entries[id.index].version = nil
+            state.log.remove(id)
+            for listener in state.listeners {
+                listener.enqueue(.removed(id))
+            }
+            return state.listeners
+        }
+        for listener in listeners {
+            listener.wake()
+        }
+    }
+
+    /// The sources that a selector names, ascending; `nil` with the first name that does not exist. A prefix may
+    /// match nothing.
+    package func resolve(_ selector: SourceSelector) -> Result<[SourceID], UnknownSource> {
+        self.state.withLock { state in
+            var found: Set<SourceID> = []
+            for term in selector.terms {
+                switch term {
+                case .exact(let name):
+                    guard let id = state.ids[name] else { return .failure(UnknownSource(name: name)) }
+                    found.insert(id)
+                case .prefix(let prefix):
+                    for (name, id) in state.ids where name.hasPrefix(prefix) {
+                        found.insert(id)
+                    }
+                }
+            }
+            return .success(found.sorted())
+        }
+    }
+
+    /// A name that no source has.
+    package struct UnknownSource: Error, Hashable, Sendable {
+        package var name: String
+    }
+
+    package func source(named name: String) -> SourceID? {
+        self.state.withLock { $0.ids[name] }
+    }
+
+    /// Every source that is not removed, in the order in which they were added.
+    package func sources() -> [SourceReport] {
+        self.state.withLock { state in
+            state.entries.indices.compactMap { Self.report(of: SourceID(index: $0), in: state) }
+        }
+    }
+
+    /// How many subscribers listen to this source now.
+    package func subscriberCount(of source: SourceID) -> Int {
+        self.state.withLock { state in
+            guard state.entries.indices.contains(source.index) else { return 0 }
+            return state.entries[source.index].subscriptions.reduce(0) { $0 + $1.subscribers }
+        }
+    }
+
+    package func report(of source: SourceID) -> SourceReport? {
+        self.state.withLock { Self.report(of: source, in: $0) }
+    }
+
+    private static func report(of source: SourceID, in state: State) -> SourceReport? {
+        guard state.entries.indices.contains(source.index), !state.entries[source.index].isRemoved else { return nil }
+        let entry = state.entries[source.index]
+        return SourceReport(
+            id: source,
+            name: entry.name,
+            status: entry.status,
+            version: entry.version,
+            subscribers: entry.subscriptions.reduce(0) { $0 + $1.subscribers }
+        )
+    }
+}
+
+/// A source as it stands at one moment.
+package struct SourceReport: Sendable {
+    package var id: SourceID
+    package var name: String
+    package var status: SourceStatus
+    /// The current value; `nil` before the first.
+    package var version: SourceVersion?
+    package var subscribers: Int
+}
+
+// MARK: - Streams
+
+extension Hub {
+    /// Adds one who is told of every change from now on.
+    package func attach(_ listener: any HubListener) {
+        self.state.withLock { $0.listeners.append(listener) }
+    }
+
+    package func detach(_ listener: any HubListener) {
+        self.state.withLock { $0.listeners.removeAll { $0 === listener } }
+    }
+
+    /// Counts a subscriber in. Every call needs one of ``unsubscribe(_:)``.
+    ///
+    /// - Parameter sources: ascending, each once.
+    package func subscribe(to sources: [SourceID], format: StreamFormat) -> Subscription {
+        self.state.withLock { state in
+            let key = Subscription.Key(sources: sources, format: format)
+            if let existing = state.subscriptions[key] {
+                existing.join()
+                return existing
+            }
+            let subscription = Subscription(key: key)
+            subscription.join()
+            state.subscriptions[key] = subscription
+            for source in sources where state.entries.indices.contains(source.index) {
+                state.entries[source.index].subscriptions.append(subscription)
+            }
+            return subscription
+        }
+    }
+
+    /// Counts a subscriber out; the last one takes the subscription with it.
+    package func unsubscribe(_ subscription: Subscription) {
+        self.state.withLock { state in
+            guard subscription.leave() else { return }
+            state.subscriptions[subscription.key] = nil
+            for source in subscription.sources where state.entries.indices.contains(source.index) {
+                state.entries[source.index].subscriptions.removeAll { $0 === subscription }
+            }
+        }
+    }
+
+    /// How a stream of this subscription begins.
+    ///
+    /// Called on the thread that also takes the notices, after ``attach(_:)``: what is published after this moment
+    /// reaches the stream as a notice, and the cursor rule removes what is in both.
+    package func open(_ subscription: Subscription, at position: StreamPosition) -> StreamOpening {
+        self.state.withLock { state in
+            let statuses = Self.troubles(of: subscription, in: state)
+            let mode = subscription.format.mode
+            func start(_ cursor: Cursor, gap: GapReason?, snapshots: [Frame], isComplete: Bool) -> StreamOpening {
+                if let gap { state.gaps[gap, default: 0] += 1 }
+                return StreamOpening(
+                    cursor: cursor,
+                    gap: gap,
+                    snapshots: snapshots,
+                    statuses: statuses,
+                    isComplete: isComplete
+                )
+            }
+            func snapshots(gap: GapReason?) -> StreamOpening {
+                let frames = Self.snapshots(of: subscription, in: state)
+                return start(state.log.cursor, gap: gap, snapshots: frames, isComplete: true)
+            }
+            switch position {
+            case .snapshot: return snapshots(gap: nil)
+            case .malformed: return snapshots(gap: .malformed)
+            case .latest: return start(state.log.cursor, gap: nil, snapshots: [], isComplete: true)
+            case .earliest:
+                if let gap = state.log.gap(after: 0, of: subscription.sources, mode: mode) {
+                    return snapshots(gap: gap)
+                }
+                let origin = Cursor(epoch: state.log.epoch, sequence: 0)
+                return start(origin, gap: nil, snapshots: [], isComplete: false)
+            case .after(let cursor):
+                if let gap = Self.gap(after: cursor, of: subscription, in: state) { return snapshots(gap: gap) }
+                return start(cursor, gap: nil, snapshots: [], isComplete: false)
+            }
+        }
+    }
+
+    /// The next part of the log for a subscriber that is behind.
+    ///
+    /// - Parameters:
+    ///   - limit: the most events to return.
+    ///   - maySkip: the subscriber did not keep up, so that snapshots may take the place of a backlog that is larger
+    ///     than they are. A subscriber that resumes gets every event.
+    package func read(
+        _ subscription: Subscription,
+        after sequence: UInt64,
+        limit: Int,
+        maySkip: Bool
+    ) -> StreamFeed {
+        self.state.withLock { state in
+            if let version = Self.onlyChanged(since: sequence, of: subscription, in: state),
+                Self.isUnreadable(version, after: sequence, by: subscription, in: state)
+                    || maySkip && Self.backlogOutgrows(version, after: sequence, of: subscription, in: state)
+            {
+                let frame = version.frame(wire: subscription.format.wire, movesCursor: true)
+                return .snapshots([frame], through: state.log.head)
+            }
+            let mode = subscription.format.mode
+            switch state.log.read(after: sequence, of: subscription.sources, mode: mode, limit: limit) {
+            case .gap(let reason):
+                state.gaps[reason, default: 0] += 1
+                let frames = Self.snapshots(of: subscription, in: state)
+                return .gap(reason, snapshots: frames, through: state.log.head)
+            case .events(let events, let through, let isComplete):
+                let frames = events.compactMap { event in
+                    event.frame(for: subscription.format).map { SequencedFrame(sequence: event.sequence, frame: $0) }
+                }
+                return .frames(frames, through: through, isComplete: isComplete)
+            }
+        }
+    }
+
+    /// The one source of a subscription that changed after `sequence`; `nil` where it was none or several.
+    ///
+    /// A snapshot may take the place of events only then: of several snapshots only the last could move the cursor,
+    /// and a subscriber that was cut off before it would come back for events that it is already past.
+    private static func onlyChanged(
+        since sequence: UInt64,
+        of subscription: Subscription,
+        in state: State
+    ) -> SourceVersion? {
+        var found: SourceVersion?
+        for source in subscription.sources where state.entries.indices.contains(source.index) {
+            guard let version = state.entries[source.index].version, version.cursor.sequence > sequence else {
+                continue
+            }
+            guard found == nil else { return nil }
+            found = version
+        }
+        return found
+    }
+
+    /// Why a stream cannot continue after this cursor. In mode `snapshot` a missing event is no gap where the current
+    /// value can stand for all of them.
+    private static func gap(after cursor: Cursor, of subscription: Subscription, in state: State) -> GapReason? {
+        let mode = subscription.format.mode
+        guard let gap = state.log.gap(after: cursor, of: subscription.sources, mode: mode) else { return nil }
+        guard gap == .evicted, mode == .snapshot,
+            self.onlyChanged(since: cursor.sequence, of: subscription, in: state) != nil
+        else { return gap }
+        return nil
+    }
+
+    private static func isUnreadable(
+        _ version: SourceVersion,
+        after sequence: UInt64,
+        by subscription: Subscription,
+        in state: State
+    ) -> Bool {
+        guard subscription.format.mode == .snapshot else { return false }
+        return state.log.gap(after: sequence, of: subscription.sources, mode: .snapshot) == .evicted
+    }
+
+    /// Whether what a subscriber has missed is larger than the value.
+    private static func backlogOutgrows(
+        _ version: SourceVersion,
+        after sequence: UInt64,
+        of subscription: Subscription,
+        in state: State
+    ) -> Bool {
+        switch subscription.format.mode {
+        case .snapshot:
+            return state.log.cache.count(of: subscription.sources, after: sequence) > 1
+        case .patch, .merge, .items:
+            let size = version.document.text.count
+            return state.log.backlog(of: subscription.sources, after: sequence, limit: size) > size
+        }
+    }
+
+    /// The snapshots of the sources, oldest first. Only the last moves the cursor: a subscriber that is cut off in
+    /// between must not resume as if it had them all.
+    private static func snapshots(of subscription: Subscription, in state: State) -> [Frame] {
+        var versions = subscription.sources.compactMap { source -> SourceVersion? in
+            guard state.entries.indices.contains(source.index) else { return nil }
+            return state.entries[source.index].version
+        }
+        versions.sort { $0.cursor.sequence < $1.cursor.sequence }
+        return versions.enumerated().map { index, version in
+            version.frame(wire: subscription.format.wire, movesCursor: index == versions.count - 1)
+        }
+    }
+
+    private static func troubles(of subscription: Subscription, in state: State) -> [Frame] {
+        subscription.sources.compactMap { source -> Frame? in
+            guard state.entries.indices.contains(source.index) else { return nil }
+            let entry = state.entries[source.index]
+            switch entry.status.state {
+            case .starting, .ok: return nil
+            case .stale, .backoff, .failing, .paused:
+                return ControlFrame.status(entry.status, source: entry.name, wire: subscription.format.wire)
+            }
+        }
+    }
+}
+
+// MARK: - Requests
+
+extension Hub {
+    /// The position after the newest change.
+    package var cursor: Cursor {
+        self.state.withLock { $0.log.cursor }
+    }
+
+    /// The current value of a source.
+    package func version(of source: SourceID) -> SourceVersion? {
+        self.state.withLock { state in
+            state.entries.indices.contains(source.index) ? state.entries[source.index].version : nil
+        }
+    }
+
+    /// The events of these sources after a cursor, for one request.
+    package func changes(
+        of sources: [SourceID],
+        after cursor: Cursor,
+        mode: StreamMode = .patch,
+        limit: Int
+    ) -> ChangeLog.Reading {
+        self.state.withLock { state in
+            if let gap = state.log.gap(after: cursor, of: sources, mode: mode) {
+                state.gaps[gap, default: 0] += 1
+                return .gap(gap)
+            }
+            return state.log.read(after: cursor.sequence, of: sources, mode: mode, limit: limit)
+        }
+    }
+
+    /// The most requests that may wait for a change at one time.
+    package static let maxWaiters = 10_000
+
+    /// Calls `resume` once, when one of these sources changes after `sequence`; at once where one has already.
+    ///
+    /// - Returns: A number for ``cancelWait(_:)``, or `nil` where `resume` was called or too many wait already.
+    package func wait(
+        for sources: [SourceID],
+        after sequence: UInt64,
+        resume: @escaping @Sendable () -> Void
+    ) -> UInt64? {
+        let id = self.state.withLock { state -> UInt64? in
+            let isNewer = sources.contains { source in
+                guard state.entries.indices.contains(source.index) else { return true }
+                return (state.entries[source.index].version?.cursor.sequence ?? 0) > sequence
+            }
+            guard !isNewer, state.waiters.count < Self.maxWaiters else { return nil }
+            state.nextWaiter += 1
+            state.waiters[state.nextWaiter] = Waiter(sources: sources, resume: resume)
+            return state.nextWaiter
+        }
+        if id == nil {
+            resume()
+        }
+        return id
+    }
+
+    /// Takes a waiter out.
+    ///
+    /// - Returns: Whether it was still there, so that its `resume` was not and will not be called.
+    @discardableResult
+    package func cancelWait(_ id: UInt64) -> Bool {
+        self.state.withLock { $0.waiters.removeValue(forKey: id) != nil }
+    }
+
+    /// Drops events older than `time` from memory.
+    package func prune(before time: WallTime) {
+        self.state.withLock { $0.log.prune(before: time) }
+    }
+
+    /// Figures for metrics.
+    package struct Statistics: Sendable {
+        package var cursor: Cursor
+        package var published: UInt64
+        package var cacheBytes: Int
+        package var cachedEvents: Int
+        package var evictions: UInt64
+        package var gaps: [GapReason: UInt64]
+        package var waiters: Int
+    }
+
+    package var statistics: Statistics {
+        self.state.withLock { state in
+            Statistics(
+                cursor: state.log.cursor,
+                published: state.published,
+                cacheBytes: state.log.cache.bytes,
+                cachedEvents: state.log.cache.count,
+                evictions: state.log.cache.evictions,
+                gaps: state.gaps,
+                waiters: state.waiters.count
+            )
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// What a poll found: the step from one value of a source to the next. Not yet numbered.
+
+package import JSON
+
+/// A new value of a source and how it differs from the last one.
+package struct Change: Sendable {
+    /// The new value.
+    package var document: Document
+    /// RFC 6902, from the last value to this one; `nil` for the first value, and where the patch is not smaller
+    /// than the value: then every mode gets a `snapshot`.
+    package var patch: [UInt8]?
+    /// RFC 7396; `nil` where it cannot express the change or is not smaller than the value.
+    package var merge: [UInt8]?
+    /// `{"created":[…],"updated":[…],"deleted":[…]}`; `nil` for a source without keyed items.
+    package var items: [UInt8]?
+    /// When the gateway had the response.
+    package var at: WallTime
+    package var validators: Validators
+    /// How long the response may be called fresh (RFC 9111 §4.2), from `at` on; zero where nothing was said.
+    package var freshness: Duration
+    /// What the adaptive policy has learned of the source by now, to be kept with the value.
+    package var learned: [UInt8] = []
+
+    package init(
+        document: Document,
+        patch: [UInt8]? = nil,
+        merge: [UInt8]? = nil,
+        items: [UInt8]? = nil,
+        at: WallTime,
+        validators: Validators = Validators(),
+        freshness: Duration = .zero
+    ) {
+        self.document = document
+        self.patch = patch
+        self.merge = merge
+        self.items = items
+        self.at = at
+        self.validators = validators
+        self.freshness = freshness
+    }
+}

@@ -1,0 +1,75 @@
+// A change with its number: what the change log holds and every subscriber gets once.
+
+import JSON
+
+/// One numbered change of one source, with its frames.
+///
+/// The patch, merge and items forms are kept as `text/event-stream` frames, since that is how nearly all of them
+/// leave; JSON lines are wrapped from the same bytes when asked for.
+package struct ChangeEvent: Sendable {
+    package let cursor: Cursor
+    package let source: SourceID
+    package let at: WallTime
+    /// The frames of the `text/event-stream` wire that this event has of its own.
+    private let patch: Frame?
+    private let merge: Frame?
+    private let items: Frame?
+    /// The value's JSON text after this change. Dropped under memory pressure where ``patch`` can stand for it.
+    package private(set) var value: [UInt8]?
+    /// What a `snapshot` frame of this event says beside the value.
+    private let sourceName: String
+
+    /// - Parameter change: its patch is left out where the value is smaller.
+    package init(_ change: Change, cursor: Cursor, source: SourceID, sourceName: String) {
+        self.cursor = cursor
+        self.source = source
+        self.at = change.at
+        self.sourceName = sourceName
+        let envelope = EventEnvelope(source: sourceName, at: change.at)
+        func frame(_ name: StreamMode, _ text: [UInt8]?) -> Frame? {
+            text.map { envelope.frame(name, $0, id: cursor, wire: .eventStream) }
+        }
+        self.patch = frame(.patch, change.patch)
+        self.merge = frame(.merge, change.merge)
+        self.items = frame(.items, change.items)
+        self.value = change.document.text
+    }
+
+    package var sequence: UInt64 { self.cursor.sequence }
+
+    /// The event as a subscriber of this format gets it, or `nil` where that needs a value that was dropped.
+    package func frame(for format: StreamFormat) -> Frame? {
+        let own: Frame? =
+            switch format.mode {
+            case .patch: self.patch
+            case .merge: self.merge
+            case .items: self.items
+            case .snapshot: nil
+            }
+        guard let own else {
+            let envelope = EventEnvelope(source: self.sourceName, at: self.at)
+            return self.value.map { envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
+        }
+        guard format.wire == .jsonLines else { return own }
+        return EventEnvelope.line(format.mode, data: own.bytes[own.data], id: self.cursor)
+    }
+
+    /// Gives up the value where the patch can stand for it.
+    ///
+    /// - Returns: The bytes that this freed, and the modes that the event can no longer be sent in.
+    mutating func dropValue() -> (bytes: Int, lost: [StreamMode]) {
+        guard self.patch != nil, let value = self.value else { return (0, []) }
+        self.value = nil
+        let lost = [(StreamMode.merge, self.merge == nil), (.items, self.items == nil), (.snapshot, true)]
+        return (value.count, lost.filter(\.1).map(\.0))
+    }
+
+    /// The bytes that this event is charged for in the cache.
+    package var cost: Int {
+        let frames = [self.patch, self.merge, self.items].reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+        return Self.overhead + frames + (self.value?.count ?? 0)
+    }
+
+    /// What an event costs beside its text: the struct, its buffers' headers, its place in the queue.
+    private static let overhead = 320
+}

@@ -1,0 +1,142 @@
+// One poll as values: what is asked, what came back, why nothing did. Carried out by FreshetPolling.
+
+/// A header field of an upstream's response. The name is in lower case; the value is byte-exact, without the
+/// surrounding white space, since a validator must go back as it came (RFC 9110 §8.8.3).
+package struct HeaderField: Hashable, Sendable {
+    package var name: [UInt8]
+    package var value: [UInt8]
+
+    package init(name: [UInt8], value: [UInt8]) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// The validators of the last good response (RFC 9110 §8.8), byte-exact.
+package struct Validators: Hashable, Sendable {
+    /// With its quotes and its `W/`, if any.
+    package var etag: [UInt8]?
+    package var lastModified: [UInt8]?
+
+    package init(etag: [UInt8]? = nil, lastModified: [UInt8]? = nil) {
+        self.etag = etag
+        self.lastModified = lastModified
+    }
+
+    package var isEmpty: Bool { self.etag == nil && self.lastModified == nil }
+}
+
+/// One conditional GET. What does not change between polls (URL, fields, limits) stands in ``SourceConfiguration``.
+package struct PollRequest: Hashable, Sendable {
+    /// Sent as `If-None-Match` and `If-Modified-Since`; empty for an unconditional poll.
+    package var validators: Validators
+
+    package init(validators: Validators) {
+        self.validators = validators
+    }
+}
+
+/// A complete response: the transfer ended as its framing said, and the content coding was undone and checked.
+package struct PollResponse: Sendable {
+    package var status: Int
+    package var fields: [HeaderField]
+    /// The decoded body.
+    package var body: [UInt8]
+    /// Bytes received for the body, before decoding.
+    package var wireBytes: Int
+    /// The body ended with the connection, and not where a length or a last chunk said (RFC 9112 §6.3, case 8).
+    package var isCloseDelimited: Bool
+
+    package init(
+        status: Int,
+        fields: [HeaderField],
+        body: [UInt8],
+        wireBytes: Int = 0,
+        isCloseDelimited: Bool = false
+    ) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+        self.wireBytes = wireBytes
+        self.isCloseDelimited = isCloseDelimited
+    }
+
+    /// The value of the last field of this name, in lower case.
+    package func value(of name: String) -> [UInt8]? {
+        self.fields.last { $0.name.elementsEqual(name.utf8) }?.value
+    }
+}
+
+/// Why a poll produced no value. Never carries a body or a secret.
+package struct PollError: Error, Hashable, Sendable {
+    /// What scripts and metrics tell failures apart by (`last_error.kind`, label `kind`).
+    package enum Kind: String, CaseIterable, Sendable {
+        /// The name did not resolve.
+        case dns
+        /// No connection: refused, unreachable, or not within the connect time-out.
+        case connect
+        case tls
+        /// No complete response within the source's `timeout`, or too slow a drip.
+        case timeout
+        /// The connection broke inside a response.
+        case transport
+        /// Length or chunk framing contradicts itself or the body.
+        case framing
+        /// More header bytes or fields than allowed.
+        case headers
+        /// A body larger than `max_body_bytes`, on the wire or decoded.
+        case tooLarge = "too_large"
+        /// The content coding is broken, cut, or not one that was asked for.
+        case decode
+        /// Not UTF-8.
+        case encoding
+        /// Not JSON, or JSON beyond the limits of depth and size.
+        case malformed
+        case emptyBody = "empty_body"
+        case contentType = "content_type"
+        /// The body is well-formed but not what `expect` or `schema` asks for.
+        case unexpected
+        case auth
+        case notFound = "not_found"
+        /// The upstream asked to be left alone: 429, or 503 with `Retry-After`.
+        case throttled
+        /// Any other status that is not 200 or 304.
+        case status
+        case redirect
+        /// An answer that HTTP does not allow, such as a 304 to an unconditional request.
+        case `protocol`
+        /// The address or scheme is not allowed.
+        case policy
+        /// The gateway itself could not carry out the poll: out of descriptors or memory.
+        case `internal`
+    }
+
+    package var kind: Kind
+    /// One sentence for a person: what happened, at which limit or offset, and the fix where there is one.
+    package var message: String
+
+    package init(_ kind: Kind, _ message: String) {
+        self.kind = kind
+        self.message = message
+    }
+}
+
+/// How a poll ended, for metrics and logs.
+package enum PollOutcome: Hashable, Sendable {
+    /// 304.
+    case notModified
+    /// 200 with a value equal to the last one.
+    case unchanged
+    case changed
+    case failed(PollError.Kind)
+
+    /// The label `outcome` of `freshet_polls_total`.
+    package var label: String {
+        switch self {
+        case .notModified: "not_modified"
+        case .unchanged: "unchanged"
+        case .changed: "changed"
+        case .failed(let kind): kind.rawValue
+        }
+    }
+}

@@ -1,0 +1,115 @@
+// What the configuration says about one source, as a value with defaults (CONTRACT §2).
+
+package import JSON
+
+/// One source: where it is, how often it is polled, what its payload means.
+package struct SourceConfiguration: Hashable, Sendable {
+    /// When the gateway polls.
+    package enum Interval: Hashable, Sendable {
+        case fixed(Duration)
+        /// By the policy of POLLING.md.
+        case adaptive
+    }
+
+    /// Who decides whether to poll at all.
+    package enum When: String, CaseIterable, Sendable {
+        case always
+        /// Only while somebody listens.
+        case subscribed
+    }
+
+    /// How the payload is read into a document.
+    package enum Format: String, CaseIterable, Sendable {
+        case json, ndjson, csv, xml, text
+    }
+
+    /// `[a-z0-9][a-z0-9._-]*`.
+    package var name: String
+    /// Absolute, `http` or `https`.
+    package var url: String
+    package var interval: Interval = .fixed(.seconds(10))
+    /// How old the value may be before the source is `stale`. The default is three intervals, at least 30 s.
+    package var staleness: Duration?
+    /// No poll sooner than this after the last. The default is the interval, or 1 s if that is longer.
+    package var minInterval: Duration?
+    /// No poll later than this after the last, except for `Retry-After`. The default is the interval or 1 h,
+    /// whichever is longer.
+    package var maxInterval: Duration?
+    /// From the start of a poll to its last byte, redirects included. The default is 30 s.
+    package var timeout: Duration = .seconds(30)
+    /// Request fields, as (name, value), in the order of the file. Checked for control characters when loaded.
+    package var headers: [Field] = []
+    package var when: When = .always
+    /// Let `Cache-Control` and `Expires` push the next poll back. The default is true.
+    package var respectCache = true
+    /// Of the body, on the wire and decoded. The default is 8 MiB.
+    package var maxBodyBytes = 8 << 20
+    /// The default is by `Content-Type`.
+    package var format: Format?
+    /// Where in the payload the value stands. The default is the whole payload.
+    package var root: Pointer?
+    /// Where in the value the collection stands.
+    package var items: Pointer?
+    /// Where in an item its identity stands; absent for an object keyed by identity, and then guessed for arrays.
+    package var key: Pointer?
+    /// Members whose change alone is no change.
+    package var ignore: [PointerPattern] = []
+    /// Accept a body that ends with the connection (RFC 9112 §6.3, case 8), which cannot be told from a cut one.
+    package var allowCloseDelimited = false
+    /// Share of items that may vanish in one poll before a second one must confirm it. The default is 0.5.
+    package var maxDeleteRatio = 0.5
+    /// Refuse loopback, private and link-local addresses for this URL too. The default is false.
+    package var denyPrivate = false
+
+    /// A request field.
+    package struct Field: Hashable, Sendable {
+        package var name: String
+        package var value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    package init(name: String, url: String) {
+        self.name = name
+        self.url = url
+    }
+}
+
+extension SourceConfiguration {
+    /// The interval that the configuration gives; for `adaptive` the middle of what the policy may choose.
+    package var nominalInterval: Duration {
+        switch self.interval {
+        case .fixed(let interval): interval
+        case .adaptive: .seconds(60)
+        }
+    }
+
+    package var effectiveMinInterval: Duration {
+        self.minInterval ?? min(self.nominalInterval, .seconds(1))
+    }
+
+    package var effectiveMaxInterval: Duration {
+        max(self.maxInterval ?? max(self.nominalInterval, .seconds(3600)), self.effectiveMinInterval)
+    }
+
+    package var effectiveStaleness: Duration {
+        self.staleness ?? max(self.nominalInterval * 3, .seconds(30))
+    }
+
+    /// What a kept value depends on: see ``StoredSource/identity``.
+    package var identity: String {
+        [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""].joined(separator: "\n")
+    }
+
+    /// What the adaptive policy aims at: the expected age of the oldest unseen change.
+    var adaptiveTarget: Duration { self.staleness ?? .seconds(30) }
+
+    /// Where the keyed items stand, if the configuration says.
+    package var itemRule: ItemRule? {
+        guard self.items != nil || self.key != nil else { return nil }
+        return ItemRule(items: self.items ?? Pointer(), key: self.key)
+    }
+}

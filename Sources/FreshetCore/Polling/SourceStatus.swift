@@ -1,0 +1,69 @@
+// What can be said about a source at any moment: `/v1/sources`, status events, metrics.
+
+/// The condition of a source (CONTRACT §3).
+package enum SourceState: String, CaseIterable, Sendable {
+    /// Not one good response yet, and no failure either.
+    case starting
+    case ok
+    /// The last good value is older than `staleness`.
+    case stale
+    /// The upstream asked to be left alone (`Retry-After`); the last good value is served.
+    case backoff
+    /// The last poll failed; the last good value is served.
+    case failing
+    /// By an administrator.
+    case paused
+}
+
+/// A failure as it is reported.
+package struct ReportedError: Hashable, Sendable {
+    package var error: PollError
+    package var at: WallTime
+
+    package init(error: PollError, at: WallTime) {
+        self.error = error
+        self.at = at
+    }
+}
+
+/// Everything that `/v1/sources` says of a source, but for subscribers, which the hub counts.
+package struct SourceStatus: Hashable, Sendable {
+    package var state: SourceState = .starting
+    package var stateSince: WallTime
+    package var lastError: ReportedError?
+    /// The time between polls that is in force.
+    package var interval: Duration
+    /// Why the next poll is when it is, in words.
+    package var intervalReason: String
+    package var nextPollAt: WallTime?
+    /// The last response that confirmed or brought the value.
+    package var lastSuccessAt: WallTime?
+    package var validators = Validators()
+    package var polls: UInt64 = 0
+    package var notModified: UInt64 = 0
+    package var unchanged: UInt64 = 0
+    package var changes: UInt64 = 0
+    package var failures: UInt64 = 0
+    /// Body bytes received, before decoding.
+    package var bytes: UInt64 = 0
+
+    package init(stateSince: WallTime, interval: Duration, intervalReason: String) {
+        self.stateSince = stateSince
+        self.interval = interval
+        self.intervalReason = intervalReason
+    }
+}
+
+/// What an administrator may ask of a source. Implemented by the poller; every call may come from any thread.
+package protocol SourceControl: AnyObject, Sendable {
+    /// Polls at once, unless a poll is under way; returns when that poll has ended.
+    func poll(_ source: SourceID) async throws(PollError) -> PollOutcome
+    /// Stops polling until ``resume(_:)``; the last good value stays served.
+    func pause(_ source: SourceID) async
+    func resume(_ source: SourceID) async
+    /// Takes `body` as if a poll had returned it with status 200, and answers with the cursor of the value that
+    /// then holds: a new one, or the current one where nothing changed.
+    ///
+    /// - Throws: ``PollError`` where the body is refused by the checks that a poll's body has to pass.
+    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(PollError) -> Cursor
+}

@@ -1,0 +1,98 @@
+// What subscribers have in common: the same sources in the same format. They share frames and positions.
+
+import Synchronization
+
+/// One set of sources in one format, with the number of its subscribers. Interned by the ``Hub``: there is one object
+/// for all subscribers that ask for the same.
+package final class Subscription: Sendable {
+    package struct Key: Hashable, Sendable {
+        /// In ascending order, each once.
+        package var sources: [SourceID]
+        package var format: StreamFormat
+    }
+
+    package let key: Key
+    private let count = Atomic<Int>(0)
+
+    init(key: Key) {
+        self.key = key
+    }
+
+    package var sources: [SourceID] { self.key.sources }
+    package var format: StreamFormat { self.key.format }
+
+    /// Subscribers at this moment. Any thread.
+    package var subscribers: Int { self.count.load(ordering: .relaxed) }
+
+    func join() {
+        self.count.add(1, ordering: .relaxed)
+    }
+
+    /// - Returns: Whether this was the last one.
+    func leave() -> Bool {
+        self.count.subtract(1, ordering: .relaxed).newValue <= 0
+    }
+}
+
+/// Where a stream is to begin (CONTRACT §4, `since` and `Last-Event-ID`).
+package enum StreamPosition: Hashable, Sendable {
+    /// With a snapshot of each source.
+    case snapshot
+    /// After the newest change, without a snapshot.
+    case latest
+    /// With the oldest change that is kept.
+    case earliest
+    case after(Cursor)
+    /// Something was given that is not a cursor: a gap, then as `.snapshot`.
+    case malformed
+
+    /// Reads `since` or `Last-Event-ID`; an empty one counts as absent.
+    package init(_ text: some StringProtocol) {
+        switch text {
+        case "": self = .snapshot
+        case "latest": self = .latest
+        case "earliest": self = .earliest
+        case _:
+            if let cursor = Cursor(text) {
+                self = .after(cursor)
+            } else {
+                self = .malformed
+            }
+        }
+    }
+}
+
+/// How a stream begins, as the hub found it at one moment.
+package struct StreamOpening: Sendable {
+    /// Where the stream stands once ``frames`` are sent; what `hello` tells.
+    package var cursor: Cursor
+    /// Set where the stream cannot continue from the position asked for.
+    package var gap: GapReason?
+    /// A snapshot of each source, in the order of their cursors; empty when resuming.
+    package var snapshots: [Frame]
+    /// Sources that are not well, to be told of at once.
+    package var statuses: [Frame]
+    /// Everything up to ``cursor`` is covered, so the subscriber is live. Else it reads the log after ``cursor``.
+    package var isComplete: Bool
+}
+
+/// The next part of the log for one subscriber.
+package enum StreamFeed: Sendable {
+    /// Frames, each with the sequence that it brings the subscriber to.
+    case frames([SequencedFrame], through: UInt64, isComplete: Bool)
+    /// The current value in place of a backlog that is larger, or of events that can no longer be sent.
+    case snapshots([Frame], through: UInt64)
+    /// What comes after the cursor is gone: say so, then send the snapshots.
+    case gap(GapReason, snapshots: [Frame], through: UInt64)
+}
+
+/// A frame and the sequence of its event.
+package struct SequencedFrame: Sendable {
+    package var sequence: UInt64
+    package var frame: Frame
+
+    package init(sequence: UInt64, frame: Frame) {
+        self.sequence = sequence
+        self.frame = frame
+    }
+}

@@ -1,0 +1,148 @@
+// Time as the core sees it: values handed in by the shells. The core never reads a clock.
+
+/// A point on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds. Never compared across processes.
+///
+/// Every schedule and deadline uses this clock, so a step of the wall clock moves no poll (FAULTS F79).
+package struct MonotonicTime: Hashable, Comparable, Sendable {
+    /// Nanoseconds since an arbitrary origin.
+    package var nanoseconds: Int64
+
+    package init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    package static let distantFuture = MonotonicTime(nanoseconds: .max)
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// Saturates at the ends of the representable range.
+    package static func + (time: Self, duration: Duration) -> Self {
+        let (sum, overflow) = time.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
+        guard overflow else { return Self(nanoseconds: sum) }
+        return Self(nanoseconds: duration < .zero ? .min : .max)
+    }
+
+    /// The duration from `earlier` to `later`, negative when they are the other way round.
+    package static func - (later: Self, earlier: Self) -> Duration {
+        let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
+        guard overflow else { return .nanoseconds(difference) }
+        return .nanoseconds(later < earlier ? Int64.min : Int64.max)
+    }
+}
+
+/// A point on the wall clock: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// Used only for what people and upstreams read: the `at` of an event, `Last-Modified`, `Age`.
+package struct WallTime: Hashable, Comparable, Sendable {
+    package var milliseconds: Int64
+
+    package init(milliseconds: Int64) {
+        self.milliseconds = milliseconds
+    }
+
+    /// Whole seconds, rounded towards the past.
+    package var seconds: Int64 {
+        self.milliseconds >= 0 ? self.milliseconds / 1000 : -((999 - self.milliseconds) / 1000)
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.milliseconds < right.milliseconds
+    }
+}
+
+extension WallTime: CustomStringConvertible {
+    /// RFC 3339 in UTC with milliseconds: `2026-11-23T06:00:00.123Z`. Years outside 0000–9999 are clamped.
+    package var description: String {
+        String(decoding: self.rfc3339, as: UTF8.self)
+    }
+
+    /// The bytes of ``description``, 24 in all.
+    package var rfc3339: [UInt8] {
+        let bounded = min(max(self.milliseconds, -62_167_219_200_000), 253_402_300_799_999)
+        let days = (bounded >= 0 ? bounded : bounded - 86_399_999) / 86_400_000
+        let ofDay = bounded - days * 86_400_000
+        let date = CivilDate(daysSince1970: days)
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        text.appendDecimal(date.year, width: 4)
+        text.append(UInt8(ascii: "-"))
+        text.appendDecimal(date.month, width: 2)
+        text.append(UInt8(ascii: "-"))
+        text.appendDecimal(date.day, width: 2)
+        text.append(UInt8(ascii: "T"))
+        text.appendDecimal(ofDay / 3_600_000, width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.appendDecimal(ofDay / 60_000 % 60, width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.appendDecimal(ofDay / 1000 % 60, width: 2)
+        text.append(UInt8(ascii: "."))
+        text.appendDecimal(ofDay % 1000, width: 3)
+        text.append(UInt8(ascii: "Z"))
+        return text
+    }
+}
+
+/// A date of the proleptic Gregorian calendar.
+struct CivilDate: Hashable {
+    var year: Int64
+    var month: Int64
+    var day: Int64
+
+    /// Counts in 400-year eras that begin on 1 March, so that the leap day is the last of its year.
+    init(daysSince1970 days: Int64) {
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        self.day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+        self.month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        self.year = yearOfEra + era * 400 + (self.month <= 2 ? 1 : 0)
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds, clamped to what an `Int64` holds (292 years).
+    package var clampedNanoseconds: Int64 {
+        let (seconds, attoseconds) = self.components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        let (sum, carry) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return carry ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// Whole milliseconds, rounded towards zero.
+    package var milliseconds: Int64 {
+        self.clampedNanoseconds / 1_000_000
+    }
+
+    /// Seconds as a floating-point number, for arithmetic on schedules.
+    package var inSeconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+
+    /// A duration from seconds; not-a-number is zero and the range is ±292 years, so no input can trap.
+    package init(clampingSeconds seconds: Double) {
+        guard !seconds.isNaN else {
+            self = .zero
+            return
+        }
+        let bounded = min(max(seconds, -9_223_372_036), 9_223_372_036)
+        self = .nanoseconds(Int64(bounded * 1e9))
+    }
+}
+
+extension [UInt8] {
+    /// Appends `value` in decimal, padded with zeros on the left up to `width` digits.
+    package mutating func appendDecimal(_ value: some BinaryInteger, width: Int = 1) {
+        let text = String(value)
+        for _ in 0..<Swift.max(0, width - text.utf8.count) {
+            self.append(UInt8(ascii: "0"))
+        }
+        self.append(contentsOf: text.utf8)
+    }
+}

@@ -1,0 +1,301 @@
+import FreshetCore
+import JSON
+import Testing
+
+@Suite("Source state machine")
+struct SourceStateMachineTests {
+    @Test("the first value is a change without a patch; the next one has a patch")
+    func changes() throws {
+        var trace = Trace()
+        let first = try #require(trace.poll(.body(#"{"a":1,"b":"0123456789012345678901234567890123456789"}"#)).change)
+        #expect(first.patch == nil)
+        let second = try #require(trace.poll(.body(#"{"a":2,"b":"0123456789012345678901234567890123456789"}"#)).change)
+        #expect(
+            second.patch.map { String(decoding: $0, as: UTF8.self) } == #"[{"op":"replace","path":"/a","value":2}]"#
+        )
+        #expect(second.merge.map { String(decoding: $0, as: UTF8.self) } == #"{"a":2}"#)
+        #expect(trace.machine.status.changes == 2)
+    }
+
+    @Test("a patch that is not smaller than the value is left out")
+    func small() throws {
+        var trace = Trace()
+        _ = trace.poll(.body("[1,2]"))
+        let change = try #require(trace.poll(.body("[3,4]")).change)
+        #expect(change.patch == nil)
+        #expect(change.document.text == Array("[3,4]".utf8))
+    }
+
+    @Test("validators go back byte-exact", arguments: [#""x""#, #"W/"x""#, "unquoted", "w/\"x\"", "\"\u{E9}\""])
+    func validators(etag: String) {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: etag))
+        _ = trace.poll(.notModified())
+        #expect(trace.requests.map(\.validators.etag) == [nil, Array(etag.utf8)])
+        #expect(trace.machine.status.notModified == 1)
+    }
+
+    @Test("F24: another entity tag on the same bytes is no change")
+    func flappingTag() {
+        var trace = Trace()
+        for tag in 0..<1000 {
+            #expect(trace.poll(.body("[1,2,3]", etag: "\"\(tag)\"")).change == nil || tag == 0)
+        }
+        #expect(trace.machine.status.changes == 1)
+        #expect(trace.requests.last?.validators.etag == Array("\"998\"".utf8))
+    }
+
+    @Test("F25: the same entity tag on other bytes is a change")
+    func reusedTag() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1,2,3]", etag: "\"x\""))
+        #expect(trace.poll(.body("[1,2,4]", etag: "\"x\"")).change != nil)
+    }
+
+    @Test("F39e: white space and member order are no change")
+    func layout() {
+        var trace = Trace()
+        _ = trace.poll(.body(#"{"a":1,"b":[1,2]}"#))
+        #expect(trace.poll(.body("{ \"b\" : [1, 2.0],\n \"a\": 1e0 }")).outcome == .unchanged)
+        #expect(trace.machine.status.unchanged == 1)
+    }
+
+    @Test("F22: a 304 to the first poll is asked once more, then it is a failure")
+    func unaskedNotModified() {
+        var trace = Trace()
+        let first = trace.poll(.notModified())
+        #expect(first.transition == nil)
+        #expect(trace.machine.nextPoll == trace.now)
+        let second = trace.poll(.notModified())
+        #expect(second.outcome == .failed(.protocol))
+        #expect(second.transition == .failing)
+        #expect(trace.requests.allSatisfy { $0.validators.isEmpty })
+    }
+
+    @Test("F23: a 304 with another entity tag adopts nothing")
+    func foreignNotModified() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: "\"a\""))
+        _ = trace.poll(.notModified(etag: "\"b\""))
+        _ = trace.poll(.notModified())
+        #expect(trace.requests.last?.validators.etag == Array("\"a\"".utf8))
+    }
+
+    @Test(
+        "a bad answer keeps the last good value and says why",
+        arguments: [
+            (Answer.status(500), PollError.Kind.status), (.status(401), .auth), (.status(404), .notFound),
+            (.status(429), .throttled), (.status(302), .redirect), (.status(206), .status), (.body(""), .emptyBody),
+            (.body(" \n"), .emptyBody), (.body("{\"a\":"), .malformed), (.body("[1] x"), .malformed),
+            (.body("<html></html>", contentType: "text/html; charset=utf-8"), .contentType),
+            (.body("[1]", contentType: "image/png"), .contentType), (.bytes([0x22, 0xFF, 0x22]), .encoding),
+            (.body(String(repeating: "[", count: 100_000)), .tooLarge),
+            (.failure(PollError(.timeout, "slow")), .timeout),
+        ]
+    )
+    func badAnswers(answer: Answer, kind: PollError.Kind) {
+        var trace = Trace()
+        _ = trace.poll(.body("[1,2]", etag: "\"good\""))
+        let verdict = trace.poll(answer)
+        #expect(verdict.outcome == .failed(kind))
+        #expect(verdict.change == nil)
+        #expect(verdict.transition == (kind == .throttled ? .backoff : .failing))
+        #expect(trace.machine.status.lastError?.error.kind == kind)
+        #expect(trace.poll(answer).transition == nil, "one transition, however many failures")
+        #expect(trace.poll(.body("[1,2]", etag: "\"good\"")).transition == .ok)
+        #expect(trace.requests.dropFirst().allSatisfy { $0.validators.etag == Array("\"good\"".utf8) })
+        #expect(trace.machine.status.changes == 1)
+    }
+
+    @Test("F08: a body that ends with the connection is refused unless it is allowed")
+    func closeDelimited() {
+        var trace = Trace()
+        #expect(trace.poll(.body("[1]", isCloseDelimited: true)).outcome == .failed(.framing))
+        var lenient = Trace { $0.allowCloseDelimited = true }
+        #expect(lenient.poll(.body("[1]", isCloseDelimited: true)).outcome == .changed)
+    }
+
+    @Test("F28: Retry-After is waited for, and bounded")
+    func retryAfter() {
+        var trace = Trace()
+        _ = trace.poll(.status(503, fields: ["retry-after": "120"]))
+        #expect(trace.machine.nextPoll - trace.now >= .seconds(120))
+        #expect(trace.machine.status.state == .backoff)
+        _ = trace.poll(.status(429, fields: ["retry-after": "99999999"]))
+        #expect(trace.machine.nextPoll - trace.now <= .seconds(86_400))
+    }
+
+    @Test("F33: a value that lost most of its items waits for a second response")
+    func massDeletion() {
+        let full = "[" + (0..<40).map { #"{"id":\#($0)}"# }.joined(separator: ",") + "]"
+        var trace = Trace()
+        _ = trace.poll(.body(full, etag: "\"full\""))
+        #expect(trace.poll(.body("[]", etag: "\"empty\"")).change == nil)
+        #expect(trace.poll(.body(full, etag: "\"full\"")).change == nil)
+        #expect(trace.poll(.body("[]", etag: "\"empty\"")).change == nil, "confirmations must be in a row")
+        #expect(trace.poll(.body("[]", etag: "\"empty\"")).change != nil)
+        #expect(trace.requests.dropFirst(2).prefix(2).allSatisfy { $0.validators.etag == Array("\"full\"".utf8) })
+    }
+
+    @Test("F80: after a pause of the machine there is one poll, not many")
+    func suspended() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: "\"a\""))
+        trace.now = trace.now + .seconds(600)
+        _ = trace.poll(.notModified(), waiting: false)
+        #expect(trace.machine.nextPoll > trace.now)
+        #expect(trace.machine.nextPoll - trace.now <= .seconds(10))
+    }
+
+    @Test("F82: sources of one interval spread over it")
+    func phases() {
+        var phases: Set<Int64> = []
+        for index in 0..<100 {
+            var trace = Trace(phase: (Double(index) + 0.5) / 100)
+            _ = trace.poll(.body("[1]"))
+            phases.insert(trace.machine.nextPoll.nanoseconds / 100_000_000 % 100)
+        }
+        #expect(phases.count == 100)
+    }
+
+    @Test("backoff grows with each failure, within its bounds and never under the interval")
+    func backoff() {
+        var trace = Trace()
+        for failures in 1...12 {
+            _ = trace.poll(.status(500))
+            let wait = trace.machine.nextPoll - trace.now
+            #expect(wait >= .seconds(10))
+            #expect(wait <= min(.seconds(10) * (1 << failures), .seconds(300)))
+        }
+    }
+
+    @Test("a pushed value takes the same checks, leaves the schedule, and the next poll is unconditional")
+    func push() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: "\"a\""))
+        let due = trace.machine.nextPoll
+        let verdict = trace.machine.valuePushed(body: Array("[2]".utf8), contentType: nil, wall: trace.wall)
+        #expect(verdict.outcome == .changed)
+        #expect(trace.machine.nextPoll == due)
+        let refused = trace.machine.valuePushed(body: Array("[2".utf8), contentType: nil, wall: trace.wall)
+        #expect(refused.error?.kind == .malformed)
+        _ = trace.poll(.body("[2]", etag: "\"b\""))
+        #expect(trace.requests.last?.validators.isEmpty == true)
+    }
+
+    @Test("paused is polled no more, and resumed at once")
+    func pause() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]"))
+        #expect(trace.machine.pauseRequested(wall: trace.wall) == .paused)
+        #expect(trace.machine.nextPoll == .distantFuture)
+        #expect(trace.machine.resumeRequested(now: trace.now, wall: trace.wall) == .ok)
+        #expect(trace.machine.nextPoll == trace.now)
+    }
+
+    @Test("ignored members make no change alone, and travel with the next one")
+    func ignored() throws {
+        var trace = Trace { $0.ignore = [PointerPattern("/at")].compactMap { $0 } }
+        _ = trace.poll(.body(#"{"at":1,"v":1}"#))
+        #expect(trace.poll(.body(#"{"at":2,"v":1}"#)).change == nil)
+        let change = try #require(trace.poll(.body(#"{"at":3,"v":2}"#)).change)
+        #expect(change.document.root["at"]?.int == 3)
+    }
+
+    @Test("`root` picks the value out of the payload, and its absence is a failure")
+    func root() throws {
+        var trace = Trace { $0.root = Pointer("/data") }
+        let change = try #require(trace.poll(.body(#"{"data":[1],"page":1}"#)).change)
+        #expect(change.document.text == Array("[1]".utf8))
+        #expect(trace.poll(.body(#"{"data":[1],"page":2}"#)).change == nil)
+        #expect(trace.poll(.body(#"{"error":"x"}"#)).outcome == .failed(.unexpected))
+    }
+
+    @Test("the upstream's freshness lifetime pushes the next poll back, as far as `max_interval`")
+    func freshness() {
+        var trace = Trace { $0.maxInterval = .seconds(40) }
+        _ = trace.poll(.body("[1]", fields: ["cache-control": "max-age=30"]))
+        #expect(trace.machine.nextPoll - trace.now == .seconds(30))
+        _ = trace.poll(.body("[1]", fields: ["cache-control": "max-age=3000"]))
+        #expect(trace.machine.nextPoll - trace.now == .seconds(40))
+        var own = Trace { $0.respectCache = false }
+        _ = own.poll(.body("[1]", fields: ["cache-control": "max-age=30"]))
+        #expect(own.machine.nextPoll - own.now <= .seconds(10))
+    }
+}
+
+/// What the scripted upstream of a trace answers.
+enum Answer: Sendable {
+    case response(status: Int, body: [UInt8], fields: [String: String], isCloseDelimited: Bool)
+    case failure(PollError)
+
+    static func body(
+        _ text: String,
+        etag: String? = nil,
+        contentType: String = "application/json",
+        fields: [String: String] = [:],
+        isCloseDelimited: Bool = false
+    ) -> Answer {
+        var fields = fields
+        fields["content-type"] = contentType
+        fields["etag"] = etag
+        return .response(status: 200, body: Array(text.utf8), fields: fields, isCloseDelimited: isCloseDelimited)
+    }
+
+    static func bytes(_ bytes: [UInt8]) -> Answer {
+        .response(status: 200, body: bytes, fields: ["content-type": "application/json"], isCloseDelimited: false)
+    }
+
+    static func notModified(etag: String? = nil) -> Answer {
+        let fields = etag.map { ["etag": $0] } ?? [:]
+        return .response(status: 304, body: [], fields: fields, isCloseDelimited: false)
+    }
+
+    static func status(_ status: Int, fields: [String: String] = [:]) -> Answer {
+        .response(status: status, body: Array("x".utf8), fields: fields, isCloseDelimited: false)
+    }
+}
+
+/// A state machine under a clock that is moved by hand, with what it asked for.
+struct Trace {
+    var machine: SourceStateMachine
+    var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
+    private var generator = SeededGenerator(seed: 7)
+    private(set) var requests: [PollRequest] = []
+
+    init(phase: Double = 0.5, _ configure: (inout SourceConfiguration) -> Void = { _ in }) {
+        var configuration = SourceConfiguration(name: "test", url: "http://upstream.test/")
+        configure(&configuration)
+        self.machine = SourceStateMachine(
+            configuration: configuration,
+            phase: phase,
+            now: MonotonicTime(nanoseconds: 1_000_000_000_000),
+            wall: WallTime(milliseconds: 1_763_877_600_000)
+        )
+    }
+
+    var wall: WallTime {
+        WallTime(milliseconds: 1_763_877_600_000 + (self.now.nanoseconds - 1_000_000_000_000) / 1_000_000)
+    }
+
+    /// Waits until the next poll is due, polls, and hands the answer in.
+    mutating func poll(_ answer: Answer, waiting: Bool = true) -> SourceStateMachine.Verdict {
+        if waiting {
+            self.now = max(self.now, self.machine.nextPoll)
+        }
+        self.requests.append(self.machine.pollStarted(now: self.now, wall: self.wall))
+        switch answer {
+        case .failure(let error):
+            return self.machine.pollFailed(error, now: self.now, wall: self.wall, using: &self.generator)
+        case .response(let status, let body, let fields, let isCloseDelimited):
+            let response = PollResponse(
+                status: status,
+                fields: fields.map { HeaderField(name: Array($0.key.utf8), value: Array($0.value.utf8)) },
+                body: body,
+                wireBytes: body.count,
+                isCloseDelimited: isCloseDelimited
+            )
+            return self.machine.responseReceived(response, now: self.now, wall: self.wall, using: &self.generator)
+        }
+    }
+}
