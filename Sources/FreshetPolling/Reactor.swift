@@ -98,6 +98,9 @@ final class Reactor {
 extension MonotonicTime {
     /// The clock itself, for the poll thread, which is where the core's time comes from.
     static var now: MonotonicTime { MonotonicTime(nanoseconds: clinux_monotonic_ns()) }
+
+    /// The time in seconds on the axis of gates and budgets.
+    var axisSeconds: Double { Double(self.nanoseconds) / 1e9 }
 }
 
 extension WallTime {

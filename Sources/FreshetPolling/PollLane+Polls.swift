@@ -1,0 +1,163 @@
+// The way of one poll through the poll thread: due, admitted, ended, published, due again.
+
+import FreshetCore
+import Synchronization
+
+extension PollLane {
+    /// How often the store hears of what an adaptive source has learned, where nothing else changed.
+    private static let keepInterval = Duration.seconds(60)
+
+    /// Queues a source for the time that its machine wants.
+    func schedule(_ source: PolledSource, now: MonotonicTime) {
+        if self.sleepsWithoutListeners(source) { return self.fallAsleep(source, now: now) }
+        source.activity = .scheduled
+        source.due = source.machine.nextPoll
+        self.queue.set(source.id, due: source.due)
+    }
+
+    /// Begins every poll whose time has come and for which there is room.
+    func startDue(now: MonotonicTime) {
+        while self.inFlight < self.configuration.maxConcurrentPolls, let first = self.queue.first, first.due <= now,
+            self.budgetTime(now: now) <= now
+        {
+            self.queue.remove(first.source)
+            guard let source = self.sources[first.source] else { continue }
+            self.startIfAdmitted(source, now: now)
+        }
+    }
+
+    private func startIfAdmitted(_ source: PolledSource, now: MonotonicTime) {
+        if !source.isUrgent, self.sleepsWithoutListeners(source) { return self.fallAsleep(source, now: now) }
+        switch self.host(of: source.origin, { $0.admit(source.id, now: now) }) {
+        case .proceed(let isProbe):
+            self.start(source, isCounted: true, isProbe: isProbe, now: now)
+        case .wait where source.isUrgent, .waitForOthers where source.isUrgent:
+            self.host(of: source.origin) { $0.forget(source.id) }
+            self.start(source, isCounted: false, isProbe: false, now: now)
+        case .wait(let until):
+            // Always later than now, whatever is lost in rounding: this very loop would meet it again.
+            let wait = max(.microseconds(1), Duration(clampingSeconds: until - now.axisSeconds))
+            self.queue.set(source.id, due: now + wait)
+        case .waitForOthers:
+            source.activity = .inLine
+        }
+    }
+
+    private func start(_ source: PolledSource, isCounted: Bool, isProbe: Bool, now: MonotonicTime) {
+        if var budget = self.budget {
+            _ = budget.take(due: source.due.axisSeconds, now: now.axisSeconds)
+            self.budget = budget
+        }
+        source.activity = .polling(since: now, isCounted: isCounted, isProbe: isProbe)
+        source.isUrgent = false
+        self.inFlight += 1
+        self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
+        self.transport.start(source.id, source.machine.pollStarted(now: now, wall: .now), now: now)
+    }
+
+    /// Takes the result of a poll to the machine, and the machine's verdict to everybody who is concerned.
+    func pollEnded(_ completion: PollCompletion, now: MonotonicTime, wall: WallTime) {
+        guard let source = self.sources[completion.source],
+            case .polling(let since, let isCounted, _) = source.activity
+        else { return }
+        self.inFlight -= 1
+        let verdict = self.verdict(of: source, on: completion.result, now: now, wall: wall)
+        self.inbox.metrics.withLock { metrics in
+            let response = try? completion.result.get()
+            metrics.pollEnded(
+                source.id,
+                verdict.outcome,
+                duration: now - since,
+                wire: response?.wireBytes ?? 0,
+                body: response?.body.count ?? 0
+            )
+        }
+        if isCounted {
+            let outcome = HostGate.Outcome(completion.result, delay: source.machine.nextPoll - now)
+            self.hostFinished(source.origin, outcome, now: now)
+        }
+        self.schedule(source, now: now)
+        self.deliver(verdict, of: source, now: now)
+        source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome))
+    }
+
+    private func verdict(
+        of source: PolledSource,
+        on result: Result<PollResponse, PollError>,
+        now: MonotonicTime,
+        wall: WallTime
+    ) -> SourceStateMachine.Verdict {
+        if source.machine.configuration.interval == .adaptive {
+            let subscribers = self.hub.subscriberCount(of: source.id)
+            source.machine.price = PollPrice(theta: self.budget?.theta ?? 0, weight: Double(max(1, subscribers)))
+        }
+        switch result {
+        case .success(let response):
+            return source.machine.responseReceived(response, now: now, wall: wall, using: &self.generator)
+        case .failure(let error):
+            return source.machine.pollFailed(error, now: now, wall: wall, using: &self.generator)
+        }
+    }
+
+    private func deliver(_ verdict: SourceStateMachine.Verdict, of source: PolledSource, now: MonotonicTime) {
+        // The status first: who reads the value's event finds the source in its new state.
+        self.report(source, transition: verdict.transition)
+        if let change = verdict.change {
+            self.hub.publish(change, of: source.id)
+            source.keptValidators = source.machine.status.validators
+        } else if verdict.error == nil {
+            self.keep(source, now: now)
+        }
+        if let error = verdict.error { self.notify(.failed(source.id, name: source.name, error)) }
+    }
+
+    /// Tells the store what a poll without a change taught.
+    private func keep(_ source: PolledSource, now: MonotonicTime) {
+        let validators = source.machine.status.validators
+        let isDue = source.machine.configuration.interval == .adaptive && now - source.keptAt >= Self.keepInterval
+        guard validators != source.keptValidators || isDue else { return }
+        source.keptValidators = validators
+        source.keptAt = now
+        self.hub.keep(validators: validators, learned: source.machine.learned, of: source.id)
+    }
+
+    /// Tells the hub, and the shell where the state is another.
+    func report(_ source: PolledSource, transition: SourceState?) {
+        self.hub.report(source.machine.status, of: source.id, transition: transition)
+        if let transition { self.notify(.entered(source.id, name: source.name, transition)) }
+    }
+}
+
+// MARK: - Hosts
+
+extension PollLane {
+    /// Works on a host's queue in place.
+    @discardableResult
+    func host<Result>(of origin: Origin, _ body: (inout HostQueue) -> Result) -> Result {
+        body(
+            &self.hosts[
+                origin,
+                default: HostQueue(
+                    concurrency: self.configuration.maxConcurrentPollsPerHost,
+                    gap: self.configuration.hostGap
+                )
+            ]
+        )
+    }
+
+    private func hostFinished(_ origin: Origin, _ outcome: HostGate.Outcome, now: MonotonicTime) {
+        var generator = self.generator
+        self.host(of: origin) { $0.finished(outcome, now: now, using: &generator) }
+        self.generator = generator
+        self.release(origin, now: now)
+    }
+
+    /// Lets those in line ask again, in the order of their due times among all that are due.
+    func release(_ origin: Origin, now: MonotonicTime) {
+        for id in self.host(of: origin, { Array($0.released()) }) {
+            guard let source = self.sources[id] else { continue }
+            source.activity = .scheduled
+            self.queue.set(id, due: source.due)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+// The poll thread: sleeps until something is due or arrives, and carries out what the machines decide.
+
+import CLinux
+import FreshetCore
+import Synchronization
+
+/// Every source, its transfers and its times. Made on the poll thread and confined to it; other threads talk to it
+/// through ``LaneInbox``.
+final class PollLane {
+    let hub: Hub
+    let configuration: PollerConfiguration
+    let inbox: LaneInbox
+    let notify: @Sendable (PollerNotice) -> Void
+
+    let reactor: Reactor
+    let transport: CurlTransport
+    var generator = SystemRandomNumberGenerator()
+    var sources: [SourceID: PolledSource] = [:]
+    var hosts: [Origin: HostQueue] = [:]
+    var queue = DueQueue()
+    var budget: PollBudget?
+    /// Polls under way.
+    var inFlight = 0
+    /// Sources that wait for somebody to listen.
+    var dormant: Set<SourceID> = []
+    private var nextDormantCheck = MonotonicTime.distantFuture
+    private var isStopping = false
+
+    /// How often sources that nobody listened to are looked at, beside being told of.
+    static let dormantInterval = Duration.seconds(1)
+
+    /// - Throws: ``PollError`` of kind `internal` where descriptors, memory or libcurl are lacking.
+    init(
+        hub: Hub,
+        configuration: PollerConfiguration,
+        inbox: LaneInbox,
+        notify: @escaping @Sendable (PollerNotice) -> Void
+    ) throws(PollError) {
+        self.hub = hub
+        self.configuration = configuration
+        self.inbox = inbox
+        self.notify = notify
+        self.reactor = try Reactor(wakeUp: inbox.wakeUp)
+        var transport = CurlTransport.Configuration()
+        transport.userAgent = configuration.userAgent
+        transport.maxConnectionsPerHost = configuration.maxConcurrentPollsPerHost
+        transport.maxConnections = max(configuration.maxConnections, configuration.maxConcurrentPolls)
+        self.transport = try CurlTransport(reactor: self.reactor, configuration: transport)
+        self.budget = configuration.requestsPerHour.map {
+            PollBudget(requestsPerHour: $0, now: MonotonicTime.now.axisSeconds)
+        }
+    }
+
+    /// Polls until told to stop. What is under way then ends without a result.
+    func run() {
+        self.notify(.started(libcurl: CurlLibrary.version))
+        if !CurlLibrary.resolvesAsynchronously {
+            self.notify(.warning("this libcurl resolves names on the poll thread: a slow resolver delays every poll"))
+        }
+        while !self.isStopping {
+            let now = MonotonicTime.now
+            self.reactor.wait(until: self.wakeTime(now: now), now: now) { descriptor, readiness in
+                self.transport.socketReady(descriptor, readiness)
+            }
+            for command in self.inbox.take() { self.perform(command) }
+            self.turn()
+        }
+        self.end()
+    }
+
+    /// One round: results first, since they free places, then what is due.
+    private func turn() {
+        if self.transport.deadline <= .now { self.transport.timerFired() }
+        let now = MonotonicTime.now
+        let completions = self.transport.takeCompletions(now: now)
+        if !completions.isEmpty {
+            let wall = WallTime.now
+            for completion in completions { self.pollEnded(completion, now: now, wall: wall) }
+            self.inbox.metrics.withLock { $0.threadCPU = .nanoseconds(clinux_thread_cpu_ns()) }
+        }
+        if now >= self.nextDormantCheck { self.wakeListenedTo(now: now) }
+        self.startDue(now: now)
+    }
+
+    private func wakeTime(now: MonotonicTime) -> MonotonicTime {
+        var time = min(self.transport.deadline, self.nextDormantCheck)
+        if self.inFlight < self.configuration.maxConcurrentPolls, let first = self.queue.first {
+            time = min(time, max(first.due, self.budgetTime(now: now)))
+        }
+        return time
+    }
+
+    /// When the budget allows the next poll.
+    func budgetTime(now: MonotonicTime) -> MonotonicTime {
+        guard let budget = self.budget else { return now }
+        let wait = budget.earliestStart(now: now.axisSeconds) - now.axisSeconds
+        return wait <= 0 ? now : now + Duration(clampingSeconds: wait)
+    }
+
+    private func end() {
+        let stopping = PollError(.internal, "the gateway is stopping")
+        for source in self.sources.values {
+            self.transport.remove(source.id)
+            source.resumeWaiters(.failure(stopping))
+        }
+        self.sources.removeAll()
+        for command in self.inbox.close() { command.refuse(stopping) }
+        self.notify(.stopped)
+    }
+}
+
+// MARK: - Commands
+
+extension PollLane {
+    private func perform(_ command: LaneCommand) {
+        let now = MonotonicTime.now
+        switch command {
+        case .add(let id, let url, let configuration, let learned):
+            self.add(id, url: url, configuration: configuration, learned: learned, now: now)
+        case .remove(let id):
+            self.remove(id, now: now)
+        case .subscribersChanged(let id):
+            self.wake(id, now: now)
+        case .poll(let id, let reply):
+            self.pollRequested(id, reply: reply, now: now)
+        case .pause(let id, let reply):
+            self.pause(id)
+            reply()
+        case .resume(let id, let reply):
+            self.resume(id, now: now)
+            reply()
+        case .push(let id, let body, let contentType, let reply):
+            self.push(id, body: body, contentType: contentType, reply: reply)
+        case .stop:
+            self.isStopping = true
+        }
+    }
+
+    private func add(
+        _ id: SourceID,
+        url: UpstreamURL,
+        configuration: SourceConfiguration,
+        learned: [UInt8],
+        now: MonotonicTime
+    ) {
+        let earlier = self.sources[id]
+        if earlier != nil { self.remove(id, now: now) }
+        var machine = SourceStateMachine(
+            configuration: configuration,
+            phase: SourcePhase.phase(of: configuration.name),
+            now: now,
+            wall: .now,
+            learned: earlier.map(\.machine.learned) ?? learned
+        )
+        let isSame = earlier.map { $0.machine.configuration.identity == configuration.identity } ?? true
+        if isSame, let version = self.hub.version(of: id) {
+            machine.restored(version.document, validators: version.validators, at: version.at)
+        }
+        do {
+            try self.transport.add(id, url: url, configuration: configuration)
+        } catch {
+            return self.notify(.failed(id, name: configuration.name, error))
+        }
+        let source = PolledSource(id: id, origin: url.origin, machine: machine)
+        self.sources[id] = source
+        self.host(of: url.origin) { $0.sources += 1 }
+        self.hub.report(machine.status, of: id)
+        self.schedule(source, now: now)
+    }
+
+    private func remove(_ id: SourceID, now: MonotonicTime) {
+        guard let source = self.sources.removeValue(forKey: id) else { return }
+        if case .polling(_, let isCounted, let isProbe) = source.activity {
+            self.inFlight -= 1
+            self.inbox.metrics.withLock { $0.pollAbandoned() }
+            if isCounted { self.host(of: source.origin) { $0.abandoned(isProbe: isProbe, now: now) } }
+        }
+        self.transport.remove(id)
+        self.queue.remove(id)
+        self.dormant.remove(id)
+        self.host(of: source.origin) { host in
+            host.forget(id)
+            host.sources -= 1
+        }
+        self.release(source.origin, now: now)
+        if self.hosts[source.origin]?.sources == 0 { self.hosts[source.origin] = nil }
+        self.inbox.metrics.withLock { $0.polls[id] = nil }
+        source.resumeWaiters(.failure(PollError(.internal, "the source was removed")))
+    }
+
+    private func pollRequested(_ id: SourceID, reply: @escaping PolledSource.Waiter, now: MonotonicTime) {
+        guard let source = self.sources[id] else {
+            return reply(.failure(PollError(.internal, "the source is not polled")))
+        }
+        source.waiters.append(reply)
+        guard !source.isPolling else { return }
+        source.isUrgent = true
+        source.machine.pollRequested(now: now)
+        self.dormant.remove(id)
+        self.host(of: source.origin) { $0.forget(id) }
+        source.activity = .scheduled
+        source.due = now
+        self.queue.set(id, due: now)
+    }
+
+    private func pause(_ id: SourceID) {
+        guard let source = self.sources[id] else { return }
+        let transition = source.machine.pauseRequested(wall: .now)
+        if !source.isPolling {
+            self.queue.remove(id)
+            self.host(of: source.origin) { $0.forget(id) }
+            source.activity = .scheduled
+        }
+        self.report(source, transition: transition)
+    }
+
+    private func resume(_ id: SourceID, now: MonotonicTime) {
+        guard let source = self.sources[id] else { return }
+        let transition = source.machine.resumeRequested(now: now, wall: .now)
+        if !source.isPolling { self.schedule(source, now: now) }
+        self.report(source, transition: transition)
+    }
+
+    private func push(_ id: SourceID, body: [UInt8], contentType: [UInt8]?, reply: @escaping LaneCommand.PushReply) {
+        guard let source = self.sources[id] else {
+            return reply(.failure(PollError(.internal, "the source is not polled")))
+        }
+        let verdict = source.machine.valuePushed(body: body, contentType: contentType, wall: .now)
+        self.report(source, transition: verdict.transition)
+        if let error = verdict.error { return reply(.failure(error)) }
+        if let change = verdict.change {
+            self.hub.publish(change, of: id) { reply(.success($0)) }
+        } else if let version = self.hub.version(of: id) {
+            reply(.success(version.cursor))
+        } else {
+            reply(.failure(PollError(.internal, "the source has no value")))
+        }
+    }
+}
+
+// MARK: - Listeners
+
+extension PollLane {
+    /// Whether the source is to sleep until somebody listens.
+    func sleepsWithoutListeners(_ source: PolledSource) -> Bool {
+        source.machine.configuration.when == .subscribed && !source.isUrgent
+            && self.hub.subscriberCount(of: source.id) == 0
+    }
+
+    func fallAsleep(_ source: PolledSource, now: MonotonicTime) {
+        source.activity = .dormant
+        self.queue.remove(source.id)
+        if self.dormant.isEmpty { self.nextDormantCheck = now + Self.dormantInterval }
+        self.dormant.insert(source.id)
+    }
+
+    private func wake(_ id: SourceID, now: MonotonicTime) {
+        guard self.dormant.contains(id), let source = self.sources[id], !self.sleepsWithoutListeners(source) else {
+            return
+        }
+        self.dormant.remove(id)
+        self.schedule(source, now: now)
+    }
+
+    private func wakeListenedTo(now: MonotonicTime) {
+        for id in self.dormant { self.wake(id, now: now) }
+        self.nextDormantCheck = self.dormant.isEmpty ? .distantFuture : now + Self.dormantInterval
+    }
+}

@@ -1,0 +1,120 @@
+// The poller as other threads see it.
+
+package import FreshetCore
+import Synchronization
+
+/// Polls every source that it was given, and publishes what changed. Any thread may call.
+///
+/// Its thread is the only one that touches libcurl. Calls are put into an inbox and wake it; nothing here waits for it
+/// but ``stop()``.
+package final class Poller: Sendable {
+    private let hub: Hub
+    private let configuration: PollerConfiguration
+    private let inbox: LaneInbox
+    private let notify: @Sendable (PollerNotice) -> Void
+    private let thread = Mutex<PollThread?>(nil)
+
+    /// `notify` is called on the poll thread, which must not be held up.
+    ///
+    /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used or descriptors are lacking.
+    package init(
+        hub: Hub,
+        configuration: PollerConfiguration = PollerConfiguration(),
+        notify: @escaping @Sendable (PollerNotice) -> Void = { _ in }
+    ) throws(PollError) {
+        try CurlLibrary.prepare()
+        self.hub = hub
+        self.configuration = configuration
+        self.notify = notify
+        self.inbox = LaneInbox(wakeUp: try WakeUp())
+    }
+
+    /// Starts the thread. What was added before is polled from here on.
+    ///
+    /// - Throws: ``PollError`` of kind `internal` where the system has no thread to give.
+    package func start() throws(PollError) {
+        let (hub, configuration, inbox, notify) = (self.hub, self.configuration, self.inbox, self.notify)
+        let thread = try PollThread(name: "freshet-poll") {
+            do throws(PollError) {
+                try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
+            } catch {
+                for command in inbox.close() { command.refuse(error) }
+                notify(.warning("polling is impossible: \(error.message)"))
+                notify(.stopped)
+            }
+        }
+        self.thread.withLock { $0 = thread }
+    }
+
+    /// Ends every poll under way and the thread, and returns when it has ended. Final. Who waits for a poll is told
+    /// that the gateway is stopping. Must not be called on the poll thread.
+    package func stop() {
+        self.inbox.post(.stop)
+        let thread = self.thread.withLock { $0.take() }
+        thread?.join()
+        for command in self.inbox.close() { command.refuse(PollError(.internal, "the gateway is stopping")) }
+    }
+
+    /// Polls a source from here on. One that is polled already is polled by the new configuration; the last good
+    /// value stays where the configuration's ``SourceConfiguration/identity`` is the same. A value that the hub holds
+    /// already (``Hub/restore(_:document:of:)``) is taken over, so that the first poll is conditional; `learned` is what
+    /// the adaptive policy had learned in that earlier process.
+    ///
+    /// - Throws: ``PollError`` of kind `policy` for a URL that cannot be polled.
+    package func add(
+        _ id: SourceID,
+        _ configuration: SourceConfiguration,
+        learned: [UInt8] = []
+    ) throws(PollError) {
+        let url = try UpstreamURL(configuration.url)
+        self.inbox.post(.add(id, url, configuration, learned: learned))
+    }
+
+    /// Forgets a source. A poll under way ends without a result.
+    package func remove(_ id: SourceID) {
+        self.inbox.post(.remove(id))
+    }
+
+    /// Tells that subscribers of a source have come, so that one that is polled only for them is polled at once and
+    /// not at the next look, up to a second later.
+    package func subscribersChanged(_ id: SourceID) {
+        self.inbox.post(.subscribersChanged(id))
+    }
+
+    /// The figures as they are now.
+    package var metrics: PollMetrics {
+        self.inbox.metrics.withLock { $0 }
+    }
+}
+
+extension Poller: SourceControl {
+    package func poll(_ source: SourceID) async throws(PollError) -> PollOutcome {
+        let result = await withCheckedContinuation { continuation in
+            self.inbox.post(.poll(source) { continuation.resume(returning: $0) })
+        }
+        return try result.get()
+    }
+
+    package func pause(_ source: SourceID) async {
+        await withCheckedContinuation { continuation in
+            self.inbox.post(.pause(source) { continuation.resume() })
+        }
+    }
+
+    package func resume(_ source: SourceID) async {
+        await withCheckedContinuation { continuation in
+            self.inbox.post(.resume(source) { continuation.resume() })
+        }
+    }
+
+    package func push(
+        _ source: SourceID,
+        body: [UInt8],
+        contentType: [UInt8]?
+    ) async throws(PollError) -> Cursor {
+        let result = await withCheckedContinuation { continuation in
+            self.inbox.post(.push(source, body: body, contentType: contentType) { continuation.resume(returning: $0) })
+        }
+        return try result.get()
+    }
+}

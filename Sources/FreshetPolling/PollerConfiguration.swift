@@ -1,0 +1,35 @@
+// What holds for all sources together.
+
+package import FreshetCore
+
+/// How the poller as a whole behaves.
+package struct PollerConfiguration: Hashable, Sendable {
+    /// The value of `User-Agent`.
+    package var userAgent = "freshet"
+    /// Polls under way at one time, over all hosts. The default is 256.
+    package var maxConcurrentPolls = 256
+    /// Polls under way at one time to one host. The default is 6, as browsers have it.
+    package var maxConcurrentPollsPerHost = 6
+    /// Time between the starts of two polls to one host, where it has not asked for more. The default is none.
+    package var hostGap = Duration.zero
+    /// Connections kept open, idle ones included. The default is 1,024.
+    package var maxConnections = 1024
+    /// The most polls an hour, over all sources. The default is no limit.
+    package var requestsPerHour: Double?
+
+    package init() {}
+}
+
+/// What the shell may want to log. Handed out on the poll thread; a poll that goes well has nothing to say.
+package enum PollerNotice: Sendable {
+    /// The thread runs, with this libcurl.
+    case started(libcurl: String)
+    /// Something is not as it should be, and the gateway polls nevertheless.
+    case warning(String)
+    /// A poll failed.
+    case failed(SourceID, name: String, PollError)
+    /// A source is in another state than before.
+    case entered(SourceID, name: String, SourceState)
+    /// The thread has ended.
+    case stopped
+}

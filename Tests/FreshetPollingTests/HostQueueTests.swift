@@ -1,0 +1,74 @@
+import FreshetCore
+import FreshetTesting
+import Testing
+
+@testable import FreshetPolling
+
+@Suite("The queue of a host")
+struct HostQueueTests {
+    private var generator = SplitMix64(seed: 1)
+    private var queue = HostQueue(concurrency: 2, gap: .zero)
+    private let sources = (0..<10).map(SourceID.init(index:))
+
+    private func time(_ seconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: seconds * 1_000_000_000) }
+
+    @Test("admits as many as allowed, and then in the order in which they came")
+    mutating func order() {
+        for source in self.sources.prefix(2) {
+            #expect(self.queue.admit(source, now: self.time(0)) == .proceed(isProbe: false))
+        }
+        for source in self.sources.dropFirst(2) {
+            #expect(self.queue.admit(source, now: self.time(0)) == .waitForOthers)
+        }
+        self.queue.forget(self.sources[3])
+        self.queue.finished(.answered, now: self.time(1), using: &self.generator)
+        #expect(Array(self.queue.released()) == [self.sources[2]])
+        self.queue.finished(.answered, now: self.time(1), using: &self.generator)
+        #expect(Array(self.queue.released()) == [self.sources[4], self.sources[5]])
+    }
+
+    @Test("F20: with many sources, five failures in a row close the host to all but a probe")
+    mutating func breaker() {
+        self.queue.sources = HostQueue.breakerFloor
+        for _ in 0..<5 {
+            #expect(self.queue.admit(self.sources[0], now: self.time(0)) == .proceed(isProbe: false))
+            self.queue.finished(.failed, now: self.time(0), using: &self.generator)
+        }
+        #expect(self.queue.isOpen)
+        guard case .wait(let until) = self.queue.admit(self.sources[0], now: self.time(0)) else {
+            Issue.record("admitted although open")
+            return
+        }
+        let later = self.time(Int64(until) + 1)
+        #expect(self.queue.admit(self.sources[0], now: later) == .proceed(isProbe: true))
+        #expect(self.queue.admit(self.sources[1], now: later) == .waitForOthers)
+        self.queue.finished(.answered, now: later, using: &self.generator)
+        #expect(!self.queue.isOpen)
+        #expect(Array(self.queue.released()) == [self.sources[1]])
+    }
+
+    @Test("with few sources, each source's own backoff is enough")
+    mutating func noBreaker() {
+        self.queue.sources = HostQueue.breakerFloor - 1
+        for _ in 0..<20 {
+            #expect(self.queue.admit(self.sources[0], now: self.time(0)) == .proceed(isProbe: false))
+            self.queue.finished(.failed, now: self.time(0), using: &self.generator)
+        }
+        #expect(!self.queue.isOpen)
+    }
+
+    @Test(
+        "what an answer says about the host",
+        arguments: [
+            (200, false, HostGate.Outcome.answered), (304, false, .answered), (404, true, .answered),
+            (500, false, .failed),
+            (503, false, .failed), (503, true, .unavailable(retryAfter: 7)), (429, false, .throttled(retryAfter: nil)),
+            (429, true, .throttled(retryAfter: 7)),
+        ]
+    )
+    func outcomes(status: Int, asksToWait: Bool, expected: HostGate.Outcome) {
+        let fields = asksToWait ? [HeaderField(name: Array("retry-after".utf8), value: [0x37])] : []
+        let response = PollResponse(status: status, fields: fields, body: [])
+        #expect(HostGate.Outcome(.success(response), delay: .seconds(7)) == expected)
+    }
+}

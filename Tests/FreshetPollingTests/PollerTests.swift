@@ -1,0 +1,203 @@
+import FreshetCore
+import FreshetTesting
+import Testing
+
+@testable import FreshetPolling
+
+@Suite("The poller")
+struct PollerTests {
+    @Test("publishes each version once, and asks conditionally for what it has")
+    func versions() async throws {
+        let fixture = try PollingFixture()
+        let resource = VersionedResource(versions: (1...5).map { Array("{\"n\":\($0)}".utf8) })
+        fixture.upstream.serve(resource, at: "/")
+        let id = try fixture.add()
+        for version in 1...5 {
+            #expect(await fixture.poll(id) == .changed)
+            #expect(fixture.value(of: id) == "{\"n\":\(version)}")
+            #expect(await fixture.poll(id) == .notModified)
+            resource.advance()
+        }
+        #expect(fixture.events == 5)
+        #expect(resource.okCount == 5)
+        #expect(fixture.upstream.connectionCount == 1)
+        #expect(fixture.status(of: id)?.state == .ok)
+    }
+
+    @Test("polls by itself, at the source's interval")
+    func interval() async throws {
+        let fixture = try PollingFixture()
+        let resource = VersionedResource(versions: [Array("[1]".utf8), Array("[2]".utf8)])
+        fixture.upstream.serve(resource, at: "/")
+        let id = try fixture.add { $0.interval = .fixed(.milliseconds(10)) }
+        #expect(await resource.waitForNotModified(count: 3))
+        resource.advance()
+        #expect(await resource.waitUntilSent(version: 2))
+        #expect(await resource.waitForNotModified(count: 6))
+        #expect(fixture.value(of: id) == "[2]")
+        #expect(fixture.events == 2)
+        let metrics = fixture.poller.metrics
+        #expect(metrics.polls[id]?[.changed] == 2)
+        #expect(metrics.polls[id]?[.notModified] ?? 0 >= 5)
+        #expect(metrics.lateness.count >= metrics.duration.count)
+        #expect(metrics.wireBytes == 6)
+    }
+
+    @Test("pauses and resumes")
+    func pause() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/", respond: .json("[1]"))
+        let id = try fixture.add { $0.interval = .fixed(.milliseconds(10)) }
+        #expect(await fixture.upstream.waitForRequests(count: 2))
+        await fixture.poller.pause(id)
+        #expect(fixture.status(of: id)?.state == .paused)
+        // A poll by hand still works, and its end is the end of all that were under way.
+        _ = await fixture.poll(id)
+        let count = fixture.upstream.requests.count
+        #expect(await fixture.poll(id) == .unchanged)
+        #expect(fixture.upstream.requests.count == count + 1)
+        #expect(fixture.status(of: id)?.state == .paused)
+        await fixture.poller.resume(id)
+        #expect(await fixture.upstream.waitForRequests(count: count + 4))
+        #expect(fixture.status(of: id)?.state == .ok)
+    }
+
+    @Test("takes a value that is pushed as if it had polled it")
+    func push() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/", respond: .json("[1]"))
+        let id = try fixture.add()
+        #expect(await fixture.poll(id) == .changed)
+        let cursor = try await fixture.poller.push(
+            id,
+            body: Array("[2]".utf8),
+            contentType: Array("application/json".utf8)
+        )
+        #expect(cursor.sequence == 2)
+        #expect(fixture.value(of: id) == "[2]")
+        #expect(try await fixture.poller.push(id, body: Array(" [2] ".utf8), contentType: nil) == cursor)
+        await #expect(throws: PollError.self) {
+            try await fixture.poller.push(id, body: Array("[2".utf8), contentType: nil)
+        }
+        #expect(fixture.value(of: id) == "[2]")
+        #expect(fixture.events == 2)
+    }
+
+    @Test("a source that is polled for listeners only sleeps until one comes")
+    func subscribed() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("*", respond: .json("[1]"))
+        let sleeper = try fixture.add("sleeper", path: "/sleeper") {
+            $0.when = .subscribed
+            $0.interval = .fixed(.milliseconds(10))
+        }
+        let other = try fixture.add("other", path: "/other") { $0.interval = .fixed(.milliseconds(10)) }
+        #expect(await fixture.upstream.waitForRequests(count: 20))
+        #expect(fixture.upstream.requests(to: "/sleeper").isEmpty)
+        let subscription = fixture.hub.subscribe(to: [sleeper], format: StreamFormat())
+        fixture.poller.subscribersChanged(sleeper)
+        #expect(await fixture.upstream.waitForRequest { $0.path == "/sleeper" && $0.number > 20 } != nil)
+        fixture.hub.unsubscribe(subscription)
+        _ = await fixture.poll(other)
+        // At most the poll that was under way, and the one by hand.
+        _ = await fixture.poll(sleeper)
+        let count = fixture.upstream.requests(to: "/sleeper").count
+        #expect(await fixture.upstream.waitForRequests(count: fixture.upstream.requests.count + 20))
+        #expect(fixture.upstream.requests(to: "/sleeper").count == count)
+    }
+
+    @Test("a source that is replaced keeps its value and its validators")
+    func replace() async throws {
+        let fixture = try PollingFixture()
+        let resource = VersionedResource(versions: [Array("[1]".utf8)])
+        fixture.upstream.serve(resource, at: "/")
+        let id = try fixture.add()
+        #expect(await fixture.poll(id) == .changed)
+        var configuration = SourceConfiguration(name: "trains", url: fixture.upstream.url())
+        configuration.interval = .fixed(.seconds(1800))
+        configuration.headers = [.init(name: "X-New", value: "1")]
+        try fixture.poller.add(id, configuration)
+        #expect(await fixture.poll(id) == .notModified)
+        #expect(fixture.upstream.requests.last?.headers["X-New"] == "1")
+        #expect(fixture.events == 1)
+    }
+
+    @Test("a source can be removed while it is polled, and its waiter is told")
+    func remove() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/") { _ in [.stall] }
+        fixture.upstream.on("/other", respond: .json("[1]"))
+        let id = try fixture.add()
+        let other = try fixture.add("other", path: "/other")
+        async let outcome = fixture.poll(id)
+        #expect(await fixture.upstream.waitForRequests(count: 1))
+        fixture.poller.remove(id)
+        #expect(await outcome == .failed(.internal))
+        #expect(await fixture.poll(id) == .failed(.internal))
+        _ = await fixture.poll(other)
+        #expect(fixture.value(of: other) == "[1]")
+        #expect(fixture.poller.metrics.inFlight == 0)
+    }
+
+    @Test("stops while polls are under way, and tells those who wait")
+    func stop() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/") { _ in [.stall] }
+        let id = try fixture.add()
+        async let outcome = fixture.poll(id)
+        #expect(await fixture.upstream.waitForRequests(count: 1))
+        fixture.poller.stop()
+        #expect(await outcome == .failed(.internal))
+        #expect(await fixture.poll(id) == .failed(.internal))
+        #expect(await fixture.upstream.waitForOpenConnections(count: 0))
+    }
+
+    @Test("polls no more at one time than a host may be asked", arguments: [1, 2, 6])
+    func perHost(limit: Int) async throws {
+        let fixture = try PollingFixture { $0.maxConcurrentPollsPerHost = limit }
+        let gate = try Gate()
+        fixture.upstream.on("*") { _ in [.hold(gate), .respond(.json("[1]"))] }
+        let ids = try (0..<10).map { try fixture.add("s\($0)", path: "/\($0)") }
+        await withTaskGroup(of: PollOutcome.self) { group in
+            for id in ids { group.addTask { await fixture.poll(id) } }
+            // The urgent ones pass the gate of the host, and libcurl's own limit holds them.
+            #expect(await fixture.upstream.waitForRequests(count: limit))
+            #expect(fixture.upstream.openConnectionCount <= limit)
+            gate.open()
+            for await outcome in group { #expect(outcome == .changed) }
+        }
+        #expect(fixture.upstream.connectionCount <= limit)
+    }
+
+    @Test("F03: sources that hang hold no place that others need")
+    func isolation() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("*") { _ in [.stall] }
+        let healthy = try ScriptedUpstream()
+        healthy.on("/", respond: .json("[1]"))
+        for index in 0..<50 {
+            _ = try fixture.add("dead\(index)", path: "/\(index)") { $0.interval = .fixed(.milliseconds(10)) }
+        }
+        #expect(await fixture.upstream.waitForRequests(count: 6))
+        let id = try fixture.add { $0.url = healthy.url() }
+        for _ in 0..<100 { _ = await fixture.poll(id) }
+        #expect(healthy.requests.count >= 100)
+        #expect(fixture.upstream.requests.count == 6)
+    }
+
+    @Test("F20: a dead host of many sources is left alone")
+    func breaker() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("*") { _ in [.reset] }
+        let healthy = try ScriptedUpstream()
+        healthy.on("/", respond: .json("[1]"))
+        for index in 0..<100 {
+            _ = try fixture.add("dead\(index)", path: "/\(index)") { $0.interval = .fixed(.milliseconds(10)) }
+        }
+        #expect(await fixture.failures.wait(timeout: .seconds(10)) { $0.count >= 6 ? true : nil } == true)
+        let id = try fixture.add { $0.url = healthy.url() }
+        for _ in 0..<100 { _ = await fixture.poll(id) }
+        // Five failures open the breaker; up to five more polls were under way by then.
+        #expect(fixture.upstream.requests.count <= 11)
+    }
+}

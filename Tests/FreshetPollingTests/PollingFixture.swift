@@ -1,0 +1,80 @@
+import FreshetCore
+import FreshetTesting
+import JSON
+
+@testable import FreshetPolling
+
+/// A hub, a poller and an upstream, and a record of all that subscribers would see.
+///
+/// Sources have an interval of an hour, so that a test decides when they are polled.
+final class PollingFixture: Sendable {
+    let upstream: ScriptedUpstream
+    let hub = Hub(log: ChangeLog(epoch: Epoch(rawValue: 1)))
+    let poller: Poller
+    let notices = Watched<[HubNotice]>([])
+    let failures = Watched<[PollError]>([])
+
+    init(_ configure: (inout PollerConfiguration) -> Void = { _ in }) throws {
+        var configuration = PollerConfiguration()
+        configure(&configuration)
+        let failures = self.failures
+        self.upstream = try ScriptedUpstream()
+        self.poller = try Poller(hub: self.hub, configuration: configuration) { notice in
+            if case .failed(_, _, let error) = notice { failures.update { $0.append(error) } }
+        }
+        self.hub.attach(self)
+        try self.poller.start()
+    }
+
+    deinit { self.poller.stop() }
+
+    /// Adds a source of the upstream's `path`. Its own first poll comes almost a second later, by its name's phase.
+    func add(
+        _ name: String = "trains",
+        path: String = "/",
+        _ configure: (inout SourceConfiguration) -> Void = { _ in }
+    ) throws -> SourceID {
+        var configuration = SourceConfiguration(name: name, url: self.upstream.url(path))
+        configuration.interval = .fixed(.seconds(3600))
+        configuration.timeout = .seconds(10)
+        configure(&configuration)
+        let status = SourceStatus(stateSince: .now, interval: .seconds(3600), intervalReason: "")
+        let id = self.hub.addSource(name, status: status) ?? SourceID(index: -1)
+        try self.poller.add(id, configuration)
+        return id
+    }
+
+    /// The text of the value that is served.
+    func value(of id: SourceID) -> String? {
+        self.hub.version(of: id).map { String(decoding: $0.document.text, as: UTF8.self) }
+    }
+
+    func status(of id: SourceID) -> SourceStatus? { self.hub.report(of: id)?.status }
+
+    /// How many changes were published.
+    var events: Int {
+        self.notices.value.count { if case .published = $0 { true } else { false } }
+    }
+
+    /// How many status events were sent.
+    var statusEvents: Int {
+        self.notices.value.count { if case .status = $0 { true } else { false } }
+    }
+
+    /// The poll's outcome, or the kind of its failure.
+    func poll(_ id: SourceID) async -> PollOutcome {
+        do throws(PollError) {
+            return try await self.poller.poll(id)
+        } catch {
+            return .failed(error.kind)
+        }
+    }
+}
+
+extension PollingFixture: HubListener {
+    func enqueue(_ notice: HubNotice) {
+        self.notices.update { $0.append(notice) }
+    }
+
+    func wake() {}
+}
