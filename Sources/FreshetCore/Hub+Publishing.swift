@@ -33,7 +33,7 @@ extension Hub {
     /// Numbers a change and makes it the source's value, at once or after its commit. Changes become readable in the
     /// order of their numbers, and each is handed to every listener then. Any thread; never waits for the disk.
     ///
-    /// - Parameter done: called once the change is readable, with its cursor; on the store's thread or inside this call.
+    /// `done` is called once the change is readable, with its cursor; on the store's thread or inside this call.
     ///   It must not publish.
     package func publish(
         _ change: Change,
@@ -95,6 +95,7 @@ extension Hub {
                 try store.restart(epoch: numbering.epoch, head: numbering.last, sources: self.storedSources())
                 numbering.store = store
                 numbering.storeError = nil
+                self.state.withLock { $0.hasStore = true }
                 return .success(())
             } catch {
                 numbering.storeError = error
@@ -129,7 +130,11 @@ extension Hub {
         numbering.store = nil
         numbering.storeError = error
         numbering.epoch = Epoch.random(using: &generator)
-        self.state.withLock { $0.log.epochLost(newEpoch: numbering.epoch) }
+        self.state.withLock { state in
+            state.log.epochLost(newEpoch: numbering.epoch)
+            state.hasStore = false
+            state.fetched = [:]
+        }
         while let pending = numbering.pending.popFirst() {
             self.commit(pending, epoch: numbering.epoch)
         }
@@ -185,7 +190,7 @@ extension Hub {
         return ready.values.map(\.resume)
     }
 
-    private func name(of source: SourceID) -> String? {
+    func name(of source: SourceID) -> String? {
         self.state.withLock { state in
             state.entries.indices.contains(source.index) ? state.entries[source.index].name : nil
         }
@@ -241,7 +246,7 @@ extension Hub {
 extension Hub {
     /// Takes note of a source's status.
     ///
-    /// - Parameter transition: the state that the source has entered, so that its subscribers get one `status` event;
+    /// `transition` is the state that the source has entered, so that its subscribers get one `status` event;
     ///   `nil` where it is as before.
     package func report(_ status: SourceStatus, of source: SourceID, transition: SourceState? = nil) {
         let listeners = self.state.withLock { state -> [any HubListener] in

@@ -46,6 +46,10 @@ package final class Hub: Sendable {
 
     struct State: Sendable {
         var log: ChangeLog
+        /// Whether what memory has evicted may still be read from the store.
+        var hasStore: Bool
+        /// What the store was last read for, shared by those who ask for the same.
+        var fetched: [FetchKey: StreamFeed] = [:]
         var entries: [Entry] = []
         var ids: [String: SourceID] = [:]
         var subscriptions: [Subscription.Key: Subscription] = [:]
@@ -65,13 +69,20 @@ package final class Hub: Sendable {
     /// Numbers to give out and changes that wait for their commit. Held while a change is numbered and encoded, so that
     /// the order of numbers is the order of publishing. Taken before ``state``, never inside it.
     let numbering: Mutex<Numbering>
+    let reader: @Sendable (@escaping @Sendable () -> Void) -> Void
 
     /// - Parameters:
     ///   - log: empty, or at the head of what `store` holds.
     ///   - store: where changes are committed before anybody sees them; `nil` to keep them in memory alone.
-    package init(log: ChangeLog, store: (any ChangeStore)? = nil) {
+    ///   - reader: runs a closure that reads the store, on a thread that may block; one at a time, in order.
+    package init(
+        log: ChangeLog,
+        store: (any ChangeStore)? = nil,
+        reader: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
+    ) {
+        self.reader = reader
         self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
-        self.state = Mutex(State(log: log))
+        self.state = Mutex(State(log: log, hasStore: store != nil))
     }
 }
 
@@ -194,7 +205,7 @@ extension Hub {
 
     /// Counts a subscriber in. Every call needs one of ``unsubscribe(_:)``.
     ///
-    /// - Parameter sources: ascending, each once.
+    /// The sources are in ascending order, each once.
     package func subscribe(to sources: [SourceID], format: StreamFormat) -> Subscription {
         self.state.withLock { state in
             let key = Subscription.Key(sources: sources, format: format)
@@ -264,10 +275,8 @@ extension Hub {
 
     /// The next part of the log for a subscriber that is behind.
     ///
-    /// - Parameters:
-    ///   - limit: the most events to return.
-    ///   - maySkip: the subscriber did not keep up, so that snapshots may take the place of a backlog that is larger
-    ///     than they are. A subscriber that resumes gets every event.
+    /// At most `limit` events. With `maySkip` the subscriber did not keep up, so that a snapshot may take the place of a
+    /// backlog that is larger; a subscriber that resumes gets every event.
     package func read(
         _ subscription: Subscription,
         after sequence: UInt64,
@@ -284,6 +293,8 @@ extension Hub {
             }
             let mode = subscription.format.mode
             switch state.log.read(after: sequence, of: subscription.sources, mode: mode, limit: limit) {
+            case .gap(.evicted) where state.hasStore:
+                return .stored
             case .gap(let reason):
                 state.gaps[reason, default: 0] += 1
                 let frames = Self.snapshots(of: subscription, in: state)
@@ -322,6 +333,7 @@ extension Hub {
     private static func gap(after cursor: Cursor, of subscription: Subscription, in state: State) -> GapReason? {
         let mode = subscription.format.mode
         guard let gap = state.log.gap(after: cursor, of: subscription.sources, mode: mode) else { return nil }
+        if gap == .evicted, state.hasStore { return nil }
         guard gap == .evicted, mode == .snapshot,
             self.onlyChanged(since: cursor.sequence, of: subscription, in: state) != nil
         else { return gap }
@@ -356,7 +368,7 @@ extension Hub {
 
     /// The snapshots of the sources, oldest first. Only the last moves the cursor: a subscriber that is cut off in
     /// between must not resume as if it had them all.
-    private static func snapshots(of subscription: Subscription, in state: State) -> [Frame] {
+    static func snapshots(of subscription: Subscription, in state: State) -> [Frame] {
         var versions = subscription.sources.compactMap { source -> SourceVersion? in
             guard state.entries.indices.contains(source.index) else { return nil }
             return state.entries[source.index].version
@@ -395,8 +407,8 @@ extension Hub {
         }
     }
 
-    /// The events of these sources after a cursor, for one request.
-    package func changes(
+    /// The events of these sources after a cursor, as far as memory reaches back.
+    package func changesInMemory(
         of sources: [SourceID],
         after cursor: Cursor,
         mode: StreamMode = .patch,

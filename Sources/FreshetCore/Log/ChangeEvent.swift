@@ -19,7 +19,7 @@ package struct ChangeEvent: Sendable {
     /// What a `snapshot` frame of this event says beside the value.
     private let sourceName: String
 
-    /// - Parameter change: its patch is left out where the value is smaller.
+    /// Encodes what the change carries; the value stays at hand for what it does not.
     package init(_ change: Change, cursor: Cursor, source: SourceID, sourceName: String) {
         self.cursor = cursor
         self.source = source
@@ -33,6 +33,23 @@ package struct ChangeEvent: Sendable {
         self.merge = frame(.merge, change.merge)
         self.items = frame(.items, change.items)
         self.value = change.document.text
+    }
+
+    /// A change of the past as the store kept it. Its frames have the bytes that they had then.
+    package init(_ stored: StoredChange, epoch: Epoch, source: SourceID) {
+        let cursor = Cursor(epoch: epoch, sequence: stored.sequence)
+        self.cursor = cursor
+        self.source = source
+        self.at = stored.at
+        self.sourceName = stored.source
+        let envelope = EventEnvelope(source: stored.source, at: stored.at)
+        func frame(_ name: StreamMode, _ text: [UInt8]?) -> Frame? {
+            text.map { envelope.frame(name, $0, id: cursor, wire: .eventStream) }
+        }
+        self.patch = frame(.patch, stored.patch)
+        self.merge = frame(.merge, stored.merge)
+        self.items = frame(.items, stored.items)
+        self.value = stored.value
     }
 
     package var sequence: UInt64 { self.cursor.sequence }

@@ -35,7 +35,7 @@ package final class SourceVersion: Sendable {
 
     /// The `snapshot` event of this value.
     ///
-    /// - Parameter movesCursor: whether the event has an `id`. Of the snapshots that open a stream of several
+    /// `movesCursor` says whether the event has an `id`. Of the snapshots that open a stream of several
     ///   sources only the last has one: a subscriber that is cut off in between must not resume as if it had all.
     package func frame(wire: StreamWire, movesCursor: Bool) -> Frame {
         let slot = (wire == .eventStream ? 0 : 2) + (movesCursor ? 1 : 0)

@@ -33,9 +33,7 @@ struct PollSchedule: Sendable {
     /// When the poll that is being judged began.
     private var startedAt: MonotonicTime
 
-    /// - Parameters:
-    ///   - phase: in 0..<1, from a hash of the source's name.
-    ///   - learned: of an earlier process, as ``learned`` gave it.
+    /// `phase` is in 0..<1, from a hash of the source's name; `learned` is of an earlier process, as ``learned`` gave it.
     init(configuration: SourceConfiguration, phase: Double, now: MonotonicTime, wall: WallTime, learned: [UInt8] = []) {
         self.configuration = configuration
         self.phase = phase

@@ -13,7 +13,7 @@ package import JSON
 package enum Representation {
     /// The format that a response without a configured one is read in, or why it is refused.
     ///
-    /// - Parameter contentType: the field value; parameters and case do not count.
+    /// Of the field value neither parameters nor case count.
     package static func format(ofContentType contentType: [UInt8]?) -> Result<SourceConfiguration.Format, PollError> {
         guard let contentType else { return .success(.json) }
         let essence = self.essence(of: contentType)

@@ -35,10 +35,8 @@ package struct SourceStateMachine: Sendable {
     private var unconfirmed: UInt64?
     private let limits: ParseLimits
 
-    /// - Parameters:
-    ///   - phase: in 0..<1, from a hash of the source's name: sources of equal intervals are spread by it.
-    ///   - now: the first poll is due from here on.
-    ///   - learned: what ``learned`` gave in an earlier process.
+    /// `phase` is in 0..<1, from a hash of the source's name: sources of equal intervals are spread by it. The first poll
+    /// is due from `now` on. `learned` is what ``learned`` gave in an earlier process.
     package init(
         configuration: SourceConfiguration,
         phase: Double,
@@ -414,7 +412,7 @@ extension PollResponse {
 extension PollError {
     /// What a status other than 200 and 304 means.
     ///
-    /// - Parameter asksToWait: the response has `Retry-After`.
+    /// It `asksToWait` where it has `Retry-After`.
     init(status: Int, asksToWait: Bool) {
         switch status {
         case 401, 403: self.init(.auth, "the upstream answered \(status): check the source's credentials")

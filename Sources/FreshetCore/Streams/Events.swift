@@ -105,9 +105,8 @@ extension Frame {
 package enum ControlFrame {
     /// The first event: where the stream begins and how often it beats.
     ///
-    /// - Parameters:
-    ///   - retry: what the client waits before it reconnects, in milliseconds; jittered by the caller.
-    ///   - heartbeat: seconds between two heartbeats.
+    /// `retry` is what the client waits before it reconnects, in milliseconds, jittered by the caller; `heartbeat` is told
+    /// in seconds.
     package static func hello(cursor: Cursor, heartbeat: Duration, retry: Int64, wire: StreamWire) -> Frame {
         var data = Array(#"{"cursor":"\#(cursor)","heartbeat":"#.utf8)
         let seconds = heartbeat.milliseconds

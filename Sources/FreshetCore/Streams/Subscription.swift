@@ -80,6 +80,8 @@ package struct StreamOpening: Sendable {
 package enum StreamFeed: Sendable {
     /// Frames, each with the sequence that it brings the subscriber to.
     case frames([SequencedFrame], through: UInt64, isComplete: Bool)
+    /// Memory no longer reaches back to the cursor, the store may: ask ``Hub/fetch(_:after:limit:then:)``.
+    case stored
     /// The current value in place of a backlog that is larger, or of events that can no longer be sent.
     case snapshots([Frame], through: UInt64)
     /// What comes after the cursor is gone: say so, then send the snapshots.
