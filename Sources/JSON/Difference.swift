@@ -1,0 +1,341 @@
+// Walks two tapes side by side and writes the operations that turn one into the other.
+//
+// Each pair of containers is a frame. On entry it writes its own operations (members and elements that come, go or
+// move), in an order in which every path is right when it is applied; then its changed children follow at their final
+// paths, each a frame or a `replace`. When a frame has written more than replacing it would take, what it wrote is taken
+// back and it is replaced. Frames live in an array: no recursion.
+
+/// One computation of a patch. Valid only while both documents' texts are pinned.
+struct Difference {
+    /// A document: its tape and its text.
+    struct Side {
+        let storage: Storage
+        let text: UnsafePointer<UInt8>
+
+        var nodes: UnsafePointer<Node> { self.storage.nodes }
+
+        @inline(__always)
+        func bytes(_ index: Int) -> UnsafeBufferPointer<UInt8> {
+            let node = self.nodes[index]
+            return UnsafeBufferPointer(start: self.text + node.first, count: node.byteCount)
+        }
+    }
+
+    /// A pair of values that differ, below the frame that holds it.
+    struct Change {
+        var old: Int
+        var new: Int
+        /// In an object the name node on the new side; in an array the final position.
+        var token: Int
+    }
+
+    private struct Frame {
+        var new: Int
+        var isObject: Bool
+        /// The lengths to go back to when this container is replaced.
+        var outputStart: Int
+        var operationStart: Int
+        var changeStart: Int
+        var pathLength: Int
+        /// How much may be written before replacing is cheaper, in bytes.
+        var room: Int
+    }
+
+    let old: Side
+    let new: Side
+    /// The collection that a rule names, as `path` spells it, and the key within its items.
+    let ruledPath: [UInt8]?
+    let ruledKey: ItemKey?
+
+    private(set) var output: [UInt8] = [UInt8(ascii: "[")]
+    private(set) var operations = 0
+    /// The pointer of the value at hand, as it stands inside a JSON string.
+    private(set) var path: [UInt8] = []
+    private var frames: [Frame] = []
+    var changes: [Change] = []
+    /// Elements looked at and bytes written, against hostile shapes that make every level write all below it again.
+    private var work = 0
+    private let workLimit: Int
+
+    init(from old: Side, to new: Side, items: ItemRule?) {
+        self.old = old
+        self.new = new
+        self.ruledPath = items.map { rule in
+            var path: [UInt8] = []
+            for token in rule.items.tokens { PathText.append(token.utf8, to: &path) }
+            return path
+        }
+        self.ruledKey = items?.key.map(ItemKey.init)
+        let nodes = old.storage.count + new.storage.count
+        self.workLimit = 64 * nodes + 8 * (old.storage.text.count + new.storage.text.count) + 65_536
+    }
+
+    mutating func run() -> Patch {
+        guard self.old.nodes[0].hash != self.new.nodes[0].hash else {
+            return Patch(text: Array("[]".utf8), operationCount: 0)
+        }
+        self.output.reserveCapacity(min(self.new.storage.text.count, 4096))
+        self.change(Change(old: 0, new: 0, token: 0))
+        while let frame = self.frames.last {
+            if self.work > self.workLimit {
+                self.giveUp()
+            } else if self.output.count - frame.outputStart > frame.room {
+                self.replace(frame)
+                self.frames.removeLast()
+            } else if self.changes.count > frame.changeStart {
+                let change = self.changes.removeLast()
+                self.path.removeSubrange(frame.pathLength...)
+                self.appendToken(change.token, isObject: frame.isObject)
+                self.change(change)
+            } else {
+                self.frames.removeLast()
+            }
+        }
+        self.output.append(UInt8(ascii: "]"))
+        return Patch(text: self.output, operationCount: self.operations)
+    }
+
+    /// Handles two different values at `path`: opens a frame, or replaces.
+    private mutating func change(_ change: Change) {
+        let old = self.old.nodes[change.old]
+        let new = self.new.nodes[change.new]
+        guard new.isContainer, old.kind == new.kind else {
+            self.emit(.replace, value: change.new)
+            return
+        }
+        let frame = Frame(
+            new: change.new,
+            isObject: new.kind == .object,
+            outputStart: self.output.count,
+            operationStart: self.operations,
+            changeStart: self.changes.count,
+            pathLength: self.path.count,
+            room: Operation.replace.overhead + self.path.count + new.byteCount
+        )
+        self.frames.append(frame)
+        self.work += old.count + new.count
+        if frame.isObject {
+            self.objectChanged(change)
+        } else {
+            self.arrayChanged(change)
+        }
+        // Taken from the back, so that operations come in the order of the new document.
+        self.changes[frame.changeStart...].reverse()
+    }
+
+    /// Whether the innermost frame has already written more than replacing it would take.
+    var hasOutgrown: Bool {
+        guard let frame = self.frames.last else { return false }
+        return self.output.count - frame.outputStart > frame.room
+    }
+
+    /// Whether that would be so after as many more operations, each with a path below this one.
+    func wouldOutgrow(_ operations: Int) -> Bool {
+        guard let frame = self.frames.last else { return false }
+        let least = Operation.remove.overhead + frame.pathLength + 2
+        return self.output.count - frame.outputStart + operations * least > frame.room
+    }
+
+    /// Lets the innermost frame be replaced without writing what is known to be too much.
+    mutating func outgrow() {
+        self.frames[self.frames.count - 1].room = -1
+    }
+
+    private mutating func replace(_ frame: Frame) {
+        self.output.removeSubrange(frame.outputStart...)
+        self.changes.removeSubrange(frame.changeStart...)
+        self.operations = frame.operationStart
+        self.path.removeSubrange(frame.pathLength...)
+        self.emit(.replace, value: frame.new)
+    }
+
+    private mutating func giveUp() {
+        guard let outermost = self.frames.first else { return }
+        self.replace(outermost)
+        self.frames.removeAll()
+    }
+}
+
+// MARK: - Objects
+
+extension Difference {
+    /// Writes what came and went, and notes what changed: in step while the names agree, then by name.
+    private mutating func objectChanged(_ change: Change) {
+        let oldEnd = self.old.nodes[change.old].end
+        let newEnd = self.new.nodes[change.new].end
+        var i = change.old + 1
+        var j = change.new + 1
+        while i < oldEnd, j < newEnd, self.namesAreEqual(i, j) {
+            self.note(old: i + 1, new: j + 1, token: j)
+            i = self.old.nodes[i + 1].end
+            j = self.new.nodes[j + 1].end
+        }
+        guard i < oldEnd || j < newEnd else { return }
+
+        let names = NameIndex(self.old.storage, from: i, to: oldEnd)
+        var isKept = [Bool](repeating: false, count: names.names.count)
+        var added: [Int] = []
+        while j < newEnd {
+            if let match = names.find(j, of: self.new.storage) {
+                isKept[match] = true
+                self.note(old: names.names[match] + 1, new: j + 1, token: j)
+            } else {
+                added.append(j)
+            }
+            j = self.new.nodes[j + 1].end
+        }
+        let length = self.path.count
+        for (name, isKept) in zip(names.names, isKept) where !isKept {
+            guard !self.hasOutgrown else { return }
+            PathText.append(nameAt: name, of: self.old, to: &self.path)
+            self.emit(.remove)
+            self.path.removeSubrange(length...)
+        }
+        for name in added {
+            guard !self.hasOutgrown else { return }
+            PathText.append(nameAt: name, of: self.new, to: &self.path)
+            self.emit(.add, value: name + 1)
+            self.path.removeSubrange(length...)
+        }
+    }
+
+    /// Notes a pair of values at the same final place, unless they are equal.
+    mutating func note(old: Int, new: Int, token: Int) {
+        guard self.old.nodes[old].hash != self.new.nodes[new].hash else { return }
+        self.changes.append(Change(old: old, new: new, token: token))
+    }
+
+    @inline(__always)
+    private func namesAreEqual(_ i: Int, _ j: Int) -> Bool {
+        let a = self.old.nodes[i]
+        let b = self.new.nodes[j]
+        guard a.hash == b.hash else { return false }
+        guard a.tag == b.tag, a.length == b.length else {
+            return self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
+        }
+        return self.old.bytes(i).elementsEqual(self.new.bytes(j))
+            || self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
+    }
+}
+
+// MARK: - Writing operations
+
+extension Difference {
+    /// The operations of RFC 6902 §4 that a difference needs.
+    enum Operation {
+        case add
+        case remove
+        case replace
+        case move
+
+        var name: StaticString {
+            switch self {
+            case .add: "add"
+            case .remove: "remove"
+            case .replace: "replace"
+            case .move: "move"
+            }
+        }
+
+        /// The bytes of an operation besides its paths and its value, the comma in front included.
+        var overhead: Int {
+            switch self {
+            case .add: 32
+            case .remove: 26
+            case .replace: 36
+            case .move: 34
+            }
+        }
+    }
+
+    /// Writes an operation at `path`.
+    mutating func emit(_ operation: Operation, value: Int? = nil) {
+        let start = self.output.count
+        self.begin(operation)
+        self.output.append(contentsOf: self.path)
+        if let value {
+            self.write("\",\"value\":")
+            self.output.append(contentsOf: self.new.bytes(value))
+            self.output.append(UInt8(ascii: "}"))
+        } else {
+            self.write("\"}")
+        }
+        self.work += self.output.count - start
+    }
+
+    /// Writes an operation at an element of the array at `path`.
+    mutating func emit(_ operation: Operation, element position: Int, value: Int? = nil) {
+        let length = self.path.count
+        self.appendToken(position, isObject: false)
+        self.emit(operation, value: value)
+        self.path.removeSubrange(length...)
+    }
+
+    /// Writes a move within the array at `path`; `target` is the position once the element is gone from `source`.
+    mutating func emitMove(from source: Int, to target: Int) {
+        self.begin(.move)
+        let length = self.path.count
+        self.appendToken(target, isObject: false)
+        self.output.append(contentsOf: self.path)
+        self.path.removeSubrange(length...)
+        self.write("\",\"from\":\"")
+        self.appendToken(source, isObject: false)
+        self.output.append(contentsOf: self.path)
+        self.path.removeSubrange(length...)
+        self.write("\"}")
+    }
+
+    private mutating func begin(_ operation: Operation) {
+        if self.operations > 0 { self.output.append(UInt8(ascii: ",")) }
+        self.operations += 1
+        self.write("{\"op\":\"")
+        self.write(operation.name)
+        self.write("\",\"path\":\"")
+    }
+
+    private mutating func write(_ text: StaticString) {
+        self.output.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func appendToken(_ token: Int, isObject: Bool) {
+        if isObject {
+            PathText.append(nameAt: token, of: self.new, to: &self.path)
+        } else {
+            PathText.append(position: token, to: &self.path)
+        }
+    }
+}
+
+/// Writes pointer tokens as they stand inside a JSON string: escaped twice (RFC 6901 §3 and §5).
+enum PathText {
+    static func append(_ name: some Sequence<UInt8>, to path: inout [UInt8]) {
+        path.append(UInt8(ascii: "/"))
+        for byte in name {
+            switch byte {
+            case UInt8(ascii: "~"): path.append(contentsOf: "~0".utf8)
+            case UInt8(ascii: "/"): path.append(contentsOf: "~1".utf8)
+            default: Escapes.append(byte, to: &path)
+            }
+        }
+    }
+
+    /// A name without escapes is copied, since then the source's text is right as it is, `~` and `/` aside.
+    static func append(nameAt index: Int, of side: Difference.Side, to path: inout [UInt8]) {
+        guard side.nodes[index].isEscaped else {
+            self.append(side.bytes(index).dropFirst().dropLast(), to: &path)
+            return
+        }
+        self.append(side.storage.unescaped(index), to: &path)
+    }
+
+    static func append(position: Int, to path: inout [UInt8]) {
+        path.append(UInt8(ascii: "/"))
+        let start = path.count
+        var rest = position
+        repeat {
+            path.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        path[start...].reverse()
+    }
+}

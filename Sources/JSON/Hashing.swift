@@ -1,0 +1,106 @@
+// Hashes of JSON values: 64 bits, seeded once per process so that no upstream can prepare two values that collide.
+//
+// Strings hash over their unescaped bytes, numbers over their exact decimal value, objects as a sum over members
+// (order does not count), arrays as a chain. A 64-bit seeded hash is trusted where a mistake means a skipped change:
+// one in 10¹⁹ per comparison.
+
+/// The secrets of this process and the ways in which hashes are combined.
+struct HashSeed: Sendable {
+    let string: UInt64
+    let number: UInt64
+    let negative: UInt64
+    let array: UInt64
+    let object: UInt64
+    let name: UInt64
+    let value: UInt64
+    let multiplier: UInt64
+
+    init(using generator: inout some RandomNumberGenerator) {
+        self.string = generator.next()
+        self.number = generator.next()
+        self.negative = generator.next()
+        self.array = generator.next()
+        self.object = generator.next()
+        self.name = generator.next()
+        self.value = generator.next()
+        // The constant spreads bits even should the draw be sparse; odd, so that no bit of an operand is lost.
+        self.multiplier = (generator.next() ^ 0x9E37_79B9_7F4A_7C15) | 1
+    }
+
+    static let process: HashSeed = {
+        var generator = SystemRandomNumberGenerator()
+        return HashSeed(using: &generator)
+    }()
+
+    /// `true`, `false` and `null`.
+    @inline(__always)
+    func literal(_ kind: Value.Kind) -> UInt64 {
+        fold(self.value ^ UInt64(kind.rawValue), self.multiplier)
+    }
+
+    /// One member's contribution to its object. Contributions are added, wrapping.
+    @inline(__always)
+    func member(name: UInt64, value: UInt64) -> UInt64 {
+        fold(name ^ self.name, value ^ self.value)
+    }
+
+    @inline(__always)
+    func closeObject(_ sum: UInt64, count: UInt64) -> UInt64 {
+        fold(sum ^ self.object, self.multiplier ^ count)
+    }
+
+    /// The next element of an array whose chain so far, from `array`, is `chain`.
+    @inline(__always)
+    func element(_ chain: UInt64, _ value: UInt64) -> UInt64 {
+        fold(chain ^ value, self.multiplier)
+    }
+
+    @inline(__always)
+    func closeArray(_ chain: UInt64, count: UInt64) -> UInt64 {
+        fold(chain ^ self.object, self.multiplier ^ count)
+    }
+
+    /// The last step of a string's hash: `tail` holds the zero to seven bytes after the last whole word.
+    @inline(__always)
+    func closeString(_ state: UInt64, tail: UInt64, count: Int) -> UInt64 {
+        fold(state ^ tail, self.multiplier ^ UInt64(truncatingIfNeeded: count))
+    }
+
+    /// The hash of unescaped bytes.
+    func string(_ bytes: UnsafePointer<UInt8>, count: Int) -> UInt64 {
+        var state = self.string
+        var index = 0
+        while count &- index >= 8 {
+            state = fold(state ^ loadWord(bytes + index), self.multiplier)
+            index &+= 8
+        }
+        var tail: UInt64 = 0
+        var shift: UInt64 = 0
+        while index < count {
+            tail |= UInt64(bytes[index]) &<< shift
+            shift &+= 8
+            index &+= 1
+        }
+        return self.closeString(state, tail: tail, count: count)
+    }
+
+    func string(_ bytes: [UInt8]) -> UInt64 {
+        bytes.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return self.closeString(self.string, tail: 0, count: 0) }
+            return self.string(base, count: buffer.count)
+        }
+    }
+}
+
+/// Multiplies to 128 bits and folds the halves: two instructions that mix all bits.
+@inline(__always)
+func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+}
+
+/// Eight bytes as a number whose lowest byte is the first one, at any alignment.
+@inline(__always)
+func loadWord(_ bytes: UnsafePointer<UInt8>) -> UInt64 {
+    UInt64(littleEndian: UnsafeRawPointer(bytes).loadUnaligned(as: UInt64.self))
+}

@@ -1,0 +1,185 @@
+// RFC 7396 JSON Merge Patch: small for maps, useless for lists, and unable to set a member to null.
+
+extension Document {
+    /// The merge patch (RFC 7396) that turns this document into `new`, as JSON text; nil where there is none.
+    ///
+    /// There is none where `new` is no object, and where a member that is new or changed is null or holds a member that
+    /// is: a merge patch reads null as "remove". Arrays are replaced as a whole.
+    package func mergePatch(to new: Document) -> [UInt8]? {
+        guard new.root.kind == .object else { return nil }
+        var writer = MergeWriter(old: self.storage, new: new.storage)
+        return writer.run()
+    }
+
+    /// Applies a merge patch (RFC 7396 §2). Any document is one.
+    ///
+    /// - Precondition: both texts together are shorter than 2 GiB.
+    package func applying(mergePatch patch: Document) -> Document {
+        let text = MergeApplication(target: self.storage, patch: patch.storage).run()
+        // Built from two valid documents: each value's text is taken over, and nesting is that of one of them.
+        guard let merged = try? Document(parsing: text, limits: .widest) else {
+            preconditionFailure("applying(mergePatch:) built no document of \(text.count) bytes")
+        }
+        return merged
+    }
+}
+
+/// Writes a merge patch, one pair of objects after the other, without recursion.
+private struct MergeWriter {
+    /// A pair of objects being compared. `names` finds the old object's members; nil where the old value is no object.
+    private struct Frame {
+        var names: NameIndex?
+        var isKept: [Bool]
+        var position: Int
+        var end: Int
+        var isEmpty = true
+    }
+
+    let old: Storage
+    let new: Storage
+    private var text: [UInt8] = []
+    private var frames: [Frame] = []
+
+    init(old: Storage, new: Storage) {
+        self.old = old
+        self.new = new
+    }
+
+    mutating func run() -> [UInt8]? {
+        guard self.old.nodes[0].hash != self.new.nodes[0].hash else { return Array("{}".utf8) }
+        guard self.old.nodes[0].kind == .object else {
+            return self.holdsNullMember(0) ? nil : self.new.text
+        }
+        self.open(old: 0, new: 0)
+        while var frame = self.frames.last {
+            guard frame.position < frame.end else {
+                self.close(frame)
+                continue
+            }
+            let name = frame.position
+            let value = name + 1
+            frame.position = self.new.nodes[value].end
+            let match = frame.names?.find(name, of: self.new)
+            if let match { frame.isKept[match] = true }
+            let oldValue = match.flatMap { frame.names?.names[$0] }.map { $0 + 1 }
+            self.frames[self.frames.count - 1] = frame
+            if let oldValue, self.old.nodes[oldValue].hash == self.new.nodes[value].hash { continue }
+
+            self.write(self.new.sourceText(name))
+            if let oldValue, self.old.nodes[oldValue].kind == .object, self.new.nodes[value].kind == .object {
+                self.open(old: oldValue, new: value)
+            } else {
+                guard !self.holdsNullMember(value) else { return nil }
+                self.text.append(contentsOf: self.new.sourceText(value))
+            }
+        }
+        return self.text
+    }
+
+    private mutating func open(old: Int, new: Int) {
+        self.text.append(UInt8(ascii: "{"))
+        let names = NameIndex(self.old, from: old + 1, to: self.old.nodes[old].end)
+        self.frames.append(
+            Frame(
+                names: names,
+                isKept: [Bool](repeating: false, count: names.names.count),
+                position: new + 1,
+                end: self.new.nodes[new].end
+            )
+        )
+    }
+
+    /// Removes what the new object does not have, and ends the patch object.
+    private mutating func close(_ frame: Frame) {
+        for (name, isKept) in zip(frame.names?.names ?? [], frame.isKept) where !isKept {
+            self.write(self.old.sourceText(name))
+            self.text.append(contentsOf: "null".utf8)
+        }
+        self.text.append(UInt8(ascii: "}"))
+        self.frames.removeLast()
+    }
+
+    /// Writes a name and its colon, with a comma where one is due: `{` ends no value.
+    private mutating func write(_ name: ArraySlice<UInt8>) {
+        if self.text.last != UInt8(ascii: "{") { self.text.append(UInt8(ascii: ",")) }
+        self.text.append(contentsOf: name)
+        self.text.append(UInt8(ascii: ":"))
+    }
+
+    /// Whether the value is null or an object that a merge would strip a null from. Nulls in arrays are kept.
+    private func holdsNullMember(_ index: Int) -> Bool {
+        var node = index
+        let end = self.new.nodes[index].end
+        while node < end {
+            switch self.new.nodes[node].kind {
+            case .null: return true
+            case .array: node = self.new.nodes[node].end
+            case .false, .true, .number, .string, .object: node += 1
+            }
+        }
+        return false
+    }
+}
+
+/// Applies a merge patch by writing the merged text, without recursion.
+private struct MergeApplication {
+    private enum Step {
+        /// Merge a patch object into a target, which may be absent or no object.
+        case merge(target: Int?, patch: Int)
+        case name(ArraySlice<UInt8>)
+        case copy(target: Int)
+        case close
+    }
+
+    let target: Storage
+    let patch: Storage
+
+    func run() -> [UInt8] {
+        var text: [UInt8] = []
+        var steps: [Step] = [.merge(target: 0, patch: 0)]
+        while let step = steps.popLast() {
+            switch step {
+            case .close:
+                text.append(UInt8(ascii: "}"))
+            case .name(let name):
+                if text.last != UInt8(ascii: "{") { text.append(UInt8(ascii: ",")) }
+                text.append(contentsOf: name)
+                text.append(UInt8(ascii: ":"))
+            case .copy(let index):
+                text.append(contentsOf: self.target.sourceText(index))
+            case .merge(let index, let patch) where self.patch.nodes[patch].kind == .object:
+                text.append(UInt8(ascii: "{"))
+                steps += self.merge(index, patch).reversed()
+            case .merge(_, let patch):
+                text.append(contentsOf: self.patch.sourceText(patch))
+            }
+        }
+        return text
+    }
+
+    /// The members of one merged object: the target's in their order, then the new ones.
+    private func merge(_ index: Int?, _ patch: Int) -> [Step] {
+        let names = NameIndex(self.patch, from: patch + 1, to: self.patch.nodes[patch].end)
+        var isUsed = [Bool](repeating: false, count: names.names.count)
+        var steps: [Step] = []
+        if let index, self.target.nodes[index].kind == .object {
+            var name = index + 1
+            while name < self.target.nodes[index].end {
+                let match = names.find(name, of: self.target)
+                if let match { isUsed[match] = true }
+                let value = match.map { names.names[$0] + 1 }
+                if value.map({ self.patch.nodes[$0].kind != .null }) ?? true {
+                    steps.append(.name(self.target.sourceText(name)))
+                    steps.append(value.map { .merge(target: name + 1, patch: $0) } ?? .copy(target: name + 1))
+                }
+                name = self.target.nodes[name + 1].end
+            }
+        }
+        for (name, isUsed) in zip(names.names, isUsed) where !isUsed && self.patch.nodes[name + 1].kind != .null {
+            steps.append(.name(self.patch.sourceText(name)))
+            steps.append(.merge(target: nil, patch: name + 1))
+        }
+        steps.append(.close)
+        return steps
+    }
+}

@@ -1,0 +1,39 @@
+// The difference of two documents as RFC 6902 JSON Patch.
+
+/// A JSON Patch document (RFC 6902): applied to the old document it gives the new one.
+package struct Patch: Hashable, Sendable {
+    /// The JSON text, an array of operations; `[]` where nothing changed.
+    package let text: [UInt8]
+    package let operationCount: Int
+
+    package var isEmpty: Bool { self.operationCount == 0 }
+}
+
+extension Document {
+    /// What turns this document into `new`.
+    ///
+    /// Equality is judged by hash. Unchanged members and elements are left alone, records that changed their place move,
+    /// and a container whose changes would take more room than its new value is replaced. The work is bounded: O(n log n)
+    /// in the sizes of both. The patch may be larger than `new.text` by the operation around it; then send the value.
+    ///
+    /// - Parameters:
+    ///   - new: the document to arrive at.
+    ///   - items: where a collection lies and what identifies its items; without it, members that look like an identity
+    ///     (`id`, `uuid`, `name`, …) and tell all records apart are used. A wrong guess costs bytes only.
+    /// - Returns: an empty patch where both are equal.
+    package func patch(to new: Document, items: ItemRule? = nil) -> Patch {
+        self.storage.text.withUnsafeBufferPointer { oldText in
+            new.storage.text.withUnsafeBufferPointer { newText in
+                guard let oldBase = oldText.baseAddress, let newBase = newText.baseAddress else {
+                    preconditionFailure("a document without text")
+                }
+                var difference = Difference(
+                    from: Difference.Side(storage: self.storage, text: oldBase),
+                    to: Difference.Side(storage: new.storage, text: newBase),
+                    items: items
+                )
+                return difference.run()
+            }
+        }
+    }
+}

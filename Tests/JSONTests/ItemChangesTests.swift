@@ -1,0 +1,101 @@
+import Testing
+
+@testable import JSON
+
+@Suite("Item changes")
+struct ItemChangesTests {
+    private func parse(_ text: String) throws -> Document { try Document(parsing: Array(text.utf8)) }
+
+    private func rule(_ items: String, _ key: String?) throws -> ItemRule {
+        try ItemRule(items: #require(Pointer(items)), key: key.map { try #require(Pointer($0)) })
+    }
+
+    @Test(
+        "created, updated, deleted",
+        arguments: [
+            (
+                "", "/id", #"[{"id":1,"v":1},{"id":2}]"#, #"[{"id":3},{"id":1.0,"v":2}]"#,
+                #"{"created":[{"id":3}],"updated":[{"id":1.0,"v":2}],"deleted":[2]}"#
+            ),
+            ("", "/id", #"[{"id":1},{"id":2}]"#, #"[{"id":2},{"id":1}]"#, #"{"created":[],"updated":[],"deleted":[]}"#),
+            (
+                "/f", "/p/guid", #"{"f":[{"p":{"guid":"a"}}],"at":1}"#,
+                #"{"f":[{"p":{"guid":"\u0061"},"x":0}],"at":2}"#,
+                #"{"created":[],"updated":[{"p":{"guid":"\u0061"},"x":0}],"deleted":[]}"#
+            ),
+            (
+                "", "/County Name", #"[]"#, #"[{"County Name":"é"}]"#,
+                #"{"created":[{"County Name":"é"}],"updated":[],"deleted":[]}"#
+            ),
+            (
+                "/rates", nil, #"{"rates":{"eur":1,"usd":2,"x":3}}"#, #"{"rates":{"usd":2.5,"eur":1.0,"y/z":4}}"#,
+                #"{"created":[{"key":"y/z","value":4}],"updated":[{"key":"usd","value":2.5}],"deleted":["x"]}"#
+            ),
+        ] as [(String, String?, String, String, String)]
+    )
+    func changes(items: String, key: String?, old: String, new: String, expected: String) throws {
+        let changes = try self.parse(old).itemChanges(to: self.parse(new), items: self.rule(items, key))
+        #expect(changes.map { String(decoding: $0.text, as: UTF8.self) } == expected)
+        #expect(changes?.isEmpty == expected.hasSuffix(#"{"created":[],"updated":[],"deleted":[]}"#))
+    }
+
+    @Test(
+        "nil where the rule does not hold: missing, twice, another type, no collection",
+        arguments: [
+            (#"[{"id":1},{}]"#, #"[{"id":1}]"#, "/id"), (#"[{"id":1}]"#, #"[{"id":1},{"id":1.0}]"#, "/id"),
+            (#"[{"id":1}]"#, #"[{"id":"1"}]"#, "/id"), (#"[{"id":1},{"id":"2"}]"#, #"[{"id":1}]"#, "/id"),
+            (#"[{"id":null}]"#, "[]", "/id"), (#"[{"id":[1]}]"#, "[]", "/id"), ("[1]", "[1]", "/id"),
+            ("{}", "[]", "/id"), ("[]", "1", "/id"), ("[]", "[]", nil),
+        ] as [(String, String, String?)]
+    )
+    func fallback(old: String, new: String, key: String?) throws {
+        #expect(try self.parse(old).itemChanges(to: self.parse(new), items: self.rule("", key)) == nil)
+    }
+}
+
+@Suite("Guessing what identifies items")
+struct ItemKeyGuessTests {
+    @Test(
+        "the collection and its key",
+        arguments: [
+            (#"[{"v":1,"id":"a"},{"v":1,"id":"b"}]"#, "", "/id"),
+            (
+                #"{"meta":{},"features":[{"properties":{"guid":"x","n":1}},{"properties":{"guid":"y","n":1}}]}"#,
+                "/features", "/properties/guid"
+            ),
+            (#"[{"F_OUTAGE_ID":7,"name":"a"},{"F_OUTAGE_ID":8,"name":"b"}]"#, "", "/F_OUTAGE_ID"),
+            (#"[{"State":"CA","County Name":"Kern"},{"State":"CA","County Name":"Inyo"}]"#, "", "/County Name"),
+            (#"[{"id":1,"slug":"a"},{"id":1,"slug":"b"}]"#, "", "/slug"),
+            (#"[{"Incident":{"UniqueId":"q"},"n":2},{"Incident":{"UniqueId":"r"},"n":2}]"#, "", "/Incident/UniqueId"),
+            (#"{"base":"USD","rates":{"EUR":1.1,"GBP":1.2,"CHF":1,"JPY":150}}"#, "/rates", nil),
+            (#"{"a":{"x":1},"b":{"x":2},"c":{"x":1,"y":0},"d":{"x":2}}"#, "", nil),
+            (#"{"short":[{"id":1}],"long":[{"key":"a"},{"key":"b"}]}"#, "/long", "/key"),
+        ] as [(String, String, String?)]
+    )
+    func guesses(text: String, items: String, key: String?) throws {
+        let rule = try ItemKeyGuess.rule(for: Document(parsing: Array(text.utf8)))
+        #expect(rule?.items.description == items)
+        #expect(rule?.key?.description == key)
+    }
+
+    @Test(
+        "no collection, no guess",
+        arguments: ["1", "{}", "[]", "[1,2]", #"{"a":1,"b":"x","c":null,"d":2}"#, #"[{"on":true},{"on":true}]"#]
+    )
+    func none(text: String) throws {
+        #expect(try ItemKeyGuess.rule(for: Document(parsing: Array(text.utf8))) == nil)
+    }
+
+    @Test(
+        "names that look like an identity",
+        arguments: [
+            ("id", .exact), ("_id", .exact), ("UUID", .exact), ("UniqueId", .suffix), ("F_OUTAGE_ID", .suffix),
+            ("station id", .suffix), ("paid", .other), ("GRID", .other), ("stationCode", .code),
+            ("County Name", .label),
+            ("value", .other), ("", .other),
+        ] as [(String, ItemKeyRank)]
+    )
+    func ranks(name: String, rank: ItemKeyRank) {
+        #expect(ItemKeyRank(Array(name.utf8)) == rank)
+    }
+}
