@@ -38,6 +38,8 @@ struct Backlog {
     var closing: CloseReason?
     /// In the shard's list of those to be fed next, thus not waiting for its socket.
     var isQueued = false
+    /// The disk is being read for it, thus not waiting for its socket either.
+    var isFetching = false
 
     init(parts: [OutgoingPart] = [], maySkip: Bool, statusMark: UInt64, tick: UInt32) {
         self.parts = parts

@@ -132,6 +132,8 @@ final class Shard {
         case .drain(let duration, let done): self.startDrain(over: duration, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let reply): reply(self.close(id, reason))
+        case .fetched(let feed, let sequence, let slot, let generation):
+            self.takeFetched(feed, after: sequence, for: slot, generation: generation)
         case .stop: self.isStopping = true
         }
     }

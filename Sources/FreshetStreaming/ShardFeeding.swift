@@ -13,6 +13,8 @@ extension Shard {
         case blocked
         /// Enough for one turn; the socket could take more.
         case paused
+        /// The next events are on the disk; they come as a message.
+        case fetching
         /// The connection is broken.
         case gone
     }
@@ -28,6 +30,7 @@ extension Shard {
         self.ready.removeSubrange(..<count)
         for index in turn {
             self.backlogs[index]?.isQueued = false
+            self.backlogs[index]?.progressTick = self.clock.tick
             self.feed(index)
         }
     }
@@ -40,11 +43,13 @@ extension Shard {
     }
 
     /// Sends a subscriber that is behind what waits for it and a bounded part of the log.
-    func feed(_ index: Int32) {
+    ///
+    /// `fetched` is what the disk gave for its cursor, to be sent before the log is read again.
+    func feed(_ index: Int32, with fetched: StreamFeed? = nil) {
         guard self.table.isUsed(index), var backlog = self.backlogs[index], let group = self.group(of: index) else {
             return
         }
-        let result = self.feed(index, &backlog, in: group)
+        let result = self.feed(index, &backlog, with: fetched, in: group)
         switch result {
         case .done:
             self.backlogs[index] = nil
@@ -55,36 +60,73 @@ extension Shard {
         case .paused:
             self.backlogs[index] = backlog
             self.queue(index)
+        case .fetching:
+            backlog.isFetching = true
+            self.backlogs[index] = backlog
         case .gone:
             self.release(index, .gone)
         }
     }
 
     /// - Returns: `.done` when the subscriber is live, or when its last bytes are sent.
-    func feed(_ index: Int32, _ backlog: inout Backlog, in group: SubscriberGroup) -> WriteResult {
+    private func feed(
+        _ index: Int32,
+        _ backlog: inout Backlog,
+        with fetched: StreamFeed?,
+        in group: SubscriberGroup
+    ) -> WriteResult {
         var budget = Self.maxBytesPerFeed
+        var fetched = fetched
         while true {
             let result = self.write(&backlog, to: index, budget: &budget)
             guard result == .done, backlog.closing == nil else { return result }
+            guard !backlog.isFetching else { return .fetching }
             guard case .replay(let after) = self.table.slot(index).pointee.machine.writabilityChanged() else {
                 return .done
             }
             guard budget > 0 else { return .paused }
-            if let result = self.feedFromLog(index, after: after, &backlog, in: group, budget: &budget) {
+            let feed = fetched ?? self.read(group, after: after, maySkip: backlog.maySkip)
+            fetched = nil
+            if let result = self.send(feed, after: after, to: index, &backlog, in: group, budget: &budget) {
                 return result
             }
         }
     }
 
+    /// Takes what was read from the disk for a subscriber, if it still stands where it did.
+    func takeFetched(_ feed: StreamFeed, after sequence: UInt64, for index: Int32, generation: UInt32) {
+        guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation,
+            self.backlogs[index]?.isFetching == true
+        else { return }
+        self.backlogs[index]?.isFetching = false
+        self.backlogs[index]?.progressTick = self.clock.tick
+        let isInPlace = self.table.slot(index).pointee.machine.sequence == sequence
+        self.feed(index, with: isInPlace ? feed : nil)
+    }
+
+    /// Has the disk read; the answer comes through the inbox, so that the shard never waits for it.
+    private func fetch(_ index: Int32, after sequence: UInt64, in group: SubscriberGroup) {
+        let inbox = self.inbox
+        let generation = self.table.slot(index).pointee.generation
+        let limit = max(1, self.settings.replayBatchEvents)
+        self.hub.fetch(group.subscription, after: sequence, limit: limit) { feed in
+            _ = inbox.post(.fetched(feed, after: sequence, slot: index, generation: generation))
+        }
+    }
+
     /// - Returns: `nil` to go on.
-    private func feedFromLog(
-        _ index: Int32,
+    private func send(
+        _ feed: StreamFeed,
         after sequence: UInt64,
+        to index: Int32,
         _ backlog: inout Backlog,
         in group: SubscriberGroup,
         budget: inout Int
     ) -> WriteResult? {
-        switch self.read(group, after: sequence, maySkip: backlog.maySkip) {
+        switch feed {
+        case .stored:
+            self.fetch(index, after: sequence, in: group)
+            return .fetching
         case .frames(let frames, let through, let isComplete):
             return self.feed(
                 frames,
@@ -136,7 +178,7 @@ extension Shard {
         return feed
     }
 
-    /// Sends events of the log. What does not fit into one send, or is not taken, is read again later.
+    /// Sends events of the log in as few sends as the scratch space allows. What is not taken is read again later.
     private func feed(
         _ frames: [SequencedFrame],
         through: UInt64,
@@ -146,26 +188,40 @@ extension Shard {
         in group: SubscriberGroup,
         budget: inout Int
     ) -> WriteResult? {
-        let count = FrameRun.prefixCount(of: frames[...], isChunked: group.isChunked, limit: self.scratch.count)
-        let batch = frames.prefix(count)
-        let isWhole = count == frames.count
-        if let last = batch.last {
-            let size = FrameRun.size(of: batch, isChunked: group.isChunked)
-            let sent = FrameRun.withBytes(of: batch, isChunked: group.isChunked, scratch: self.scratch) {
-                self.send($0, to: index)
-            }
-            budget -= size
-            guard sent == size else { return self.stop(batch, sent: sent, index, &backlog, in: group) }
-            self.tally.delivered += UInt64(count)
-            self.tally.coalesced += UInt64(count - 1)
-            backlog.progressTick = self.clock.tick
-            if !isWhole {
-                _ = self.table.slot(index).pointee.machine.replayed(through: last.sequence, isComplete: false)
-                return nil
-            }
+        var rest = frames[...]
+        while let first = rest.first {
+            guard budget > 0 else { return .paused }
+            let count = FrameRun.prefixCount(of: rest, isChunked: group.isChunked, limit: self.scratch.count)
+            let batch = rest.prefix(count)
+            rest = rest.dropFirst(count)
+            if let stop = self.feed(batch, to: index, &backlog, in: group, budget: &budget) { return stop }
+            let last = batch.last?.sequence ?? first.sequence
+            _ = self.table.slot(index).pointee.machine.replayed(through: last, isComplete: false)
         }
         if isComplete, self.appendMissedStatuses(to: &backlog, in: group) { return nil }
         _ = self.table.slot(index).pointee.machine.replayed(through: through, isComplete: isComplete)
+        return nil
+    }
+
+    /// One send of events.
+    ///
+    /// - Returns: `nil` where all were taken.
+    private func feed(
+        _ batch: ArraySlice<SequencedFrame>,
+        to index: Int32,
+        _ backlog: inout Backlog,
+        in group: SubscriberGroup,
+        budget: inout Int
+    ) -> WriteResult? {
+        let size = FrameRun.size(of: batch, isChunked: group.isChunked)
+        let sent = FrameRun.withBytes(of: batch, isChunked: group.isChunked, scratch: self.scratch) {
+            self.send($0, to: index)
+        }
+        budget -= size
+        guard sent == size else { return self.stop(batch, sent: sent, index, &backlog, in: group) }
+        self.tally.delivered += UInt64(batch.count)
+        self.tally.coalesced += UInt64(batch.count - 1)
+        backlog.progressTick = self.clock.tick
         return nil
     }
 
@@ -246,7 +302,7 @@ extension Shard {
         switch self.write(&backlog, to: index, budget: &budget) {
         case .done: break
         case .gone: self.release(index, .gone)
-        case .blocked, .paused:
+        case .blocked, .paused, .fetching:
             let sequence = self.table.slot(index).pointee.machine.sequence
             self.table.slot(index).pointee.machine.writeStopped(after: sequence)
             self.leaveLive(index, backlog)

@@ -10,6 +10,8 @@ enum ShardMessage: Sendable {
     case drain(over: Duration, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
     case close(SubscriberID, CloseReason, reply: @Sendable (Bool) -> Void)
+    /// What the disk gave for the subscriber in a slot.
+    case fetched(StreamFeed, after: UInt64, slot: Int32, generation: UInt32)
     case stop
 
     /// Answers for a shard that has stopped.
@@ -19,7 +21,7 @@ enum ShardMessage: Sendable {
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, let reply): reply(false)
-        case .stop: break
+        case .fetched, .stop: break
         }
     }
 }

@@ -56,7 +56,7 @@ extension Shard {
         case .done:
             self.backlogs[index] = backlog
             self.feed(index)
-        case .blocked, .paused:
+        case .blocked, .paused, .fetching:
             self.backlogs[index] = backlog
         case .gone:
             self.release(index, .gone)

@@ -41,7 +41,7 @@ extension Shard {
         guard !self.backlogs.isEmpty else { return }
         let tick = self.clock.tick
         let slow = self.backlogs.filter {
-            !$0.value.isQueued && tick &- $0.value.progressTick > self.clock.writeTicks
+            !$0.value.isQueued && !$0.value.isFetching && tick &- $0.value.progressTick > self.clock.writeTicks
         }
         for (index, backlog) in slow {
             self.release(index, .told(backlog.closing ?? .slow))
