@@ -112,7 +112,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .testTarget(name: "FreshetTestingTests", dependencies: ["FreshetTesting", "CLinux"], swiftSettings: house),
+        .testTarget(name: "FreshetTestingTests", dependencies: ["FreshetTesting", "CLinux", "EventStream"], swiftSettings: house),
         .testTarget(
             name: "FreshetTests",
             dependencies: ["freshet", "FreshetCore", "JSON"],
@@ -121,7 +121,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["freshet", "FreshetTesting", "EventStream", "JSON"],
+            dependencies: ["freshet", "FreshetCore", "FreshetTesting", "EventStream", "JSON"],
             swiftSettings: house
         ),
     ]

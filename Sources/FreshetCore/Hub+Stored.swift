@@ -147,7 +147,7 @@ extension Hub {
     private func gap(for subscription: Subscription) -> StreamFeed {
         self.state.withLock { state in
             state.gaps[.evicted, default: 0] += 1
-            let frames = Self.snapshots(of: subscription, in: state)
+            let frames = Self.snapshots(of: subscription, replaces: true, in: state)
             return .gap(.evicted, snapshots: frames, through: state.log.head)
         }
     }

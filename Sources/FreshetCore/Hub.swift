@@ -253,7 +253,7 @@ extension Hub {
                 )
             }
             func snapshots(gap: GapReason?) -> StreamOpening {
-                let frames = Self.snapshots(of: subscription, in: state)
+                let frames = Self.snapshots(of: subscription, replaces: gap != nil, in: state)
                 return start(state.log.cursor, gap: gap, snapshots: frames, isComplete: true)
             }
             switch position {
@@ -288,7 +288,7 @@ extension Hub {
                 Self.isUnreadable(version, after: sequence, by: subscription, in: state)
                     || maySkip && Self.backlogOutgrows(version, after: sequence, of: subscription, in: state)
             {
-                let frame = version.frame(wire: subscription.format.wire, movesCursor: true)
+                let frame = version.frame(wire: subscription.format.wire, step: .arrive)
                 return .snapshots([frame], through: state.log.head)
             }
             let mode = subscription.format.mode
@@ -297,7 +297,7 @@ extension Hub {
                 return .stored
             case .gap(let reason):
                 state.gaps[reason, default: 0] += 1
-                let frames = Self.snapshots(of: subscription, in: state)
+                let frames = Self.snapshots(of: subscription, replaces: true, in: state)
                 return .gap(reason, snapshots: frames, through: state.log.head)
             case .events(let events, let through, let isComplete):
                 let frames = events.compactMap { event in
@@ -366,16 +366,19 @@ extension Hub {
         }
     }
 
-    /// The snapshots of the sources, oldest first. Only the last moves the cursor: a subscriber that is cut off in
-    /// between must not resume as if it had them all.
-    static func snapshots(of subscription: Subscription, in state: State) -> [Frame] {
+    /// The snapshots of the sources, oldest first.
+    ///
+    /// With `replaces` the subscriber has a cursor, which it must not come back with once it has some of them.
+    static func snapshots(of subscription: Subscription, replaces: Bool, in state: State) -> [Frame] {
         var versions = subscription.sources.compactMap { source -> SourceVersion? in
             guard state.entries.indices.contains(source.index) else { return nil }
             return state.entries[source.index].version
         }
         versions.sort { $0.cursor.sequence < $1.cursor.sequence }
         return versions.enumerated().map { index, version in
-            version.frame(wire: subscription.format.wire, movesCursor: index == versions.count - 1)
+            let isLast = index == versions.count - 1
+            let step: SourceVersion.Step = isLast ? .arrive : (index == 0 && replaces ? .forget : .stay)
+            return version.frame(wire: subscription.format.wire, step: step)
         }
     }
 

@@ -16,7 +16,7 @@ package final class SourceVersion: Sendable {
     package let freshness: Duration
 
     private struct Encoded: Sendable {
-        var frames: [Frame?] = [nil, nil, nil, nil]
+        var frames: [Frame?] = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
     }
 
     private let encoded = Mutex(Encoded())
@@ -33,16 +33,31 @@ package final class SourceVersion: Sendable {
     /// The strong entity tag of the value (RFC 9110 §8.8.3): its cursor, since no cursor ever names two values.
     package var etag: String { "\"\(self.cursor)\"" }
 
+    /// What a snapshot does to the cursor of a subscriber. One that gets snapshots of several sources has all of them
+    /// only after the last: cut off before, it must not resume as if it had.
+    package enum Step: Int, CaseIterable, Sendable {
+        /// The only one, or the last of several: brings the subscriber to this value's cursor.
+        case arrive
+        /// The first of several that replace what a subscriber with a cursor had: takes that cursor from it. Sequence 0
+        /// means "nothing yet", and begins anew when it comes back.
+        case forget
+        /// Leaves the cursor as it is.
+        case stay
+    }
+
     /// The `snapshot` event of this value.
-    ///
-    /// `movesCursor` says whether the event has an `id`. Of the snapshots that open a stream of several
-    ///   sources only the last has one: a subscriber that is cut off in between must not resume as if it had all.
-    package func frame(wire: StreamWire, movesCursor: Bool) -> Frame {
-        let slot = (wire == .eventStream ? 0 : 2) + (movesCursor ? 1 : 0)
+    package func frame(wire: StreamWire, step: Step) -> Frame {
+        let slot = step.rawValue + (wire == .eventStream ? 0 : Step.allCases.count)
         return self.encoded.withLock { encoded in
             if let frame = encoded.frames[slot] { return frame }
+            let id: Cursor? =
+                switch step {
+                case .arrive: self.cursor
+                case .forget: Cursor(epoch: self.cursor.epoch, sequence: 0)
+                case .stay: nil
+                }
             let frame = EventEnvelope(source: self.sourceName, at: self.at)
-                .frame(.snapshot, self.document.text, id: movesCursor ? self.cursor : nil, wire: wire)
+                .frame(.snapshot, self.document.text, id: id, wire: wire)
             encoded.frames[slot] = frame
             return frame
         }

@@ -46,7 +46,7 @@ package enum StreamPosition: Hashable, Sendable {
     /// Something was given that is not a cursor: a gap, then as `.snapshot`.
     case malformed
 
-    /// Reads `since` or `Last-Event-ID`; an empty one counts as absent.
+    /// Reads `since` or `Last-Event-ID`; an empty one counts as absent, and so does a cursor of sequence 0.
     package init(_ text: some StringProtocol) {
         switch text {
         case "": self = .snapshot
@@ -54,7 +54,7 @@ package enum StreamPosition: Hashable, Sendable {
         case "earliest": self = .earliest
         case _:
             if let cursor = Cursor(text) {
-                self = .after(cursor)
+                self = cursor.sequence == 0 ? .snapshot : .after(cursor)
             } else {
                 self = .malformed
             }

@@ -26,7 +26,7 @@ final class SimulatedShard: HubListener {
 
 extension SimulatedSubscriber {
     /// Opens the stream.
-    mutating func join(_ hub: Hub, at position: StreamPosition, retainsValues: Bool) {
+    mutating func join(_ hub: Hub, at position: StreamPosition) {
         let opening = hub.open(self.subscription, at: position)
         self.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         if let gap = opening.gap {
@@ -73,15 +73,26 @@ extension SimulatedSubscriber {
             return
         }
         guard self.room > 0, case .replay(let after) = self.machine.writabilityChanged() else { return }
-        switch hub.read(self.subscription, after: after, limit: min(self.room, 5), maySkip: self.wasLive) {
+        var feed = hub.read(self.subscription, after: after, limit: min(self.room, 5), maySkip: self.wasLive)
+        if case .stored = feed {
+            feed = Self.fetched(hub, self.subscription, after: after, limit: min(self.room, 5))
+        }
+        switch feed {
         case .frames(let frames, let through, let isComplete):
-            for frame in frames {
+            for (index, frame) in frames.enumerated() {
+                guard self.room > 0 else {
+                    // A read of the store that another subscriber with more room asked for.
+                    self.machine.writeStopped(after: index == 0 ? after : frames[index - 1].sequence)
+                    return
+                }
                 self.room -= 1
                 self.receive(frame.frame)
             }
             if case .replay = self.machine.replayed(through: through, isComplete: isComplete) {
                 self.drain(hub, isComplete: false)
             }
+        case .stored:
+            preconditionFailure("fetch answered .stored")
         case .snapshots(let frames, let through):
             self.pending = frames
             self.machine.snapshotsSent(through: through)
@@ -91,5 +102,16 @@ extension SimulatedSubscriber {
             self.machine.snapshotsSent(through: through)
             self.drain(hub, isComplete: false)
         }
+    }
+
+    /// What the store has: the simulated reader answers at once.
+    private static func fetched(_ hub: Hub, _ subscription: Subscription, after: UInt64, limit: Int) -> StreamFeed {
+        let box = Box()
+        hub.fetch(subscription, after: after, limit: limit) { feed in box.feed.withLock { $0 = feed } }
+        return box.feed.withLock { $0 } ?? .frames([], through: after, isComplete: true)
+    }
+
+    private final class Box: Sendable {
+        let feed = Mutex<StreamFeed?>(nil)
     }
 }

@@ -18,6 +18,8 @@ struct SimulatedSubscriber {
     private(set) var lastEventID: String?
     private(set) var objections: [String] = []
     private(set) var gaps = 0
+    /// What each id that was seen stood for.
+    private(set) var seen: [String: String] = [:]
     private var isRebuilding: Bool
 
     init(subscription: Subscription, room: Int, held: [String: Int] = [:], lastEventID: String? = nil) {
@@ -46,29 +48,31 @@ struct SimulatedSubscriber {
     }
 
     private mutating func changeReceived(name: String, data: String, id: String?) {
-        guard let source = Self.text(after: #""source":""#, in: data), let number = Self.number(in: data, event: name)
+        guard let source = Self.text(after: #""source":""#, in: data),
+            let number = Self.number("n", in: data, event: name), let previous = Self.number("p", in: data, event: name)
         else {
             self.objections.append("unreadable: \(data)")
             return
         }
         if let id, let cursor = Cursor(id) {
+            if cursor.sequence > 0 { self.seen[id] = "\(source) \(number)" }
             if let last = self.lastEventID.flatMap({ Cursor($0) }), last.epoch == cursor.epoch, !self.isRebuilding,
                 cursor.sequence <= last.sequence
             {
                 self.objections.append("\(id) after \(last): doubled or reordered")
             }
             self.lastEventID = id
-            self.isRebuilding = false
+            self.isRebuilding = cursor.sequence == 0
         }
-        let before = self.held[source]
-        if name != "snapshot", before.map({ $0 + 1 }) != number {
-            self.objections.append("\(source): \(name) to \(number) on \(before.map(String.init) ?? "nothing")")
+        if name != "snapshot", self.held[source] != previous {
+            let held = self.held[source].map(String.init) ?? "nothing"
+            self.objections.append("\(source): \(name) from \(previous) to \(number) on \(held)")
         }
         self.held[source] = number
     }
 
-    private static func number(in data: String, event: String) -> Int? {
-        let key = event == "patch" ? #""value":"# : #""n":"#
+    private static func number(_ name: String, in data: String, event: String) -> Int? {
+        let key = event == "patch" ? #""path":"/\#(name)","value":"# : #""\#(name)":"#
         return self.text(after: key, in: data).flatMap { Int($0) }
     }
 
