@@ -26,7 +26,10 @@ struct FreshetCommand: AsyncParsableCommand {
             3 unclean shutdown, 64 wrong usage.
             """,
         version: FreshetVersion.current,
-        subcommands: [ValidateCommand.self]
+        subcommands: [
+            ServeCommand.self, TryCommand.self, DemoCommand.self, ValidateCommand.self, TailCommand.self,
+            ConfigCommand.self, HealthcheckCommand.self,
+        ]
     )
 }
 

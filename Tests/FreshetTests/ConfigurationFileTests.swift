@@ -2,6 +2,7 @@
 
 import Foundation
 import FreshetCore
+import FreshetHTTP
 import JSON
 import Testing
 
@@ -112,7 +113,13 @@ struct ConfigurationFileTests {
         )
         #expect(configuration.shutdown == .init(delay: .seconds(1), drain: .seconds(10)))
         #expect(configuration.cors.origins == ["https://app.example", "http://localhost:3000"])
-        #expect(configuration.polling == .init(concurrency: 64, hostConcurrency: 2))
+        #expect(
+            configuration.admin == .init(listen: .tcp(host: "127.0.0.1", port: 9001), hostNames: ["gateway.example"])
+        )
+        #expect(
+            configuration.polling
+                == .init(concurrency: 64, hostConcurrency: 2, hostGap: .milliseconds(50), requestsPerHour: 5000)
+        )
     }
 
     @Test("each key of a source reaches its value, over the defaults")

@@ -1,6 +1,7 @@
 // The grammars of single values: durations, sizes, addresses, URLs, variables, names, spelling.
 
 import FreshetCore
+import FreshetHTTP
 import Testing
 
 @testable import freshet
@@ -75,7 +76,7 @@ struct ListenAddressTests {
     @Test(
         "read and written",
         arguments: [
-            ("127.0.0.1:8080", ListenAddress.loopback, "127.0.0.1:8080"),
+            ("127.0.0.1:8080", ListenAddress.tcp(host: "127.0.0.1", port: 8080), "127.0.0.1:8080"),
             ("[::1]:0", .tcp(host: "::1", port: 0), "[::1]:0"),
             (":80", .tcp(host: "0.0.0.0", port: 80), "0.0.0.0:80"),
             ("localhost:65535", .tcp(host: "localhost", port: 65_535), "localhost:65535"),
@@ -83,7 +84,7 @@ struct ListenAddressTests {
         ]
     )
     func good(text: String, address: ListenAddress, written: String) throws {
-        #expect(try ListenAddress(text) == address)
+        #expect(try ListenAddressText.parse(text) == address)
         #expect(address.description == written)
     }
 
@@ -95,7 +96,7 @@ struct ListenAddressTests {
         ]
     )
     func bad(text: String) {
-        #expect(throws: ListenAddress.Failure.self) { try ListenAddress(text) }
+        #expect(throws: ListenAddressText.Failure.self) { try ListenAddressText.parse(text) }
     }
 }
 

@@ -40,7 +40,7 @@ struct ConfigurationLoader {
         var configuration = GatewayConfiguration()
         if couldRead || !loader.entries.isEmpty {
             let root = ConfigurationNode(content: .mapping(loader.entries), place: loader.rootPlace ?? place)
-            let decoder = GatewayDecoder(context: context, directory: FilePath.directory(of: path))
+            let decoder = GatewayDecoder(context: context)
             configuration = decoder.decode(root)
         }
         let problems = context.problems.sorted { left, right in

@@ -1,10 +1,12 @@
 // The whole configuration as a value with defaults. Decoding starts from the defaults and sets what the file says.
 
 import FreshetCore
+import FreshetHTTP
 
 /// What `freshet serve` runs.
 struct GatewayConfiguration: Hashable, Sendable {
-    var listen = ListenAddress.loopback
+    var listen = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
+    var admin = Admin()
     var cache = Cache()
     var limits = Limits()
     /// The time between signs of life on a quiet stream.
@@ -16,6 +18,13 @@ struct GatewayConfiguration: Hashable, Sendable {
     var polling = Polling()
     /// In the order of the file, names unique.
     var sources: [SourceConfiguration] = []
+
+    struct Admin: Hashable, Sendable {
+        /// A listener of its own; by default administration is on the main one, for this machine only.
+        var listen: ListenAddress?
+        /// Names under which administration and page may be reached, beside `localhost` and addresses.
+        var hostNames: [String] = []
+    }
 
     struct Cache: Hashable, Sendable {
         var maxBytes = 64 << 20
@@ -55,62 +64,9 @@ struct GatewayConfiguration: Hashable, Sendable {
         var concurrency = 256
         /// The most polls under way to one host.
         var hostConcurrency = 6
-    }
-}
-
-/// Where a listener stands.
-enum ListenAddress: Hashable, Sendable {
-    /// A host name or address, an IPv6 address without its brackets; port 0 lets the system choose.
-    case tcp(host: String, port: Int)
-    case unix(path: String)
-
-    static let loopback = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
-
-    struct Failure: Error, Hashable, Sendable {
-        var what: String
-        var fix: String
-    }
-
-    /// Reads `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every IPv4 address, or `unix:PATH`.
-    init(_ text: String) throws(Failure) {
-        if text.hasPrefix("unix:") {
-            let path = String(text.dropFirst(5))
-            // sun_path has 108 bytes with the NUL.
-            guard !path.isEmpty, path.utf8.count <= 107, !path.utf8.contains(0) else {
-                throw Failure(what: "the path of a unix socket has 1 to 107 bytes", fix: "write unix:/run/freshet.sock")
-            }
-            self = .unix(path: path)
-            return
-        }
-        if let port = WholeNumber.parse(text) {
-            throw Failure(
-                what: "a port alone is no address",
-                fix: "write 127.0.0.1:\(port), or :\(port) for every address"
-            )
-        }
-        guard let colon = text.lastIndex(of: ":"),
-            let port = WholeNumber.parse(String(text[text.index(after: colon)...])), port <= 65_535
-        else {
-            throw Failure(what: "no port from 0 to 65535 at its end", fix: "write HOST:PORT such as 127.0.0.1:8080")
-        }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            throw Failure(what: "an IPv6 address without brackets", fix: "write [\(host)]:\(port)")
-        }
-        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") }) else {
-            throw Failure(what: "not a host name or address", fix: "write HOST:PORT such as 127.0.0.1:8080")
-        }
-        self = .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: Int(port))
-    }
-}
-
-extension ListenAddress: CustomStringConvertible {
-    var description: String {
-        switch self {
-        case .unix(let path): "unix:\(path)"
-        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        }
+        /// Between the starts of two polls to one host.
+        var hostGap: Duration = .zero
+        /// Over all sources; no bound by default.
+        var requestsPerHour: Int?
     }
 }

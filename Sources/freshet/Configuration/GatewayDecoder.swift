@@ -2,18 +2,20 @@
 
 import Foundation
 import FreshetCore
+import FreshetHTTP
 
 /// Decodes a merged configuration. Problems go to the context; what is wrong keeps its default, so that one run
 /// finds everything.
 struct GatewayDecoder {
     let context: DecodingContext
-    /// The directory of the main file, for `*_file`.
-    let directory: String
 
     func decode(_ root: ConfigurationNode) -> GatewayConfiguration {
         let reader = SectionReader(root, as: .gateway, path: "", context: self.context)
         var configuration = GatewayConfiguration()
-        self.decodeListen(reader, into: &configuration)
+        configuration.listen = self.address("listen", in: reader) ?? configuration.listen
+        if let section = reader.section("admin", as: .admin) {
+            self.decode(section, into: &configuration.admin)
+        }
         let hour = Duration.seconds(3600)
         configuration.heartbeat = reader.duration("heartbeat", in: .seconds(1)...hour) ?? configuration.heartbeat
         configuration.retry = reader.duration("retry", in: .milliseconds(100)...hour) ?? configuration.retry
@@ -32,15 +34,15 @@ struct GatewayDecoder {
         if let section = reader.section("polling", as: .polling) {
             self.decode(section, into: &configuration.polling)
         }
-        let sources = SourcesDecoder(context: self.context, directory: self.directory)
+        let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
         return configuration
     }
 
-    private func decodeListen(_ reader: SectionReader, into configuration: inout GatewayConfiguration) {
-        guard let value = reader.scalar("listen") else { return }
-        do throws(ListenAddress.Failure) {
-            configuration.listen = try ListenAddress(value.text)
+    private func address(_ key: String, in reader: SectionReader) -> ListenAddress? {
+        guard let value = reader.scalar(key) else { return nil }
+        do throws(ListenAddressText.Failure) {
+            return try ListenAddressText.parse(value.text)
         } catch {
             let isShown = value.variables.isEmpty
             self.context.error(
@@ -49,6 +51,29 @@ struct GatewayDecoder {
                 isShown ? "\(value.shown): \(error.what)" : "\(value.shown) is not an address to listen on",
                 fix: isShown ? error.fix : "write HOST:PORT such as 127.0.0.1:8080"
             )
+            return nil
+        }
+    }
+
+    private func decode(_ reader: SectionReader, into admin: inout GatewayConfiguration.Admin) {
+        admin.listen = self.address("listen", in: reader)
+        for value in reader.list("host_names") {
+            let isName =
+                !value.text.isEmpty
+                && value.text.utf8.allSatisfy { byte in
+                    Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber
+                        || "-.".utf8.contains(byte)
+                }
+            if isName, value.text.utf8.allSatisfy({ $0 < 0x80 }) {
+                admin.hostNames.append(value.text.lowercased())
+            } else {
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) is not a host name",
+                    fix: "write a name without scheme and port"
+                )
+            }
         }
     }
 
@@ -78,6 +103,8 @@ struct GatewayDecoder {
     private func decode(_ reader: SectionReader, into polling: inout GatewayConfiguration.Polling) {
         polling.concurrency = reader.count("concurrency", in: 1...10_000) ?? polling.concurrency
         polling.hostConcurrency = reader.count("host_concurrency", in: 1...1000) ?? polling.hostConcurrency
+        polling.hostGap = reader.duration("host_gap", in: .zero...Duration.seconds(3600)) ?? polling.hostGap
+        polling.requestsPerHour = reader.count("requests_per_hour", in: 1...1_000_000_000)
         if polling.hostConcurrency > polling.concurrency {
             self.context.error(
                 "\(reader.path).host_concurrency",

@@ -104,7 +104,7 @@ extension SettingSection {
             Setting("shutdown", .mapping, "How the gateway ends on SIGTERM."),
             Setting("cors", .mapping, "Which web pages may read."),
             Setting("polling", .mapping, "What all sources share."),
-            .planned("admin", "A listener of its own for administration."),
+            Setting("admin", .mapping, "How administration is reached."),
             .planned("tls", "HTTPS for subscribers."),
             .planned("log", "The durable change log."),
             .planned("auth", "Who may subscribe."),
@@ -112,6 +112,24 @@ extension SettingSection {
             .planned("streamdata", "The compatibility interface."),
             .planned("webhooks", "Changes sent to URLs."),
             .planned("push", "Changes sent to browsers."),
+        ]
+    )
+
+    static let admin = SettingSection(
+        title: "admin",
+        settings: [
+            Setting(
+                "listen",
+                .text,
+                synonyms: ["port", "bind", "address"],
+                "A listener of its own for administration; whoever reaches it is an administrator."
+            ),
+            Setting(
+                "host_names",
+                .list,
+                synonyms: ["hosts", "host"],
+                "Names under which administration and page may be reached, beside localhost and addresses."
+            ),
         ]
     )
 
@@ -216,7 +234,13 @@ extension SettingSection {
                 synonyms: ["per_host"],
                 "The most polls under way to one host."
             ),
-            .planned("requests_per_hour", "A budget for all sources with `interval: adaptive`."),
+            Setting("host_gap", .duration, default: "0s", "The time between the starts of two polls to one host."),
+            Setting(
+                "requests_per_hour",
+                .count,
+                synonyms: ["budget"],
+                "The most polls an hour over all sources; those with `interval: adaptive` share it out by need."
+            ),
         ]
     )
 
@@ -366,7 +390,8 @@ extension SettingSection {
 
     /// Every section with the path under which it stands.
     static let all: [(path: String, section: SettingSection)] = [
-        ("", .gateway), ("cache", .cache), ("limits", .limits), ("shutdown", .shutdown), ("cors", .cors),
+        ("", .gateway), ("admin", .admin), ("cache", .cache), ("limits", .limits), ("shutdown", .shutdown),
+        ("cors", .cors),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth),
     ]

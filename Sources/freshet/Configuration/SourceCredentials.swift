@@ -5,7 +5,6 @@ import FreshetCore
 
 struct SourceCredentials {
     let context: DecodingContext
-    let directory: String
 
     /// The largest secret in a file.
     static let maxSecretBytes = 64 << 10

@@ -6,7 +6,6 @@ import JSON
 /// Decodes every source, with `defaults` under it.
 struct SourcesDecoder {
     let context: DecodingContext
-    let directory: String
 
     /// The most sources.
     static let maxSources = 100_000
@@ -152,7 +151,7 @@ extension SourcesDecoder {
         source.allowCloseDelimited = reader.flag("allow_close_delimited") ?? source.allowCloseDelimited
         source.maxDeleteRatio = reader.ratio("max_delete_ratio") ?? source.maxDeleteRatio
         source.denyPrivate = reader.flag("deny_private") ?? source.denyPrivate
-        let credentials = SourceCredentials(context: self.context, directory: self.directory)
+        let credentials = SourceCredentials(context: self.context)
         source.headers = credentials.fields(of: reader)
     }
 

@@ -7,6 +7,8 @@ struct URLText: Hashable, Sendable {
     var text: String
     /// In lower case; an IPv6 address without its brackets.
     var host: String
+    /// As written; `nil` for the scheme's own.
+    var port: Int?
     /// Percent-encoded, as written; begins with a slash or is empty.
     var path: String
 
@@ -59,12 +61,12 @@ struct URLText: Hashable, Sendable {
         guard !rest.contains("#") else {
             throw Failure(what: "the URL has a fragment, which no server sees", fix: "remove it from # on")
         }
-        self.host = try Self.host(of: authority)
+        (self.host, self.port) = try Self.hostAndPort(of: authority)
         self.path = String(rest.dropFirst(authority.count).prefix { $0 != "?" })
         self.text = text
     }
 
-    private static func host(of authority: Substring) throws(Failure) -> String {
+    private static func hostAndPort(of authority: Substring) throws(Failure) -> (host: String, port: Int?) {
         let host: Substring
         let port: Substring
         if authority.hasPrefix("[") {
@@ -96,7 +98,7 @@ struct URLText: Hashable, Sendable {
                 fix: "write one, or leave it out with its colon"
             )
         }
-        return host.lowercased()
+        return (host.lowercased(), WholeNumber.parse(String(port.dropFirst())).flatMap { Int(exactly: $0) })
     }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {

@@ -1,0 +1,33 @@
+// `freshet healthcheck`: for container health checks, where there is no curl.
+
+import ArgumentParser
+
+struct HealthcheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "healthcheck",
+        abstract: "Exit with 0 when a gateway is ready, with 1 when it is not.",
+        discussion: """
+            Asks for /readyz. A gateway that drains is not ready.
+
+            Example (Dockerfile):
+              HEALTHCHECK CMD ["freshet", "healthcheck"]
+            """
+    )
+
+    @Option(help: "The gateway: http://HOST:PORT, or unix:PATH.")
+    var gateway = GatewayAddress.standard
+
+    func run() async throws {
+        do throws(GatewayConnectionError) {
+            let connection = try GatewayConnection(self.gateway, timeout: .seconds(5))
+            let head = try connection.get("/readyz", fields: [], address: self.gateway)
+            guard head.status == 200 else {
+                throw GatewayConnectionError(description: "/readyz answered \(head.status)")
+            }
+            Terminal.print("ready")
+        } catch {
+            Terminal.complain("\(self.gateway) is not ready: \(error.description)")
+            throw ExitCode(1)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// `freshet serve`: the gateway.
+
+import ArgumentParser
+import FreshetCore
+import Logging
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the gateway.",
+        discussion: """
+            With URLs it needs nothing else: one source for each, named from its path. Without, it reads a \
+            configuration file, ./freshet.yaml unless --config says otherwise. With both, it serves both.
+
+            SIGTERM and SIGINT end it in order: streams are told and closed over `shutdown.drain`; a second signal \
+            ends it at once. SIGHUP reads the configuration again.
+
+            Examples:
+              freshet serve https://api.example.com/rates
+              freshet serve --interval 2s https://api.example.com/rates https://api.example.com/stations
+              freshet serve --config freshet.yaml --listen :8080
+              curl -N http://127.0.0.1:8080/v1/streams/rates
+            """
+    )
+
+    @OptionGroup var configuration: ConfigurationOptions
+
+    @Option(help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or as configured).")
+    var listen: ListenArgument?
+
+    @Option(help: "The time between polls of the URLs given here.")
+    var interval = DurationArgument(.seconds(10))
+
+    @OptionGroup var log: LogOptions
+
+    @Argument(help: "URLs of REST resources, http:// or https://.")
+    var urls: [SourceURL] = []
+
+    func validate() throws {
+        try SourceArguments.check(self.interval)
+    }
+
+    func run() async throws {
+        let sink = LogSink(descriptor: 2)
+        let logger = self.log.logger(standard: .info, to: sink)
+        let (loaded, load) = try self.loadedConfiguration()
+        for warning in loaded.warnings {
+            logger.warning("configuration", metadata: ["problem": "\(warning)"])
+        }
+        let runner = GatewayRunner(configuration: loaded.configuration, logger: logger, sink: sink, load: load)
+        try await runner.run()
+    }
+
+    /// The configuration that the file and the arguments make together, and how to read it again.
+    private func loadedConfiguration() throws -> (
+        LoadedConfiguration, (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
+    ) {
+        guard self.configuration.path != nil || self.urls.isEmpty else {
+            let nothing = LoadedConfiguration(configuration: GatewayConfiguration(), warnings: [], effective: [])
+            return (self.withArguments(nothing), nil)
+        }
+        let command = self
+        let load: @Sendable () throws(StartFailure) -> LoadedConfiguration = { () throws(StartFailure) in
+            command.withArguments(try command.configuration.load())
+        }
+        do throws(StartFailure) {
+            return (try load(), load)
+        } catch {
+            try error.exit()
+        }
+    }
+
+    private func withArguments(_ loaded: LoadedConfiguration) -> LoadedConfiguration {
+        var loaded = loaded
+        loaded.configuration.listen = self.listen?.address ?? loaded.configuration.listen
+        let names = Set(loaded.configuration.sources.map(\.name))
+        loaded.configuration.sources += SourceArguments.sources(
+            for: self.urls,
+            interval: self.interval.duration,
+            taken: names
+        )
+        return loaded
+    }
+}

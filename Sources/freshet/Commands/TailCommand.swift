@@ -1,0 +1,61 @@
+// `freshet tail`: follows streams in a terminal, resuming where it was.
+
+import ArgumentParser
+import FreshetCore
+
+struct TailCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tail",
+        abstract: "Follow streams in the terminal.",
+        discussion: """
+            Prints what changes as it changes. When the connection breaks it comes back, and goes on after the last \
+            change that it saw.
+
+            Examples:
+              freshet tail stations
+              freshet tail 'bike-*' prices --json
+              freshet tail stations --since latest
+            """
+    )
+
+    @Argument(help: "Names of sources; * at the end of one stands for any.")
+    var sources: [String]
+
+    @Option(help: "The gateway: http://HOST:PORT, or unix:PATH.")
+    var gateway = GatewayAddress.standard
+
+    @Option(help: "Begin after this cursor, or with `earliest` or `latest`, and not with a snapshot.")
+    var since: String?
+
+    @Flag(help: "Print each event as one line of JSON.")
+    var json = false
+
+    func validate() throws {
+        guard let selector = SourceSelector(self.sources.joined(separator: ",")), !selector.terms.isEmpty else {
+            throw ValidationError("A source is named by a-z, 0-9, \".\", \"_\" and \"-\"; it may end in *.")
+        }
+        if let since = self.since, !["earliest", "latest"].contains(since), Cursor(since) == nil {
+            throw ValidationError("--since takes a cursor, earliest or latest.")
+        }
+    }
+
+    func run() async throws {
+        var follower = StreamFollower(address: self.gateway, sources: self.sources.joined(separator: ","))
+        follower.since = self.since
+        var printer = ChangePrinter(hasColour: Terminal.hasColour)
+        let refusal = follower.run { event in
+            switch event {
+            case .line(let line) where self.json:
+                Terminal.print(String(decoding: line.text, as: UTF8.self))
+            case .line(let line):
+                printer.lines(for: line).forEach(Terminal.print)
+            case .interrupted(let reason, let delay):
+                Terminal.complain("\(self.gateway): \(reason); trying again in \(DurationText.describe(delay))")
+            }
+            return true
+        }
+        guard let refusal else { return }
+        Terminal.complain("\(self.gateway): \(refusal)")
+        throw ExitCode(1)
+    }
+}

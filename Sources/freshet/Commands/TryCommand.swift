@@ -1,0 +1,94 @@
+// `freshet try URL`: serves one URL and shows each change in the terminal.
+
+import ArgumentParser
+import FreshetCore
+import FreshetHTTP
+import Logging
+
+struct TryCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "try",
+        abstract: "Watch one URL: serve it, and print each change as it happens.",
+        discussion: """
+            Listens on 127.0.0.1:8080, or on the next port that is free. End it with Ctrl-C.
+
+            Examples:
+              freshet try https://api.example.com/rates
+              freshet try --interval 1s http://localhost:3000/stations
+            """
+    )
+
+    @Option(help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or the next free port).")
+    var listen: ListenArgument?
+
+    @Option(help: "The time between polls.")
+    var interval = DurationArgument(.seconds(5))
+
+    @OptionGroup var log: LogOptions
+
+    @Argument(help: "The URL of a REST resource, http:// or https://.")
+    var url: SourceURL
+
+    func validate() throws {
+        try SourceArguments.check(self.interval)
+    }
+
+    func run() async throws {
+        let sink = LogSink(descriptor: 2)
+        var configuration = GatewayConfiguration()
+        configuration.listen = self.listen?.address ?? FreePort.address()
+        configuration.shutdown.drain = .seconds(1)
+        configuration.sources = SourceArguments.sources(for: [self.url], interval: self.interval.duration)
+        let names = configuration.sources.map(\.name)
+        let runner = GatewayRunner(
+            configuration: configuration,
+            logger: self.log.logger(standard: .error, to: sink),
+            sink: sink,
+            started: { address in
+                Self.introduce(names, at: address)
+                ChangeView.start(address, sources: names.joined(separator: ","))
+            }
+        )
+        try await runner.run()
+    }
+
+    private static func introduce(_ names: [String], at address: ListenAddress) {
+        let url = GatewayRunner.url(of: address)
+        for name in names {
+            Terminal.print("\(Colour.bold("stream")) \(url)/v1/streams/\(name)")
+            Terminal.print("       curl -N \(url)/v1/streams/\(name)")
+            Terminal.print("       curl \(url)/v1/values/\(name)")
+        }
+        Terminal.print("page   \(url)/")
+        Terminal.print(Colour.faint("Each change is shown below. Ctrl-C ends."))
+    }
+}
+
+/// Prints the changes of the process's own gateway, as any subscriber gets them.
+enum ChangeView {
+    static func start(_ address: ListenAddress, sources: String) {
+        PlainThread.start(name: "view") {
+            var follower = StreamFollower(address: GatewayAddress(reaching: address), sources: sources)
+            var printer = ChangePrinter(hasColour: Terminal.hasColour)
+            let refusal = follower.run { event in
+                // Between the end of the gateway and the end of the process there is nothing to tell.
+                guard case .line(let line) = event, line.event != "bye" else { return false }
+                printer.lines(for: line).forEach(Terminal.print)
+                return true
+            }
+            if let refusal { Terminal.complain(refusal) }
+        }
+    }
+}
+
+extension GatewayAddress {
+    /// Where a process on this machine reaches a listener.
+    init(reaching address: ListenAddress) {
+        switch address {
+        case .unix(let path): self = .unix(path: path)
+        case .tcp("0.0.0.0", let port): self = .tcp(host: "127.0.0.1", port: port)
+        case .tcp("::", let port): self = .tcp(host: "::1", port: port)
+        case .tcp(let host, let port): self = .tcp(host: host, port: port)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// The one place where the parts are joined: hub, poller, streams, HTTP.
+
+import CLinux
+import FreshetCore
+import FreshetHTTP
+import FreshetPolling
+import FreshetStreaming
+import Logging
+import ServiceLifecycle
+
+/// A gateway that can be run once.
+struct Composition: Sendable {
+    let configuration: GatewayConfiguration
+    let hub: Hub
+    let streams: StreamServer
+    let poller: Poller
+    let registry: SourceRegistry
+    let server: GatewayServer
+    let reloader: Reloader?
+    let systemd: SystemdNotifier
+    let logger: Logger
+
+    /// Joins the parts; nothing runs yet. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    ///
+    /// - Throws: ``StartFailure`` where a part refuses.
+    init(
+        _ configuration: GatewayConfiguration,
+        logger: Logger,
+        load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
+    ) throws(StartFailure) {
+        SystemLimits.raiseOpenFiles()
+        self.configuration = configuration
+        self.logger = logger
+        self.systemd = SystemdNotifier()
+        var generator = SystemRandomNumberGenerator()
+        let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
+        let hub = Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache))
+        self.hub = hub
+        self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
+        let log = PollLog(hub: hub, logger: logger)
+        do throws(PollError) {
+            self.poller = try Poller(hub: hub, configuration: configuration.pollerConfiguration, notify: log.notify)
+        } catch {
+            throw StartFailure("Polling is impossible: \(error.message)")
+        }
+        let registry = SourceRegistry(hub: hub, poller: self.poller)
+        try registry.apply(configuration.sources)
+        self.registry = registry
+        self.reloader = load.map { [systemd] load in
+            Reloader(configuration: configuration, registry: registry, logger: logger, systemd: systemd, load: load)
+        }
+        self.server = Self.server(
+            configuration,
+            hub: hub,
+            streams: self.streams,
+            poller: self.poller,
+            reloader: self.reloader,
+            logger: logger
+        )
+    }
+
+    private static func server(
+        _ configuration: GatewayConfiguration,
+        hub: Hub,
+        streams: StreamServer,
+        poller: Poller,
+        reloader: Reloader?,
+        logger: Logger
+    ) -> GatewayServer {
+        let metrics: MetricsProvider = { text in
+            GatewayMetrics(hub: hub, streams: streams, poller: poller, reloader: reloader).write(to: &text)
+        }
+        var reload: ReloadAction?
+        if let reloader {
+            reload = { try reloader.reload() }
+        }
+        return GatewayServer(
+            hub: hub,
+            streams: streams,
+            control: poller,
+            settings: configuration.httpSettings,
+            logger: logger,
+            metrics: [metrics],
+            reload: reload
+        )
+    }
+
+    /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams told and closed, then
+    /// the listener (FAULTS F70). `started` is called once it listens.
+    ///
+    /// - Throws: ``StartFailure`` where it cannot listen or a thread cannot be had.
+    func run(shutdown: ShutdownRequest, started: @escaping @Sendable (ListenAddress) -> Void) async throws {
+        do throws(StreamServerError) {
+            try self.streams.start()
+        } catch {
+            self.streams.stop()
+            throw StartFailure("\(error)")
+        }
+        defer { self.streams.stop() }
+        let drain = DrainService(
+            server: self.server,
+            poller: self.poller,
+            streams: self.streams,
+            settings: self.configuration.shutdown,
+            systemd: self.systemd,
+            logger: self.logger
+        )
+        var quiet = self.logger
+        quiet.logLevel = .error
+        // Shut down in reverse: first what drains, then the listener, then the poller's thread.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: PollingService(poller: self.poller)), .init(service: self.server),
+                    .init(service: ReadinessService(server: self.server, systemd: self.systemd, started: started)),
+                    .init(service: UpkeepService(hub: self.hub, maxAge: self.configuration.cache.maxAge)),
+                    .init(service: drain),
+                ],
+                logger: quiet
+            )
+        )
+        shutdown.arm { Task { await group.triggerGracefulShutdown() } }
+        do {
+            try await group.run()
+        } catch let error as ListenError {
+            throw StartFailure(ListenFailure.text(for: error))
+        } catch let error as StartFailure {
+            throw error
+        } catch {
+            throw StartFailure("\(error)")
+        }
+    }
+}
+
+// MARK: - Settings of the rooms
+
+extension GatewayConfiguration {
+    /// What the streaming room takes.
+    var streamSettings: StreamSettings {
+        var settings = StreamSettings()
+        settings.heartbeat = self.heartbeat
+        settings.retry = self.retry
+        settings.writeTimeout = self.limits.writeTimeout
+        settings.maxSubscribers = self.effectiveMaxSubscribers
+        settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress ?? 0
+        return settings
+    }
+
+    /// What was asked for, or what the limit of open files allows, whichever is less.
+    var effectiveMaxSubscribers: Int {
+        let limit = SystemLimits.openFiles
+        let possible = max(1, limit - StreamSettings.descriptorReserve(below: limit))
+        return min(self.limits.maxSubscribers ?? possible, possible)
+    }
+
+    /// What the HTTP room takes.
+    var httpSettings: HTTPSettings {
+        var settings = HTTPSettings()
+        settings.listen = self.listen
+        settings.adminListen = self.admin.listen
+        settings.hostNames = self.admin.hostNames
+        settings.corsOrigins = self.cors.origins
+        settings.headerTimeout = self.limits.headerTimeout
+        settings.keepAliveTimeout = self.limits.idleTimeout
+        settings.maxBodyBytes = self.limits.maxBodyBytes
+        settings.maxConnections = self.limits.maxConnections
+        if let limit = self.limits.maxConnectionsPerAddress {
+            settings.maxConnectionsPerAddress = limit
+        }
+        // Streams are ended before; what is left is answers under way, and waits that would last minutes.
+        settings.shutdownTimeout = .seconds(1)
+        return settings
+    }
+
+    /// What the polling room takes.
+    var pollerConfiguration: PollerConfiguration {
+        var configuration = PollerConfiguration()
+        configuration.userAgent = "freshet/\(FreshetVersion.current)"
+        configuration.maxConcurrentPolls = self.polling.concurrency
+        configuration.maxConcurrentPollsPerHost = self.polling.hostConcurrency
+        configuration.hostGap = self.polling.hostGap
+        configuration.requestsPerHour = self.polling.requestsPerHour.map(Double.init)
+        return configuration
+    }
+}

@@ -1,0 +1,163 @@
+// What /metrics says of polls, streams, log and configuration (CONTRACT §7), as Prometheus text.
+
+import FreshetCore
+import FreshetPolling
+import FreshetStreaming
+
+/// One scrape of the figures of every room but HTTP, which adds its own.
+struct GatewayMetrics {
+    let hub: Hub
+    let streams: StreamServer
+    let poller: Poller
+    let reloader: Reloader?
+
+    func write(to text: inout [UInt8]) {
+        var metrics = MetricsText()
+        let sources = self.hub.sources()
+        let streams = self.streams.statistics
+        self.writePolls(sources, to: &metrics)
+        self.writeSources(sources, to: &metrics)
+        self.writeStreams(streams, to: &metrics)
+        self.writeLog(to: &metrics)
+        metrics.family(
+            "freshet_config_last_reload_successful",
+            "gauge",
+            "1 where the configuration in force is the last that was read."
+        )
+        metrics.sample(self.reloader?.isLastSuccessful == false ? 0 : 1)
+        text.append(contentsOf: metrics.text)
+    }
+
+    private func writePolls(_ sources: [SourceReport], to metrics: inout MetricsText) {
+        let polls = self.poller.metrics
+        metrics.family("freshet_polls_total", "counter", "Polls that ended, by outcome.")
+        for source in sources {
+            let outcomes = polls.polls[source.id, default: [:]].map { ($0.key.label, $0.value) }
+            for (outcome, count) in outcomes.sorted(by: { $0.0 < $1.0 }) {
+                metrics.sample(count, ("source", source.name), ("outcome", outcome))
+            }
+        }
+        metrics.histogram("freshet_poll_duration_seconds", "From the start of a poll to its last byte.", polls.duration)
+        metrics.histogram("freshet_poll_lateness_seconds", "From when a poll was due to when it began.", polls.lateness)
+        metrics.family("freshet_poll_bytes_total", "counter", "Body bytes received from upstreams, before decoding.")
+        metrics.sample(polls.wireBytes)
+        metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
+        metrics.sample(polls.inFlight)
+        metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
+        metrics.sample(polls.threadCPU.inSeconds)
+        let total = polls.polls.values.reduce(into: UInt64(0)) { $0 += $1.values.reduce(0, +) }
+        let delivered = self.streams.statistics.eventsDelivered
+        metrics.family(
+            "freshet_upstream_requests_saved_total",
+            "counter",
+            "Events delivered less polls made: what subscribers would have asked for at least, each for itself."
+        )
+        metrics.sample(delivered > total ? delivered - total : 0)
+    }
+
+    private func writeSources(_ sources: [SourceReport], to metrics: inout MetricsText) {
+        let states = SourceState.allCases.enumerated().map { "\($0.offset) \($0.element.rawValue)" }.joined(
+            separator: ", "
+        )
+        metrics.family("freshet_source_state", "gauge", "The state of a source: \(states).")
+        for source in sources {
+            let index = SourceState.allCases.firstIndex(of: source.status.state) ?? 0
+            metrics.sample(index, ("source", source.name))
+        }
+        metrics.family("freshet_source_subscribers", "gauge", "Streams that hold a source.")
+        for source in sources {
+            metrics.sample(source.subscribers, ("source", source.name))
+        }
+    }
+
+    private func writeStreams(_ streams: StreamStatistics, to metrics: inout MetricsText) {
+        metrics.family("freshet_subscribers", "gauge", "Streams held.")
+        metrics.sample(streams.subscribers)
+        metrics.family(
+            "freshet_subscribers_behind",
+            "gauge",
+            "Streams that wait for their socket, or are fed from the log."
+        )
+        metrics.sample(streams.blocked)
+        metrics.family(
+            "freshet_events_delivered_total",
+            "counter",
+            "Events handed to the kernel, counted per subscriber."
+        )
+        metrics.sample(streams.eventsDelivered)
+        metrics.family("freshet_stream_bytes_total", "counter", "Bytes sent to subscribers.")
+        metrics.sample(streams.bytesSent)
+        metrics.family("freshet_stream_inbox_depth", "gauge", "Changes that wait for their streaming thread.")
+        metrics.sample(streams.inboxDepth)
+        metrics.family("freshet_subscriber_closes_total", "counter", "Streams that ended, by reason.")
+        for (reason, count) in streams.closes.sorted(by: { $0.key < $1.key }) {
+            metrics.sample(count, ("reason", reason))
+        }
+        metrics.family("freshet_subscribers_refused_total", "counter", "Streams that were not admitted, by reason.")
+        for (reason, count) in streams.refusals.map({ ("\($0.key)", $0.value) }).sorted(by: { $0.0 < $1.0 }) {
+            metrics.sample(count, ("reason", reason))
+        }
+    }
+
+    private func writeLog(to metrics: inout MetricsText) {
+        let log = self.hub.statistics
+        metrics.family("freshet_events_published_total", "counter", "Changes of all sources.")
+        metrics.sample(log.published)
+        metrics.family("freshet_cache_bytes", "gauge", "Bytes of changes in memory.")
+        metrics.sample(log.cacheBytes)
+        metrics.family("freshet_cache_events", "gauge", "Changes in memory.")
+        metrics.sample(log.cachedEvents)
+        metrics.family("freshet_cache_evictions_total", "counter", "Changes that had to leave memory.")
+        metrics.sample(log.evictions)
+        metrics.family(
+            "freshet_resume_gaps_total",
+            "counter",
+            "Readers that could not continue from their cursor, by reason."
+        )
+        for reason in GapReason.allCases {
+            metrics.sample(log.gaps[reason, default: 0], ("reason", reason.rawValue))
+        }
+    }
+}
+
+/// Prometheus's text format. Names and help are constants; values of labels are escaped.
+struct MetricsText {
+    private(set) var text: [UInt8] = []
+    private var name = ""
+
+    /// Begins a family; its samples follow.
+    mutating func family(_ name: String, _ type: String, _ help: String) {
+        self.name = name
+        self.text.append(contentsOf: "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8)
+    }
+
+    mutating func sample(_ value: some CustomStringConvertible, _ labels: (name: String, value: String)...) {
+        self.line(self.name, "\(value)", labels)
+    }
+
+    private mutating func line(_ name: String, _ value: String, _ labels: [(name: String, value: String)]) {
+        self.text.append(contentsOf: name.utf8)
+        if !labels.isEmpty {
+            let pairs = labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }
+            self.text.append(contentsOf: "{\(pairs.joined(separator: ","))}".utf8)
+        }
+        self.text.append(contentsOf: " \(value)\n".utf8)
+    }
+
+    private static func escaped(_ value: String) -> String {
+        value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+
+    /// A histogram whose counts are by bucket, as cumulative ones.
+    mutating func histogram(_ name: String, _ help: String, _ histogram: PollMetrics.Histogram) {
+        self.family(name, "histogram", help)
+        var cumulative: UInt64 = 0
+        for (bound, count) in zip(histogram.bounds, histogram.counts) {
+            cumulative += count
+            self.line("\(name)_bucket", "\(cumulative)", [("le", "\(bound)")])
+        }
+        self.line("\(name)_bucket", "\(histogram.count)", [("le", "+Inf")])
+        self.line("\(name)_sum", "\(histogram.sum)", [])
+        self.line("\(name)_count", "\(histogram.count)", [])
+    }
+}

@@ -1,0 +1,112 @@
+// Runs a gateway as a process does: signals, log, exit codes.
+
+import ArgumentParser
+import FreshetCore
+import FreshetHTTP
+import FreshetStreaming
+import Glibc
+import Logging
+
+/// What a process runs until it is told to end.
+struct GatewayRunner {
+    let configuration: GatewayConfiguration
+    let logger: Logger
+    let sink: LogSink
+    /// Reads the configuration again on SIGHUP; `nil` where there is no file.
+    var load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
+    /// Called once it listens.
+    var started: @Sendable (ListenAddress) -> Void = { _ in }
+
+    /// What is added to `shutdown.delay` and `shutdown.drain` before a shutdown counts as failed.
+    private static let shutdownGrace = Duration.seconds(2)
+
+    /// Runs until SIGTERM or SIGINT, and returns when everything has ended well.
+    ///
+    /// - Throws: `ExitCode` 1 where the gateway cannot start. A second signal ends the process with 2, a shutdown
+    ///   that takes too long with 3.
+    func run() async throws {
+        do {
+            let composition = try Composition(self.configuration, logger: self.logger, load: self.load)
+            let shutdown = ShutdownRequest()
+            try self.watchSignals(shutdown, composition.reloader)
+            self.warnOfLimits()
+            try await composition.run(shutdown: shutdown) { [self] address in
+                self.logStart(composition, address)
+                self.started(address)
+            }
+            self.logger.info("ended")
+            self.sink.flush()
+        } catch let failure as StartFailure {
+            self.sink.flush()
+            try failure.exit()
+        }
+    }
+
+    private func watchSignals(_ shutdown: ShutdownRequest, _ reloader: Reloader?) throws(StartFailure) {
+        let (logger, sink) = (self.logger, self.sink)
+        let allowed = self.configuration.shutdown.delay + self.configuration.shutdown.drain + Self.shutdownGrace
+        try SignalWatcher.start([SIGTERM, SIGINT, SIGHUP]) { signal in
+            if signal == SIGHUP {
+                if let reloader {
+                    reloader.signalled()
+                } else {
+                    logger.warning("SIGHUP without a configuration file: nothing to read again")
+                }
+            } else if shutdown.request() {
+                PlainThread.start(name: "shutdown") {
+                    PlainThread.sleep(allowed)
+                    logger.error(
+                        "the shutdown took too long",
+                        metadata: ["allowed": "\(DurationText.describe(allowed))"]
+                    )
+                    sink.flush(seconds: 0.5)
+                    _exit(3)
+                }
+            } else {
+                logger.warning("a second signal: quitting at once")
+                sink.flush(seconds: 0.2)
+                _exit(2)
+            }
+        }
+    }
+
+    private func warnOfLimits() {
+        guard let wanted = self.configuration.limits.maxSubscribers else { return }
+        let possible = self.configuration.effectiveMaxSubscribers
+        guard wanted > possible else { return }
+        self.logger.warning(
+            "limits.max_subscribers is more than the limit of open files allows; raise it, such as with LimitNOFILE",
+            metadata: ["wanted": "\(wanted)", "possible": "\(possible)", "open_files": "\(SystemLimits.openFiles)"]
+        )
+    }
+
+    /// One line that says it all, then one for each source at `debug`.
+    private func logStart(_ composition: Composition, _ address: ListenAddress) {
+        self.logger.info(
+            "listening on \(Self.url(of: address))",
+            metadata: [
+                "sources": "\(self.configuration.sources.count)",
+                "cursor": "\(composition.hub.cursor)",
+                "cache": "\(SizeText.describe(self.configuration.cache.maxBytes))",
+                "max_subscribers": "\(self.configuration.effectiveMaxSubscribers)",
+                "open_files": "\(SystemLimits.openFiles)",
+                "version": "\(FreshetVersion.current)",
+            ]
+        )
+        for source in self.configuration.sources {
+            let interval = source.interval == .adaptive ? "adaptive" : DurationText.describe(source.nominalInterval)
+            self.logger.debug(
+                "source",
+                metadata: ["source": "\(source.name)", "url": "\(source.url)", "interval": "\(interval)"]
+            )
+        }
+    }
+
+    /// `http://127.0.0.1:8080`, or `unix:PATH`.
+    static func url(of address: ListenAddress) -> String {
+        switch address {
+        case .tcp: "http://\(address)"
+        case .unix: "\(address)"
+        }
+    }
+}

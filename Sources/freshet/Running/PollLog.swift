@@ -1,0 +1,82 @@
+// What is logged about polls: changes of state, and not each failure of a source that is failing (FAULTS F86).
+
+import FreshetCore
+import FreshetPolling
+import Logging
+import Synchronization
+
+/// Turns the poller's notices into log lines.
+final class PollLog: Sendable {
+    private struct State: Sendable {
+        var errors: [SourceID: PollError] = [:]
+        var lines: [SourceID: (minute: Int64, count: Int)] = [:]
+    }
+
+    private let hub: Hub
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// Lines at `info` or above about one source in one minute.
+    static let maxLinesPerMinute = 10
+
+    init(hub: Hub, logger: Logger) {
+        self.hub = hub
+        self.logger = logger
+    }
+
+    /// Called on the poll thread.
+    func notify(_ notice: PollerNotice) {
+        switch notice {
+        case .started(let libcurl):
+            self.logger.debug("polling started", metadata: ["libcurl": "\(libcurl)"])
+        case .warning(let text):
+            self.logger.warning("polling", metadata: ["warning": "\(text)"])
+        case .failed(let id, let name, let error):
+            self.state.withLock { $0.errors[id] = error }
+            self.logger.debug(
+                "poll failed",
+                metadata: ["source": "\(name)", "kind": "\(error.kind.rawValue)", "message": "\(error.message)"]
+            )
+        case .entered(let id, let name, let state):
+            self.entered(id, name, state)
+        case .stopped:
+            self.logger.debug("polling stopped")
+        }
+    }
+
+    private func entered(_ id: SourceID, _ name: String, _ state: SourceState) {
+        guard self.mayLog(id) else { return }
+        var metadata: Logger.Metadata = ["source": "\(name)", "state": "\(state.rawValue)"]
+        switch state {
+        case .failing, .backoff:
+            if let error = self.state.withLock({ $0.errors[id] }) {
+                metadata["kind"] = "\(error.kind.rawValue)"
+                metadata["message"] = "\(error.message)"
+            }
+            self.logger.warning("source in trouble, its last good value is served", metadata: metadata)
+        case .stale:
+            self.logger.warning("source is stale", metadata: metadata)
+        case .starting, .ok, .paused:
+            self.logger.info("source changed state", metadata: metadata)
+        }
+    }
+
+    /// Counts a line of this source; past the bound of a minute, one line says so and the rest is silent.
+    private func mayLog(_ id: SourceID) -> Bool {
+        let minute = MonotonicTime.now.nanoseconds / 60_000_000_000
+        let count = self.state.withLock { state -> Int in
+            var entry = state.lines[id] ?? (minute, 0)
+            if entry.minute != minute { entry = (minute, 0) }
+            entry.count += 1
+            state.lines[id] = entry
+            return entry.count
+        }
+        if count == Self.maxLinesPerMinute {
+            self.logger.warning(
+                "source changes state often; no more about it this minute",
+                metadata: ["source": "\(self.hub.report(of: id)?.name ?? "")"]
+            )
+        }
+        return count < Self.maxLinesPerMinute
+    }
+}

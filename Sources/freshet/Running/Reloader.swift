@@ -1,0 +1,124 @@
+// Reads the configuration again while the gateway runs: all of it or nothing (FAULTS F72–F74).
+
+import FreshetCore
+import Logging
+import Synchronization
+
+/// Applies a configuration that was read again. Any thread may call.
+final class Reloader: Sendable {
+    private struct State: Sendable {
+        var configuration: GatewayConfiguration
+        var isLastSuccessful = true
+        var isRunning = false
+        /// Asked for while one was under way: once more, however often.
+        var isWanted = false
+    }
+
+    private let load: @Sendable () throws(StartFailure) -> LoadedConfiguration
+    private let registry: SourceRegistry
+    private let logger: Logger
+    private let systemd: SystemdNotifier
+    private let state: Mutex<State>
+    /// Held while one reload is under way.
+    private let turn = Mutex(())
+
+    init(
+        configuration: GatewayConfiguration,
+        registry: SourceRegistry,
+        logger: Logger,
+        systemd: SystemdNotifier,
+        load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
+    ) {
+        self.state = Mutex(State(configuration: configuration))
+        self.registry = registry
+        self.logger = logger
+        self.systemd = systemd
+        self.load = load
+    }
+
+    /// `freshet_config_last_reload_successful`.
+    var isLastSuccessful: Bool { self.state.withLock { $0.isLastSuccessful } }
+
+    /// Reloads because of a signal: a hundred of them while one reload is under way are one more.
+    func signalled() {
+        let starts = self.state.withLock { state -> Bool in
+            state.isWanted = true
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+        guard starts else { return }
+        PlainThread.start(name: "reload") { [self] in
+            while self.takeTurn() {
+                try? self.reload()
+            }
+        }
+    }
+
+    private func takeTurn() -> Bool {
+        self.state.withLock { state in
+            let goesOn = state.isWanted
+            state.isWanted = false
+            state.isRunning = goesOn
+            return goesOn
+        }
+    }
+
+    /// Reloads now; returns when the new configuration is in force.
+    ///
+    /// - Throws: ``StartFailure`` with every problem, and then the old configuration goes on unchanged.
+    func reload() throws(StartFailure) {
+        try self.turn.withLock { _ throws(StartFailure) in try self.reloadAlone() }
+    }
+
+    private func reloadAlone() throws(StartFailure) {
+        self.systemd.reloading()
+        defer { self.systemd.ready() }
+        do throws(StartFailure) {
+            let loaded = try self.load()
+            for warning in loaded.warnings {
+                self.logger.warning("configuration", metadata: ["problem": "\(warning)"])
+            }
+            let changes = try self.registry.apply(loaded.configuration.sources)
+            self.warnOfRestart(loaded.configuration)
+            self.state.withLock { state in
+                state.configuration = loaded.configuration
+                state.isLastSuccessful = true
+            }
+            self.logger.info(
+                "configuration reloaded",
+                metadata: [
+                    "added": "\(changes.added.joined(separator: ","))",
+                    "changed": "\(changes.changed.joined(separator: ","))",
+                    "removed": "\(changes.removed.joined(separator: ","))",
+                ]
+            )
+        } catch {
+            self.state.withLock { $0.isLastSuccessful = false }
+            self.logger.error("configuration refused, the old one goes on", metadata: ["problems": "\(error)"])
+            throw error
+        }
+    }
+
+    /// Everything but the sources is read at the start only.
+    private func warnOfRestart(_ new: GatewayConfiguration) {
+        let old = self.state.withLock { $0.configuration }
+        var names: [String] = []
+        func compare<Value: Equatable>(_ name: String, _ path: KeyPath<GatewayConfiguration, Value>) {
+            if old[keyPath: path] != new[keyPath: path] { names.append(name) }
+        }
+        compare("listen", \.listen)
+        compare("admin", \.admin)
+        compare("cache", \.cache)
+        compare("limits", \.limits)
+        compare("heartbeat", \.heartbeat)
+        compare("retry", \.retry)
+        compare("shutdown", \.shutdown)
+        compare("cors", \.cors)
+        compare("polling", \.polling)
+        guard !names.isEmpty else { return }
+        self.logger.warning(
+            "these settings take effect after a restart",
+            metadata: ["settings": "\(names.joined(separator: ","))"]
+        )
+    }
+}

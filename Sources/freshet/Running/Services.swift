@@ -1,0 +1,130 @@
+// The parts as services of one group: each runs until the group shuts down, or does its step of the shutdown.
+
+import FreshetCore
+import FreshetHTTP
+import FreshetPolling
+import FreshetStreaming
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Runs the poll thread.
+struct PollingService: Service {
+    let poller: Poller
+
+    func run() async throws {
+        do throws(PollError) {
+            try self.poller.start()
+        } catch {
+            throw StartFailure("Polling is impossible: \(error.message)")
+        }
+        try? await gracefulShutdown()
+        self.poller.stop()
+    }
+}
+
+/// Tells that the gateway listens, and the service manager that it lives.
+struct ReadinessService: Service {
+    let server: GatewayServer
+    let systemd: SystemdNotifier
+    let started: @Sendable (ListenAddress) -> Void
+
+    func run() async throws {
+        guard let address = await self.server.boundAddress else {
+            // The server's own error ends the group.
+            try? await gracefulShutdown()
+            return
+        }
+        self.started(address)
+        self.systemd.ready()
+        await cancelWhenGracefulShutdown {
+            guard let interval = self.systemd.watchdogInterval else {
+                try? await Task.sleep(for: .seconds(1 << 40))
+                return
+            }
+            while !Task.isCancelled {
+                self.systemd.alive()
+                try? await Task.sleep(for: interval)
+            }
+        }
+    }
+}
+
+/// Drops what is older than `cache.max_age`.
+struct UpkeepService: Service {
+    let hub: Hub
+    let maxAge: Duration?
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: .seconds(1))
+                guard let maxAge = self.maxAge else { continue }
+                self.hub.prune(before: WallTime(milliseconds: WallTime.now.milliseconds - maxAge.milliseconds))
+            }
+        }
+    }
+}
+
+/// The first steps of a shutdown, before the listener closes (FAULTS F70).
+struct DrainService: Service {
+    let server: GatewayServer
+    let poller: Poller
+    let streams: StreamServer
+    let settings: GatewayConfiguration.Shutdown
+    let systemd: SystemdNotifier
+    let logger: Logger
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        // Cancelled and not shut down: another service failed, and there is nobody to be polite to.
+        guard !Task.isCancelled else { return }
+        self.systemd.stopping()
+        self.server.beginDrain()
+        self.logger.info(
+            "shutting down",
+            metadata: [
+                "delay": "\(DurationText.describe(self.settings.delay))",
+                "drain": "\(DurationText.describe(self.settings.drain))",
+                "subscribers": "\(self.streams.statistics.subscribers)",
+            ]
+        )
+        if self.settings.delay > .zero {
+            try? await Task.sleep(for: self.settings.delay)
+        }
+        self.poller.stop()
+        await self.streams.drain(over: self.settings.drain)
+    }
+}
+
+/// A shutdown that may be asked for before there is anything to shut down.
+final class ShutdownRequest: Sendable {
+    private struct State: Sendable {
+        var isRequested = false
+        var action: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    /// Asks for the shutdown.
+    ///
+    /// - Returns: `false` where it was asked for already.
+    @discardableResult
+    func request() -> Bool {
+        let (isFirst, action) = self.state.withLock { state in
+            defer { state.isRequested = true }
+            return (!state.isRequested, state.isRequested ? nil : state.action)
+        }
+        action?()
+        return isFirst
+    }
+
+    /// Says how it is done; done at once where it was asked for already.
+    func arm(_ action: @escaping @Sendable () -> Void) {
+        let isRequested = self.state.withLock { state in
+            state.action = action
+            return state.isRequested
+        }
+        if isRequested { action() }
+    }
+}
