@@ -18,8 +18,11 @@ struct DemoCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or the next free port).")
-    var listen: ListenArgument?
+    @Option(
+        help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or the next free port).",
+        transform: SourceArguments.listen
+    )
+    var listen: ListenAddress?
 
     @Option(help: "Another number gives another history.")
     var seed: UInt64 = 7
@@ -39,7 +42,7 @@ struct DemoCommand: AsyncParsableCommand {
         }
         defer { upstream.stop() }
         var configuration = GatewayConfiguration()
-        configuration.listen = self.listen?.address ?? FreePort.address()
+        configuration.listen = self.listen ?? FreePort.address()
         configuration.shutdown.drain = .seconds(1)
         configuration.sources = DemoSources.sources(port: upstream.port)
         let show = self.show

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import FreshetCore
+import FreshetHTTP
 import Logging
 
 struct ServeCommand: AsyncParsableCommand {
@@ -25,20 +26,19 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var configuration: ConfigurationOptions
 
-    @Option(help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or as configured).")
-    var listen: ListenArgument?
+    @Option(
+        help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or as configured).",
+        transform: SourceArguments.listen
+    )
+    var listen: ListenAddress?
 
-    @Option(help: "The time between polls of the URLs given here.")
-    var interval = DurationArgument(.seconds(10))
+    @Option(help: "The time between polls of the URLs given here (default: 10s).", transform: SourceArguments.interval)
+    var interval: Duration?
 
     @OptionGroup var log: LogOptions
 
-    @Argument(help: "URLs of REST resources, http:// or https://.")
-    var urls: [SourceURL] = []
-
-    func validate() throws {
-        try SourceArguments.check(self.interval)
-    }
+    @Argument(help: "URLs of REST resources, http:// or https://.", transform: SourceArguments.url)
+    var urls: [URLText] = []
 
     func run() async throws {
         let sink = LogSink(descriptor: 2)
@@ -72,11 +72,11 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func withArguments(_ loaded: LoadedConfiguration) -> LoadedConfiguration {
         var loaded = loaded
-        loaded.configuration.listen = self.listen?.address ?? loaded.configuration.listen
+        loaded.configuration.listen = self.listen ?? loaded.configuration.listen
         let names = Set(loaded.configuration.sources.map(\.name))
         loaded.configuration.sources += SourceArguments.sources(
             for: self.urls,
-            interval: self.interval.duration,
+            interval: self.interval ?? .seconds(10),
             taken: names
         )
         return loaded

@@ -5,59 +5,51 @@ import FreshetCore
 import FreshetHTTP
 import Glibc
 
-/// A URL as an argument.
-struct SourceURL: ExpressibleByArgument {
-    var url: URLText
-
-    init?(argument: String) {
-        guard let url = try? URLText(argument) else { return nil }
-        self.url = url
-    }
-}
-
-/// A duration as an argument.
-struct DurationArgument: ExpressibleByArgument {
-    var duration: Duration
-
-    init?(argument: String) {
-        guard let duration = try? DurationText.parse(argument) else { return nil }
-        self.duration = duration
-    }
-
-    init(_ duration: Duration) {
-        self.duration = duration
-    }
-
-    var defaultValueDescription: String { DurationText.describe(self.duration) }
-}
-
-/// An address to listen on as an argument.
-struct ListenArgument: ExpressibleByArgument {
-    var address: ListenAddress
-
-    init?(argument: String) {
-        guard let address = try? ListenAddressText.parse(argument) else { return nil }
-        self.address = address
-    }
-}
-
 enum SourceArguments {
-    /// A source for each URL, named from its path, with names that are neither taken nor given twice.
-    static func sources(for urls: [SourceURL], interval: Duration, taken: Set<String> = []) -> [SourceConfiguration] {
-        var taken = taken
-        return urls.map { argument in
-            let name = SourceNaming.name(for: argument.url, taken: taken)
-            taken.insert(name)
-            var source = SourceConfiguration(name: name, url: argument.url.text)
-            source.interval = .fixed(interval)
-            return source
+    /// Reads a URL.
+    ///
+    /// - Throws: `ValidationError` that says what is wrong, for exit code 64.
+    static func url(_ text: String) throws -> URLText {
+        do throws(URLText.Failure) {
+            return try URLText(text)
+        } catch {
+            throw ValidationError("\(error.what); \(error.fix)")
         }
     }
 
-    /// - Throws: `ValidationError` for an interval that a file could not have either.
-    static func check(_ interval: DurationArgument) throws {
-        guard (SourcesDecoder.shortestInterval...SourcesDecoder.longestInterval).contains(interval.duration) else {
-            throw ValidationError("--interval takes a duration of 10ms or more.")
+    /// Reads the time between polls.
+    ///
+    /// - Throws: `ValidationError`, also for an interval that a file could not have either.
+    static func interval(_ text: String) throws -> Duration {
+        do throws(QuantityError) {
+            let duration = try DurationText.parse(text)
+            if (SourcesDecoder.shortestInterval...SourcesDecoder.longestInterval).contains(duration) { return duration }
+        } catch {
+            throw ValidationError("\(error.what); \(error.fix)")
+        }
+        throw ValidationError("the minimum is \(DurationText.describe(SourcesDecoder.shortestInterval))")
+    }
+
+    /// Reads an address to listen on.
+    ///
+    /// - Throws: `ValidationError` that says what is wrong.
+    static func listen(_ text: String) throws -> ListenAddress {
+        do throws(ListenAddressText.Failure) {
+            return try ListenAddressText.parse(text)
+        } catch {
+            throw ValidationError("\(error.what); \(error.fix)")
+        }
+    }
+
+    /// A source for each URL, named from its path, with names that are neither taken nor given twice.
+    static func sources(for urls: [URLText], interval: Duration, taken: Set<String> = []) -> [SourceConfiguration] {
+        var taken = taken
+        return urls.map { url in
+            let name = SourceNaming.name(for: url, taken: taken)
+            taken.insert(name)
+            var source = SourceConfiguration(name: name, url: url.text)
+            source.interval = .fixed(interval)
+            return source
         }
     }
 }

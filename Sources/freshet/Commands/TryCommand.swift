@@ -18,27 +18,26 @@ struct TryCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or the next free port).")
-    var listen: ListenArgument?
+    @Option(
+        help: "Where to listen: HOST:PORT, :PORT, or unix:PATH (default: 127.0.0.1:8080, or the next free port).",
+        transform: SourceArguments.listen
+    )
+    var listen: ListenAddress?
 
-    @Option(help: "The time between polls.")
-    var interval = DurationArgument(.seconds(5))
+    @Option(help: "The time between polls (default: 5s).", transform: SourceArguments.interval)
+    var interval: Duration?
 
     @OptionGroup var log: LogOptions
 
-    @Argument(help: "The URL of a REST resource, http:// or https://.")
-    var url: SourceURL
-
-    func validate() throws {
-        try SourceArguments.check(self.interval)
-    }
+    @Argument(help: "The URL of a REST resource, http:// or https://.", transform: SourceArguments.url)
+    var url: URLText
 
     func run() async throws {
         let sink = LogSink(descriptor: 2)
         var configuration = GatewayConfiguration()
-        configuration.listen = self.listen?.address ?? FreePort.address()
+        configuration.listen = self.listen ?? FreePort.address()
         configuration.shutdown.drain = .seconds(1)
-        configuration.sources = SourceArguments.sources(for: [self.url], interval: self.interval.duration)
+        configuration.sources = SourceArguments.sources(for: [self.url], interval: self.interval ?? .seconds(5))
         let names = configuration.sources.map(\.name)
         let runner = GatewayRunner(
             configuration: configuration,

@@ -1,29 +1,36 @@
 // Why the gateway cannot listen, and what to do.
 
+import Foundation
 import FreshetHTTP
 import Glibc
 
 enum ListenFailure {
     /// What, why, and the fix.
     static func text(for error: ListenError) -> String {
-        "Cannot listen on \(error.address): \(error.reason).\n\(self.fix(for: error))".escapingControls()
+        let code = self.code(in: error.reason)
+        let reason = code.map { String(cString: strerror($0)) } ?? error.reason
+        return "Cannot listen on \(error.address): \(reason).".escapingControls() + "\n"
+            + self.fix(for: error.address, code).escapingControls()
     }
 
-    private static func fix(for error: ListenError) -> String {
-        let reason = error.reason
-        switch error.address {
-        case .tcp(_, let port) where reason.contains("in use") || reason.contains("errno: \(EADDRINUSE)"):
-            return
-                "Another program has port \(port). Stop it, or listen elsewhere: --listen 127.0.0.1:\(port == 65_535 ? 8080 : port + 1)"
-        case .tcp(_, let port) where reason.contains("ermission denied") || reason.contains("errno: \(EACCES)"):
-            return
-                "Ports below 1024 are for root. Listen on a higher one than \(port), or allow it: setcap cap_net_bind_service=+ep"
-        case .tcp(let host, _) where reason.contains("not available") || reason.contains("assign requested"):
-            return
-                "This machine has no address \(host). Use 127.0.0.1 for this machine only, or 0.0.0.0 for every address."
-        case .tcp(let host, _):
+    /// The number of the system's error, which the networking library puts at the end of its text.
+    private static func code(in reason: String) -> Int32? {
+        guard let mark = reason.range(of: "errno: ") else { return nil }
+        return Int32(reason[mark.upperBound...].prefix { $0.isNumber })
+    }
+
+    private static func fix(for address: ListenAddress, _ code: Int32?) -> String {
+        switch (address, code) {
+        case (.tcp(_, let port), EADDRINUSE):
+            let other = port == 65_535 ? 8080 : port + 1
+            return "Another program has port \(port). Stop it, or listen elsewhere: --listen 127.0.0.1:\(other)"
+        case (.tcp(_, let port), EACCES):
+            return "Port \(port) is for root. Listen on one from 1024 on, or allow it: setcap cap_net_bind_service=+ep"
+        case (.tcp(let host, _), EADDRNOTAVAIL):
+            return "This machine has no address \(host). Use 127.0.0.1 for this machine only, or 0.0.0.0 for all."
+        case (.tcp(let host, _), _):
             return "Check the address \(host)."
-        case .unix(let path):
+        case (.unix(let path), _):
             return
                 "User \(geteuid()) must be allowed to write to the directory of \(path), and nobody may listen there."
         }

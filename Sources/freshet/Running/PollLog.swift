@@ -8,7 +8,6 @@ import Synchronization
 /// Turns the poller's notices into log lines.
 final class PollLog: Sendable {
     private struct State: Sendable {
-        var errors: [SourceID: PollError] = [:]
         var lines: [SourceID: (minute: Int64, count: Int)] = [:]
     }
 
@@ -31,8 +30,7 @@ final class PollLog: Sendable {
             self.logger.debug("polling started", metadata: ["libcurl": "\(libcurl)"])
         case .warning(let text):
             self.logger.warning("polling", metadata: ["warning": "\(text)"])
-        case .failed(let id, let name, let error):
-            self.state.withLock { $0.errors[id] = error }
+        case .failed(_, let name, let error):
             self.logger.debug(
                 "poll failed",
                 metadata: ["source": "\(name)", "kind": "\(error.kind.rawValue)", "message": "\(error.message)"]
@@ -49,7 +47,7 @@ final class PollLog: Sendable {
         var metadata: Logger.Metadata = ["source": "\(name)", "state": "\(state.rawValue)"]
         switch state {
         case .failing, .backoff:
-            if let error = self.state.withLock({ $0.errors[id] }) {
+            if let error = self.hub.report(of: id)?.status.lastError?.error {
                 metadata["kind"] = "\(error.kind.rawValue)"
                 metadata["message"] = "\(error.message)"
             }

@@ -39,6 +39,9 @@ final class Reloader: Sendable {
     /// `freshet_config_last_reload_successful`.
     var isLastSuccessful: Bool { self.state.withLock { $0.isLastSuccessful } }
 
+    /// A reload that a signal asked for is under way.
+    var isBusy: Bool { self.state.withLock { $0.isRunning } }
+
     /// Reloads because of a signal: a hundred of them while one reload is under way are one more.
     func signalled() {
         let starts = self.state.withLock { state -> Bool in
