@@ -107,6 +107,7 @@ private struct DueSearch {
         var shares = [Double](repeating: 0, count: RateGrid.count)
         var left = unchanged
         var probabilities = [Double](repeating: 0, count: RateGrid.count)
+        let intervals = RateGrid.intervals
         var warped = 0.0
         var time = start
         while time < start + period - HazardTable.negligible {
@@ -115,7 +116,7 @@ private struct DueSearch {
             warped += factor * stretch.duration
             RateGrid.changeProbabilities(within: factor * stretch.duration, into: &probabilities)
             for index in 0..<RateGrid.count {
-                shares[index] += left[index] * probabilities[index] / (RateGrid.rates[index] * factor)
+                shares[index] += left[index] * probabilities[index] * intervals[index] / factor
                 left[index] *= 1 - probabilities[index]
             }
             time = stretch.end
@@ -140,11 +141,12 @@ private struct DueSearch {
     /// The expected age gained over `duration`; leaves the probabilities of a change within it in `probabilities`.
     private mutating func gain(over duration: Double, factor: Double) -> Double {
         RateGrid.changeProbabilities(within: factor * duration, into: &probabilities)
+        let intervals = RateGrid.intervals
         var unchangedTime = 0.0
         for index in 0..<RateGrid.count {
-            unchangedTime += unchanged[index] * probabilities[index] / (RateGrid.rates[index] * factor)
+            unchangedTime += unchanged[index] * probabilities[index] * intervals[index]
         }
-        return duration - unchangedTime
+        return duration - unchangedTime / factor
     }
 
     /// To a thousandth of the duration or 0.05 s, whichever is larger: the jitter is wider than that.

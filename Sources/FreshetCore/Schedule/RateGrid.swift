@@ -9,6 +9,9 @@ enum RateGrid {
     /// Changes a second, fastest first: `rates[j]` is 1 / (16 s * 2^j).
     static let rates: [Double] = (0..<count).map { 1 / (16 * Double(1 << $0)) }
 
+    /// The mean times between changes, in seconds: `intervals[j]` is 1 / `rates[j]`.
+    static let intervals: [Double] = (0..<count).map { 16 * Double(1 << $0) }
+
     /// The prior: four fifths a bell of two octaves around half an hour, one fifth evenly spread, so that nothing is
     /// ruled out.
     static let prior: [Double] = {

@@ -3,9 +3,9 @@
 
 /// The rate-limit fields of one answer.
 ///
-/// Understood: `X-RateLimit-Remaining`/`-Reset`, `X-Rate-Limit-…` and `RateLimit-…`, the reset as seconds or as unix time
-/// in seconds or milliseconds; `X-RateLimit-Reset-After`; and the `RateLimit` field of the IETF draft in its older
-/// form (`limit=10, remaining=0, reset=5`) and its present one (`"default";r=0;t=5`).
+/// Understood: `X-RateLimit-Remaining`/`-Reset`, `X-Rate-Limit-…` and `RateLimit-…`, the reset as seconds or as
+/// unix time in seconds or milliseconds; `X-RateLimit-Reset-After`; and the `RateLimit` field of the IETF draft in its
+/// older form (`limit=10, remaining=0, reset=5`) and its present one (`"default";r=0;t=5`).
 struct UpstreamQuota: Hashable, Sendable {
     private var remaining: Int?
     private var resetsIn: Int?

@@ -2,7 +2,8 @@ import Testing
 
 @testable import FreshetCore
 
-/// Runs the required cases of the suite against the rules as a polling client applies them: one source, one fixed request.
+/// Runs the required cases of the suite against the rules as a polling client applies them: one source, one fixed
+/// request.
 ///
 /// Out of scope, each counted and printed:
 /// - cases that turn on the request's own fields or query: each such request would be a source of its own;
