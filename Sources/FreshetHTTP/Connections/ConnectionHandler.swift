@@ -1,0 +1,367 @@
+// One connection, from its first byte to its end, or until a stream takes it over.
+
+import FreshetCore
+import FreshetStreaming
+import Logging
+import NIOCore
+
+/// Takes requests off a connection, one at a time, and writes the answers. Confined to the event loop of its channel.
+///
+/// A request is only looked at when the answer before it has left for the kernel: so pipelining needs no queue, and
+/// whatever the connection is handed over for, nothing of an earlier answer is still waiting here.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// No byte of a request is there. Next: `.readingHead`, or the end.
+        case idle
+        /// Next: `.readingBody`, `.answering` with a refusal.
+        case readingHead
+        /// Next: `.answering`.
+        case readingBody(RequestHead)
+        /// A request is with the routes, or its answer is on its way out. Next: `.idle`, `.lingering`, `.ended` where a
+        /// stream takes the connection.
+        case answering
+        /// The last answer has left; what the client still sends is dropped, so that the answer is not lost to a
+        /// reset (RFC 9112 §9.6). Next: `.ended`.
+        case lingering
+        /// Closed, or handed over. Final.
+        case ended
+    }
+
+    let gateway: Gateway
+    let responder: Responder
+    let listener: IncomingRequest.Listener
+    private let registry: ConnectionRegistry
+    private(set) var peer = PeerAddress.local
+    private var network: ClientNetwork?
+
+    private var phase = Phase.idle
+    private var parser: RequestParser
+    private var buffer = ByteBuffer()
+    private var deadline = DeadlineTimer()
+    private var task: Task<Void, Never>?
+    private var isCounted = false
+    /// The client has sent its last byte.
+    private var isInputClosed = false
+    /// Nothing follows the answer under way.
+    private var closesAfterAnswer = false
+    /// A read was asked for while nothing could be taken.
+    private var holdsRead = false
+    private var isProcessing = false
+    /// Bytes that are still read and dropped while lingering.
+    private var droppable = ConnectionHandler.maxPipelinedBytes
+    /// Bytes of the answer under way that the kernel had not taken when last looked at.
+    private var unsent = 0
+
+    /// What may come while an answer is under way; more ends the connection after it.
+    private static let maxPipelinedBytes = 256 << 10
+    private static let lingerTime = TimeAmount.seconds(1)
+
+    init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {
+        self.gateway = gateway
+        self.responder = responder
+        self.registry = registry
+        self.listener = listener
+        let settings = gateway.settings
+        let limits = RequestParser.Limits(
+            maxTargetBytes: settings.maxTargetBytes,
+            maxFieldBytes: settings.maxHeaderBytes,
+            maxFields: settings.maxHeaderFields
+        )
+        self.parser = RequestParser(limits: limits, bodyLimit: Responder.droppedBodyBytes)
+    }
+
+    // MARK: The channel's life
+
+    func channelActive(context: ChannelHandlerContext) {
+        if let address = context.remoteAddress, let text = address.ipAddress {
+            self.peer = PeerAddress(text, port: address.port ?? 0)
+        }
+        self.network = ClientNetwork(context.remoteAddress?.ipAddress, peer: self.peer)
+        if let refusal = self.registry.enter(context.channel, network: self.network) {
+            self.gateway.counters.refused(refusal)
+            // Its first bytes are read, so that closing does not reset the connection before the answer is there.
+            self.droppable = 0
+            let detail = "The gateway has as many connections as it can hold."
+            let problem = Problem.busy("too_many_connections", detail, retryAfter: Int64.random(in: 1...10))
+            self.end(with: problem, context: context)
+        } else {
+            self.isCounted = true
+            self.gateway.counters.accepted()
+            // From the connection on, and not from its first byte: who says nothing holds a descriptor as well.
+            self.setDeadline(self.gateway.settings.headerTimeout, context: context)
+        }
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.finish(context)
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.finish(context)
+    }
+
+    private func finish(_ context: ChannelHandlerContext) {
+        self.phase = .ended
+        self.deadline.cancel()
+        self.task?.cancel()
+        self.task = nil
+        self.buffer = ByteBuffer()
+        guard self.isCounted else { return }
+        self.isCounted = false
+        self.registry.leave(context.channel, network: self.network)
+        self.gateway.counters.closed()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The connection broke: there is nobody to tell.
+        context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            self.isInputClosed = true
+            switch self.phase {
+            case .idle, .readingHead, .readingBody, .lingering: context.close(promise: nil)
+            // It may be gone for good, and a wait would hold its place; what is ready is still sent.
+            case .answering: self.task?.cancel()
+            case .ended: break
+            }
+        case is QuiesceEvent:
+            self.closesAfterAnswer = true
+            switch self.phase {
+            case .idle: context.close(promise: nil)
+            case .answering: self.task?.cancel()
+            case .readingHead, .readingBody, .lingering, .ended: break
+            }
+        default:
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    // MARK: Reading
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var part = self.unwrapInboundIn(data)
+        switch self.phase {
+        case .ended:
+            return
+        case .lingering:
+            self.droppable -= part.readableBytes
+            if self.droppable < 0 { context.close(promise: nil) }
+            return
+        case .answering where self.buffer.readableBytes + part.readableBytes > Self.maxPipelinedBytes:
+            self.closesAfterAnswer = true
+            return
+        case .idle, .readingHead, .readingBody, .answering:
+            if self.buffer.readableBytes == 0 { self.buffer = part } else { self.buffer.writeBuffer(&part) }
+        }
+        self.process(context)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if case .answering = self.phase {
+            self.holdsRead = true
+        } else {
+            context.read()
+        }
+    }
+
+    /// Takes what the buffer holds, until an answer is under way or bytes are missing. Never calls itself: an answer
+    /// that leaves at once comes back here through ``answerLeft(_:)`` while the loop runs.
+    private func process(_ context: ChannelHandlerContext) {
+        guard !self.isProcessing else { return }
+        self.isProcessing = true
+        defer { self.isProcessing = false }
+        while true {
+            switch self.phase {
+            case .answering, .lingering, .ended: return
+            case .idle, .readingHead, .readingBody: break
+            }
+            switch self.parser.next(&self.buffer) {
+            case .needsMore:
+                // After the client's last byte, what is not a whole request never will be one.
+                guard !self.isInputClosed else { return context.close(promise: nil) }
+                self.buffer.discardReadBytes()
+                if case .idle = self.phase, self.buffer.readableBytes > 0 || self.parser.isInsideMessage {
+                    self.phase = .readingHead
+                    if self.deadline.isIdle { self.setDeadline(self.gateway.settings.headerTimeout, context: context) }
+                }
+                return
+            case .head(let head): self.headRead(head, context: context)
+            case .end(let body): self.requestRead(body, context: context)
+            case .failed(let problem): self.end(with: problem, context: context)
+            }
+        }
+    }
+
+    private func headRead(_ head: RequestHead, context: ChannelHandlerContext) {
+        self.parser.bodyLimit = self.responder.bodyLimit(head)
+        if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, context: context) }
+        self.phase = .readingBody(head)
+        guard head.framing != .none else { return }
+        self.setDeadline(self.gateway.settings.bodyTimeout, context: context)
+        guard head.expectsContinue, self.buffer.readableBytes == 0 else { return }
+        let interim = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+        context.writeAndFlush(self.wrapOutboundOut(interim), promise: nil)
+    }
+
+    private func requestRead(_ body: ByteBuffer, context: ChannelHandlerContext) {
+        guard case .readingBody(let head) = self.phase else { return }
+        self.deadline.cancel()
+        self.phase = .answering
+        if head.path.hasPrefix(StreamRequest.pathPrefix) {
+            self.stream(head, context: context)
+        } else {
+            self.route(head, body: body, context: context)
+        }
+    }
+
+    private func route(_ head: RequestHead, body: ByteBuffer, context: ChannelHandlerContext) {
+        let request = IncomingRequest(
+            head: head,
+            body: body,
+            peer: self.peer,
+            listener: self.listener,
+            eventLoop: context.eventLoop
+        )
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let responder = self.responder
+        let eventLoop = context.eventLoop
+        self.task = Task {
+            let answer = await responder.respond(to: request)
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                handler.answer(answer, to: head, context: context)
+            }
+        }
+    }
+
+    // MARK: Answering
+
+    /// Sends the answer of the request under way, and goes on with the connection.
+    func answer(_ answer: Answer, to head: RequestHead, context: ChannelHandlerContext) {
+        guard case .answering = self.phase else { return }
+        self.task = nil
+        self.closesAfterAnswer = self.closesAfterAnswer || !head.keepsAlive
+        self.log(head, status: answer.status)
+        self.send(answer, head: head, context: context)
+    }
+
+    /// Sends an answer to what could not be understood, or took too long. Nothing can follow it.
+    private func end(with problem: Problem, context: ChannelHandlerContext) {
+        self.phase = .answering
+        self.closesAfterAnswer = true
+        self.buffer = ByteBuffer()
+        self.send(problem.answer, head: nil, context: context)
+    }
+
+    private func send(_ answer: Answer, head: RequestHead?, context: ChannelHandlerContext) {
+        self.gateway.counters.answered(answer.status)
+        let hasBody = answer.status != 204 && answer.status != 304
+        let bytes = AnswerHead.bytes(
+            answer,
+            framing: hasBody && !answer.isStream ? .length(answer.body.readableBytes) : .none,
+            keepsAlive: !self.closesAfterAnswer,
+            version: head?.version ?? .http11,
+            now: WallClock.now
+        )
+        let left = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        left.futureResult.whenComplete { result in
+            let (handler, context) = bound.value
+            switch result {
+            case .success: handler.answerLeft(context)
+            case .failure: context.close(promise: nil)
+            }
+        }
+        self.unsent = .max
+        self.setDeadline(self.gateway.settings.writeTimeout, context: context)
+        let buffer = context.channel.allocator.buffer(bytes: bytes)
+        guard hasBody, head?.method != "HEAD", answer.body.readableBytes > 0 else {
+            context.writeAndFlush(self.wrapOutboundOut(buffer), promise: left)
+            return
+        }
+        context.write(self.wrapOutboundOut(buffer), promise: nil)
+        context.writeAndFlush(self.wrapOutboundOut(answer.body), promise: left)
+    }
+
+    /// The kernel has the whole answer.
+    private func answerLeft(_ context: ChannelHandlerContext) {
+        guard case .answering = self.phase else { return }
+        guard !self.closesAfterAnswer, !self.registry.isQuiescing else { return self.linger(context) }
+        self.phase = .idle
+        self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
+        self.deadline.isIdle = true
+        if self.holdsRead {
+            self.holdsRead = false
+            context.read()
+        }
+        self.process(context)
+    }
+
+    private func linger(_ context: ChannelHandlerContext) {
+        guard !self.isInputClosed else { return context.close(promise: nil) }
+        self.phase = .lingering
+        self.buffer = ByteBuffer()
+        self.setDeadline(.nanoseconds(Self.lingerTime.nanoseconds), context: context)
+        context.close(mode: .output, promise: nil)
+        if self.holdsRead {
+            self.holdsRead = false
+            context.read()
+        }
+    }
+
+    // MARK: Deadlines
+
+    private func setDeadline(_ duration: Duration, context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        self.deadline.set(duration, on: context.eventLoop) {
+            let (handler, context) = bound.value
+            handler.deadlinePassed(context)
+        }
+    }
+
+    private func deadlinePassed(_ context: ChannelHandlerContext) {
+        switch self.phase {
+        case .answering: self.checkProgress(context)
+        case .idle, .lingering: context.close(promise: nil)
+        case .readingHead, .readingBody: self.end(with: .timedOut, context: context)
+        case .ended: break
+        }
+    }
+
+    /// Closes a connection that took nothing of its answer for the whole time. A slow one may go on.
+    private func checkProgress(_ context: ChannelHandlerContext) {
+        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        guard waiting < self.unsent else { return context.close(promise: nil) }
+        self.unsent = waiting
+        self.setDeadline(self.gateway.settings.writeTimeout, context: context)
+    }
+
+    // MARK: The end by a stream
+
+    /// Gives the connection up: its descriptor has been duplicated. The channel closes its own, and the connection
+    /// lives on.
+    func leave(_ context: ChannelHandlerContext) {
+        self.finish(context)
+        context.close(promise: nil)
+    }
+
+    func log(_ head: RequestHead, status: Int) {
+        guard self.gateway.logger.logLevel <= .debug else { return }
+        self.gateway.logger.debug(
+            "request",
+            // The query may hold a token (FAULTS S8).
+            metadata: [
+                "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.peer)",
+            ]
+        )
+    }
+}

@@ -1,0 +1,67 @@
+// What every connection and every route of one gateway shares. Nothing in it is confined to a thread.
+
+import FreshetCore
+import FreshetStreaming
+import Logging
+import Synchronization
+
+/// Adds lines to the metrics text. Called on any thread, for each scrape; must be quick.
+package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void
+
+/// Applies the configuration anew and returns once it is in force. What it throws is told to the administrator by its
+/// description, so that has to be fit for a client.
+package typealias ReloadAction = @Sendable () async throws -> Void
+
+/// The parts behind the HTTP server.
+final class Gateway: Sendable {
+    let hub: Hub
+    let streams: StreamServer
+    let control: any SourceControl
+    let settings: HTTPSettings
+    let crossOrigin: CrossOrigin
+    let hostRule: HostRule
+    let logger: Logger
+    let metrics: [MetricsProvider]
+    let reload: ReloadAction?
+    let counters = HTTPCounters()
+
+    /// Whether new clients should come here: listening, and not about to shut down.
+    let readiness = Mutex(Readiness.starting)
+
+    enum Readiness: String, Sendable {
+        case starting
+        case ready
+        case draining
+    }
+
+    init(
+        hub: Hub,
+        streams: StreamServer,
+        control: any SourceControl,
+        settings: HTTPSettings,
+        logger: Logger,
+        metrics: [MetricsProvider],
+        reload: ReloadAction?
+    ) {
+        self.hub = hub
+        self.streams = streams
+        self.control = control
+        self.settings = settings
+        self.crossOrigin = CrossOrigin(origins: settings.corsOrigins)
+        var names = settings.hostNames
+        if case .tcp(let host, _) = settings.listen { names.append(host) }
+        self.hostRule = HostRule(names: names)
+        self.logger = logger
+        self.metrics = metrics
+        self.reload = reload
+    }
+
+    /// The state of the readiness probe. `draining` is final.
+    func becomeReady() {
+        self.readiness.withLock { if $0 == .starting { $0 = .ready } }
+    }
+
+    func beginDrain() {
+        self.readiness.withLock { $0 = .draining }
+    }
+}

@@ -1,0 +1,82 @@
+// What the HTTP server counts, as metrics text. No label has a value that a client chose (FAULTS S24).
+
+import Synchronization
+
+/// Why a connection got no answer to a request.
+enum ConnectionRefusal: String, CaseIterable, Sendable {
+    /// As many connections as are allowed, or as there are descriptors for.
+    case full
+    /// As many as are allowed from one address.
+    case address
+}
+
+/// Counters of the HTTP server. Any thread.
+final class HTTPCounters: Sendable {
+    private struct State: Sendable {
+        /// By status. The server sends some thirty of them.
+        var answers: [Int: UInt64] = [:]
+        var refusals: [ConnectionRefusal: UInt64] = [:]
+        var connections = 0
+        var accepted: UInt64 = 0
+        var handovers: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    func answered(_ status: Int) {
+        self.state.withLock { $0.answers[status, default: 0] += 1 }
+    }
+
+    func accepted() {
+        self.state.withLock { state in
+            state.accepted += 1
+            state.connections += 1
+        }
+    }
+
+    func closed() {
+        self.state.withLock { $0.connections -= 1 }
+    }
+
+    func refused(_ reason: ConnectionRefusal) {
+        self.state.withLock { $0.refusals[reason, default: 0] += 1 }
+    }
+
+    func handedOver() {
+        self.state.withLock { state in
+            state.handovers += 1
+            state.answers[200, default: 0] += 1
+        }
+    }
+
+    /// Appends the counters as Prometheus text.
+    func write(to text: inout [UInt8]) {
+        let state = self.state.withLock { $0 }
+        func family(_ name: String, _ type: String, _ help: String, _ samples: [(labels: String, value: String)]) {
+            text.append(contentsOf: "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8)
+            for sample in samples {
+                text.append(contentsOf: "\(name)\(sample.labels) \(sample.value)\n".utf8)
+            }
+        }
+        family(
+            "freshet_http_requests_total",
+            "counter",
+            "Answers, by status code.",
+            state.answers.sorted { $0.key < $1.key }.map { (#"{code="\#($0.key)"}"#, "\($0.value)") }
+        )
+        family(
+            "freshet_http_connections",
+            "gauge",
+            "Open connections, streams not counted.",
+            [("", "\(state.connections)")]
+        )
+        family("freshet_http_connections_total", "counter", "Accepted connections.", [("", "\(state.accepted)")])
+        family(
+            "freshet_http_connections_refused_total",
+            "counter",
+            "Connections answered 503 at once, by reason.",
+            ConnectionRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.refusals[$0] ?? 0)") }
+        )
+        family("freshet_http_handovers_total", "counter", "Streams handed to a shard.", [("", "\(state.handovers)")])
+    }
+}

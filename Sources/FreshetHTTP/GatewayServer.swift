@@ -1,0 +1,189 @@
+// The HTTP side of the gateway: listens, answers, and gives event streams to the streaming room.
+
+package import FreshetCore
+package import FreshetStreaming
+package import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// Why the server could not listen.
+package struct ListenError: Error, Hashable, CustomStringConvertible {
+    package var address: ListenAddress
+    /// What the system said.
+    package var reason: String
+
+    package var description: String {
+        "cannot listen on \(self.address): \(self.reason)"
+    }
+}
+
+/// Serves CONTRACT §3 over HTTP/1.1. Hummingbird's router finds the routes; connections are read by this room itself,
+/// since an event stream leaves with its descriptor and requests are read more strictly than a library's parser does.
+///
+/// Every call may come from any thread.
+package final class GatewayServer: Service {
+    let gateway: Gateway
+    private let registry: ConnectionRegistry
+    private let addresses = Pending<Addresses>()
+
+    /// Where the server really listens.
+    package struct Addresses: Hashable, Sendable {
+        package var main: ListenAddress
+        package var admin: ListenAddress?
+    }
+
+    /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
+    /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501.
+    package init(
+        hub: Hub,
+        streams: StreamServer,
+        control: any SourceControl,
+        settings: HTTPSettings = HTTPSettings(),
+        logger: Logger,
+        metrics: [MetricsProvider] = [],
+        reload: ReloadAction? = nil
+    ) {
+        self.gateway = Gateway(
+            hub: hub,
+            streams: streams,
+            control: control,
+            settings: settings,
+            logger: logger,
+            metrics: metrics,
+            reload: reload
+        )
+        self.registry = ConnectionRegistry(settings: settings, streams: streams)
+    }
+
+    /// Where the server listens, ports as the kernel gave them. Returns when that is settled: `nil` where it cannot
+    /// listen, and ``run()`` throws why.
+    package var boundAddress: ListenAddress? {
+        get async { await self.addresses.value?.main }
+    }
+
+    /// As ``boundAddress``, of the listener for administration.
+    package var boundAdminAddress: ListenAddress? {
+        get async { await self.addresses.value?.admin }
+    }
+
+    /// Open connections, streams not counted.
+    package var connectionCount: Int { self.registry.count }
+
+    /// Makes `/readyz` say that clients should go elsewhere. Requests are answered as before.
+    package func beginDrain() {
+        self.gateway.beginDrain()
+    }
+
+    /// Serves until the service group shuts down gracefully, or the task is cancelled; then answers what is under way.
+    ///
+    /// - Throws: ``ListenError`` where an address cannot be had.
+    package func run() async throws {
+        do {
+            // The process's own event loops, which outlive the server: a route that ends late finds its loop alive.
+            try await self.serve(on: .singleton)
+        } catch {
+            self.addresses.settle(nil)
+            throw error
+        }
+    }
+
+    private func serve(on group: MultiThreadedEventLoopGroup) async throws {
+        let settings = self.gateway.settings
+        let responder = Responder(gateway: self.gateway)
+        var listeners: [any Channel] = []
+        do {
+            listeners.append(try await self.listen(on: settings.listen, as: .main, group: group, responder: responder))
+            if let address = settings.adminListen {
+                listeners.append(try await self.listen(on: address, as: .admin, group: group, responder: responder))
+            }
+        } catch {
+            await self.close(listeners)
+            throw error
+        }
+        let bound = zip(listeners, [settings.listen] + [settings.adminListen].compactMap { $0 }).map(Self.address)
+        self.gateway.becomeReady()
+        self.addresses.settle(Addresses(main: bound[0], admin: bound.count > 1 ? bound[1] : nil))
+        // Throws where the task is cancelled, which ends the server as well.
+        try? await gracefulShutdown()
+        self.gateway.beginDrain()
+        await self.close(listeners)
+        // A task of its own, so that a cancelled server gives what is under way its time as well.
+        await Task { await self.drainConnections() }.value
+    }
+
+    private func listen(
+        on address: ListenAddress,
+        as listener: IncomingRequest.Listener,
+        group: MultiThreadedEventLoopGroup,
+        responder: Responder
+    ) async throws -> any Channel {
+        let (gateway, registry) = (self.gateway, self.registry)
+        var bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: CInt(clamping: gateway.settings.backlog))
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPacer())
+                }
+            }
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = ConnectionHandler(
+                        gateway: gateway,
+                        responder: responder,
+                        registry: registry,
+                        listener: listener
+                    )
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+        do {
+            switch address {
+            case .tcp(let host, let port):
+                bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                return try await bootstrap.bind(host: host, port: port).get()
+            case .unix(let path):
+                return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            }
+        } catch {
+            throw ListenError(address: address, reason: Self.reason(error))
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: error.description
+        case _: "\(error)"
+        }
+    }
+
+    /// The address that was asked for, with the port that was given.
+    private static func address(of channel: any Channel, asked: ListenAddress) -> ListenAddress {
+        guard case .tcp(let host, _) = asked, let port = channel.localAddress?.port else { return asked }
+        return .tcp(host: host, port: port)
+    }
+
+    private func close(_ listeners: [any Channel]) async {
+        for listener in listeners {
+            try? await listener.close()
+        }
+        for case .unix(let path) in [self.gateway.settings.listen, self.gateway.settings.adminListen].compactMap({ $0 })
+        {
+            SocketFile.remove(path)
+        }
+    }
+
+    /// Waits until every connection has ended, and then no longer than allowed.
+    private func drainConnections() async {
+        self.registry.quiesce()
+        let deadline = ContinuousClock.now + self.gateway.settings.shutdownTimeout
+        while self.registry.count > 0, ContinuousClock.now < deadline {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        self.registry.closeAll()
+    }
+}

@@ -1,0 +1,85 @@
+// What an operator may set about the HTTP side, with its defaults.
+
+/// Where a listener listens.
+package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
+    /// A port of 0 is chosen by the kernel.
+    case tcp(host: String, port: Int)
+    /// The path of a unix socket; a socket that a former process left there is replaced.
+    case unix(path: String)
+
+    /// Reads `host:port`, `[::1]:port`, `:port` (every address), `unix:PATH`; `nil` for anything else.
+    package init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            let path = text.dropFirst(5)
+            // sun_path has 108 bytes with its end.
+            guard !path.isEmpty, path.utf8.count < 108, !path.utf8.contains(0) else { return nil }
+            self = .unix(path: String(path))
+            return
+        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard !digits.isEmpty, digits.utf8.allSatisfy(Octets.isDigit), let port = UInt16(digits) else { return nil }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        self = .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: Int(port))
+    }
+
+    /// As ``init(_:)`` reads it.
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}
+
+/// Limits, addresses and origins of the HTTP server.
+package struct HTTPSettings: Sendable {
+    /// Default: `127.0.0.1:8080`.
+    package var listen = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
+    /// A listener of its own for administration; whoever reaches it is an administrator. Default: none, and then the
+    /// administration is on the main listener, for loopback peers only.
+    package var adminListen: ListenAddress?
+    /// Origins whose pages may read (CONTRACT §2, `cors.origins`), or `*`. Default: none.
+    package var corsOrigins: [String] = []
+    /// Names under which the administration may be addressed, beside `localhost` and IP addresses: a name that somebody
+    /// else points at us is refused (DNS rebinding). Without port.
+    package var hostNames: [String] = []
+
+    /// From the first byte of a request, or from the connection, to the end of its header. Default: 5 s.
+    package var headerTimeout: Duration = .seconds(5)
+    /// From the end of the header to the end of the body. Default: 30 s.
+    package var bodyTimeout: Duration = .seconds(30)
+    /// How long a connection may wait for its next request. Default: 60 s.
+    package var keepAliveTimeout: Duration = .seconds(60)
+    /// How long a client may take to accept an answer. Default: 30 s.
+    package var writeTimeout: Duration = .seconds(30)
+    /// How long a shutdown waits for answers under way. Default: 5 s.
+    package var shutdownTimeout: Duration = .seconds(5)
+
+    /// Of the request target. Default: 8 KiB.
+    package var maxTargetBytes = 8 << 10
+    /// Of all header lines of a request. Default: 8 KiB.
+    package var maxHeaderBytes = 8 << 10
+    /// Header lines of a request. Default: 100.
+    package var maxHeaderFields = 100
+    /// Of a value that is pushed. Other bodies are read, up to 64 KiB, and dropped. Default: 8 MiB.
+    package var maxBodyBytes = 8 << 20
+    /// The longest `wait` that a request may ask for; a longer one is cut. Default: 5 min.
+    package var maxWait: Duration = .seconds(300)
+
+    /// Connections that no stream has taken over yet, at one time. Default: as many as there are descriptors for,
+    /// streams and a reserve counted off.
+    package var maxConnections: Int?
+    /// Such connections of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never
+    /// bounded: behind them is a proxy. Default: 1000.
+    package var maxConnectionsPerAddress = 1000
+    /// Connections that the kernel may hold until they are accepted. Default: 4096.
+    package var backlog = 4096
+
+    package init() {}
+}

@@ -1,0 +1,356 @@
+// `/openapi.json`: the interface as it is built, for tools. Kept beside the routes: a test holds both against each other.
+
+enum OpenAPI {
+    /// OpenAPI 3.1.
+    static let document = ##"""
+        {
+         "openapi": "3.1.0",
+         "info": {
+          "title": "Freshet", "version": "1", "description": "Streams and values of polled sources.",
+          "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+         },
+         "paths": {
+          "/v1/streams/{sources}": {
+           "get": {
+            "summary": "An event stream of changes",
+            "parameters": [
+             {"$ref": "#/components/parameters/sources"}, {"$ref": "#/components/parameters/mode"},
+             {"$ref": "#/components/parameters/since"},
+             {
+              "name": "Last-Event-ID", "in": "header",
+              "description": "The cursor to resume after; wins over `since`.", "schema": {"type": "string"}
+             }
+            ],
+            "responses": {
+             "200": {
+              "description": "The stream: hello, snapshots, then every change once and in order.",
+              "content": {"text/event-stream": {}, "application/x-ndjson": {}}
+             },
+             "400": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "406": {"$ref": "#/components/responses/Problem"}, "503": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/values/{source}": {
+           "get": {
+            "summary": "The current value",
+            "parameters": [
+             {"$ref": "#/components/parameters/source"}, {"$ref": "#/components/parameters/wait"},
+             {"$ref": "#/components/parameters/since"},
+             {
+              "name": "If-None-Match", "in": "header", "description": "Tags that the client has.",
+              "schema": {"type": "string"}
+             }
+            ],
+            "responses": {
+             "200": {
+              "description": "The JSON text of the upstream, with ETag, Age, Cache-Control and Freshet-Cursor.",
+              "content": {"application/json": {}}
+             },
+             "304": {"description": "The client has this value."}, "404": {"$ref": "#/components/responses/Problem"},
+             "503": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/changes/{sources}": {
+           "get": {
+            "summary": "The change log",
+            "parameters": [
+             {"$ref": "#/components/parameters/sources"}, {"$ref": "#/components/parameters/since"},
+             {
+              "name": "limit", "in": "query", "description": "The most events in one answer.",
+              "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+             },
+             {"$ref": "#/components/parameters/wait"}, {"$ref": "#/components/parameters/mode"}
+            ],
+            "responses": {
+             "200": {
+              "description": "Events after the cursor, and the cursor to continue with.",
+              "content": {
+               "application/json": {"schema": {"$ref": "#/components/schemas/Changes"}}, "application/x-ndjson": {}
+              }
+             },
+             "400": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "406": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/sources": {
+           "get": {
+            "summary": "Every source and its state",
+            "responses": {
+             "200": {
+              "description": "All sources.",
+              "content": {
+               "application/json": {
+                "schema": {
+                 "type": "object", "required": ["sources", "cursor"],
+                 "properties": {
+                  "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Source"}},
+                  "cursor": {"type": "string"}
+                 }
+                }
+               }
+              }
+             }
+            }
+           }
+          },
+          "/v1/sources/{source}": {
+           "get": {
+            "summary": "One source and its state", "parameters": [{"$ref": "#/components/parameters/source"}],
+            "responses": {
+             "200": {
+              "description": "The source.",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Source"}}}
+             },
+             "404": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/sources/{source}/value": {
+           "post": {
+            "summary": "Push a new representation", "parameters": [{"$ref": "#/components/parameters/source"}],
+            "requestBody": {"required": true, "content": {"application/json": {}}},
+            "responses": {
+             "200": {
+              "description": "The cursor of the value that holds now.",
+              "content": {
+               "application/json": {
+                "schema": {
+                 "type": "object", "required": ["cursor", "changed"],
+                 "properties": {"cursor": {"type": "string"}, "changed": {"type": "boolean"}}
+                }
+               }
+              }
+             },
+             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "413": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/sources/{source}/poll": {
+           "post": {
+            "summary": "Poll at once", "parameters": [{"$ref": "#/components/parameters/source"}],
+            "responses": {
+             "200": {
+              "description": "How the poll ended.",
+              "content": {
+               "application/json": {
+                "schema": {
+                 "type": "object", "required": ["outcome", "cursor"],
+                 "properties": {"outcome": {"type": "string"}, "cursor": {"type": ["string", "null"]}}
+                }
+               }
+              }
+             },
+             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "502": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/sources/{source}/pause": {
+           "post": {
+            "summary": "Stop polling", "parameters": [{"$ref": "#/components/parameters/source"}],
+            "responses": {
+             "200": {
+              "description": "The source.",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Source"}}}
+             },
+             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/sources/{source}/resume": {
+           "post": {
+            "summary": "Poll again", "parameters": [{"$ref": "#/components/parameters/source"}],
+            "responses": {
+             "200": {
+              "description": "The source.",
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Source"}}}
+             },
+             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/reload": {
+           "post": {
+            "summary": "Read the configuration again",
+            "responses": {
+             "200": {"description": "It is in force.", "content": {"application/json": {}}},
+             "403": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"},
+             "501": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/subscribers": {
+           "get": {
+            "summary": "Who listens",
+            "responses": {
+             "200": {"description": "Subscribers, 10,000 at most.", "content": {"application/json": {}}},
+             "403": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/admin/subscribers/{id}": {
+           "delete": {
+            "summary": "End a stream",
+            "parameters": [
+             {
+              "name": "id", "in": "path", "description": "Of a subscriber in the list.", "schema": {"type": "string"},
+              "required": true
+             }
+            ],
+            "responses": {
+             "204": {"description": "It was told to go."}, "403": {"$ref": "#/components/responses/Problem"},
+             "404": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/livez": {
+           "get": {
+            "summary": "Whether the process lives",
+            "responses": {"200": {"description": "It does.", "content": {"text/plain": {}}}}
+           }
+          },
+          "/readyz": {
+           "get": {
+            "summary": "Whether clients should come here",
+            "parameters": [
+             {"name": "verbose", "in": "query", "description": "Say more.", "schema": {"type": "string"}}
+            ],
+            "responses": {
+             "200": {"description": "Ready.", "content": {"text/plain": {}}},
+             "503": {"description": "Starting or draining.", "content": {"text/plain": {}}}
+            }
+           }
+          },
+          "/healthz": {
+           "get": {
+            "summary": "As /readyz",
+            "responses": {
+             "200": {"description": "Ready.", "content": {"text/plain": {}}},
+             "503": {"description": "Starting or draining.", "content": {"text/plain": {}}}
+            }
+           }
+          },
+          "/metrics": {
+           "get": {
+            "summary": "Metrics as Prometheus text",
+            "responses": {"200": {"description": "Metrics.", "content": {"text/plain": {}}}}
+           }
+          },
+          "/openapi.json": {
+           "get": {
+            "summary": "This document",
+            "responses": {"200": {"description": "OpenAPI 3.1.", "content": {"application/json": {}}}}
+           }
+          },
+          "/": {
+           "get": {
+            "summary": "A page for people",
+            "responses": {"200": {"description": "The page.", "content": {"text/html": {}}}}
+           }
+          },
+          "/client/freshet.js": {
+           "get": {
+            "summary": "A client for browsers",
+            "responses": {"200": {"description": "An ES module.", "content": {"text/javascript": {}}}}
+           }
+          }
+         },
+         "components": {
+          "schemas": {
+           "Problem": {
+            "type": "object", "required": ["type", "title", "status", "code", "detail"],
+            "properties": {
+             "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+             "code": {"type": "string", "description": "What programs tell problems apart by."},
+             "detail": {"type": "string"}
+            }
+           },
+           "Changes": {
+            "type": "object", "required": ["events", "cursor", "gap"],
+            "properties": {
+             "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+             "cursor": {"type": "string"}, "gap": {"type": "boolean"},
+             "reason": {"enum": ["evicted", "epoch", "future", "malformed"]}
+            }
+           },
+           "Event": {
+            "type": "object", "required": ["event", "data"],
+            "properties": {
+             "id": {"type": "string"}, "event": {"enum": ["snapshot", "patch", "merge", "items"]},
+             "data": {
+              "type": "object", "required": ["source", "at"],
+              "properties": {
+               "source": {"type": "string"}, "at": {"type": "string", "format": "date-time"}, "value": {},
+               "patch": {"type": "array"}, "merge": {}, "items": {"type": "object"}
+              }
+             }
+            }
+           },
+           "Source": {
+            "type": "object",
+            "required": [
+             "name", "state", "state_since", "last_error", "interval", "interval_reason", "next_poll_at",
+             "last_success_at", "validator", "polls", "not_modified", "unchanged", "changes", "failures", "bytes",
+             "subscribers", "cursor", "value_bytes"
+            ],
+            "properties": {
+             "name": {"type": "string"},
+             "state": {"enum": ["starting", "ok", "stale", "backoff", "failing", "paused"]},
+             "state_since": {"type": "string"},
+             "last_error": {
+              "type": ["object", "null"],
+              "properties": {"kind": {"type": "string"}, "message": {"type": "string"}, "at": {"type": "string"}}
+             },
+             "interval": {"type": "string"}, "interval_reason": {"type": "string"},
+             "next_poll_at": {"type": ["string", "null"]}, "last_success_at": {"type": ["string", "null"]},
+             "validator": {
+              "type": "object",
+              "properties": {"etag": {"type": ["string", "null"]}, "last_modified": {"type": ["string", "null"]}}
+             },
+             "polls": {"type": "integer"}, "not_modified": {"type": "integer"}, "unchanged": {"type": "integer"},
+             "changes": {"type": "integer"}, "failures": {"type": "integer"}, "bytes": {"type": "integer"},
+             "subscribers": {"type": "integer"}, "value_bytes": {"type": "integer"},
+             "cursor": {"type": ["string", "null"]}
+            }
+           }
+          },
+          "responses": {
+           "Problem": {
+            "description": "The request cannot be met.",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+           }
+          },
+          "parameters": {
+           "sources": {
+            "name": "sources", "in": "path",
+            "description": "Names of sources, separated by commas; each may end in `*`.",
+            "schema": {"type": "string"}, "required": true
+           },
+           "mode": {
+            "name": "mode", "in": "query",
+            "description": "The form of a change: RFC 6902, RFC 7396, keyed items, or the whole value.",
+            "schema": {"enum": ["patch", "merge", "items", "snapshot"], "default": "patch"}
+           },
+           "since": {
+            "name": "since", "in": "query", "description": "A cursor, `latest` or `earliest`.",
+            "schema": {"type": "string"}
+           },
+           "source": {
+            "name": "source", "in": "path", "description": "The name of a source.", "schema": {"type": "string"},
+            "required": true
+           },
+           "wait": {
+            "name": "wait", "in": "query",
+            "description": "How long to wait for a change, such as `30s`; at most 5 minutes.",
+            "schema": {"type": "string"}
+           }
+          }
+         }
+        }
+
+        """##
+}

@@ -1,0 +1,67 @@
+// Which web pages may read our answers (the CORS protocol of the Fetch standard), and which may change something.
+
+/// The origins of `cors.origins`. The default is none: then no answer has a CORS field at all.
+struct CrossOrigin: Hashable, Sendable {
+    private let origins: Set<String>
+    /// `*` is among them: any page may read. It never makes a page trusted.
+    private let allowsAny: Bool
+
+    /// Fields of an answer that a page may read beside the safelisted ones.
+    private static let exposed = "Age, ETag, Freshet-Cursor, Freshet-State, Retry-After"
+    private static let requestFields = "Accept, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID"
+    /// How long a browser may remember a preflight, in seconds.
+    private static let maxAge = "600"
+
+    /// - Parameter origins: serialised as browsers send them, `https://app.example` or `https://app.example:8443`.
+    init(origins: [String]) {
+        self.origins = Set(origins)
+        self.allowsAny = origins.contains("*")
+    }
+
+    /// Adds what lets the page of this origin read the answer. Origins are compared byte for byte, `null` is nobody,
+    /// and credentials are never allowed.
+    func allow(_ head: RequestHead, in answer: inout Answer) {
+        guard !self.origins.isEmpty else { return }
+        if self.allowsAny {
+            answer.fields.append(AnswerField("Access-Control-Allow-Origin", "*"))
+        } else {
+            answer.vary(on: "Origin")
+            guard let origin = head.value(of: "origin"), self.isListed(origin) else { return }
+            answer.fields.append(AnswerField("Access-Control-Allow-Origin", origin))
+        }
+        answer.fields.append(AnswerField("Access-Control-Expose-Headers", Self.exposed))
+    }
+
+    /// Adds the answer to a preflight, if this is one.
+    func allowPreflight(_ head: RequestHead, methods: [String], in answer: inout Answer) {
+        guard head.value(of: "access-control-request-method") != nil, let origin = head.value(of: "origin"),
+            self.allowsAny || self.isListed(origin)
+        else { return }
+        let list = methods.joined(separator: ", ")
+        answer.fields.append(AnswerField("Access-Control-Allow-Methods", list))
+        answer.fields.append(AnswerField("Access-Control-Allow-Headers", Self.requestFields))
+        answer.fields.append(AnswerField("Access-Control-Max-Age", Self.maxAge))
+    }
+
+    private func isListed(_ origin: String) -> Bool {
+        origin != "null" && origin != "*" && self.origins.contains(origin)
+    }
+
+    /// Whether a request that changes something may come from where it says: from no web page, from our own, or from
+    /// one whose origin is listed by name. Browsers send `Origin` with every such request to another site, and
+    /// `Sec-Fetch-Site` with all.
+    func mayChange(_ head: RequestHead) -> Bool {
+        if let origin = head.value(of: "origin") {
+            return self.isListed(origin) || self.isOwn(origin, of: head)
+        }
+        switch head.value(of: "sec-fetch-site") {
+        case nil, "same-origin", "none": return true
+        case _: return false
+        }
+    }
+
+    private func isOwn(_ origin: String, of head: RequestHead) -> Bool {
+        guard let authority = head.authority, !authority.isEmpty else { return false }
+        return ["http://", "https://"].contains { origin.utf8.elementsEqual("\($0)\(authority)".utf8) }
+    }
+}

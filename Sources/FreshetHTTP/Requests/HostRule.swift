@@ -1,0 +1,26 @@
+// Whom the administration answers to: a name that somebody else made point at us is not ours.
+
+import FreshetStreaming
+
+/// The names under which sensitive paths may be addressed.
+struct HostRule: Hashable, Sendable {
+    private let names: Set<String>
+
+    /// - Parameter names: in addition to `localhost` and IP addresses.
+    init(names: [String]) {
+        self.names = Set(names.map { $0.lowercased() }).union(["localhost"])
+    }
+
+    /// Whether `Host` is an IP address or one of the names, whatever its port. A browser that was led here by another
+    /// name sends that name (DNS rebinding). A client of HTTP/1.0 may name no host: browsers do.
+    func accepts(_ authority: String?) -> Bool {
+        guard let authority, !authority.isEmpty else { return true }
+        var host = authority.lowercased()[...]
+        if host.hasPrefix("[") {
+            guard let end = host.firstIndex(of: "]") else { return false }
+            return PeerAddress(host[host.index(after: host.startIndex)..<end]) != .local
+        }
+        if let colon = host.firstIndex(of: ":") { host = host[..<colon] }
+        return self.names.contains(String(host)) || PeerAddress(host) != .local
+    }
+}

@@ -1,0 +1,172 @@
+// `/v1/admin`: what changes the gateway, and who may.
+
+import FreshetCore
+import FreshetStreaming
+import HTTPTypes
+import JSON
+import NIOCore
+
+struct AdminRoutes: Sendable {
+    let gateway: Gateway
+
+    static let prefix = "/v1/admin/"
+    static let valueSuffix = "/value"
+    /// The most subscribers in one list.
+    static let maxSubscribers = 10_000
+
+    func add(to routes: inout RouteTable) {
+        self.route(.post, "/v1/admin/sources/:source/value", in: &routes) { try await self.push($0) }
+        self.route(.post, "/v1/admin/sources/:source/poll", in: &routes) { try await self.poll($0) }
+        self.route(.post, "/v1/admin/sources/:source/pause", in: &routes) { context in
+            try await self.report(context) { await self.gateway.control.pause($0) }
+        }
+        self.route(.post, "/v1/admin/sources/:source/resume", in: &routes) { context in
+            try await self.report(context) { await self.gateway.control.resume($0) }
+        }
+        self.route(.post, "/v1/admin/reload", in: &routes) { _ in try await self.reload() }
+        self.route(.get, "/v1/admin/subscribers", in: &routes) { try await self.subscribers($0) }
+        self.route(.delete, "/v1/admin/subscribers/:id", in: &routes) { try await self.close($0) }
+    }
+
+    private func route(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        in routes: inout RouteTable,
+        _ handler: @escaping RouteTable.Handler
+    ) {
+        routes.on(method, path) { context in
+            let request = context.request
+            if let refusal = self.refusal(of: request.head, from: request.peer, by: request.listener) { throw refusal }
+            return try await handler(context)
+        }
+    }
+
+    /// Why this is no administrator; `nil` for one. Administrators are those who reach the listener that is made for
+    /// them, else those on this machine, who came by no proxy, addressed us by a name of ours, and are not led by
+    /// somebody else's web page.
+    func refusal(of head: RequestHead, from peer: PeerAddress, by listener: IncomingRequest.Listener) -> Problem? {
+        if listener == .main {
+            guard self.gateway.settings.adminListen == nil else { return .noSuchRoute }
+            let forwarding: Set = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+            guard peer.isLoopback, !head.fields.contains(where: { forwarding.contains($0.name) }) else {
+                return .forbidden("admin_local_only", "The administration answers to clients on the same machine only.")
+            }
+        }
+        guard peer == .local || self.gateway.hostRule.accepts(head.authority) else {
+            return Problem(421, "unknown_host", "The administration does not answer to this host name.")
+        }
+        guard self.gateway.crossOrigin.mayChange(head) else {
+            return .forbidden("cross_origin", "A web page of another origin may not do this.")
+        }
+        return nil
+    }
+
+    private func source(_ context: GatewayContext) throws(Problem) -> SourceID {
+        try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+    }
+
+    private func push(_ context: GatewayContext) async throws -> Answer {
+        let source = try self.source(context)
+        let before = self.gateway.hub.version(of: source)?.cursor
+        let type = context.request.head.value(of: "content-type").map { Array($0.utf8) }
+        do {
+            let body = Array(context.request.body.readableBytesView)
+            let cursor = try await self.gateway.control.push(source, body: body, contentType: type)
+            return .json(Array(#"{"cursor":"\#(cursor)","changed":\#(cursor != before)}"#.utf8))
+        } catch {
+            throw Self.refusal(error, status: 422, code: "value_refused")
+        }
+    }
+
+    private func poll(_ context: GatewayContext) async throws -> Answer {
+        let source = try self.source(context)
+        do {
+            let outcome = try await self.gateway.control.poll(source)
+            var json = JSONWriter()
+            json.object { json in
+                json.member("outcome", outcome.label)
+                json.member("cursor", optional: self.gateway.hub.version(of: source)?.cursor.description)
+            }
+            return .json(json.text)
+        } catch {
+            throw Self.refusal(error, status: 502, code: "poll_failed")
+        }
+    }
+
+    /// A failure in a problem's form; its `kind` is that of `last_error`.
+    private static func refusal(_ error: PollError, status: Int, code: String) -> Problem {
+        var problem = Problem(status, code, error.message)
+        problem.members.append(Problem.Member(name: "kind", text: error.kind.rawValue))
+        return problem
+    }
+
+    private func report(_ context: GatewayContext, after action: (SourceID) async -> Void) async throws -> Answer {
+        let source = try self.source(context)
+        await action(source)
+        guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
+        return SourceRoutes.answer(report)
+    }
+
+    private func reload() async throws -> Answer {
+        guard let reload = self.gateway.reload else {
+            throw Problem(501, "not_supported", "This gateway was started without a configuration to read again.")
+        }
+        do {
+            try await reload()
+        } catch {
+            throw Problem(422, "reload_refused", "\(error)")
+        }
+        return .json(Array(#"{"reloaded":true}"#.utf8))
+    }
+}
+
+// MARK: - Subscribers
+
+extension AdminRoutes {
+    private func subscribers(_ context: GatewayContext) async throws -> Answer {
+        let sources = self.gateway.hub.sources().map { ($0.id, $0.name) }
+        let names = Dictionary(sources, uniquingKeysWith: { first, _ in first })
+        let epoch = self.gateway.hub.cursor.epoch
+        let reports = await self.gateway.streams.subscribers(limit: Self.maxSubscribers)
+        var json = JSONWriter()
+        json.object { json in
+            json.name("subscribers")
+            json.array { json in
+                for report in reports {
+                    Self.write(report, names: names, epoch: epoch, to: &json)
+                }
+            }
+        }
+        return .json(json.text)
+    }
+
+    private static func write(
+        _ report: SubscriberReport,
+        names: [SourceID: String],
+        epoch: Epoch,
+        to json: inout JSONWriter
+    ) {
+        json.object { json in
+            json.member("id", report.id.description)
+            json.member("peer", report.peer.description)
+            json.name("sources")
+            json.array { json in
+                for source in report.sources {
+                    if let name = names[source] { json.string(name) }
+                }
+            }
+            json.member("mode", report.format.mode.rawValue)
+            json.member("format", report.format.wire == .eventStream ? "sse" : "ndjson")
+            json.member("cursor", Cursor(epoch: epoch, sequence: report.sequence).description)
+            json.member("state", report.state.rawValue)
+            json.member("since", report.since.description)
+        }
+    }
+
+    private func close(_ context: GatewayContext) async throws -> Answer {
+        guard let id = SubscriberID(context.segment("id")), await self.gateway.streams.close(id) else {
+            throw Problem(404, "unknown_subscriber", "There is no such subscriber.")
+        }
+        return Answer(204)
+    }
+}

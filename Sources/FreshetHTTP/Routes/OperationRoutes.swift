@@ -1,0 +1,56 @@
+// What operators and their tools ask: liveness, readiness, metrics, the description of the interface.
+
+import FreshetCore
+import FreshetStreaming
+import HTTPTypes
+import JSON
+import Synchronization
+
+struct OperationRoutes: Sendable {
+    let gateway: Gateway
+
+    func add(to routes: inout RouteTable) {
+        routes.on(.get, "/livez") { _ in .text("ok\n") }
+        routes.on(.get, "/readyz") { self.readiness($0) }
+        routes.on(.get, "/healthz") { self.readiness($0) }
+        routes.on(.get, "/metrics") { _ in self.metrics() }
+        routes.on(.get, "/openapi.json") { _ in
+            Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
+        }
+    }
+
+    /// Ready while the listener is up and no shutdown has begun. What upstreams do has no part in it: restarting the
+    /// gateway would mend none of them.
+    private func readiness(_ context: GatewayContext) -> Answer {
+        let readiness = self.gateway.readiness.withLock { $0 }
+        let isReady = readiness == .ready
+        guard context.request.query["verbose"] != nil else {
+            return .text(isReady ? "ok\n" : "\(readiness.rawValue)\n", status: isReady ? 200 : 503)
+        }
+        var states: [String: Int] = [:]
+        for report in self.gateway.hub.sources() {
+            states[report.status.state.rawValue, default: 0] += 1
+        }
+        let summary = states.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        let text = """
+            listener: \(readiness.rawValue)
+            log: ok, \(self.gateway.hub.cursor)
+            sources: \(summary.isEmpty ? "none" : summary)
+            streams: \(self.gateway.streams.statistics.subscribers)
+            \(isReady ? "ready" : "not ready")
+
+            """
+        return .text(text, status: isReady ? 200 : 503)
+    }
+
+    private func metrics() -> Answer {
+        var text: [UInt8] = []
+        for provider in self.gateway.metrics {
+            provider(&text)
+        }
+        self.gateway.counters.write(to: &text)
+        var answer = Answer(200, body: text, type: "text/plain; version=0.0.4; charset=utf-8")
+        answer.set("Cache-Control", "no-store")
+        return answer
+    }
+}

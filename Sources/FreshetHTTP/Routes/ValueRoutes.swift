@@ -1,0 +1,128 @@
+// `GET /v1/values/{source}`: the current value, for caches and for clients that cannot hold a stream.
+
+import FreshetCore
+import HTTPTypes
+import JSON
+import NIOCore
+
+struct ValueRoutes: Sendable {
+    let gateway: Gateway
+
+    func add(to routes: inout RouteTable) {
+        routes.on(.get, "/v1/values/:source") { try await self.value($0) }
+    }
+
+    private func value(_ context: GatewayContext) async throws -> Answer {
+        let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+        var version = self.gateway.hub.version(of: source)
+        var isNews = true
+        if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {
+            version = await self.news(of: source, deadline: deadline, context: context)
+            isNews = !self.isKnown(version, to: context)
+        }
+        guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
+        guard let version else { throw self.absence(report) }
+        return self.answer(context.request.head, version: version, status: report.status, isNews: isNews)
+    }
+
+    /// Waits until there is a value that the client does not have.
+    private func news(of source: SourceID, deadline: NIODeadline, context: GatewayContext) async -> SourceVersion? {
+        var version = self.gateway.hub.version(of: source)
+        while self.isKnown(version, to: context), NIODeadline.now() < deadline, !Task.isCancelled {
+            await ChangeWait.change(
+                of: [source],
+                after: version?.cursor.sequence ?? 0,
+                in: self.gateway.hub,
+                until: deadline,
+                on: context.request.eventLoop
+            )
+            let next = self.gateway.hub.version(of: source)
+            // Nothing new: the deadline, or too many waiters.
+            guard next?.cursor != version?.cursor else { return version }
+            version = next
+        }
+        return version
+    }
+
+    /// Whether the client said that it has this value, by its tag or by a cursor at or after it. No value is known
+    /// to everybody.
+    private func isKnown(_ version: SourceVersion?, to context: GatewayContext) -> Bool {
+        guard let version else { return true }
+        if let tags = context.request.head.value(of: "if-none-match") {
+            return Precondition.matches(tags, etag: version.etag)
+        }
+        guard let since = context.request.query["since"].flatMap({ Cursor($0) }) else { return false }
+        return since.epoch == version.cursor.epoch && version.cursor.sequence <= since.sequence
+    }
+
+    private func answer(
+        _ head: RequestHead,
+        version: SourceVersion,
+        status: SourceStatus,
+        isNews: Bool
+    ) -> Answer {
+        let now = WallClock.now
+        let modified = self.lastModified(version, now: now)
+        var answer = Answer(200)
+        answer.fields = [
+            AnswerField("ETag", version.etag),
+            AnswerField("Last-Modified", modified.text),
+            AnswerField("Age", "\(self.age(version, status: status, now: now))"),
+            AnswerField("Cache-Control", self.cacheControl(version)),
+            AnswerField("Freshet-Cursor", version.cursor.description),
+            AnswerField("Freshet-State", status.state.rawValue),
+            AnswerField("X-Content-Type-Options", "nosniff"),
+        ]
+        if !isNews || self.isNotModified(head, version: version, modified: modified, now: now) {
+            answer.status = 304
+        } else {
+            answer.fields.append(AnswerField("Content-Type", "application/json"))
+            answer.body = ByteBuffer(bytes: version.document.text)
+        }
+        return answer
+    }
+
+    /// RFC 9110 §13.2.2: `If-Modified-Since` counts only where there is no `If-None-Match`.
+    private func isNotModified(_ head: RequestHead, version: SourceVersion, modified: HTTPDate, now: WallTime) -> Bool {
+        if let tags = head.value(of: "if-none-match") { return Precondition.matches(tags, etag: version.etag) }
+        guard let date = head.value(of: "if-modified-since") else { return false }
+        return Precondition.isUnmodified(since: date, lastModified: modified, now: now)
+    }
+
+    /// What the upstream said, where that is a date; else when the gateway had the value. Never in the future
+    /// (RFC 9110 §8.8.2.1).
+    private func lastModified(_ version: SourceVersion, now: WallTime) -> HTTPDate {
+        let wallNow = Int(clamping: now.seconds)
+        let stated = version.validators.lastModified.flatMap { HTTPDate($0, wallNow: wallNow) }
+        return HTTPDate(unixSeconds: min((stated ?? version.at.httpDate).unixSeconds, wallNow))
+    }
+
+    /// Seconds since the upstream last confirmed the value (RFC 9111 §5.1).
+    private func age(_ version: SourceVersion, status: SourceStatus, now: WallTime) -> Int64 {
+        let confirmed = max(status.lastSuccessAt ?? version.at, version.at)
+        return max(0, now.seconds - confirmed.seconds)
+    }
+
+    /// The lifetime that the upstream gave, from which a cache takes `Age` off (RFC 9111 §4.2); without one every use
+    /// has to ask, which the tag makes cheap.
+    private func cacheControl(_ version: SourceVersion) -> String {
+        let seconds = version.freshness.milliseconds / 1000
+        return seconds > 0 ? "max-age=\(seconds)" : "no-cache"
+    }
+
+    /// 503 for a source that has not had one good response.
+    private func absence(_ report: SourceReport) -> Problem {
+        let now = WallClock.now
+        let wait = (report.status.nextPollAt?.seconds ?? now.seconds) - now.seconds
+        var problem = Problem.busy(
+            "no_value_yet",
+            "The source has had no value yet.",
+            retryAfter: min(max(wait, 1), 60)
+        )
+        problem.members.append(Problem.Member(name: "state", text: report.status.state.rawValue))
+        if let reported = report.status.lastError {
+            problem.members.append(Problem.Member(name: "kind", text: reported.error.kind.rawValue))
+        }
+        return problem
+    }
+}

@@ -1,0 +1,217 @@
+// A whole gateway on loopback, without upstreams: the tests publish, and clients see nothing but bytes.
+
+import FreshetCore
+import FreshetStreaming
+import FreshetTesting
+import JSON
+import Logging
+import Synchronization
+import Testing
+
+@testable import FreshetHTTP
+
+/// One gateway under test; made and ended by ``withGateway(streams:_:metrics:reload:_:)``.
+final class GatewayFixture: Sendable {
+    let hub: Hub
+    let streams: StreamServer
+    let server: GatewayServer
+    let control: TestControl
+    let endpoint: Endpoint
+    let adminEndpoint: Endpoint?
+    static let epoch = Epoch(rawValue: 41)
+
+    fileprivate init(
+        hub: Hub,
+        streams: StreamServer,
+        server: GatewayServer,
+        control: TestControl,
+        endpoint: Endpoint,
+        adminEndpoint: Endpoint?
+    ) {
+        self.hub = hub
+        self.streams = streams
+        self.server = server
+        self.control = control
+        self.endpoint = endpoint
+        self.adminEndpoint = adminEndpoint
+    }
+
+    @discardableResult
+    func source(_ name: String) throws -> SourceID {
+        let since = WallTime(milliseconds: 1_700_000_000_000)
+        let status = SourceStatus(stateSince: since, interval: .seconds(10), intervalReason: "as configured")
+        return try #require(self.hub.addSource(name, status: status))
+    }
+
+    /// Publishes JSON text, with the patch from the value before.
+    @discardableResult
+    func publish(
+        _ text: String,
+        of source: SourceID,
+        validators: Validators = Validators(),
+        freshness: Duration = .zero,
+        at: WallTime = WallClock.now
+    ) throws -> Cursor {
+        let document = try Document(parsing: Array(text.utf8))
+        let patch = self.hub.version(of: source).map { $0.document.patch(to: document).text }
+        let change = Change(document: document, patch: patch, at: at, validators: validators, freshness: freshness)
+        self.hub.publish(change, of: source)
+        return try #require(self.hub.version(of: source)?.cursor)
+    }
+
+    func update(_ source: SourceID, _ change: (inout SourceStatus) -> Void) throws {
+        var status = try #require(self.hub.report(of: source)?.status)
+        change(&status)
+        self.hub.report(status, of: source, transition: status.state)
+    }
+
+    func cursor(_ sequence: UInt64) -> Cursor { Cursor(epoch: Self.epoch, sequence: sequence) }
+
+    func get(_ path: String, _ headers: HeaderFields = [:]) async throws -> HTTPReply {
+        try await RawHTTP.get(path, from: self.endpoint, headers: headers)
+    }
+
+    func send(
+        _ method: String,
+        _ path: String,
+        _ headers: HeaderFields = [:],
+        body: String? = nil
+    ) async throws -> HTTPReply {
+        try await RawHTTP.send(method, path, to: self.endpoint, headers: headers, body: body.map { Array($0.utf8) })
+    }
+
+    /// Waits until so many requests wait for a change.
+    func waitForWaiters(_ count: Int) async throws {
+        try await eventually { self.hub.statistics.waiters == count }
+    }
+}
+
+/// Looks again and again, for at most ten seconds.
+func eventually(_ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while try await !condition() {
+        try #require(ContinuousClock.now < deadline, "it does not come about")
+        try await Task.sleep(for: .milliseconds(2))
+    }
+}
+
+/// Runs a gateway on a port of the kernel's choice.
+func withGateway<Result: Sendable>(
+    streams streamSettings: StreamSettings = StreamSettings(shards: 1),
+    cacheBytes: Int = 64 << 20,
+    _ configure: (inout HTTPSettings) -> Void = { _ in },
+    metrics: [MetricsProvider] = [],
+    reload: ReloadAction? = nil,
+    _ body: (GatewayFixture) async throws -> Result
+) async throws -> Result {
+    var settings = HTTPSettings()
+    settings.listen = .tcp(host: "127.0.0.1", port: 0)
+    configure(&settings)
+    let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)))
+    let streams = StreamServer(hub: hub, settings: streamSettings)
+    try streams.start()
+    defer { streams.stop() }
+    let control = TestControl(hub: hub)
+    let server = GatewayServer(
+        hub: hub,
+        streams: streams,
+        control: control,
+        settings: settings,
+        logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+        metrics: metrics,
+        reload: reload
+    )
+    let running = Task { try await server.run() }
+    guard let address = await server.boundAddress else {
+        try await running.value
+        throw CancellationError()
+    }
+    let fixture = GatewayFixture(
+        hub: hub,
+        streams: streams,
+        server: server,
+        control: control,
+        endpoint: address.endpoint,
+        adminEndpoint: await server.boundAdminAddress?.endpoint
+    )
+    do {
+        let result = try await body(fixture)
+        running.cancel()
+        try await running.value
+        return result
+    } catch {
+        running.cancel()
+        _ = await running.result
+        throw error
+    }
+}
+
+extension ListenAddress {
+    var endpoint: Endpoint {
+        switch self {
+        case .tcp(let host, let port): .tcp(host: host, port: UInt16(clamping: port))
+        case .unix(let path): .unix(path: path)
+        }
+    }
+}
+
+/// Stands for the poller: publishes what is pushed, and remembers what it was asked.
+final class TestControl: SourceControl {
+    private let hub: Hub
+    private let calls = Mutex<[String]>([])
+    /// What the next poll comes to.
+    let outcome = Mutex(Result<PollOutcome, PollError>.success(.notModified))
+
+    init(hub: Hub) {
+        self.hub = hub
+    }
+
+    var log: [String] { self.calls.withLock { $0 } }
+
+    private func note(_ call: String, _ source: SourceID) {
+        let name = self.hub.report(of: source)?.name ?? "?"
+        self.calls.withLock { $0.append("\(call) \(name)") }
+    }
+
+    func poll(_ source: SourceID) async throws(PollError) -> PollOutcome {
+        self.note("poll", source)
+        return try self.outcome.withLock { $0 }.get()
+    }
+
+    func pause(_ source: SourceID) async {
+        self.note("pause", source)
+    }
+
+    func resume(_ source: SourceID) async {
+        self.note("resume", source)
+    }
+
+    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(PollError) -> Cursor {
+        self.note("push \(contentType.map { String(decoding: $0, as: UTF8.self) } ?? "-")", source)
+        guard let document = try? Document(parsing: body) else {
+            throw PollError(.malformed, "The body is not JSON: byte 1.")
+        }
+        if let current = self.hub.version(of: source), current.document == document { return current.cursor }
+        self.hub.publish(Change(document: document, at: WallClock.now), of: source)
+        return self.hub.version(of: source)?.cursor ?? self.hub.cursor
+    }
+}
+
+/// The code of a problem.
+func code(_ reply: HTTPReply) throws -> String {
+    #expect(reply.headers["Content-Type"] == "application/problem+json")
+    return try text(reply, "/code")
+}
+
+/// A string in a JSON answer.
+func text(_ reply: HTTPReply, _ pointer: String) throws -> String {
+    let value = try json(reply, pointer)
+    return try #require(value.string)
+}
+
+/// A value in a JSON answer.
+func json(_ reply: HTTPReply, _ pointer: String) throws -> Value {
+    let document = try Document(parsing: reply.body)
+    let pointer = try #require(Pointer(pointer))
+    return try #require(document.value(at: pointer))
+}
