@@ -55,16 +55,25 @@ let package = Package(
             swiftSettings: house
         ),
         .target(
+            name: "FreshetStorage",
+            dependencies: [
+                "FreshetCore", "JSON",
+                .product(name: "Collections", package: "swift-collections"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            swiftSettings: house
+        ),
+        .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetCore", "FreshetStreaming", "JSON",
+                "FreshetCore", "FreshetStreaming", "JSON", "CLinux",
                 .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: house
         ),
@@ -73,7 +82,8 @@ let package = Package(
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "JSON",
+                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON",
+                "EventStream", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -96,26 +106,35 @@ let package = Package(
         .testTarget(name: "FreshetCoreTests", dependencies: ["FreshetCore", "JSON"], swiftSettings: house),
         .testTarget(
             name: "FreshetPollingTests",
-            dependencies: ["FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CCurl", "CLinux"],
+            dependencies: ["FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux"],
             swiftSettings: house
         ),
         .testTarget(
             name: "FreshetStreamingTests",
-            dependencies: ["FreshetStreaming", "FreshetCore", "FreshetTesting", "EventStream", "JSON", "CLinux"],
+            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux"],
             swiftSettings: house
         ),
         .testTarget(
             name: "FreshetHTTPTests",
             dependencies: [
-                "FreshetHTTP", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
+                "FreshetHTTP", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "EventStream",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: house
+        ),
+        .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
+        .testTarget(
+            name: "FreshetStorageTests",
+            dependencies: [
+                "FreshetStorage", "FreshetCore", "JSON", "CFaultyVFS", .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house
         ),
         .testTarget(name: "FreshetTestingTests", dependencies: ["FreshetTesting", "CLinux", "EventStream"], swiftSettings: house),
         .testTarget(
             name: "FreshetTests",
-            dependencies: ["freshet", "FreshetCore", "JSON"],
+            dependencies: ["freshet", "FreshetCore", "JSON", .product(name: "Logging", package: "swift-log")],
             resources: [.copy("Configurations")],
             swiftSettings: house
         ),
