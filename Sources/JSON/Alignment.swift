@@ -96,7 +96,8 @@ struct Alignment {
                 if let hash, let old = table.first(hash) { pairs.append((new, olds[old])) }
             }
             if pairs.count > best.count { best = pairs }
-            if candidate.rank.isStrong, !best.isEmpty { break }
+            let isNearlyAll = best.count * 10 >= min(olds.count, news.count) * 9
+            if isNearlyAll || (candidate.rank.isStrong && !best.isEmpty) { break }
         }
         for pair in best { self.match(pair.new, with: pair.old) }
     }

@@ -35,6 +35,7 @@ extension Difference {
             olds.removeLast()
             news.removeLast()
         }
+        guard olds.count + news.count <= Self.alignmentLimit else { return self.outgrow() }
         var alignment = Alignment(
             olds: olds,
             news: news,

@@ -16,8 +16,8 @@ struct DecimalText {
     private let hugeExponent: Range<Int>
     let hugeExponentIsNegative: Bool
 
-    /// Exponents of up to this many digits (leading zeros aside) are computed with; longer ones are compared as text, so
-    /// that `10e9999999999999999` and `1e10000000000000000` count as different. That costs a superfluous `replace`.
+    /// Exponents of up to this many digits (leading zeros aside) are computed with; longer ones are compared as text,
+    /// so that `10e9999999999999999` and `1e10000000000000000` count as different. That costs a superfluous `replace`.
     private static let exponentDigits = 15
 
     init(_ bytes: UnsafePointer<UInt8>, count length: Int) {
@@ -164,8 +164,8 @@ private struct ExponentText {
 // MARK: - Hashing
 
 extension HashSeed {
-    /// The hash of a number below 10¹⁸ with at most eight fraction digits: `fraction` holds them as bytes 0…9, the first
-    /// one lowest. Negative zero is zero.
+    /// The hash of a number below 10¹⁸ with at most eight fraction digits: `fraction` holds them as bytes 0…9, the
+    /// first one lowest. Negative zero is zero.
     @inline(__always)
     func number(negative: Bool, integer: UInt64, fraction: UInt64) -> UInt64 {
         var state = self.number

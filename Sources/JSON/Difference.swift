@@ -2,8 +2,8 @@
 //
 // Each pair of containers is a frame. On entry it writes its own operations (members and elements that come, go or
 // move), in an order in which every path is right when it is applied; then its changed children follow at their final
-// paths, each a frame or a `replace`. When a frame has written more than replacing it would take, what it wrote is taken
-// back and it is replaced. Frames live in an array: no recursion.
+// paths, each a frame or a `replace`. When a frame has written more than replacing it would take, what it wrote is
+// taken back and it is replaced. Frames live in an array: no recursion.
 
 /// One computation of a patch. Valid only while both documents' texts are pinned.
 struct Difference {
@@ -11,8 +11,14 @@ struct Difference {
     struct Side {
         let storage: Storage
         let text: UnsafePointer<UInt8>
+        /// The storage's, without a detour through the object.
+        let nodes: UnsafePointer<Node>
 
-        var nodes: UnsafePointer<Node> { self.storage.nodes }
+        init(storage: Storage, text: UnsafePointer<UInt8>) {
+            self.storage = storage
+            self.text = text
+            self.nodes = storage.nodes
+        }
 
         @inline(__always)
         func bytes(_ index: Int) -> UnsafeBufferPointer<UInt8> {
@@ -40,6 +46,10 @@ struct Difference {
         /// How much may be written before replacing is cheaper, in bytes.
         var room: Int
     }
+
+    /// Members or elements of both sides together beyond which a container that is not changed in step is replaced: to
+    /// align half a million takes a tenth of a second.
+    static let alignmentLimit = 1 << 19
 
     let old: Side
     let new: Side
@@ -171,6 +181,9 @@ extension Difference {
             j = self.new.nodes[j + 1].end
         }
         guard i < oldEnd || j < newEnd else { return }
+        guard self.old.nodes[change.old].count + self.new.nodes[change.new].count <= Self.alignmentLimit else {
+            return self.outgrow()
+        }
 
         let names = NameIndex(self.old.storage, from: i, to: oldEnd)
         var isKept = [Bool](repeating: false, count: names.names.count)
@@ -213,7 +226,8 @@ extension Difference {
         guard a.tag == b.tag, a.length == b.length else {
             return self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
         }
-        return self.old.bytes(i).elementsEqual(self.new.bytes(j))
+        let (left, right) = (self.old.text + a.first, self.new.text + b.first)
+        return bytesAreEqual(left, right, count: a.byteCount)
             || self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
     }
 }

@@ -2,9 +2,9 @@
 
 /// One JSON text (RFC 8259), parsed and immutable.
 ///
-/// Copies share their storage. Numbers and strings stay as the upstream wrote them; only whitespace and a byte order mark
-/// are gone. Where an object names a member twice, the last one counts and the earlier ones are dropped from the text
-/// (RFC 8259 §4 leaves this open), so that a document never holds a name twice.
+/// Copies share their storage. Numbers and strings stay as the upstream wrote them; only whitespace and a byte order
+/// mark are gone. Where an object names a member twice, the last one counts and the earlier ones are dropped from the
+/// text (RFC 8259 §4 leaves this open), so that a document never holds a name twice.
 package struct Document: Sendable {
     let storage: Storage
 

@@ -66,18 +66,31 @@ extension Storage {
         let b = other.nodes[otherIndex]
         guard a.hash == b.hash else { return false }
         if !a.isEscaped, !b.isEscaped {
-            return a.length == b.length && self.sourceText(index).elementsEqual(other.sourceText(otherIndex))
+            return a.length == b.length && self.textsAreEqual(index, in: other, otherIndex)
         }
         return self.unescaped(index) == other.unescaped(otherIndex)
     }
 
     private func numbersAreEqual(_ index: Int, in other: Storage, _ otherIndex: Int) -> Bool {
-        let a = self.sourceText(index)
-        let b = other.sourceText(otherIndex)
-        return a.elementsEqual(b)
+        let isSameText =
+            self.nodes[index].length == other.nodes[otherIndex].length
+            && self.textsAreEqual(index, in: other, otherIndex)
+        return isSameText
             || self.withDecimal(index) { left in
                 other.withDecimal(otherIndex) { left.isEqual(to: $0) }
             }
+    }
+
+    /// Whether two nodes of the same length have the same text.
+    private func textsAreEqual(_ index: Int, in other: Storage, _ otherIndex: Int) -> Bool {
+        self.text.withUnsafeBufferPointer { left in
+            other.text.withUnsafeBufferPointer { right in
+                guard let a = left.baseAddress, let b = right.baseAddress else { return false }
+                // The parser found both nodes inside their texts.
+                let node = self.nodes[index]
+                return bytesAreEqual(a + node.first, b + other.nodes[otherIndex].first, count: node.byteCount)
+            }
+        }
     }
 
     /// The text of a node.
@@ -133,6 +146,11 @@ struct NameIndex {
 
     /// The position in `names` of the name equal to the one at `name` of `other`.
     func find(_ name: Int, of other: Storage) -> Int? {
-        self.table.first(other.nodes[name].hash) { other.stringsAreEqual(name, in: self.storage, self.names[$0]) }
+        var candidate = self.table.first(other.nodes[name].hash)
+        while let position = candidate {
+            if other.stringsAreEqual(name, in: self.storage, self.names[position]) { return position }
+            candidate = self.table.next(after: position)
+        }
+        return nil
     }
 }

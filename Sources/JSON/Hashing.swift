@@ -104,3 +104,17 @@ func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
 func loadWord(_ bytes: UnsafePointer<UInt8>) -> UInt64 {
     UInt64(littleEndian: UnsafeRawPointer(bytes).loadUnaligned(as: UInt64.self))
 }
+
+/// Whether two runs of `count` bytes are the same.
+func bytesAreEqual(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>, count: Int) -> Bool {
+    var index = 0
+    while count &- index >= 8 {
+        guard loadWord(left + index) == loadWord(right + index) else { return false }
+        index &+= 8
+    }
+    while index < count {
+        guard left[index] == right[index] else { return false }
+        index &+= 1
+    }
+    return true
+}

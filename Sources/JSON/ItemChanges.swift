@@ -67,9 +67,10 @@ private struct Collection {
 
     /// The item of the same identity as one of another collection.
     private func find(_ key: Int, of other: Collection) -> Int? {
-        self.table.first(other.storage.nodes[key].hash) {
-            self.storage.isEqual(self.items[$0].key, in: other.storage, key)
-        }
+        guard let match = self.table.first(other.storage.nodes[key].hash),
+            self.storage.isEqual(self.items[match].key, in: other.storage, key)
+        else { return nil }
+        return match
     }
 
     func changes(to new: Collection) -> ItemChanges {

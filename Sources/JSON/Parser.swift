@@ -1,8 +1,8 @@
 // Turns bytes into a tape in one pass: checks the grammar and UTF-8, drops whitespace, hashes every value.
 //
-// The input lies in a buffer of our own with zeros behind it. A zero byte is legal nowhere in JSON, so every scan stops
-// there at the latest and no loop needs to compare against the end: a word of eight bytes is loaded only at positions up
-// to `end`, and `padding` is longer than that. Nesting lives in `frames`, never on the call stack.
+// The input lies in a buffer of our own with zeros behind it. A zero byte is legal nowhere in JSON, so every scan
+// stops there at the latest and no loop needs to compare against the end: a word of eight bytes is loaded only at
+// positions up to `end`, and `padding` is longer than that. Nesting lives in `frames`, never on the call stack.
 
 /// Parses one document, in place: whitespace is squeezed out of the same buffer that becomes the document's text.
 struct Parser {

@@ -12,9 +12,11 @@ package struct Patch: Hashable, Sendable {
 extension Document {
     /// What turns this document into `new`.
     ///
-    /// Equality is judged by hash. Unchanged members and elements are left alone, records that changed their place move,
-    /// and a container whose changes would take more room than its new value is replaced. The work is bounded: O(n log n)
-    /// in the sizes of both. The patch may be larger than `new.text` by the operation around it; then send the value.
+    /// Equality is judged by hash. Unchanged members and elements are left alone, records that changed their place
+    /// move, and a container whose changes would take more room than its new value is replaced. The work is bounded:
+    /// O(n log n) in the sizes of both, and a list or map of more than a quarter of a million entries that did not
+    /// change in step is replaced. The patch may be larger than `new.text` by the operation around it; then send the
+    /// value.
     ///
     /// - Parameters:
     ///   - new: the document to arrive at.

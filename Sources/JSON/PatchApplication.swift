@@ -1,4 +1,5 @@
-// Applies RFC 6902 patches. The patch may come from anybody: every failure is an error, never a trap, and work is bounded.
+// Applies RFC 6902 patches. The patch may come from anybody: every failure is an error, never a trap, and work is
+// bounded.
 
 /// Why a patch could not be applied. Nothing has been changed then (RFC 6902 §5).
 package struct PatchError: Error, Hashable, Sendable {

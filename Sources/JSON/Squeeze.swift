@@ -2,8 +2,8 @@
 
 /// Moves each run of kept bytes down over the whitespace in front of it.
 ///
-/// Bytes at or behind `runStart` are still where the input had them; those in front are already minified. A text without
-/// whitespace is one run that never moves.
+/// Bytes at or behind `runStart` are still where the input had them; those in front are already minified. A text
+/// without whitespace is one run that never moves.
 struct Squeeze {
     /// Where the current run of kept bytes starts, in the input.
     private var runStart = 0

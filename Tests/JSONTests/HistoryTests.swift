@@ -6,8 +6,7 @@ import Testing
 /// Real answers of real services, version after version.
 @Suite("Real histories", .enabled(if: Suites.exists("upstream-sequences")))
 struct HistoryTests {
-    /// The histories in JSON, with the size that an independent keyed diff would be proud of: no more than this share of
-    /// what a naive RFC 6902 diff takes.
+    /// The histories in JSON. Their patches may take this share of what a naive RFC 6902 diff takes.
     static let histories = [
         ("calfire-incidents", 0.80), ("dockerhub-repo", 0.95), ("exchange-rates", 0.65), ("hn-by-domain", 0.90),
         ("mastodon-instances-big", 0.15), ("usgs-quakes", 0.80),

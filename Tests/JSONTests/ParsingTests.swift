@@ -98,7 +98,7 @@ struct ParsingTests {
     @Test("whitespace goes, all else stays as it was written")
     func minified() throws {
         let text =
-            "\u{FEFF} {\r\n\t\"a\" : [ 1.50 , -0 ,\n                    1E+2 ] , \"\\u0041\\/\" : \"é \\ud83d\\ude00\" }\n\n"
+            "\u{FEFF} {\r\n\t\"a\" : [ 1.50 , -0 ,\n          1E+2 ] , \"\\u0041\\/\" : \"é \\ud83d\\ude00\" }\n\n"
         let document = try Document(parsing: Array(text.utf8))
         let expected = "{\"a\":[1.50,-0,1E+2],\"\\u0041\\/\":\"é \\ud83d\\ude00\"}"
         #expect(String(decoding: document.text, as: UTF8.self) == expected)

@@ -133,11 +133,11 @@ struct DifferenceTests {
         #expect(try self.text(self.parse(old).patch(to: self.parse(new))) == expected)
     }
 
-    @Test("applied to the old document the patch gives the new one: 40,000 random pairs", arguments: 0..<4)
+    @Test("applied to the old document the patch gives the new one: 32,000 random pairs", arguments: 0..<4)
     func random(part: Int) throws {
         var generator = SeededGenerator(seed: 100 + UInt64(part))
         var changed = 0
-        for round in 0..<10_000 {
+        for round in 0..<8_000 {
             let sketch = Sketch.random(&generator)
             let old = try self.parse(sketch.text(&generator))
             let new = try self.parse(sketch.edited(&generator).text(&generator))
@@ -153,7 +153,7 @@ struct DifferenceTests {
             if !isRight { Issue.record("round \(round): \(self.text(patch))") }
             changed += patch.isEmpty ? 0 : 1
         }
-        #expect(changed > 5_000)
+        #expect(changed > 3_000)
     }
 
     @Test("lists of records, edited, moved and replaced at once: 2,000 random pairs")
@@ -231,7 +231,7 @@ struct DifferenceTests {
         {
             func list(_ order: [Int], _ value: Int) -> String {
                 let records = order.map {
-                    #"{"p":{"\#(name)x":0},"\#(name)":"r\#($0)","v":\#(value),"text":"the long text of record \#($0), which stays"}"#
+                    #"{"p":{"\#(name)x":0},"\#(name)":"r\#($0)","v":\#(value),"text":"the long text of record \#($0)"}"#
                 }
                 return "[\(records.joined(separator: ","))]"
             }
@@ -244,14 +244,14 @@ struct DifferenceTests {
         }
     }
 
-    @Test("a list in which everything changed is replaced, and so is the document around it")
+    @Test("a list in which everything changed is replaced, and what surrounds it is not")
     func outgrown() throws {
-        let old = try self.parse(
-            "{\"l\":[\((0..<2_000).map(String.init).joined(separator: ","))],\"keep\":\"\(String(repeating: "x", count: 500))\"}"
-        )
-        let new = try self.parse(
-            "{\"l\":[\((0..<2_000).map { String($0 * 7 % 2_003 + 5_000) }.joined(separator: ","))],\"keep\":\"\(String(repeating: "x", count: 500))\"}"
-        )
+        let kept = String(repeating: "x", count: 500)
+        func document(_ list: [Int]) throws -> Document {
+            try self.parse("{\"l\":[\(list.map(String.init).joined(separator: ","))],\"keep\":\"\(kept)\"}")
+        }
+        let old = try document(Array(0..<2_000))
+        let new = try document((0..<2_000).map { $0 * 7 % 2_003 + 5_000 })
         let patch = old.patch(to: new)
         #expect(patch.operationCount == 1)
         #expect(self.text(patch).hasPrefix(#"[{"op":"replace","path":"/l","value":["#))
@@ -272,6 +272,15 @@ struct DifferenceTests {
             #expect(patch.text.count <= b.text.count + 38)
             #expect(try a.applying(patch: Document(parsing: patch.text)) == b)
         }
+    }
+
+    @Test("a list too long to align in bounded time is replaced; one that changed in step is not")
+    func tooLongToAlign() throws {
+        let list = (0..<300_000).map(String.init)
+        let old = try self.parse("[-1,\(list.joined(separator: ",")),-2]")
+        #expect(try old.patch(to: self.parse("[-3,\(list.joined(separator: ",")),-2]")).operationCount == 1)
+        let turned = old.patch(to: try self.parse("[-2,\(list.joined(separator: ",")),-1]"))
+        #expect(turned.operationCount == 1 && self.text(turned).hasPrefix(#"[{"op":"replace","path":"","value":["#))
     }
 
     @Test("when every level writes all below it again, the work is bounded and the document replaced")

@@ -64,8 +64,8 @@ indirect enum Sketch {
     ]
 
     static func random(_ generator: inout SeededGenerator, depth: Int = 0) -> Sketch {
-        if depth >= 4 || (depth > 0 && generator.chance(2)) { return .scalar(generator.pick(self.scalars)) }
-        let count = Int.random(in: 0...6, using: &generator)
+        if depth >= 3 || (depth > 0 && generator.chance(2)) { return .scalar(generator.pick(self.scalars)) }
+        let count = Int.random(in: 0...5, using: &generator)
         if generator.chance(5) { return self.records(&generator) }
         if generator.chance(2) {
             return .array((0..<count).map { _ in self.random(&generator, depth: depth + 1) })
