@@ -106,7 +106,8 @@ struct RequestTableTests {
     @Test("a chunked body is put together, and its extensions and trailers are left behind")
     func chunked() throws {
         let text =
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\nG"
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + "5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\nG"
         for step in [1, 3, 1000] {
             var parser = RequestParser(limits: .init(), bodyLimit: 6)
             var buffer = ByteBuffer()

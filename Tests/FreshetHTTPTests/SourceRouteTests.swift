@@ -29,11 +29,13 @@ struct SourceRouteTests {
             }
             let reply = try await gateway.get("/v1/sources/rates")
             let expected = #"""
-                {"name":"rates","state":"failing","state_since":"2023-11-14T22:13:20.000Z","last_error":{"kind":"timeout",
-                "message":"No answer\nwithin \"30s\".","at":"2023-11-14T22:13:21.000Z"},"interval":"10s","interval_reason":
-                "as configured","next_poll_at":"2023-11-14T22:13:22.500Z","last_success_at":null,"validator":{"etag":
-                "W/\"x\"","last_modified":null},"polls":9,"not_modified":4,"unchanged":2,"changes":1,"failures":2,
-                "bytes":1234,"subscribers":0,"cursor":"\#(gateway.cursor(1))","value_bytes":5}
+                {"name":"rates","state":"failing","state_since":"2023-11-14T22:13:20.000Z","interval":"10s",
+                "interval_reason":"as configured","last_error":{"kind":"timeout",
+                "message":"No answer\nwithin \"30s\".","at":"2023-11-14T22:13:21.000Z"},
+                "next_poll_at":"2023-11-14T22:13:22.500Z","last_success_at":null,
+                "validator":{"etag":"W/\"x\"","last_modified":null},
+                "polls":9,"not_modified":4,"unchanged":2,"changes":1,"failures":2,"bytes":1234,
+                "subscribers":0,"cursor":"\#(gateway.cursor(1))","value_bytes":5}
                 """#
             #expect(try Document(parsing: reply.body) == Document(parsing: Array(expected.utf8)))
         }

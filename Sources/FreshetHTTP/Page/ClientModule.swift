@@ -34,7 +34,8 @@ enum ClientModule {
 
         function get(value, path) {
           for (const token of path) {
-            if (value === null || typeof value !== "object" || !Object.hasOwn(value, token)) throw new Error("no such member");
+            if (value === null || typeof value !== "object") throw new Error("no such member");
+            if (!Object.hasOwn(value, token)) throw new Error("no such member");
             value = value[token];
           }
           return value;

@@ -1,4 +1,4 @@
-// `/openapi.json`: the interface as it is built, for tools. Kept beside the routes: a test holds both against each other.
+// `/openapi.json`: the interface as it is built, for tools. A test holds it against the routes.
 
 enum OpenAPI {
     /// OpenAPI 3.1.

@@ -15,7 +15,9 @@ enum Page {
         <h1>Freshet</h1>
         <p id="connection" role="status">connecting</p>
         <table>
-        <thead><tr><th>Source</th><th>State</th><th>Interval</th><th>Polls</th><th>Changes</th><th>Subscribers</th></tr></thead>
+        <thead><tr>
+        <th>Source</th><th>State</th><th>Interval</th><th>Polls</th><th>Changes</th><th>Subscribers</th>
+        </tr></thead>
         <tbody id="sources"></tbody>
         </table>
         <h2>Changes</h2>
@@ -74,7 +76,8 @@ enum Page {
         function show(kind, data) {
           const item = document.createElement("li");
           const body = JSON.stringify(data[kind === "snapshot" ? "value" : kind]);
-          item.textContent = `${data.at} ${data.source} ${kind} ${body.length > 400 ? body.slice(0, 400) + "…" : body}`;
+          const shown = body.length > 400 ? body.slice(0, 400) + "…" : body;
+          item.textContent = `${data.at} ${data.source} ${kind} ${shown}`;
           changes.prepend(item);
           while (changes.childElementCount > 50) changes.lastElementChild.remove();
         }
@@ -95,7 +98,8 @@ enum Page {
         """
 
     static let style = """
-        body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
+        body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+        body { color: #222; background: #fff; }
         table { border-collapse: collapse; width: 100%; }
         th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; }
         ol { font: 13px/1.5 ui-monospace, monospace; padding-left: 3rem; overflow-wrap: anywhere; }

@@ -8,8 +8,8 @@ enum MediaType: String, CaseIterable, Sendable {
 }
 
 enum MediaRange {
-    /// The best of the offered types, the first of equals; `nil` where the client takes none of them. An absent or empty
-    /// field means anything.
+    /// The best of the offered types, the first of equals; `nil` where the client takes none of them. An absent or
+    /// empty field means anything.
     static func best(of offered: [MediaType], accept: String?) -> MediaType? {
         guard let accept, !accept.isEmpty else { return offered.first }
         let ranges = accept.utf8.split(separator: UInt8(ascii: ",")).prefix(64).map(Self.range)
