@@ -97,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetTesting", "JSON", "EventStream", "CLinux",
+                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetTesting", "JSON", "CLinux", "CPollFloor",
             ],
             swiftSettings: house
         ),
@@ -123,6 +123,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
+        .target(name: "CPollFloor", dependencies: ["CCurl"]),
         .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .testTarget(
             name: "FreshetStorageTests",
@@ -131,7 +132,11 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .testTarget(name: "FreshetTestingTests", dependencies: ["FreshetTesting", "CLinux", "EventStream"], swiftSettings: house),
+        .testTarget(
+            name: "FreshetTestingTests",
+            dependencies: ["FreshetTesting", "CLinux", "EventStream"],
+            swiftSettings: house
+        ),
         .testTarget(
             name: "FreshetTests",
             dependencies: ["freshet", "FreshetCore", "JSON", .product(name: "Logging", package: "swift-log")],

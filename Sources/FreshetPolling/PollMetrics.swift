@@ -26,6 +26,15 @@ package struct PollMetrics: Sendable {
             if let index = self.bounds.firstIndex(where: { seconds <= $0 }) { self.counts[index] += 1 }
         }
 
+        /// What was observed after `earlier`, a copy of this histogram from then.
+        package func since(_ earlier: Histogram) -> Histogram {
+            var rest = self
+            rest.counts = zip(self.counts, earlier.counts).map { $0 &- $1 }
+            rest.count &-= earlier.count
+            rest.sum -= earlier.sum
+            return rest
+        }
+
         /// The bound at or below which this share of the observations lies; `nil` where there are none or it is above
         /// the last bound.
         package func quantile(_ share: Double) -> Double? {

@@ -1,0 +1,119 @@
+// How fast a new version of a document is read and compared with the last one, and how small the patch is.
+
+import CLinux
+import FreshetTesting
+import JSON
+
+/// Prints a table: made-up documents of the sizes that JSON.md names, then every recorded upstream.
+func runDocumentsBenchmark() throws {
+    print("documents: parse the new version and diff it with the last one, one thread")
+    Table.row("document", "bytes", "steps", "MB/s", "patch bytes", "independent", "ratio")
+    for sample in DocumentSample.all {
+        try DocumentsRun(sample.name, versions: [sample.before, sample.after]).print()
+    }
+    guard Suites.available else { return print("skipped: the recorded upstreams are not here") }
+    for name in Suites.histories {
+        let history = try Suites.history(name)
+        guard history.fileExtension == "json" else { continue }
+        try DocumentsRun(name, versions: history.bodies, baseline: history.baseline?.jsonPatchBytes).print()
+    }
+}
+
+/// One history, measured until half a second of work is done.
+private struct DocumentsRun {
+    private let name: String
+    private let bytes: Int
+    private let steps: Int
+    private let rate: Double
+    private let patchBytes: Int
+    private let baseline: Int?
+
+    init(_ name: String, versions: [[UInt8]], baseline: Int? = nil) throws {
+        self.name = name
+        self.baseline = baseline
+        self.steps = versions.count - 1
+        let documents = try versions.map { try Document(parsing: $0) }
+        self.bytes = versions.dropFirst().reduce(0) { $0 + $1.count }
+        self.patchBytes = zip(documents, documents.dropFirst()).reduce(0) { sum, pair in
+            sum + min(pair.0.patch(to: pair.1).text.count, pair.1.text.count)
+        }
+        var best = Int64.max
+        let deadline = clinux_monotonic_ns() + 500_000_000
+        var rounds = 0
+        while rounds < 5 || clinux_monotonic_ns() < deadline {
+            let start = clinux_monotonic_ns()
+            var sink = 0
+            for (old, new) in zip(documents, versions.dropFirst()) {
+                sink &+= try old.patch(to: Document(parsing: new)).text.count
+            }
+            guard sink > 0 else { throw BenchmarkFailure("\(name): no patch was made") }
+            best = min(best, clinux_monotonic_ns() - start)
+            rounds += 1
+        }
+        self.rate = Double(self.bytes) / Double(best) * 1000
+    }
+
+    func print() {
+        Table.row(
+            self.name,
+            "\(self.bytes)",
+            "\(self.steps)",
+            "\(Int(self.rate))",
+            "\(self.patchBytes)",
+            self.baseline.map { "\($0)" } ?? "-",
+            self.baseline.map { Table.ratio(Double(self.patchBytes) / Double($0)) } ?? "-"
+        )
+    }
+}
+
+/// A document before and after a typical change.
+private struct DocumentSample {
+    let name: String
+    let before: [UInt8]
+    let after: [UInt8]
+
+    static let all: [DocumentSample] = [
+        DocumentSample(name: "object, 20 members", before: Self.object(1), after: Self.object(2)),
+        DocumentSample(
+            name: "500 records, 5 changed",
+            before: Self.records(0..<500),
+            after: Self.records(0..<500, bump: 100)
+        ),
+        DocumentSample(
+            name: "500 records, 1 put in front",
+            before: Self.records(1..<500),
+            after: Self.records(0..<500)
+        ),
+        DocumentSample(name: "500 records, window of 10", before: Self.records(0..<500), after: Self.records(10..<510)),
+        DocumentSample(
+            name: "20,000 features, window of 10",
+            before: Self.features(0..<20_000),
+            after: Self.features(10..<20_010)
+        ),
+    ]
+
+    private static func object(_ change: Int) -> [UInt8] {
+        let members = (0..<20).map { #""member_\#($0)":"a value of some length, \#($0 == 7 ? change : $0)""# }
+        return Array("{\(members.joined(separator: ","))}".utf8)
+    }
+
+    private static func records(_ range: Range<Int>, bump every: Int? = nil) -> [UInt8] {
+        let records = range.map { id in
+            let count = every.map { id % $0 == 3 ? id + 1 : id } ?? id
+            return
+                #"{"id":"station-\#(id)","name":"Station number \#(id)","location":{"lat":\#(47 + Double(id) / 1000),"#
+                + #""lon":8.5},"bikes":\#(count),"docks":\#(id % 17),"is_open":true,"tags":["a","b"],"note":null,"#
+                + #""updated":"2026-11-23T06:00:00Z"}"#
+        }
+        return Array("[\(records.joined(separator: ",\n"))]".utf8)
+    }
+
+    private static func features(_ range: Range<Int>) -> [UInt8] {
+        let features = range.map { id in
+            #"{"type":"Feature","id":"f\#(id)","properties":{"mag":\#(Double(id % 90) / 10),"place":"\#(id) km NE of somewhere","#
+                + #""time":\#(1_763_877_600_000 + id),"tsunami":0,"sig":\#(id % 1000),"net":"us","code":"x\#(id)"},"#
+                + #""geometry":{"type":"Point","coordinates":[\#(Double(id % 360) - 180),\#(Double(id % 180) - 90),10]}}"#
+        }
+        return Array(#"{"type":"FeatureCollection","features":[\#(features.joined(separator: ","))]}"#.utf8)
+    }
+}

@@ -1,0 +1,139 @@
+// Fan-out against the floor: what the kernel alone charges for the same bytes to the same sockets, in one run.
+
+import CLinux
+import Foundation
+
+/// Measures the server's CPU per delivered event at 100, 1,000 and 10,000 subscribers, in turn with `ssefloor` under
+/// the same load client, and the memory of an idle subscriber. Prints a table.
+///
+/// `--runs N` (5), `--shards N` (1: as many as the floor has threads), `--seconds S` (4), `--counts 100,1000`,
+/// `--rate EVENTS` deliveries a second instead of one event after the other. The C tools are taken from
+/// FRESHET_BENCH_TOOLS, by default `../shared/bench`.
+///
+/// - Throws: where a process cannot be run or says something unexpected.
+func runFanOutBenchmark(arguments: [String]) throws {
+    guard let tools = BenchTools() else {
+        print("fan-out: skipped: no ssefloor.c and sseload.c in \(BenchTools.directory), or no gcc")
+        return
+    }
+    let options = FanOutOptions(arguments)
+    print("fan-out: server CPU per delivered event of 200 bytes, medians of \(options.runs) runs in turn")
+    print("subscribers  shards  floor µs  freshet µs  ratio  floor ev/s  freshet ev/s  p99 ms  idle B  gaps")
+    for count in options.counts {
+        var floor: [LoadResult] = []
+        var ours: [LoadResult] = []
+        for _ in 0..<options.runs {
+            floor.append(try FanOutRun(tools: tools, options: options, subscribers: count).measureFloor())
+            ours.append(try FanOutRun(tools: tools, options: options, subscribers: count).measureServer())
+        }
+        print(FanOutRow(subscribers: count, shards: options.shards, floor: floor, ours: ours).text)
+    }
+}
+
+/// What the benchmark was asked to do.
+struct FanOutOptions {
+    var runs = 5
+    var shards = 1
+    var seconds = 4
+    var counts = [100, 1000, 10_000]
+    /// Deliveries a second; 0 to send the next event when everybody has the last.
+    var rate = 0.0
+
+    init(_ arguments: [String]) {
+        var arguments = arguments[...]
+        while let flag = arguments.popFirst() {
+            let value = arguments.popFirst() ?? ""
+            switch flag {
+            case "--runs": self.runs = max(1, Int(value) ?? self.runs)
+            case "--shards": self.shards = max(1, Int(value) ?? self.shards)
+            case "--seconds": self.seconds = max(1, Int(value) ?? self.seconds)
+            case "--rate": self.rate = Double(value) ?? 0
+            case "--counts": self.counts = value.split(separator: ",").compactMap { Int($0) }
+            case _: break
+            }
+        }
+    }
+}
+
+/// The load client and the floor, compiled where that was not done.
+struct BenchTools {
+    var load: String
+    var floor: String
+    /// For progress files.
+    var scratch: String
+
+    static var directory: String {
+        ProcessInfo.processInfo.environment["FRESHET_BENCH_TOOLS"] ?? "../shared/bench"
+    }
+
+    init?() {
+        let scratch = NSTemporaryDirectory() + "freshet-bench-\(getuid())"
+        try? FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+        guard let load = Self.tool("sseload", scratch), let floor = Self.tool("ssefloor", scratch) else { return nil }
+        self.load = load
+        self.floor = floor
+        self.scratch = scratch
+    }
+
+    /// The changing origin, for the benchmark of polls.
+    static func publisher() -> String? {
+        let scratch = NSTemporaryDirectory() + "freshet-bench-\(getuid())"
+        try? FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+        return self.tool("ssepub", scratch)
+    }
+
+    private static func tool(_ name: String, _ scratch: String) -> String? {
+        let files = FileManager.default
+        let ready = "\(self.directory)/\(name)"
+        if files.isExecutableFile(atPath: ready) { return ready }
+        let built = "\(scratch)/\(name)"
+        if files.isExecutableFile(atPath: built) { return built }
+        guard files.fileExists(atPath: "\(ready).c") else { return nil }
+        let compile = try? ChildProcess(
+            "/usr/bin/env",
+            ["gcc", "-O2", "-pthread", "-w", "-o", built, "\(ready).c"]
+        )
+        return compile?.wait() == 0 ? built : nil
+    }
+}
+
+/// A process of which the output is read.
+final class ChildProcess {
+    private let process = Process()
+    private let output = Pipe()
+
+    /// - Throws: where the executable cannot be run.
+    init(_ path: String, _ arguments: [String]) throws {
+        self.process.executableURL = URL(fileURLWithPath: path)
+        self.process.arguments = arguments
+        self.process.standardOutput = self.output
+        self.process.standardError = FileHandle.nullDevice
+        try self.process.run()
+    }
+
+    var identifier: Int32 { self.process.processIdentifier }
+
+    /// The first line of the output.
+    func line() -> String {
+        var line: [UInt8] = []
+        while let byte = try? self.output.fileHandleForReading.read(upToCount: 1)?.first, byte != 0x0A {
+            line.append(byte)
+        }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    /// All of the output.
+    func text() -> Data {
+        self.output.fileHandleForReading.readDataToEndOfFile()
+    }
+
+    func wait() -> Int32 {
+        self.process.waitUntilExit()
+        return self.process.terminationStatus
+    }
+
+    func end() {
+        self.process.terminate()
+        self.process.waitUntilExit()
+    }
+}

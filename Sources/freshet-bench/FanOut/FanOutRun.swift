@@ -1,0 +1,120 @@
+// One measurement: a server, the load client, and what the client says about both.
+
+import CLinux
+import Foundation
+
+/// What `sseload` reports, as far as the table needs it.
+struct LoadResult: Decodable {
+    var connected: Int
+    var failed: Int
+    /// CPU seconds of the server per million events in the measured window, thus microseconds per event.
+    var microsecondsPerEvent: Double
+    var eventsPerSecond: Double
+    var p99Microseconds: Double
+    /// Growth of the server's resident memory while the clients connected, per connection.
+    var bytesPerConnection: Double
+    var gaps: Int
+    var duplicates: Int
+
+    enum CodingKeys: String, CodingKey {
+        case connected, failed, gaps
+        case duplicates = "dups"
+        case microsecondsPerEvent = "srv_cpu_s_per_M"
+        case eventsPerSecond = "events_per_s"
+        case p99Microseconds = "p99_us"
+        case bytesPerConnection = "rss_per_conn_b"
+    }
+}
+
+/// One run of one server.
+struct FanOutRun {
+    var tools: BenchTools
+    var options: FanOutOptions
+    var subscribers: Int
+
+    private var progress: String { "\(self.tools.scratch)/progress-\(getpid())" }
+
+    /// Messages a second.
+    private var messageRate: String {
+        String(self.options.rate / Double(self.subscribers))
+    }
+
+    private var pace: [String] {
+        ["--rate", self.messageRate, "--size", "200", "--wait", String(self.subscribers), "--window", "1"]
+            + ["--progress", self.progress]
+    }
+
+    func measureFloor() throws -> LoadResult {
+        let port = try Self.freePort()
+        let threads = ["--port", String(port), "--threads", String(self.options.shards), "--chunked"]
+        let floor = try ChildProcess(self.tools.floor, threads + self.pace)
+        defer { floor.end() }
+        usleep(200_000)
+        return try self.load(port: port, server: floor.identifier)
+    }
+
+    func measureServer() throws -> LoadResult {
+        let server = try ChildProcess(
+            "/proc/self/exe",
+            ["fanout-server", "--shards", String(self.options.shards)] + self.pace
+        )
+        defer { server.end() }
+        guard let port = Int(server.line()) else { throw POSIXError(.EPROTO) }
+        return try self.load(port: port, server: server.identifier)
+    }
+
+    private func load(port: Int, server: Int32) throws -> LoadResult {
+        let client = try ChildProcess(
+            self.tools.load,
+            ["--port", String(port), "-n", String(self.subscribers), "--progress", self.progress]
+                + ["--check-seq", "\"n\":", "--warmup", "1", "--duration", String(self.options.seconds)]
+                + ["--pids", String(server)]
+        )
+        let output = client.text()
+        _ = client.wait()
+        return try JSONDecoder().decode(LoadResult.self, from: output)
+    }
+
+    /// A port that was free a moment ago: the floor takes no port of the kernel's choice.
+    static func freePort() throws -> Int {
+        let acceptor = try BareAcceptor { _ = clinux_close($0) }
+        return acceptor.port
+    }
+}
+
+/// One line of the table.
+struct FanOutRow {
+    var subscribers: Int
+    var shards: Int
+    var floor: [LoadResult]
+    var ours: [LoadResult]
+
+    var text: String {
+        let base = self.median(self.floor, \.microsecondsPerEvent)
+        let cost = self.median(self.ours, \.microsecondsPerEvent)
+        let columns = [
+            String(self.subscribers).leftPadded(to: 11),
+            String(self.shards).leftPadded(to: 6),
+            String(format: "%8.2f", base),
+            String(format: "%10.2f", cost),
+            String(format: "%5.3f", cost / base),
+            String(format: "%10.0f", self.median(self.floor, \.eventsPerSecond)),
+            String(format: "%12.0f", self.median(self.ours, \.eventsPerSecond)),
+            String(format: "%6.1f", self.median(self.ours, \.p99Microseconds) / 1000),
+            String(format: "%6.0f", self.median(self.ours, \.bytesPerConnection)),
+            String(self.ours.reduce(0) { $0 + $1.gaps + $1.duplicates + $1.failed }).leftPadded(to: 4),
+        ]
+        return columns.joined(separator: "  ")
+    }
+
+    private func median(_ results: [LoadResult], _ figure: KeyPath<LoadResult, Double>) -> Double {
+        let sorted = results.map { $0[keyPath: figure] }.sorted()
+        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+    }
+}
+
+extension String {
+    fileprivate func leftPadded(to width: Int) -> String {
+        String(repeating: " ", count: max(0, width - self.count)) + self
+    }
+}

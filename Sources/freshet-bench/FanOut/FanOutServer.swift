@@ -1,0 +1,151 @@
+// The server side of the fan-out benchmark: hub and stream server behind a bare accept loop, with its own publisher.
+//
+// It does what the floor does, with the whole path of a change behind it: every event is a document that is parsed,
+// numbered, put into the log, encoded and handed to the shards.
+
+import CLinux
+import Foundation
+import FreshetCore
+import FreshetStreaming
+import JSON
+
+/// What `fanout-server` is asked to do; the names of the flags are those of `ssefloor`.
+struct FanOutServerOptions {
+    var shards = 1
+    /// Messages a second; 0 sends the next when the last is with everybody.
+    var rate = 0.0
+    /// Bytes of a message on the wire less its `id` line and field names, as `ssefloor` counts them.
+    var size = 200
+    /// Subscribers to wait for.
+    var wait = 1
+    /// Messages that may be on their way at once, at rate 0.
+    var window = 1
+    /// Where `sseload` keeps its count of received events.
+    var progress: String?
+
+    init(_ arguments: [String]) {
+        var arguments = arguments[...]
+        while let flag = arguments.popFirst() {
+            let value = arguments.popFirst() ?? ""
+            switch flag {
+            case "--shards": self.shards = max(1, Int(value) ?? 1)
+            case "--rate": self.rate = Double(value) ?? 0
+            case "--size": self.size = min(max(100, Int(value) ?? 200), 1 << 20)
+            case "--wait": self.wait = Int(value) ?? 1
+            case "--window": self.window = max(1, Int(value) ?? 1)
+            case "--progress": self.progress = value
+            case _: break
+            }
+        }
+    }
+}
+
+/// Serves `mode=snapshot` streams of one source until the process is ended. Prints its port first.
+///
+/// - Throws: where a socket or a thread cannot be had.
+func runFanOutServer(arguments: [String]) throws {
+    let options = FanOutServerOptions(arguments)
+    SystemLimits.raiseOpenFiles()
+    let hub = Hub(log: ChangeLog(epoch: Epoch(rawValue: 1), cache: ChangeCache(maxBytes: 1 << 20)))
+    let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "")
+    guard let source = hub.addSource("bench", status: status) else { return }
+    let server = StreamServer(hub: hub, settings: StreamSettings(shards: options.shards))
+    try server.start()
+    let acceptor = try BareAcceptor { descriptor in
+        guard case .admitted(let ticket) = server.admit(.local) else {
+            _ = clinux_close(descriptor)
+            return
+        }
+        server.adopt(
+            StreamHandover(
+                descriptor: descriptor,
+                sources: [source],
+                format: StreamFormat(mode: .snapshot),
+                position: .latest,
+                head: BareAcceptor.head,
+                isChunked: true,
+                ticket: ticket
+            )
+        )
+    }
+    Thread.detachNewThread { acceptor.run() }
+    print(acceptor.port)
+    fflush(nil)
+    while server.statistics.subscribers < options.wait {
+        usleep(5000)
+    }
+    FanOutPublisher(options: options, hub: hub, server: server, source: source).run()
+}
+
+/// Publishes stamped documents at the pace that was asked for.
+struct FanOutPublisher {
+    var options: FanOutServerOptions
+    var hub: Hub
+    var server: StreamServer
+    var source: SourceID
+
+    func run() {
+        let progress = self.options.progress.flatMap(LoadProgress.init)
+        usleep(300_000)
+        let start = clinux_monotonic_ns()
+        var count = 0
+        while true {
+            if self.options.rate > 0 {
+                let due = start + Int64(Double(count) * 1e9 / self.options.rate)
+                sleep(until: due)
+            } else if let progress {
+                self.waitForWindow(count, progress)
+            }
+            count += 1
+            self.publish(count)
+        }
+    }
+
+    private func sleep(until due: Int64) {
+        let left = due - clinux_monotonic_ns()
+        guard left > 0 else { return }
+        var time = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+        nanosleep(&time, nil)
+    }
+
+    /// As `ssefloor` waits: at most so many messages that are not yet with everybody.
+    private func waitForWindow(_ count: Int, _ progress: LoadProgress) {
+        guard count >= self.options.window else { return }
+        let goal = UInt64((count - self.options.window + 1) * self.options.wait)
+        while progress.events < goal {
+            var time = timespec(tv_sec: 0, tv_nsec: 20_000)
+            nanosleep(&time, nil)
+        }
+    }
+
+    private func publish(_ number: Int) {
+        // What this event has around the stamped object and the floor's has not: `event: snapshot`, source and time.
+        let overhead = 88
+        var text = Array(#"{"n":\#(number),"t":\#(clinux_realtime_ns()),"pad":""#.utf8)
+        let padding = max(0, self.options.size - overhead - text.count)
+        text.append(contentsOf: repeatElement(UInt8(ascii: "x"), count: padding))
+        text.append(contentsOf: Array(#""}"#.utf8))
+        guard let document = try? Document(parsing: text) else { return }
+        self.hub.publish(Change(document: document, at: WallTime(milliseconds: 0)), of: self.source)
+    }
+}
+
+/// The event counts that `sseload --progress` keeps in a file for those who publish in step with it.
+final class LoadProgress {
+    private let counts: UnsafePointer<UInt64>
+
+    init?(path: String) {
+        let descriptor = open(path, O_RDWR | O_CREAT, 0o644)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = clinux_close(descriptor) }
+        guard ftruncate(descriptor, 4096) == 0,
+            let base = mmap(nil, 4096, PROT_READ, MAP_SHARED, descriptor, 0), base != MAP_FAILED
+        else { return nil }
+        self.counts = UnsafePointer(base.assumingMemoryBound(to: UInt64.self))
+    }
+
+    /// Events received by all connections; one count per client thread, a cache line apart.
+    var events: UInt64 {
+        (0..<16).reduce(0) { $0 &+ self.counts[$1 * 8] }
+    }
+}

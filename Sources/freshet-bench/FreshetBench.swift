@@ -1,0 +1,45 @@
+// The benchmarks of what Freshet exists for, each beside a floor or a peer measured in the same run.
+
+import Glibc
+
+/// Runs one benchmark, or `all` that need nothing but this package.
+@main
+struct FreshetBench {
+    private static let usage = """
+        usage: freshet-bench NAME [OPTION…]
+
+          documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
+          fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
+          polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
+          polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
+          all         documents, polls and fanout
+        """
+
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        guard let name = arguments.first else { self.fail(self.usage) }
+        let rest = Array(arguments.dropFirst())
+        do {
+            switch name {
+            case "documents": try runDocumentsBenchmark()
+            case "fanout": try runFanOutBenchmark(arguments: rest)
+            case "fanout-server": try runFanOutServer(arguments: rest)
+            case "polls": try runPollsBenchmark(arguments: rest)
+            case "polling": exit(runPollingBenchmark(arguments: rest))
+            case "all":
+                try runDocumentsBenchmark()
+                try runPollsBenchmark(arguments: [])
+                try runFanOutBenchmark(arguments: [])
+            case _: self.fail(self.usage)
+            }
+        } catch {
+            self.fail("freshet-bench \(name): \(error)")
+        }
+    }
+
+    /// Tells what is wrong and ends with the exit code of a usage error.
+    private static func fail(_ text: String) -> Never {
+        _ = (text + "\n").withCString { write(2, $0, strlen($0)) }
+        exit(64)
+    }
+}

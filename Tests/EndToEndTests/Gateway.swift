@@ -1,0 +1,62 @@
+import EventStream
+import FreshetTesting
+import JSON
+import Testing
+
+/// The program itself, with a configuration of its own, on a port that the kernel picks.
+final class Gateway: Sendable {
+    let process: FreshetProcess
+    private let folder: TemporaryFolder
+
+    /// - Parameter configuration: what follows `listen`.
+    init(_ configuration: String, environment: [String: String?] = [:]) throws {
+        self.folder = try TemporaryFolder()
+        let file = try self.folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")
+        self.process = try FreshetProcess(["serve", "--config", file], environment: environment)
+    }
+
+    var client: HTTPTestClient {
+        get async throws { HTTPTestClient(try await self.process.endpoint()) }
+    }
+
+    func terminate() async throws -> FreshetTesting.ExitStatus {
+        try await self.process.terminate()
+    }
+
+    /// Waits until each of these sources has a value.
+    func waitForValues(of sources: [String]) async throws {
+        let client = try await self.client
+        for source in sources {
+            let reply = try await client.get("/v1/values/\(source)?wait=20s")
+            try #require(reply.status == 200, "\(source): \(reply.text) \(self.process.errors)")
+        }
+    }
+
+    /// A document of the gateway's own, such as `/v1/sources/x`.
+    func document(_ path: String) async throws -> Document {
+        try Document(parsing: try await self.client.get(path).body)
+    }
+
+    /// Opens a stream and takes what it opens with: the snapshots, unless it resumes.
+    func follow(
+        _ sources: String,
+        mode: String,
+        after id: String? = nil,
+        holding values: [String: Document] = [:],
+        rule: ItemRule? = nil
+    ) async throws -> Follower {
+        let stream = try EventStreamClient(
+            try await self.process.endpoint(),
+            path: "/v1/streams/\(sources)?mode=\(mode)",
+            lastEventID: id
+        )
+        var follower = Follower(stream: stream, mode: mode, rule: rule, values: values, lastEventID: id ?? "")
+        let hello = try #require(try await stream.next())
+        #expect(hello.type == "hello")
+        guard id == nil else { return follower }
+        for _ in sources.split(separator: ",") {
+            try await follower.takeChange()
+        }
+        return follower
+    }
+}
