@@ -11,6 +11,8 @@ import ServiceLifecycle
 /// A gateway that can be run once.
 struct Composition: Sendable {
     let configuration: GatewayConfiguration
+    /// `nil` where changes are kept in memory alone.
+    let durable: DurableLog?
     let hub: Hub
     let streams: StreamServer
     let poller: Poller
@@ -32,9 +34,9 @@ struct Composition: Sendable {
         self.configuration = configuration
         self.logger = logger
         self.systemd = SystemdNotifier()
-        var generator = SystemRandomNumberGenerator()
-        let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
-        let hub = Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache))
+        let durable = try configuration.log.map { (log) throws(StartFailure) in try DurableLog(log, logger: logger) }
+        let hub = Self.hub(configuration, durable)
+        self.durable = durable
         self.hub = hub
         self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
         let log = PollLog(hub: hub, logger: logger)
@@ -43,46 +45,39 @@ struct Composition: Sendable {
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
-        let registry = SourceRegistry(hub: hub, poller: self.poller)
+        let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
         self.reloader = load.map { [systemd] load in
             Reloader(configuration: configuration, registry: registry, logger: logger, systemd: systemd, load: load)
         }
-        self.server = Self.server(
-            configuration,
+        let metrics = GatewayMetrics(
             hub: hub,
             streams: self.streams,
             poller: self.poller,
             reloader: self.reloader,
-            logger: logger
+            durable: durable
+        )
+        var reload: ReloadAction?
+        if let reloader = self.reloader {
+            reload = { try reloader.reload() }
+        }
+        self.server = GatewayServer(
+            hub: hub,
+            streams: self.streams,
+            control: self.poller,
+            settings: configuration.httpSettings,
+            logger: logger,
+            metrics: [{ metrics.write(to: &$0) }],
+            reload: reload
         )
     }
 
-    private static func server(
-        _ configuration: GatewayConfiguration,
-        hub: Hub,
-        streams: StreamServer,
-        poller: Poller,
-        reloader: Reloader?,
-        logger: Logger
-    ) -> GatewayServer {
-        let metrics: MetricsProvider = { text in
-            GatewayMetrics(hub: hub, streams: streams, poller: poller, reloader: reloader).write(to: &text)
-        }
-        var reload: ReloadAction?
-        if let reloader {
-            reload = { try reloader.reload() }
-        }
-        return GatewayServer(
-            hub: hub,
-            streams: streams,
-            control: poller,
-            settings: configuration.httpSettings,
-            logger: logger,
-            metrics: [metrics],
-            reload: reload
-        )
+    private static func hub(_ configuration: GatewayConfiguration, _ durable: DurableLog?) -> Hub {
+        let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
+        if let durable { return durable.hub(cache: cache, sources: configuration.sources.count) }
+        var generator = SystemRandomNumberGenerator()
+        return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache))
     }
 
     /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams told and closed, then
@@ -96,7 +91,10 @@ struct Composition: Sendable {
             self.streams.stop()
             throw StartFailure("\(error)")
         }
-        defer { self.streams.stop() }
+        defer {
+            self.streams.stop()
+            self.durable?.close()
+        }
         let drain = DrainService(
             server: self.server,
             poller: self.poller,
@@ -113,7 +111,13 @@ struct Composition: Sendable {
                 services: [
                     .init(service: PollingService(poller: self.poller)), .init(service: self.server),
                     .init(service: ReadinessService(server: self.server, systemd: self.systemd, started: started)),
-                    .init(service: UpkeepService(hub: self.hub, maxAge: self.configuration.cache.maxAge)),
+                    .init(
+                        service: UpkeepService(
+                            hub: self.hub,
+                            durable: self.durable,
+                            maxAge: self.configuration.cache.maxAge
+                        )
+                    ),
                     .init(service: drain),
                 ],
                 logger: quiet

@@ -2,6 +2,7 @@
 
 import FreshetCore
 import FreshetPolling
+import FreshetStorage
 import FreshetStreaming
 
 /// One scrape of the figures of every room but HTTP, which adds its own.
@@ -10,6 +11,7 @@ struct GatewayMetrics {
     let streams: StreamServer
     let poller: Poller
     let reloader: Reloader?
+    let durable: DurableLog?
 
     func write(to text: inout [UInt8]) {
         var metrics = MetricsText()
@@ -19,6 +21,9 @@ struct GatewayMetrics {
         self.writeSources(sources, to: &metrics)
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
+        if let durable {
+            self.writeFile(durable, to: &metrics)
+        }
         metrics.family(
             "freshet_config_last_reload_successful",
             "gauge",
@@ -117,6 +122,26 @@ struct GatewayMetrics {
         for reason in GapReason.allCases {
             metrics.sample(log.gaps[reason, default: 0], ("reason", reason.rawValue))
         }
+    }
+}
+
+extension GatewayMetrics {
+    private func writeFile(_ durable: DurableLog, to metrics: inout MetricsText) {
+        metrics.family("freshet_log_degraded", "gauge", "1 while changes are in memory alone although log.path is set.")
+        metrics.sample(self.hub.store == nil ? 1 : 0)
+        guard let file = durable.statistics else { return }
+        metrics.family("freshet_log_bytes", "gauge", "What snapshots and changes take on the disk.")
+        metrics.sample(file.usedBytes)
+        metrics.family("freshet_log_events_total", "counter", "Changes committed.")
+        metrics.sample(file.appendedEvents)
+        metrics.family("freshet_log_pruned_events_total", "counter", "Changes that left by size or age.")
+        metrics.sample(file.prunedEvents)
+        metrics.family("freshet_log_commits_total", "counter", "Transactions.")
+        metrics.sample(file.commits)
+        metrics.family("freshet_log_queued_events", "gauge", "Changes that wait for the disk.")
+        metrics.sample(file.queuedEvents)
+        metrics.family("freshet_log_last_commit_seconds", "gauge", "How long the last transaction took.")
+        metrics.sample(file.lastCommitDuration.inSeconds)
     }
 }
 

@@ -97,6 +97,8 @@ struct ConfigurationFileTests {
         #expect(configuration.listen == .tcp(host: "::1", port: 9000))
         #expect(configuration.heartbeat == .seconds(20))
         #expect(configuration.retry == .milliseconds(1500))
+        let path = "\(ConfigurationCase.folder)/state/changes.db"
+        #expect(configuration.log == .init(path: path, maxBytes: 2 << 30, maxAge: .seconds(172_800)))
         #expect(configuration.cache == .init(maxBytes: 16 << 20, maxAge: .seconds(86_400)))
         #expect(
             configuration.limits

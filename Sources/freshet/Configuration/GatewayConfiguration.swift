@@ -8,6 +8,8 @@ struct GatewayConfiguration: Hashable, Sendable {
     var listen = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
     var admin = Admin()
     var cache = Cache()
+    /// The durable change log; without it, changes are kept in memory alone.
+    var log: Log?
     var limits = Limits()
     /// The time between signs of life on a quiet stream.
     var heartbeat: Duration = .seconds(15)
@@ -30,6 +32,13 @@ struct GatewayConfiguration: Hashable, Sendable {
         var maxBytes = 64 << 20
         /// Without it, changes stay as long as there is room.
         var maxAge: Duration?
+    }
+
+    struct Log: Hashable, Sendable {
+        /// As seen from the working directory.
+        var path: String
+        var maxBytes = 1 << 30
+        var maxAge: Duration = .seconds(7 * 86_400)
     }
 
     struct Limits: Hashable, Sendable {

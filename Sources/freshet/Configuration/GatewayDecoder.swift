@@ -22,6 +22,9 @@ struct GatewayDecoder {
         if let section = reader.section("cache", as: .cache) {
             self.decode(section, into: &configuration.cache)
         }
+        if let section = reader.section("log", as: .log) {
+            configuration.log = self.log(section)
+        }
         if let section = reader.section("limits", as: .limits) {
             self.decode(section, into: &configuration.limits)
         }
@@ -80,6 +83,37 @@ struct GatewayDecoder {
     private func decode(_ reader: SectionReader, into cache: inout GatewayConfiguration.Cache) {
         cache.maxBytes = reader.size("max_bytes", in: (64 << 10)...(1 << 40)) ?? cache.maxBytes
         cache.maxAge = reader.duration("max_age", in: .seconds(1)...DurationText.longest)
+    }
+
+    private func log(_ reader: SectionReader) -> GatewayConfiguration.Log? {
+        // Read before the path is looked at, so that what is wrong with them is said whatever it is.
+        let maxBytes = reader.size("max_bytes", in: (1 << 20)...(1 << 40))
+        let maxAge = reader.duration("max_age", in: .seconds(1)...DurationText.longest)
+        guard let path = reader.scalar("path") else {
+            if reader.entry("path") == nil {
+                self.context.error(
+                    reader.path,
+                    at: reader.place,
+                    "no path",
+                    fix: "add `path: changes.db`, or remove `log`"
+                )
+            }
+            return nil
+        }
+        guard !path.text.isEmpty, !path.text.utf8.contains(0) else {
+            self.context.error(
+                path.path,
+                at: path.place,
+                "\(path.shown) is not a path",
+                fix: "write one such as changes.db"
+            )
+            return nil
+        }
+        let directory = FilePath.directory(of: path.place.file)
+        var log = GatewayConfiguration.Log(path: FilePath.resolve(path.text, from: directory))
+        log.maxBytes = maxBytes ?? log.maxBytes
+        log.maxAge = maxAge ?? log.maxAge
+        return log
     }
 
     private func decode(_ reader: SectionReader, into limits: inout GatewayConfiguration.Limits) {

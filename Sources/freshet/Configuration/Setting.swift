@@ -100,13 +100,13 @@ extension SettingSection {
                 "How long a subscriber is told to wait before it reconnects; jittered."
             ),
             Setting("cache", .mapping, "How much of the change log stays in memory."),
+            Setting("log", .mapping, "The durable change log; without it, changes are kept in memory alone."),
             Setting("limits", .mapping, "How much the gateway takes on."),
             Setting("shutdown", .mapping, "How the gateway ends on SIGTERM."),
             Setting("cors", .mapping, "Which web pages may read."),
             Setting("polling", .mapping, "What all sources share."),
             Setting("admin", .mapping, "How administration is reached."),
             .planned("tls", "HTTPS for subscribers."),
-            .planned("log", "The durable change log."),
             .planned("auth", "Who may subscribe."),
             .planned("cluster", "Several gateways as one."),
             .planned("streamdata", "The compatibility interface."),
@@ -148,6 +148,32 @@ extension SettingSection {
                 .duration,
                 synonyms: ["ttl", "retention"],
                 "How long a change is kept for replay; without it, as long as there is room."
+            ),
+        ]
+    )
+
+    static let log = SettingSection(
+        title: "log",
+        settings: [
+            Setting(
+                "path",
+                .text,
+                synonyms: ["file", "db", "database"],
+                "The file, relative to this one; others are made beside it."
+            ),
+            Setting(
+                "max_bytes",
+                .size,
+                default: "1GiB",
+                synonyms: ["size", "max_size"],
+                "What snapshots and changes may take on the disk; the oldest changes leave first."
+            ),
+            Setting(
+                "max_age",
+                .duration,
+                default: "168h",
+                synonyms: ["ttl", "retention"],
+                "How long a change is kept."
             ),
         ]
     )
@@ -390,7 +416,8 @@ extension SettingSection {
 
     /// Every section with the path under which it stands.
     static let all: [(path: String, section: SettingSection)] = [
-        ("", .gateway), ("admin", .admin), ("cache", .cache), ("limits", .limits), ("shutdown", .shutdown),
+        ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
+        ("shutdown", .shutdown),
         ("cors", .cors),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth),

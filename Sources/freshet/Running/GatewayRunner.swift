@@ -89,6 +89,7 @@ struct GatewayRunner {
                 "cursor": "\(composition.hub.cursor)",
                 "cache": "\(SizeText.describe(self.configuration.cache.maxBytes))",
                 "max_subscribers": "\(self.configuration.effectiveMaxSubscribers)",
+                "log": "\(self.configuration.log?.path ?? "memory")",
                 "open_files": "\(SystemLimits.openFiles)",
                 "version": "\(FreshetVersion.current)",
             ]

@@ -112,6 +112,7 @@ final class Reloader: Sendable {
         compare("listen", \.listen)
         compare("admin", \.admin)
         compare("cache", \.cache)
+        compare("log", \.log)
         compare("limits", \.limits)
         compare("heartbeat", \.heartbeat)
         compare("retry", \.retry)

@@ -50,17 +50,40 @@ struct ReadinessService: Service {
     }
 }
 
-/// Drops what is older than `cache.max_age`.
+/// Drops what is older than `cache.max_age`, and mends a log that is not durable.
 struct UpkeepService: Service {
     let hub: Hub
+    let durable: DurableLog?
     let maxAge: Duration?
 
+    /// Between two tries to mend.
+    private static let mendInterval = Duration.seconds(5)
+
     func run() async throws {
+        // The wall clock is read once: a step of it by a day must not drop a day of changes (FAULTS F79).
+        let (wall, start) = (WallTime.now, MonotonicTime.now)
         await cancelWhenGracefulShutdown {
+            var lastTry = start
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
-                guard let maxAge = self.maxAge else { continue }
-                self.hub.prune(before: WallTime(milliseconds: WallTime.now.milliseconds - maxAge.milliseconds))
+                if let maxAge = self.maxAge {
+                    let age = (MonotonicTime.now - start) - maxAge
+                    self.hub.prune(before: WallTime(milliseconds: wall.milliseconds + age.milliseconds))
+                }
+                if let durable, self.hub.store == nil, MonotonicTime.now - lastTry >= Self.mendInterval {
+                    await self.mend(durable)
+                    lastTry = .now
+                }
+            }
+        }
+    }
+
+    /// Off the pool of the concurrency runtime: a large file takes long to check.
+    private func mend(_ durable: DurableLog) async {
+        await withCheckedContinuation { continuation in
+            PlainThread.start(name: "log-mend") {
+                durable.mend(self.hub)
+                continuation.resume()
             }
         }
     }
@@ -93,7 +116,9 @@ struct DrainService: Service {
             try? await Task.sleep(for: self.settings.delay)
         }
         self.poller.stop()
-        await self.streams.drain(over: self.settings.drain)
+        // With nobody to spread, there is nothing to wait for; one who comes right now is still told.
+        let isEmpty = self.streams.statistics.subscribers == 0
+        await self.streams.drain(over: isEmpty ? .zero : self.settings.drain)
     }
 }
 

@@ -2,6 +2,7 @@
 
 import FreshetCore
 import FreshetPolling
+import JSON
 import Synchronization
 
 /// Keeps hub and poller in step with the configuration. Any thread may call; calls exclude each other.
@@ -20,13 +21,21 @@ final class SourceRegistry: Sendable {
         var configuration: SourceConfiguration
     }
 
+    private struct State: Sendable {
+        var entries: [String: Entry] = [:]
+        /// What an earlier process left on the disk, by name. Only the first set of sources may take it over: later
+        /// the file knows better.
+        var stored: [String: StoredSource]
+    }
+
     private let hub: Hub
     private let poller: Poller
-    private let entries = Mutex<[String: Entry]>([:])
+    private let state: Mutex<State>
 
-    init(hub: Hub, poller: Poller) {
+    init(hub: Hub, poller: Poller, stored: [StoredSource] = []) {
         self.hub = hub
         self.poller = poller
+        self.state = Mutex(State(stored: Dictionary(stored.map { ($0.name, $0) }, uniquingKeysWith: { $1 })))
     }
 
     /// Makes these the sources: new ones are added, changed ones go on under their number, with their log and their
@@ -35,44 +44,45 @@ final class SourceRegistry: Sendable {
     /// - Throws: ``StartFailure`` where the poller refuses one; then nothing has changed.
     @discardableResult
     func apply(_ sources: [SourceConfiguration]) throws(StartFailure) -> Changes {
-        try self.entries.withLock { (entries) throws(StartFailure) in
-            let before = entries
+        try self.state.withLock { (state) throws(StartFailure) in
+            let before = state.entries
             var changes = Changes()
             do throws(PollError) {
                 for source in sources {
-                    try self.put(source, into: &entries, &changes)
+                    try self.put(source, into: &state, &changes)
                 }
             } catch {
-                self.undo(changes, to: before, from: entries)
-                entries = before
+                self.undo(changes, to: before, from: state.entries)
+                state.entries = before
                 throw StartFailure(error.message)
             }
             let names = Set(sources.map(\.name))
-            for (name, entry) in entries where !names.contains(name) {
+            for (name, entry) in state.entries where !names.contains(name) {
                 self.remove(entry)
-                entries[name] = nil
+                self.hub.store?.remove(source: name)
+                state.entries[name] = nil
                 changes.removed.append(name)
             }
             changes.removed.sort()
+            state.stored = [:]
             return changes
         }
     }
 
     private func put(
         _ source: SourceConfiguration,
-        into entries: inout [String: Entry],
+        into state: inout State,
         _ changes: inout Changes
     ) throws(PollError) {
-        if let entry = entries[source.name] {
+        if let entry = state.entries[source.name] {
             guard entry.configuration != source else { return }
             try self.poller.add(entry.id, source)
-            entries[source.name]?.configuration = source
+            state.entries[source.name]?.configuration = source
             changes.changed.append(source.name)
             return
         }
-        let now = WallTime.now
         let status = SourceStatus(
-            stateSince: now,
+            stateSince: WallTime.now,
             interval: source.nominalInterval,
             intervalReason: "waiting for the first poll"
         )
@@ -80,13 +90,25 @@ final class SourceRegistry: Sendable {
             throw PollError(.internal, "the name \(source.name) is taken")
         }
         do throws(PollError) {
-            try self.poller.add(id, source)
+            let learned = self.restore(source, as: id, from: state.stored[source.name])
+            try self.poller.add(id, source, learned: learned)
         } catch {
             self.hub.removeSource(id)
             throw PollError(error.kind, "sources.\(source.name): \(error.message)")
         }
-        entries[source.name] = Entry(id: id, configuration: source)
+        state.entries[source.name] = Entry(id: id, configuration: source)
         changes.added.append(source.name)
+    }
+
+    /// Takes over what an earlier process knew, so that the first poll is conditional and makes no false change. A
+    /// value of another URL, root or format is none of this source's.
+    ///
+    /// - Returns: What the adaptive policy had learned.
+    private func restore(_ source: SourceConfiguration, as id: SourceID, from stored: StoredSource?) -> [UInt8] {
+        guard let stored, stored.identity == source.identity, let document = try? Document(parsing: stored.value)
+        else { return [] }
+        self.hub.restore(stored, document: document, of: id)
+        return stored.learned
     }
 
     private func undo(_ changes: Changes, to before: [String: Entry], from after: [String: Entry]) {
@@ -107,6 +129,6 @@ final class SourceRegistry: Sendable {
 
     /// The number of each source, by name.
     var ids: [String: SourceID] {
-        self.entries.withLock { $0.mapValues(\.id) }
+        self.state.withLock { $0.entries.mapValues(\.id) }
     }
 }

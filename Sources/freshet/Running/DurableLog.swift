@@ -1,0 +1,92 @@
+// The change log on disk: opened at the start, mended while the gateway runs, closed at the end.
+
+import Dispatch
+import FreshetCore
+import FreshetStorage
+import Logging
+import Synchronization
+
+/// The file behind `log.path`, and what to do when the disk fails (FAULTS F64–F67).
+final class DurableLog: Sendable {
+    private let settings: StoreSettings
+    private let logger: Logger
+    /// `nil` while the file cannot be opened.
+    private let store: Mutex<SQLiteChangeStore?>
+    /// What an earlier process left.
+    let contents: StoreContents
+    /// Reads of the store, which block.
+    private let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
+
+    /// Opens the file, or begins one. A disk that is full or fails does not keep the gateway from starting: changes
+    /// are in memory alone until ``mend(_:)`` succeeds.
+    ///
+    /// - Throws: ``StartFailure`` for what passes only when somebody acts: locked by another process, not to be
+    ///   written, of a newer version, not ours.
+    init(_ log: GatewayConfiguration.Log, logger: Logger) throws(StartFailure) {
+        self.settings = StoreSettings(path: log.path, maxBytes: log.maxBytes, maxAge: log.maxAge)
+        self.logger = logger
+        var generator = SystemRandomNumberGenerator()
+        do throws(StoreError) {
+            let (store, contents) = try SQLiteChangeStore.open(self.settings, using: &generator)
+            self.store = Mutex(store)
+            self.contents = contents
+        } catch {
+            guard error.kind == .full || error.kind == .io else {
+                throw StartFailure("The change log cannot be opened: \(error.message)".escapingControls())
+            }
+            logger.error("the change log is in memory alone", metadata: Self.metadata(error))
+            self.store = Mutex(nil)
+            self.contents = StoreContents(epoch: .random(using: &generator), newEpochReason: error.message)
+        }
+        if let reason = self.contents.newEpochReason {
+            logger.warning("the numbering of changes begins anew", metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    /// A hub whose changes go to the file before anybody sees them. Its sources will be numbered from 0 to `count`.
+    func hub(cache: ChangeCache, sources count: Int) -> Hub {
+        var log = ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache)
+        if self.contents.head > 0 {
+            // What came before is in the file, or nowhere: who resumes from there must not take silence for nothing.
+            for index in 0..<count {
+                log.startAfter(self.contents.head, for: SourceID(index: index))
+            }
+        }
+        let readers = self.readers
+        return Hub(log: log, store: self.store.withLock { $0 }, reader: { body in readers.async { body() } })
+    }
+
+    /// Tries to make a log durable again that is not: opens the file where it is not open, and begins a new numbering
+    /// in it. Blocks; called by one thread.
+    func mend(_ hub: Hub) {
+        guard hub.store == nil else { return }
+        var generator = SystemRandomNumberGenerator()
+        do throws(StoreError) {
+            let store: SQLiteChangeStore
+            if let open = self.store.withLock({ $0 }) {
+                store = open
+            } else {
+                store = try SQLiteChangeStore.open(self.settings, using: &generator).store
+                self.store.withLock { $0 = store }
+            }
+            try hub.resumeStore(store)
+            self.logger.notice("the change log is durable again", metadata: ["cursor": "\(hub.cursor)"])
+        } catch {
+            self.logger.debug("the change log is still in memory alone", metadata: Self.metadata(error))
+        }
+    }
+
+    private static func metadata(_ error: StoreError) -> Logger.Metadata {
+        ["kind": "\(error.kind.rawValue)", "message": "\(error.message)"]
+    }
+
+    /// The figures of the file; `nil` while it is not open.
+    var statistics: StoreStatistics? {
+        self.store.withLock { $0 }?.statistics()
+    }
+
+    /// Writes what waits, and closes. Blocks.
+    func close() {
+        self.store.withLock { $0 }?.close()
+    }
+}
