@@ -4,9 +4,10 @@ SWIFT ?= swift
 JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libsqlite3-dev pkg-config
-SEEDS ?= 200
+SEEDS ?= 1-200
+LOOPS ?= 25
 
-.PHONY: all setup build run test lint format bench sanitize clean
+.PHONY: all setup build run test lint format bench sanitize simulate crash-test clean
 
 all: build
 
@@ -53,6 +54,14 @@ bench: setup
 sanitize: setup
 	timeout 3000 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan -j $(JOBS) --filter FreshetStreamingTests
 	timeout 3000 $(SWIFT) test --sanitize=address --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
+
+## simulate: the delivery simulation, SEEDS=7 or SEEDS=1-5000
+simulate: setup
+	FRESHET_SEEDS=$(SEEDS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter DeliverySimulationTests
+
+## crash-test: kill -9 with a subscriber that comes back, LOOPS times
+crash-test: setup
+	FRESHET_CRASH_LOOPS=$(LOOPS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter CrashTests
 
 clean:
 	rm -rf .build .build-*
