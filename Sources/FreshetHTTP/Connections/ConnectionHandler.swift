@@ -234,7 +234,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let responder = self.responder
         let eventLoop = context.eventLoop
-        self.task = Task {
+        self.task = Task(executorPreference: LoopExecutor(eventLoop)) {
             let answer = await responder.respond(to: request)
             eventLoop.execute {
                 let (handler, context) = bound.value

@@ -112,7 +112,8 @@ struct AdminRoutes: Sendable {
             throw Problem(501, "not_supported", "This gateway was started without a configuration to read again.")
         }
         do {
-            try await reload()
+            // It reads files, which event loops must not wait for: a detached task runs elsewhere.
+            try await Task.detached { try await reload() }.value
         } catch {
             throw Problem(422, "reload_refused", "\(error)")
         }
