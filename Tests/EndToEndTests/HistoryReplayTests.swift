@@ -37,6 +37,22 @@ struct HistoryReplayTests {
         }
     }
 
+    @Test(
+        "every version arrives under `interval: adaptive`",
+        arguments: Suites.histories.filter { $0 != "essential-energy-kml" }
+    )
+    func adaptive(name: String) async throws {
+        let replay = try await Replay(
+            Suites.history(name),
+            interval: "adaptive, min_interval: 10ms, max_interval: 50ms, staleness: 10ms"
+        )
+        var follower = try await replay.follow(mode: "patch")
+        try await replay.run { value, changed in
+            if changed { try await follower.takeChange() }
+            #expect(try follower.holds(value), "\(name): version \(replay.version)")
+        }
+    }
+
     @Test("a stream resumes from every tenth cursor with exactly what came after", arguments: Suites.histories)
     func resumes(name: String) async throws {
         let replay = try await Replay(Suites.history(name))

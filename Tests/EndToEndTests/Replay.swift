@@ -11,7 +11,7 @@ final class Replay {
     private let resource: VersionedResource
     private let rule: ItemRule?
 
-    init(_ history: UpstreamHistory) async throws {
+    init(_ history: UpstreamHistory, interval: String = "10ms") async throws {
         self.history = history
         self.upstream = try ScriptedUpstream()
         let types = ["csv": "text/csv", "kml": "application/vnd.google-earth.kml+xml"]
@@ -21,7 +21,7 @@ final class Replay {
         )
         self.upstream.serve(self.resource, at: "/value")
         self.rule = Self.rule(of: history)
-        var source = ["url: \"\(self.upstream.url("/value"))\"", "interval: 10ms"]
+        var source = ["url: \"\(self.upstream.url("/value"))\"", "interval: \(interval)"]
         if let rule = self.rule {
             source.append("items: \"\(rule.items)\"")
             if let key = rule.key { source.append("key: \"\(key)\"") }

@@ -56,7 +56,7 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var ignore: [PointerPattern] = []
     /// Accept a body that ends with the connection (RFC 9112 §6.3, case 8), which cannot be told from a cut one.
     package var allowCloseDelimited = false
-    /// Share of items that may vanish in one poll before a second one must confirm it. The default is 0.5.
+    /// Share of items that may vanish in one poll before a second one must confirm it; 1 never asks. The default is 0.5.
     package var maxDeleteRatio = 0.5
     /// Refuse loopback, private and link-local addresses for this URL too. The default is false.
     package var denyPrivate = false

@@ -286,20 +286,30 @@ package struct SourceStateMachine: Sendable {
         )
     }
 
-    /// Whether a value lost so many items that one response is not believed (FAULTS F33). The validators stay those
-    /// of the old value, so that the next poll brings the new one again.
+    /// Whether a value lost so much that one response is not believed (FAULTS F33). The validators stay those of the
+    /// old value, so that the next poll brings the new one again.
     private mutating func needsConfirmation(from old: Document, to new: Document) -> Bool {
-        let before = self.itemCount(of: old)
-        guard before >= Self.massDeletionFloor,
-            Double(before - self.itemCount(of: new)) > Double(before) * self.configuration.maxDeleteRatio,
-            self.unconfirmed != new.hash
-        else { return false }
+        guard self.isMassDeletion(from: old, to: new), self.unconfirmed != new.hash else { return false }
         self.unconfirmed = new.hash
         return true
     }
 
-    /// Collections with fewer items than this may vanish at once.
-    private static let massDeletionFloor = 20
+    /// Most items of a collection are gone, or most bytes of a value whose collection is small or unknown.
+    private func isMassDeletion(from old: Document, to new: Document) -> Bool {
+        let ratio = self.configuration.maxDeleteRatio
+        guard ratio < 1 else { return false }
+        let (before, after) = (self.itemCount(of: old), self.itemCount(of: new))
+        if before >= Self.massDeletionItems, Double(before - after) > Double(before) * ratio { return true }
+        let (bytes, left) = (old.text.count, new.text.count)
+        return bytes >= Self.massDeletionBytes && Double(bytes - left) > Double(bytes) * max(ratio, Self.byteRatio)
+    }
+
+    /// Collections with fewer items than this are judged by the value's bytes.
+    private static let massDeletionItems = 20
+    /// Values with fewer bytes than this may shrink at once.
+    private static let massDeletionBytes = 1024
+    /// Real shrinks of faulty upstreams lose at least this share of the bytes; ordinary changes hardly ever do.
+    private static let byteRatio = 0.7
 
     private func itemCount(of document: Document) -> Int {
         let pointer = self.items?.items ?? Pointer()
