@@ -1,0 +1,147 @@
+// The keys of a source, as part of the table of settings.
+
+extension SettingSection {
+    static let source = SettingSection(
+        title: "a source",
+        settings: [
+            Setting(
+                "url",
+                .text,
+                synonyms: ["uri", "endpoint", "href", "address", "upstream"],
+                "Where the value is: an absolute http:// or https:// URL."
+            ),
+            Setting(
+                "interval",
+                .duration,
+                default: "10s",
+                synonyms: ["every", "period", "poll_interval", "refresh", "poll", "frequency"],
+                "The time between polls, 10ms or more; or `adaptive`."
+            ),
+            Setting(
+                "staleness",
+                .duration,
+                synonyms: ["max_staleness", "stale_after"],
+                "How old the value may be before the source counts as stale; by default three intervals, at least 30s."
+            ),
+            Setting(
+                "min_interval",
+                .duration,
+                "No poll sooner than this after the last; by default the interval, at most 1s."
+            ),
+            Setting(
+                "max_interval",
+                .duration,
+                "No poll later than this after the last; by default the interval, at least 1h."
+            ),
+            Setting(
+                "timeout",
+                .duration,
+                default: "30s",
+                synonyms: ["request_timeout"],
+                "From the start of a poll to its last byte."
+            ),
+            Setting(
+                "headers",
+                .mapping,
+                synonyms: ["header", "request_headers"],
+                isSecret: true,
+                "Request header fields."
+            ),
+            Setting(
+                "auth",
+                .mapping,
+                synonyms: ["authorization", "authentication", "credentials"],
+                isSecret: true,
+                "The credentials for the upstream: `bearer`, or `basic`."
+            ),
+            Setting(
+                "when",
+                .choice(["always", "subscribed"]),
+                default: "always",
+                "Poll always, or only while somebody listens."
+            ),
+            Setting(
+                "respect_cache",
+                .flag,
+                default: "true",
+                "Let Cache-Control and Expires of the upstream delay the next poll."
+            ),
+            Setting(
+                "max_body_bytes",
+                .size,
+                default: "8MiB",
+                synonyms: ["max_size", "max_bytes"],
+                "The largest response body, on the wire and decoded."
+            ),
+            Setting(
+                "format",
+                .choice(["json", "ndjson", "csv", "xml", "text"]),
+                "How the body is read; by default as its Content-Type says."
+            ),
+            Setting("root", .pointer, synonyms: ["path", "select"], "Where in the body the value stands."),
+            Setting("items", .pointer, synonyms: ["collection", "list"], "Where in the value the collection stands."),
+            Setting(
+                "key",
+                .pointer,
+                synonyms: ["id", "item_key", "identity"],
+                "Where in an item its identity stands."
+            ),
+            Setting(
+                "ignore",
+                .list,
+                synonyms: ["ignored", "exclude", "volatile"],
+                "Members whose change alone is no change: JSON Pointers, where * stands for any member."
+            ),
+            Setting(
+                "allow_close_delimited",
+                .flag,
+                default: "false",
+                "Accept a body without a length, which cannot be told from one that was cut."
+            ),
+            Setting(
+                "max_delete_ratio",
+                .ratio,
+                default: "0.5",
+                "The share of items that may vanish in one poll before a second poll must confirm it."
+            ),
+            Setting(
+                "deny_private",
+                .flag,
+                default: "false",
+                "Refuse to connect to loopback, private and link-local addresses."
+            ),
+            .planned("schema", "A JSON Schema that the value must satisfy."),
+            .planned("paginate", "A value in several pages."),
+            .planned("write", "Writes through to the upstream."),
+            .planned("access", "Who may subscribe to this source."),
+            .planned("proxy", "A proxy for this source."),
+            .planned("tls", "Certificates for this source."),
+        ]
+    )
+
+    static let sourceAuth = SettingSection(
+        title: "a source's auth",
+        settings: [
+            Setting(
+                "bearer",
+                .text,
+                synonyms: ["token", "bearer_token"],
+                isSecret: true,
+                "A token, sent as `Authorization: Bearer`."
+            ),
+            Setting("bearer_file", .text, synonyms: ["token_file"], "A file that holds the token."),
+            Setting("basic", .mapping, isSecret: true, "A user name and a password, sent as `Authorization: Basic`."),
+            .planned("oauth2", "Client credentials."),
+            .planned("certificate", "A client certificate."),
+        ]
+    )
+
+    static let basicAuth = SettingSection(
+        title: "a source's auth.basic",
+        settings: [
+            Setting("username", .text, synonyms: ["user", "login"], "The user name, without a colon."),
+            Setting("password", .text, synonyms: ["pass"], isSecret: true, "The password."),
+            Setting("password_file", .text, "A file that holds the password."),
+        ]
+    )
+}
