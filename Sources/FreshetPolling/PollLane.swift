@@ -14,7 +14,7 @@ final class PollLane {
 
     let reactor: Reactor
     let transport: CurlTransport
-    var generator = SystemRandomNumberGenerator()
+    var generator = JitterGenerator()
     var sources: [SourceID: PolledSource] = [:]
     var hosts: [Origin: HostQueue] = [:]
     var queue = DueQueue()

@@ -57,8 +57,8 @@ package final class Poller: Sendable {
 
     /// Polls a source from here on. One that is polled already is polled by the new configuration; the last good
     /// value stays where the configuration's ``SourceConfiguration/identity`` is the same. A value that the hub holds
-    /// already (``Hub/restore(_:document:of:)``) is taken over, so that the first poll is conditional; `learned` is what
-    /// the adaptive policy had learned in that earlier process.
+    /// already (``Hub/restore(_:document:of:)``) is taken over, so that the first poll is conditional. `learned` is
+    /// what the adaptive policy had learned in that earlier process.
     ///
     /// - Throws: ``PollError`` of kind `policy` for a URL that cannot be polled.
     package func add(

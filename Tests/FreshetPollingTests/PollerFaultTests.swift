@@ -56,8 +56,8 @@ struct PollerFaultTests {
 
     @Test("F03, F04: silent and slow")
     func slow() async throws {
-        try await self.expect(.timeout, configure: { $0.timeout = .milliseconds(100) }) { _ in [.stall] }
-        try await self.expect(.timeout, configure: { $0.timeout = .milliseconds(100) }) { _ in
+        try await self.expect(.timeout, configure: { $0.timeout = .milliseconds(500) }) { _ in [.stall] }
+        try await self.expect(.timeout, configure: { $0.timeout = .milliseconds(500) }) { _ in
             [
                 .drip(
                     Array("HTTP/1.1 200 OK\r\nX: ".utf8) + Array(repeating: 0x78, count: 1000),

@@ -1,5 +1,7 @@
+import CLinux
 import FreshetCore
 import FreshetTesting
+import Glibc
 import Testing
 
 @testable import FreshetPolling
@@ -36,6 +38,35 @@ struct TransportFaultTests {
         let url = self.upstream.url()
         await self.upstream.stop()
         #expect(await self.probe.poll(url).kind == .connect)
+    }
+
+    @Test("F02: a connection that is never accepted ends with the time-out, and is told from a slow response")
+    func blackhole() async throws {
+        // The kernel answers for a backlog of one; connections beyond it hang.
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, size) }
+        }
+        listen(listener, 0)
+        defer { close(listener) }
+        let port = clinux_local_port(listener)
+        var kinds: [PollError.Kind?] = []
+        for _ in 0..<4 {
+            let result = await self.probe.poll("http://127.0.0.1:\(port)/") { $0.timeout = .milliseconds(300) }
+            kinds.append(result.kind)
+        }
+        #expect(kinds.first == .timeout)
+        #expect(kinds.last == .connect)
+    }
+
+    @Test("F17: a name that does not exist is `dns`, and nobody waits for it")
+    func unknownName() async {
+        let result = await self.probe.poll("http://freshet.invalid/") { $0.timeout = .milliseconds(500) }
+        #expect(result.kind == .dns)
     }
 
     @Test("F03: silence ends with the time-out")
