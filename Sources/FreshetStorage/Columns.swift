@@ -28,7 +28,13 @@ extension Row {
 
     /// The bytes of a column, copied; also those of text.
     func bytes(_ index: Int) throws -> [UInt8]? {
-        try self.withUnsafeData(atIndex: index) { $0.map { [UInt8]($0) } }
+        let value: DatabaseValue = self[index]
+        switch value.storage {
+        case .null: return nil
+        case .blob(let data): return [UInt8](data)
+        case .string(let text): return Array(text.utf8)
+        case .int64, .double: throw DamagedRow(what: "a column that must be bytes is a number")
+        }
     }
 
     func text(_ index: Int) throws -> String {

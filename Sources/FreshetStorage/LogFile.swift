@@ -2,6 +2,7 @@
 
 import FreshetCore
 import GRDB
+import GRDBSQLite
 import Glibc
 
 /// A log that this process holds. Belongs to the store's thread, but for ``readers``.
@@ -80,17 +81,19 @@ final class LogFile {
         try self.perform { database in
             try database.inTransaction(.immediate) {
                 try self.schema.create(database)
-                try head.write(database)
+                var head = head
                 for (index, source) in sources.enumerated() {
-                    try Self.write(source, id: Int64(index + 1), database)
+                    head.sources &+= try Self.write(source, id: Int64(index + 1), database)
                 }
+                try head.write(database)
                 return .commit
             }
         }
         try self.settle(head)
     }
 
-    private static func write(_ source: StoredSource, id: Int64, _ database: Database) throws {
+    /// - Returns: The checksum of the row of `source`.
+    private static func write(_ source: StoredSource, id: Int64, _ database: Database) throws -> Int64 {
         let sequence = Int64(clamping: source.sequence)
         let row = SourceRow(
             id: id,
@@ -102,6 +105,7 @@ final class LogFile {
         try row.write(database)
         try SnapshotRow(row, source).write(database)
         try ValidatorsRow(row, ValidatorsUpdate(source)).write(database)
+        return row.checksum
     }
 
     /// Connects without changing anything in the file.
@@ -118,7 +122,10 @@ final class LogFile {
         try self.perform { database in
             let mode = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
             guard mode == "wal" else {
-                throw StoreError(.io, "\(self.path.file): the file system does not allow a write-ahead log; use a local disk")
+                throw StoreError(
+                    .io,
+                    "\(self.path.file): the file system does not allow a write-ahead log; use a local disk"
+                )
             }
             try database.execute(
                 sql: """
@@ -133,6 +140,9 @@ final class LogFile {
                     PRAGMA trusted_schema = OFF;
                     """
             )
+            // Closing leaves the write-ahead log where it is, empty: one that is missing was deleted by somebody.
+            var persists: CInt = 1
+            sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_PERSIST_WAL, &persists)
         }
     }
 
@@ -153,7 +163,8 @@ final class LogFile {
         }
         self.inode = UInt64(status.st_ino)
         self.mark = FileDescriptor(self.path.markFile, O_RDWR | O_CREAT | O_NOFOLLOW)
-        guard self.writeMark(epoch: head.epoch, head: head.head), self.mark?.sync() == true, self.path.syncFolder() else {
+        guard self.writeMark(epoch: head.epoch, head: head.head), self.mark?.sync() == true, self.path.syncFolder()
+        else {
             let code = errno
             let kind: StoreError.Kind = code == ENOSPC || code == EDQUOT ? .full : .io
             throw StoreError(kind, "\(self.path.markFile) cannot be written: \(describe(errno: code))")
@@ -171,9 +182,9 @@ final class LogFile {
 
     /// Brings committed changes from the write-ahead log into the main file.
     ///
-    /// - Parameter truncating: waits for readers and empties the write-ahead log; otherwise only as far as nobody is
+    /// `truncating`: waits for readers and empties the write-ahead log; otherwise only as far as nobody is
     ///   in the way.
-    /// - Returns: How many bytes the write-ahead log has left, roughly.
+    /// Returns how many bytes the write-ahead log has left, roughly.
     @discardableResult
     func checkpoint(truncating: Bool) throws(StoreError) -> Int {
         Failpoint.hit("before-checkpoint")

@@ -209,6 +209,9 @@ extension LogFile {
         let head = try LogHead.read(database)
         guard head.format == self.schema.format else { throw DamagedRow(what: "its two formats differ") }
         let rows = try SourceRow.all(database)
+        guard rows.reduce(0, { $0 &+ $1.checksum }) == head.sources else {
+            throw DamagedRow(what: "its sources are not those of its last transaction")
+        }
         let writer = LogWriter(head: head, sources: rows, settings: self.settings)
         var contents = StoreContents(epoch: Epoch(stored: head.epoch), head: head.head)
         for row in rows {
@@ -224,7 +227,8 @@ extension LogFile {
                     sequence: UInt64(bitPattern: row.last),
                     at: WallTime(milliseconds: snapshot.at),
                     value: snapshot.value,
-                    validators: validators?.sequence == row.last ? validators?.validators ?? Validators() : Validators(),
+                    validators: validators?.sequence == row.last
+                        ? validators?.validators ?? Validators() : Validators(),
                     learned: validators?.learned ?? []
                 )
             )
@@ -271,7 +275,7 @@ extension LogFile {
 
     /// Begins an empty log. No file is there.
     func restart(epoch: Epoch, head: UInt64, sources: [StoredSource]) throws(StoreError) -> Opened {
-        let head = LogHead(format: self.schema.format, epoch: epoch.rawValue, head: head)
+        let head = LogHead(format: self.schema.format, epoch: epoch.rawValue, head: head, removedThrough: head)
         do throws(StoreError) {
             try self.create(head, sources: sources)
             let (writer, contents) = try self.perform { try self.load($0) }

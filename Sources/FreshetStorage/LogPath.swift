@@ -79,7 +79,9 @@ struct PathFacts: Hashable {
         case .missing:
             return Self.refusal("the folder \(path.folder) does not exist; create it (mkdir -p \(path.folder))")
         case .unreachable(let code):
-            return Self.refusal("the folder \(path.folder) cannot be reached by uid \(self.user) (\(describe(errno: code)))")
+            return Self.refusal(
+                "the folder \(path.folder) cannot be reached by uid \(self.user) (\(describe(errno: code)))"
+            )
         case .file, .other, .symbolicLink:
             return Self.refusal("\(path.folder) is not a folder; name a file in a folder")
         case .folder:

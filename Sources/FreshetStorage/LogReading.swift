@@ -29,7 +29,9 @@ struct LogReading {
             let found = try self.sequences(of: filter, after: lower, through: upper, limit: limit - changes.count)
             for sequence in found {
                 let row = try self.change(sequence, valueWithoutPatchOnly: true)
-                guard let name = check.pass(row) else { throw DamagedRow(what: "a change before \(sequence) is missing") }
+                guard let name = check.pass(row) else {
+                    throw DamagedRow(what: "a change before \(sequence) is missing")
+                }
                 changes.append(row.stored(source: name, value: row.value))
                 bytes += row.byteCount
                 if bytes >= maxBytes { return changes }
@@ -68,7 +70,8 @@ struct LogReading {
     private func change(_ sequence: Int64, valueWithoutPatchOnly: Bool) throws -> ChangeRow {
         let value = valueWithoutPatchOnly ? ", CASE WHEN patch IS NULL THEN value END" : ", value"
         let sql = "SELECT \(ChangeRow.columns)\(value) FROM change WHERE sequence = ?"
-        guard let row = try Row.fetchOne(self.database.cachedStatement(sql: sql), arguments: [sequence]) else {
+        let rows = try Row.fetchCursor(self.database.cachedStatement(sql: sql), arguments: [sequence])
+        guard let row = try rows.next() else {
             throw DamagedRow(what: "the index of changes names one that is not there, \(sequence)")
         }
         return try ChangeRow(row, withValue: !valueWithoutPatchOnly || row.hasNull(atIndex: 6))
@@ -84,15 +87,33 @@ struct LogReading {
         if source.last > 0, source.last <= target {
             return try self.latest(of: source, change: found == source.last ? found : nil)
         }
+        try self.verify(newest: found, of: source, at: target)
         guard let found else { return nil }
         return try self.rebuilt(found, of: source)
+    }
+
+    /// That no change lies between the one that was found and the one after the asked for position, by what the
+    /// latter says; otherwise a damaged index would give an older value.
+    private func verify(newest found: Int64?, of source: SourceRow, at target: Int64) throws {
+        let following = "SELECT min(sequence) FROM change WHERE source = ? AND sequence > ?"
+        guard let next = try self.number(following, source.id, target) else {
+            // Nothing is kept of a source whose changes are all pruned.
+            guard source.prunedThrough >= source.last else { throw DamagedRow(what: "the newest change is missing") }
+            return
+        }
+        let previous = try self.change(next, valueWithoutPatchOnly: true).previous
+        guard previous == found || found == nil && previous <= source.prunedThrough else {
+            throw DamagedRow(what: "a change before \(next) is missing")
+        }
     }
 
     private func latest(of source: SourceRow, change: Int64?) throws -> StoredChange {
         guard let snapshot = try SnapshotRow.of(source.id, self.database) else {
             throw DamagedRow(what: "a snapshot is missing")
         }
-        guard snapshot.sequence == source.last else { throw DamagedRow(what: "a snapshot is not that of the last change") }
+        guard snapshot.sequence == source.last else {
+            throw DamagedRow(what: "a snapshot is not that of the last change")
+        }
         let row = try change.map { try self.change($0, valueWithoutPatchOnly: true) }
         return StoredChange(
             sequence: UInt64(bitPattern: snapshot.sequence),
@@ -203,7 +224,7 @@ private struct ChainCheck {
 
     private var links: [Int64: Link] = [:]
 
-    /// - Parameter after: where reading begins; what is pruned beyond that is not missing.
+    /// `after`: where reading begins; what is pruned beyond that is not missing.
     init(_ sources: [SourceRow], after: Int64) {
         for source in sources {
             self.links[source.id] = Link(source: source, last: max(after, source.prunedThrough))

@@ -28,7 +28,9 @@ struct LogWriter {
     /// By name.
     private(set) var sources: [String: WrittenSource] = [:]
     /// Removed sources whose changes are not all deleted.
-    var removed: [Int64] = []
+    private(set) var removed: [Int64] = []
+    /// Of the rows of `source` as they are in the file, by id.
+    private var checksums: [Int64: Int64] = [:]
     private var names: [Int64: String] = [:]
     private var nextID: Int64 = 1
     /// Bytes of changes written since the log was opened: how far apart two changes lie in the file.
@@ -57,6 +59,7 @@ struct LogWriter {
         self.settings = settings
         for row in sources {
             self.nextID = max(self.nextID, row.id &+ 1)
+            self.checksums[row.id] = row.checksum
             if let name = row.name {
                 self.sources[name] = WrittenSource(row: row)
                 self.names[row.id] = name
@@ -122,7 +125,7 @@ struct LogWriter {
         guard var row = self.sources.removeValue(forKey: name)?.row else { return }
         row.name = nil
         self.names[row.id] = nil
-        try row.write(database)
+        try self.write(row, database)
         self.pending[row.id] = nil
         try database.cachedStatement(sql: "DELETE FROM snapshot WHERE source = ?").execute(arguments: [row.id])
         try database.cachedStatement(sql: "DELETE FROM validators WHERE source = ?").execute(arguments: [row.id])
@@ -134,7 +137,7 @@ struct LogWriter {
     mutating func finish(_ updates: [String: ValidatorsUpdate], _ database: Database) throws {
         for snapshot in self.pending.values {
             guard let source = self.sources[snapshot.name]?.row else { continue }
-            try source.write(database)
+            try self.write(source, database)
             try SnapshotRow(source, snapshot).write(database)
             try ValidatorsRow(source, ValidatorsUpdate(snapshot)).write(database)
         }
@@ -153,8 +156,21 @@ struct LogWriter {
         if isEmpty {
             source.base = nil
         }
-        try source.row.write(database)
+        try self.write(source.row, database)
         self.sources[name] = source
+    }
+
+    /// Forgets a removed source, of which nothing is left but its row.
+    mutating func forget(_ id: Int64, _ database: Database) throws {
+        try database.cachedStatement(sql: "DELETE FROM source WHERE id = ?").execute(arguments: [id])
+        self.removed.removeAll { $0 == id }
+        self.head.sources &-= self.checksums.removeValue(forKey: id) ?? 0
+    }
+
+    private mutating func write(_ row: SourceRow, _ database: Database) throws {
+        let checksum = row.checksum
+        self.head.sources &+= checksum &- (self.checksums.updateValue(checksum, forKey: row.id) ?? 0)
+        try row.write(database)
     }
 
     /// Notes whether nothing is in the write-ahead log alone.

@@ -40,6 +40,9 @@ struct Retention {
             guard step.rows < maxRows else { return Step(rows: step.rows, isDone: false) }
             try database.cachedStatement(sql: "DELETE FROM change WHERE source = ? AND sequence <= ?")
                 .execute(arguments: [group.source, group.last])
+            guard database.changesCount > 0 else {
+                throw DamagedRow(what: "the index of changes lacks one of its table")
+            }
             step.rows += database.changesCount
             try writer.prune(group.source, through: group.last, isEmpty: group.isNewest, database)
         }
@@ -109,8 +112,7 @@ struct Retention {
         try database.cachedStatement(sql: sql).execute(arguments: [id, maxRows])
         let rows = database.changesCount
         if rows < maxRows {
-            try database.cachedStatement(sql: "DELETE FROM source WHERE id = ?").execute(arguments: [id])
-            writer.removed.removeAll { $0 == id }
+            try writer.forget(id, database)
         }
         return rows
     }

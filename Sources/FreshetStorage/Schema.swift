@@ -13,7 +13,9 @@ import GRDB
 /// | `validators` | what its next poll is conditional on, and what its schedule has learned |
 /// | `change` | a change; `previous` is the one before it of the same source, so that a missing row is noticed |
 ///
-/// Each row has a checksum over its other columns.
+/// Each row has a checksum over its other columns. The row of `log` sums up those of `source`, each of which says which
+/// change is its last, each of which says which one came before: so a state in which some pages are newer than others
+/// never passes for a log. Sources have no index by name: a damaged one could hide a source.
 struct Schema: Sendable {
     /// "Frsh": tells our files from those of others (SQLite's `application_id`).
     static let applicationID: Int64 = 0x4672_7368
@@ -31,9 +33,10 @@ struct Schema: Sendable {
             sql: """
                 CREATE TABLE log (
                     id INTEGER PRIMARY KEY, format INTEGER NOT NULL, epoch INTEGER NOT NULL, head INTEGER NOT NULL,
-                    removed_through INTEGER NOT NULL, closed INTEGER NOT NULL, checksum INTEGER NOT NULL);
+                    removed_through INTEGER NOT NULL, sources INTEGER NOT NULL, closed INTEGER NOT NULL,
+                    checksum INTEGER NOT NULL);
                 CREATE TABLE source (
-                    id INTEGER PRIMARY KEY, name TEXT UNIQUE, identity TEXT NOT NULL,
+                    id INTEGER PRIMARY KEY, name TEXT, identity TEXT NOT NULL,
                     last INTEGER NOT NULL, pruned_through INTEGER NOT NULL, checksum INTEGER NOT NULL);
                 CREATE TABLE snapshot (
                     source INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, at INTEGER NOT NULL, value BLOB NOT NULL,
@@ -71,8 +74,11 @@ struct LogHead: Hashable {
     var epoch: UInt64
     /// The last sequence that was committed.
     var head: UInt64
-    /// The head at the last removal of a source: a name that is new to the log may have had changes up to here.
+    /// A name that is new to the log may have had changes up to here: the head at the last removal of a source, or
+    /// where this file began.
     var removedThrough: UInt64 = 0
+    /// The wrapping sum of the checksums of all rows of `source`.
+    var sources: Int64 = 0
     /// Closed in order: nothing is in the write-ahead log alone.
     var isClosed = false
 
@@ -82,12 +88,13 @@ struct LogHead: Hashable {
         sum.add(self.epoch)
         sum.add(self.head)
         sum.add(self.removedThrough)
+        sum.add(self.sources)
         sum.add(self.isClosed ? 1 : 0 as Int64)
         return sum.stored
     }
 
     static func read(_ database: Database) throws -> LogHead {
-        let sql = "SELECT format, epoch, head, removed_through, closed, checksum FROM log WHERE id = 1"
+        let sql = "SELECT format, epoch, head, removed_through, sources, closed, checksum FROM log WHERE id = 1"
         guard let row = try Row.fetchOne(database.cachedStatement(sql: sql)) else {
             throw DamagedRow(what: "the row of the log is missing")
         }
@@ -96,9 +103,10 @@ struct LogHead: Hashable {
             epoch: try row.sequence(1),
             head: try row.sequence(2),
             removedThrough: try row.sequence(3),
-            isClosed: try row.integer(4) != 0
+            sources: try row.integer(4),
+            isClosed: try row.integer(5) != 0
         )
-        guard try row.integer(5) == head.checksum, (1..<Epoch.count).contains(head.epoch) else {
+        guard try row.integer(6) == head.checksum, (1..<Epoch.count).contains(head.epoch) else {
             throw DamagedRow(what: "the row of the log does not match its checksum")
         }
         return head
@@ -106,12 +114,12 @@ struct LogHead: Hashable {
 
     func write(_ database: Database) throws {
         let sql = """
-            INSERT OR REPLACE INTO log (id, format, epoch, head, removed_through, closed, checksum)
-            VALUES (1, ?, ?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO log (id, format, epoch, head, removed_through, sources, closed, checksum)
+            VALUES (1, ?, ?, ?, ?, ?, ?, ?)
             """
         try database.cachedStatement(sql: sql).execute(arguments: [
             self.format, Int64(bitPattern: self.epoch), Int64(bitPattern: self.head),
-            Int64(bitPattern: self.removedThrough), self.isClosed ? 1 : 0, self.checksum,
+            Int64(bitPattern: self.removedThrough), self.sources, self.isClosed ? 1 : 0, self.checksum,
         ])
     }
 }

@@ -17,7 +17,7 @@ struct SourceRow: Hashable {
 
     private static let columns = "id, name, identity, last, pruned_through, checksum"
 
-    private var checksum: Int64 {
+    var checksum: Int64 {
         var sum = Checksum(4)
         sum.add(self.id)
         sum.add(self.name)
@@ -52,9 +52,7 @@ struct SourceRow: Hashable {
 
     static func named(_ name: String, _ database: Database) throws -> SourceRow? {
         let statement = try database.cachedStatement(sql: "SELECT \(Self.columns) FROM source WHERE name = ?")
-        guard let source = try Row.fetchOne(statement, arguments: [name]).map({ try Self.row($0) }) else { return nil }
-        guard source.name == name else { throw DamagedRow(what: "the index of sources does not match its table") }
-        return source
+        return try Row.fetchOne(statement, arguments: [name]).map { try Self.row($0) }
     }
 
     func write(_ database: Database) throws {

@@ -12,7 +12,7 @@ struct DamagedRow: Error {
 }
 
 extension StoreError {
-    /// - Parameter connection: where the error arose, for the system's error behind it.
+    /// `connection`: where the error arose, for the system's error behind it.
     init(_ error: any Error, path: String, connection: OpaquePointer? = nil) {
         switch error {
         case let error as StoreError:

@@ -1,7 +1,7 @@
 // The one thread that writes the log: takes what waits, commits it in one transaction, tells the callers, tidies up.
 
-import FreshetCore
 import Foundation
+import FreshetCore
 import GRDB
 import Synchronization
 
@@ -86,7 +86,9 @@ final class StoreThread: @unchecked Sendable {
                 batch.steps.append(.remove(source))
             case .refused(let done):
                 self.commit(&batch)
-                self.fail(StoreError(.full, "\(self.file.path.file): the disk is too slow; too many changes wait for it"))
+                self.fail(
+                    StoreError(.full, "\(self.file.path.file): the disk is too slow; too many changes wait for it")
+                )
                 done(.failure(self.failure ?? self.closed))
             case .fault(let error):
                 self.commit(&batch)
@@ -298,7 +300,13 @@ final class StoreThread: @unchecked Sendable {
         }
         Failpoint.hit("before-close")
         if self.failure == nil, var writer = self.writer {
-            try? self.file.commit { try writer.setClosed(true, $0) }
+            do throws(StoreError) {
+                try self.file.commit { try writer.setClosed(true, $0) }
+                // SQLite would do this while closing, and keep its failure to itself.
+                try self.file.checkpoint(truncating: true)
+            } catch {
+                self.fail(error)
+            }
         }
         self.failure = self.failure ?? self.closed
         self.file.close(self.closed)

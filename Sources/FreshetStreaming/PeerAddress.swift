@@ -19,7 +19,7 @@ package struct PeerAddress: Hashable, Sendable {
         self.port = port
     }
 
-    /// - Parameter text: as `inet_ntop` writes it, a zone (`%eth0`) allowed; anything else is ``local``.
+    /// `text`: as `inet_ntop` writes it, a zone (`%eth0`) allowed; anything else is ``local``.
     package init(_ text: some StringProtocol, port: Int = 0) {
         let number = UInt16(exactly: port) ?? 0
         let bare = String(text.prefix { $0 != "%" })

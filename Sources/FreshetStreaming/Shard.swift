@@ -67,7 +67,7 @@ final class Shard {
         var isChunked: Bool
     }
 
-    /// - Parameter epoll: owned from now on.
+    /// `epoll`: owned from now on.
     init(number: Int, hub: Hub, inbox: ShardInbox, counters: ShardCounters, settings: StreamSettings, epoll: Int32) {
         self.number = number
         self.hub = hub

@@ -87,7 +87,7 @@ package struct SubscriberReport: Sendable {
 package struct SubscriberID: Hashable, Sendable, LosslessStringConvertible {
     let rawValue: UInt64
 
-    /// - Parameter generation: of the slot; its low 24 bits count.
+    /// `generation`: of the slot; its low 24 bits count.
     init(shard: Int, generation: UInt32, slot: Int32) {
         let low = UInt64(UInt32(bitPattern: slot))
         self.rawValue = UInt64(UInt8(truncatingIfNeeded: shard)) << 56 | UInt64(generation & 0xFF_FFFF) << 32 | low

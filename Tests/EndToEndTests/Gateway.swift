@@ -8,7 +8,7 @@ final class Gateway: Sendable {
     let process: FreshetProcess
     private let folder: TemporaryFolder
 
-    /// - Parameter configuration: what follows `listen`.
+    /// `configuration`: what follows `listen`.
     init(_ configuration: String, environment: [String: String?] = [:]) throws {
         self.folder = try TemporaryFolder()
         let file = try self.folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")

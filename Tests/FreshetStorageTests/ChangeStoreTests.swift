@@ -78,7 +78,10 @@ struct ChangeStoreTests {
     func values() throws {
         let (store, _) = try SQLiteChangeStore.open(self.folder.settings { $0.maxPatchesPerBase = 4 })
         defer { store.close() }
-        store.record((1...40).map { History.change($0 % 2 == 0 ? "a" : "b", $0, isWhole: $0 <= 2, padding: 300) }, padding: 300)
+        store.record(
+            (1...40).map { History.change($0 % 2 == 0 ? "a" : "b", $0, isWhole: $0 <= 2, padding: 300) },
+            padding: 300
+        )
         for sequence in UInt64(2)...45 {
             let version = min(sequence, 40) / 2 * 2
             let value = try #require(try store.value(of: "a", at: sequence))
@@ -91,7 +94,10 @@ struct ChangeStoreTests {
         #expect(try store.value(of: "nobody", at: 40) == nil)
     }
 
-    @Test("a time names the last change at or before it", arguments: [(999, 0), (1000, 1), (4999, 4), (30_000, 30), (99_000, 30)])
+    @Test(
+        "a time names the last change at or before it",
+        arguments: [(999, 0), (1000, 1), (4999, 4), (30_000, 30), (99_000, 30)]
+    )
     func times(milliseconds: Int64, sequence: UInt64) throws {
         let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
         defer { store.close() }
@@ -135,7 +141,9 @@ struct ChangeStoreTests {
         #expect(contents.epoch == epoch && contents.head == 8 && contents.newEpochReason == nil)
         #expect(contents.sources == [History.snapshot("a", 8), History.snapshot("b", 7)])
         #expect(try again.everything(of: ["a", "b"]).map(\.sequence) == [8])
-        #expect(try Document(parsing: again.value(of: "a", at: 8)?.value ?? []) == Document(parsing: History.value("a", 8)))
+        #expect(
+            try Document(parsing: again.value(of: "a", at: 8)?.value ?? []) == Document(parsing: History.value("a", 8))
+        )
     }
 
     @Test("a number that was used is refused, and nothing after it is taken")

@@ -27,7 +27,8 @@ struct ChecksumTests {
             return sum.stored
         }
         let sums = [
-            sum([1, 2, 3], [4]), sum([1, 2], [3, 4]), sum([1, 2, 3, 4], []), sum([1, 2, 3, 4], nil), sum([1, 2, 3], [5]),
+            sum([1, 2, 3], [4]), sum([1, 2], [3, 4]), sum([1, 2, 3, 4], []), sum([1, 2, 3, 4], nil),
+            sum([1, 2, 3], [5]),
             sum(nil, [1, 2, 3, 4]), sum([], [1, 2, 3, 4]),
         ]
         #expect(Set(sums).count == sums.count)

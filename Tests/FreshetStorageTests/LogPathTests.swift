@@ -54,7 +54,10 @@ struct LogPathTests {
         #expect(Self.facts { $0.file = .file }.objection(at: LogPath("/srv/log/a.db")) == nil)
     }
 
-    @Test("a relative path is made absolute, so that SQLite cannot read it as a URI", arguments: ["file:a.db", ":memory:", "a.db"])
+    @Test(
+        "a relative path is made absolute, so that SQLite cannot read it as a URI",
+        arguments: ["file:a.db", ":memory:", "a.db"]
+    )
     func absolute(path: String) {
         #expect(LogPath(path).file == FileManager.default.currentDirectoryPath + "/" + path)
     }

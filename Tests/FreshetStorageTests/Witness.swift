@@ -15,8 +15,8 @@ struct Witness {
 
     /// Opens the log and checks all that it says.
     ///
-    /// - Parameter mayLose: whether issued changes may be missing if the epoch is new. They never may otherwise.
-    /// - Returns: What was found; `nil` where the log refused to open.
+    /// `mayLose`: whether issued changes may be missing if the epoch is new. They never may otherwise.
+    /// Returns what was found; `nil` where the log refused to open.
     @discardableResult
     func verify(_ folder: LogFolder, mayLose: Bool, _ context: String) throws -> StoreContents? {
         let store: SQLiteChangeStore
@@ -28,8 +28,9 @@ struct Witness {
             return nil
         }
         defer { store.close() }
+        var isWhole = true
         if contents.epoch == self.epoch {
-            try self.verifySameEpoch(store, contents, context)
+            isWhole = try self.verifySameEpoch(store, contents, context)
         } else {
             #expect(mayLose, "\(context): a new epoch, \(contents.newEpochReason ?? "without a reason")")
             #expect(contents.newEpochReason != nil, "\(context): a new epoch without a reason")
@@ -37,11 +38,23 @@ struct Witness {
             self.verifyValues(contents, context)
         }
         let next = contents.head + 1
-        #expect(store.record([History.change("next", next, isWhole: true)]).committed == [next], "\(context): takes nothing")
+        if !isWhole {
+            #expect(store.record([History.change("next", next, isWhole: true)]).errors.map(\.kind) == [.corrupt])
+            try store.restart(epoch: Epoch(rawValue: 1), head: contents.head, sources: contents.sources)
+        }
+        #expect(
+            store.record([History.change("next", next, isWhole: true)]).committed == [next],
+            "\(context): takes nothing"
+        )
         return contents
     }
 
-    private func verifySameEpoch(_ store: SQLiteChangeStore, _ contents: StoreContents, _ context: String) throws {
+    /// - Returns: Whether nothing was found to be damaged while reading.
+    private func verifySameEpoch(
+        _ store: SQLiteChangeStore,
+        _ contents: StoreContents,
+        _ context: String
+    ) throws -> Bool {
         #expect(contents.head >= self.issued.max() ?? 0, "\(context): issued numbers would be given out again")
         self.verifyValues(contents, context)
         for source in contents.sources {
@@ -52,7 +65,10 @@ struct Witness {
             let pruned = try store.prunedThrough()
             let read = try store.everything(of: self.sources)
             for change in read {
-                #expect(self.known[change.sequence].map(History.kept) == change, "\(context): change \(change.sequence)")
+                #expect(
+                    self.known[change.sequence].map(History.kept) == change,
+                    "\(context): change \(change.sequence)"
+                )
             }
             let got = Set(read.map(\.sequence))
             for sequence in self.issued {
@@ -62,8 +78,10 @@ struct Witness {
             for sequence in got {
                 try self.verifyValue(store, at: sequence, context)
             }
+            return true
         } catch let error as StoreError {
             #expect(error.kind == .corrupt, "\(context): \(error.message)")
+            return false
         }
     }
 

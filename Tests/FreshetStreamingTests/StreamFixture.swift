@@ -7,6 +7,10 @@ import Glibc
 import JSON
 import Testing
 
+/// All suites of this room, one after the other: they count descriptors of the process, and load both cores.
+@Suite(.serialized)
+enum StreamingTests {}
+
 /// One server under test. ``stop()`` at the end of each test.
 final class StreamFixture: Sendable {
     let hub: Hub
@@ -91,7 +95,7 @@ struct SystemError: Error {
 enum Loopback {
     /// Two ends of one connection.
     ///
-    /// - Parameter receiveBuffer: SO_RCVBUF of the client, to make a reader that is soon full.
+    /// `receiveBuffer`: SO_RCVBUF of the client, to make a reader that is soon full.
     static func connection(receiveBuffer: Int32? = nil) throws -> (client: Int32, server: Int32) {
         let listener = try self.check("socket", socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
         defer { _ = close(listener) }

@@ -57,7 +57,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var unsent = 0
 
     /// What may come while an answer is under way; more ends the connection after it.
-    private static let maxPipelinedBytes = 256 << 10
+    private static let maxPipelinedBytes = 512 << 10
     private static let lingerTime = TimeAmount.seconds(1)
 
     init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {

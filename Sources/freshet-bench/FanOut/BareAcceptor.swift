@@ -15,9 +15,8 @@ final class BareAcceptor: Sendable {
     private let epoll: Int32
     private let accepted: @Sendable (Int32) -> Void
 
-    /// - Parameters:
-    ///   - accepted: given each connection whose request has come; owns it from then on.
-    /// - Throws: `POSIXError` where the listener cannot be made.
+    /// `accepted`: given each connection whose request has come; owns it from then on.
+    /// Throws `POSIXError` where the listener cannot be made.
     init(accepted: @escaping @Sendable (Int32) -> Void) throws {
         self.accepted = accepted
         self.listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

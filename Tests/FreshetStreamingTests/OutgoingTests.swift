@@ -1,0 +1,198 @@
+// The arithmetic of partial sends, at every byte.
+
+import FreshetCore
+import Testing
+
+@testable import FreshetStreaming
+
+@Suite("What waits for a socket")
+struct OutgoingTests {
+    static let frames = (1...5).map { number in
+        let data = Array(String(repeating: "\(number)", count: number * 7).utf8)
+        return SequencedFrame(sequence: UInt64(number), frame: Frame(payload: data, data: 0..<0))
+    }
+
+    @Test("is the same bytes wherever the sends are cut", arguments: [true, false], [16, 61, 4096])
+    func cuts(isChunked: Bool, scratchBytes: Int) {
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: scratchBytes, alignment: 16)
+        defer { scratch.deallocate() }
+        let parts = Self.frames.map { OutgoingPart($0.frame, isChunked: isChunked) }
+        let whole = parts.flatMap { Array($0.bytes[$0.range]) }
+        for cut in 1...whole.count {
+            var backlog = Backlog(parts: parts, maySkip: false, statusMark: 0, tick: 0)
+            var sent: [UInt8] = []
+            while !backlog.isEmpty {
+                let taken = backlog.withNextBytes(scratch: scratch) { bytes in
+                    let count = min(cut, bytes.count)
+                    sent.append(contentsOf: bytes.prefix(count))
+                    return count
+                }
+                backlog.sent(taken ?? 0)
+            }
+            #expect(sent == whole, "cut every \(cut) bytes")
+            #expect(backlog.parts.isEmpty)
+        }
+    }
+
+    @Test("is the rest of exactly one frame, for every number of bytes that a send took", arguments: [true, false])
+    func rests(isChunked: Bool) {
+        let frames = Self.frames[...]
+        let sizes = frames.map { $0.frame.range(chunked: isChunked).count }
+        let whole = frames.flatMap { $0.frame.bytes[$0.frame.range(chunked: isChunked)] }
+        for sent in 0...whole.count {
+            let stop = FrameRun.stop(in: frames, isChunked: isChunked, sent: sent)
+            var left: [UInt8] = []
+            if stop.offsetInLast > 0 {
+                let last = frames[frames.startIndex + stop.count - 1].frame
+                let part = OutgoingPart(last, isChunked: isChunked, skipping: stop.offsetInLast)
+                left = Array(part.bytes[part.range])
+            }
+            let end = sizes.prefix(stop.count).reduce(0, +)
+            #expect(left == Array(whole[sent..<max(sent, end)]), "\(sent) bytes")
+            #expect(end - sent < (sizes.max() ?? 0))
+        }
+    }
+
+    @Test("goes out in runs that fit, one frame at least")
+    func prefixes() {
+        let frames = Self.frames[...]
+        let sizes = frames.map { $0.frame.range(chunked: true).count }
+        for limit in 0...(sizes.reduce(0, +) + 1) {
+            let count = FrameRun.prefixCount(of: frames, isChunked: true, limit: limit)
+            #expect(count >= 1)
+            #expect(count == 1 || sizes.prefix(count).reduce(0, +) <= limit)
+            #expect(count == frames.count || sizes.prefix(count + 1).reduce(0, +) > limit)
+        }
+    }
+}
+
+@Suite("The slots of a shard")
+struct SubscriberTableTests {
+    @Test("are reused with a new generation, so that a late report names nobody")
+    func generations() throws {
+        var table = SubscriberTable()
+        func slot(_ descriptor: Int32) -> SubscriberSlot {
+            SubscriberSlot(
+                machine: SubscriberStateMachine(after: 0),
+                descriptor: descriptor,
+                lastSend: 0,
+                group: 0,
+                generation: 0
+            )
+        }
+        var indices: [Int32] = []
+        for descriptor in 0..<Int32(1000) {
+            let index = table.allocate(slot(descriptor), record: SubscriberRecord())
+            indices.append(try #require(index))
+        }
+        #expect(Set(indices).count == 1000)
+        let count = table.count
+        #expect(count == 1000)
+        let generation = table.slot(indices[500]).pointee.generation
+        table.release(indices[500])
+        let isUsed = [0, -1, 1000, indices[500]].map { table.isUsed($0) }
+        #expect(isUsed == [true, false, false, false])
+        let again = table.allocate(slot(7), record: SubscriberRecord())
+        #expect(again == indices[500])
+        let (reused, neighbour) = (table.slot(indices[500]).pointee, table.slot(indices[499]).pointee)
+        #expect(reused.generation == generation + 1)
+        #expect(neighbour.descriptor == 499)
+    }
+
+    @Test("take 32 bytes each, two to a cache line")
+    func size() {
+        #expect(MemoryLayout<SubscriberSlot>.stride == 32)
+        #expect(MemoryLayout<SubscriberRecord>.stride <= 32)
+    }
+}
+
+@Suite("A peer's address")
+struct PeerAddressTests {
+    @Test(
+        "is counted by what its owner cannot choose",
+        arguments: [
+            ("192.0.2.1", "192.0.2.1", true), ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true), ("2001:db8::1", "2001:db8::ffff:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false), ("unix", "nonsense", true),
+        ]
+    )
+    func networks(left: String, right: String, areSame: Bool) {
+        #expect((PeerAddress(left, port: 1).network == PeerAddress(right, port: 2).network) == areSame)
+    }
+
+    @Test(
+        "is written as people know it",
+        arguments: [("192.0.2.1", "192.0.2.1:80"), ("2001:db8::1", "[2001:db8::1]:80"), ("what", "unix")]
+    )
+    func text(address: String, text: String) {
+        #expect(PeerAddress(address, port: 80).description == text)
+    }
+
+    @Test(
+        "is known as this machine",
+        arguments: [
+            ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("10.0.0.1", false), ("::2", false),
+        ]
+    )
+    func loopback(address: String, isLoopback: Bool) {
+        #expect(PeerAddress(address).isLoopback == isLoopback)
+    }
+}
+
+@Suite("Admission")
+struct AdmissionTests {
+    @Test("refuses past the bound in all, with a jittered Retry-After, until a place is free (F43, S13)")
+    func total() {
+        let desk = AdmissionDesk(maxTotal: 3, maxPerAddress: 0)
+        var tickets: [AdmissionTicket] = []
+        for _ in 0..<3 {
+            if case .admitted(let ticket) = desk.admit(.local) { tickets.append(ticket) }
+        }
+        #expect(tickets.count == 3)
+        var delays: Set<Int64> = []
+        for _ in 0..<20 {
+            guard case .refused(.full, let delay) = desk.admit(.local) else {
+                Issue.record("admitted past the bound")
+                continue
+            }
+            delays.insert(delay.milliseconds)
+        }
+        #expect(delays.allSatisfy { (1000...10_000).contains($0) })
+        #expect(delays.count > 5)
+        #expect(desk.refusals == [.full: 20])
+        tickets.removeLast()
+        guard case .admitted = desk.admit(.local) else {
+            Issue.record("no place although one is free")
+            return
+        }
+    }
+
+    @Test("bounds one address, not loopback and not another (S13)")
+    func perAddress() {
+        let desk = AdmissionDesk(maxTotal: 100, maxPerAddress: 2)
+        var tickets: [AdmissionTicket] = []
+        func isAdmitted(_ address: String) -> Bool {
+            guard case .admitted(let ticket) = desk.admit(PeerAddress(address)) else { return false }
+            tickets.append(ticket)
+            return true
+        }
+        #expect(isAdmitted("192.0.2.1") && isAdmitted("192.0.2.1") && !isAdmitted("192.0.2.1"))
+        #expect(isAdmitted("2001:db8::1") && isAdmitted("2001:db8::2") && !isAdmitted("2001:db8::3"))
+        #expect(isAdmitted("192.0.2.2"))
+        for _ in 0..<10 {
+            #expect(isAdmitted("127.0.0.1"))
+        }
+        tickets.removeAll()
+        #expect(isAdmitted("192.0.2.1"))
+    }
+
+    @Test("refuses everybody while the gateway drains")
+    func draining() {
+        let desk = AdmissionDesk(maxTotal: 3, maxPerAddress: 0)
+        desk.close()
+        guard case .refused(.draining, _) = desk.admit(.local) else {
+            Issue.record("admitted while draining")
+            return
+        }
+    }
+}
