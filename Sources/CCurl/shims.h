@@ -66,6 +66,12 @@ static inline CURLcode ccurl_set_prerequest_function(CURL *easy, ccurl_prereques
     return curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, function);
 }
 
+/// For CURLOPT_SSL_CTX_FUNCTION.
+typedef CURLcode (*ccurl_ssl_context_function)(CURL *easy, void *context, void *user);
+static inline CURLcode ccurl_set_ssl_context_function(CURL *easy, ccurl_ssl_context_function function) {
+    return curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, function);
+}
+
 // MARK: curl_easy_getinfo
 
 static inline CURLcode ccurl_get_long(CURL *easy, CURLINFO info, long *value) {

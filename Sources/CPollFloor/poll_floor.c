@@ -89,7 +89,7 @@ long long poll_floor_run(const char *origin, int sources, double rate, double se
             busy[self - all] = 0;
         }
         long long due = (long long)(started / rate * 1e9) - (clock_ns(CLOCK_MONOTONIC) - begin);
-        curl_multi_poll(multi, NULL, 0, due > 1000000 ? (int)(due / 1000000) : (running ? 1 : 0), NULL);
+        curl_multi_poll(multi, NULL, 0, due > 1000000 ? (int)(due / 1000000) : 1, NULL);
     }
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     for (int i = 0; i < sources; i++) {

@@ -10,7 +10,7 @@ extension CurlOptions {
         let user = Unmanaged.passUnretained(transfer).toOpaque()
         for option in [
             CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_DEBUGDATA, CURLOPT_OPENSOCKETDATA,
-            CURLOPT_PREREQDATA,
+            CURLOPT_PREREQDATA, CURLOPT_SSL_CTX_DATA,
         ] {
             try self.set(option, pointer: user)
         }
@@ -20,6 +20,8 @@ extension CurlOptions {
         try self.check(ccurl_set_debug_function(self.easy, debugFunction))
         try self.check(ccurl_set_open_socket_function(self.easy, openSocketFunction))
         try self.check(ccurl_set_prerequest_function(self.easy, prerequestFunction))
+        // Not every TLS library has it, and it only makes a message more exact.
+        ccurl_set_ssl_context_function(self.easy, tlsContextFunction)
     }
 
     /// The transfer that the handle belongs to.
@@ -67,4 +69,10 @@ private let prerequestFunction: ccurl_prerequest_function = { user, peer, _, _, 
     guard transfer.allows(NetworkAddress(text: peer)) else { return Int32(CURL_PREREQFUNC_ABORT) }
     transfer.requestBegins()
     return Int32(CURL_PREREQFUNC_OK)
+}
+
+/// Runs when the TCP connection stands and the TLS handshake is about to begin.
+private let tlsContextFunction: ccurl_ssl_context_function = { _, _, user in
+    transferBehind(user)?.handshakeBegins()
+    return CURLE_OK
 }

@@ -9,14 +9,13 @@ enum CurlFailure {
     enum Stage {
         case resolving, connecting, securing, responding
 
-        init(easy: UnsafeMutableRawPointer, requestWasSent: Bool) {
-            let options = CurlOptions(easy: easy)
+        init(easy: UnsafeMutableRawPointer, handshakeBegan: Bool, requestWasSent: Bool) {
             if requestWasSent {
                 self = .responding
-            } else if options.offset(CURLINFO_NAMELOOKUP_TIME_T) == 0 {
-                self = .resolving
+            } else if handshakeBegan {
+                self = .securing
             } else {
-                self = options.offset(CURLINFO_CONNECT_TIME_T) == 0 ? .connecting : .securing
+                self = CurlOptions(easy: easy).offset(CURLINFO_NAMELOOKUP_TIME_T) == 0 ? .resolving : .connecting
             }
         }
     }

@@ -33,6 +33,7 @@ final class CurlTransfer {
     private var body: BodyCollector?
     private var audit: FramingAudit?
     private var discardedBytes = 0
+    private var handshakeBegan = false
     private var requestWasSent = false
     private var failure: PollError?
     /// Set where the address policy refused an address.
@@ -147,6 +148,7 @@ extension CurlTransfer {
         self.body = nil
         self.audit = nil
         self.discardedBytes = 0
+        self.handshakeBegan = false
         self.requestWasSent = false
         self.failure = nil
         self.refusedAddress = nil
@@ -211,7 +213,11 @@ extension CurlTransfer {
         if let reason = self.refusedAddress, !self.requestWasSent {
             return PollError(.policy, "the host resolves to \(reason), which deny_private refuses")
         }
-        let stage = CurlFailure.Stage(easy: self.easy, requestWasSent: self.requestWasSent)
+        let stage = CurlFailure.Stage(
+            easy: self.easy,
+            handshakeBegan: self.handshakeBegan,
+            requestWasSent: self.requestWasSent
+        )
         let detail = String(cString: self.errorText)
         return CurlFailure.error(for: code, stage: stage, detail: detail, timeout: self.configuration.timeout)
     }
@@ -313,6 +319,10 @@ extension CurlTransfer {
         guard let reason = AddressPolicy.reasonToDeny(address) else { return true }
         self.refusedAddress = reason
         return false
+    }
+
+    func handshakeBegins() {
+        self.handshakeBegan = true
     }
 
     func requestBegins() {

@@ -22,7 +22,8 @@ struct ValidatorsUpdate: Sendable {
     var learned: [UInt8]
 }
 
-/// Turns changes into rows. Belongs to the store's thread. After an error it no longer matches the file and is given up.
+/// Turns changes into rows. Belongs to the store's thread. After an error it no longer matches the file, and is
+/// given up.
 struct LogWriter {
     private(set) var head: LogHead
     /// By name.

@@ -6,39 +6,35 @@ import Testing
 @testable import FreshetPolling
 
 /// `openssl s_server` on a port that the kernel picks, with a certificate that it signed itself.
-private final class TLSServer {
-    private let process = Process()
+private final class TLSServer: Sendable {
+    private let process: Int32
     private let folder: TemporaryFolder
     let port: String
 
-    static let program = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first(
-        where: FileManager.default.isExecutableFile
-    )
+    static let program = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first(where: FileManager.default.isExecutableFile)
 
-    init(_ arguments: [String] = []) throws {
+    /// Starts a server. What blocks is done on a thread of its own, not on the few that tests share.
+    static func started(_ arguments: [String] = []) async throws -> TLSServer {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result { try TLSServer(arguments) }) }
+        }
+    }
+
+    private init(_ arguments: [String]) throws {
         self.folder = try TemporaryFolder()
-        let program = URL(filePath: try #require(Self.program))
         let (key, certificate) = (self.folder.path("key.pem"), self.folder.path("certificate.pem"))
-        let request = Process()
-        request.executableURL = program
-        request.arguments = [
+        let (request, _) = try Self.run([
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
-        ]
-        request.standardError = FileHandle.nullDevice
-        try request.run()
+        ])
         request.waitUntilExit()
-        let output = Pipe()
-        self.process.executableURL = program
-        self.process.arguments =
+        let (server, output) = try Self.run(
             ["s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", certificate, "-www"] + arguments
-        self.process.standardInput = FileHandle.nullDevice
-        self.process.standardOutput = output
-        self.process.standardError = FileHandle.nullDevice
-        try self.process.run()
+        )
+        self.process = server.processIdentifier
         var text = ""
         while !text.contains("ACCEPT") || !text.hasSuffix("\n") {
-            let piece = output.fileHandleForReading.availableData
+            let piece = output.availableData
             if piece.isEmpty { break }
             text += String(decoding: piece, as: UTF8.self)
         }
@@ -47,9 +43,19 @@ private final class TLSServer {
     }
 
     deinit {
-        // Not SIGTERM: a child of a Dispatch thread inherits that thread's blocked signals.
-        kill(self.process.processIdentifier, SIGKILL)
-        self.process.waitUntilExit()
+        // Not SIGTERM: a child inherits the signals that its parent's thread blocks.
+        kill(self.process, SIGKILL)
+    }
+
+    private static func run(_ arguments: [String]) throws -> (Process, FileHandle) {
+        let (process, output) = (Process(), Pipe())
+        process.executableURL = URL(filePath: try #require(Self.program))
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return (process, output.fileHandleForReading)
     }
 }
 
@@ -57,7 +63,7 @@ private final class TLSServer {
 struct TLSTests {
     @Test("a certificate that nobody vouches for is refused", .enabled(if: TLSServer.program != nil, "needs openssl"))
     func selfSigned() async throws {
-        let server = try TLSServer()
+        let server = try await TLSServer.started()
         let result = await TransportProbe().poll("https://127.0.0.1:\(server.port)/")
         guard case .failure(let error) = result else {
             Issue.record("accepted")
@@ -69,17 +75,16 @@ struct TLSTests {
 
     @Test("a protocol older than TLS 1.2 is refused", .enabled(if: TLSServer.program != nil, "needs openssl"))
     func oldProtocol() async throws {
-        let server = try TLSServer(["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
+        let server = try await TLSServer.started(["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
         #expect(await TransportProbe().poll("https://127.0.0.1:\(server.port)/").kind == .tls)
     }
 
     @Test("a handshake that stalls ends with the time-out, and is told from a slow response")
     func stall() async throws {
         let upstream = try ScriptedUpstream()
-        // The first bytes of the handshake are no request.
         upstream.script(connection: 1, [.stall])
         let result = await TransportProbe().poll("https://127.0.0.1:\(upstream.port)/") {
-            $0.timeout = .milliseconds(300)
+            $0.timeout = .milliseconds(1500)
         }
         #expect(result.kind == .tls)
     }

@@ -5,7 +5,8 @@ import Synchronization
 
 @testable import FreshetStorage
 
-/// A folder of its own for one test; in memory where the system has such a place, since a test syncs thousands of times.
+/// A folder of its own for one test; in memory where the system has such a place, since a test syncs thousands of
+/// times.
 final class LogFolder: Sendable {
     let path: String
 

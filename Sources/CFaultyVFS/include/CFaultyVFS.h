@@ -47,14 +47,16 @@ struct faulty_plan {
 
 /// Puts the file system in front; a second call does nothing. Returns 0, or an SQLite result.
 int faulty_install(void);
-/// Starts a plan for all files whose path begins with `prefix`, opened from now on. Returns its number; -1 where there are too many.
+/// Starts a plan for all files whose path begins with `prefix`, opened from now on. Returns its number; -1 where there
+/// are too many.
 int faulty_begin(const char *prefix, struct faulty_plan plan);
 /// The operations counted so far.
 int64_t faulty_count(int plan);
 /// The operations that were made to fail so far.
 int64_t faulty_failures(int plan);
-/// Ends a plan of mode `FAULTY_POWER` whose files are all closed, and gives each file, in place, the contents that a disk
-/// could have: what was synced, and of what was written later a choice of sectors by `seed`. Returns 0 or a negated errno.
+/// Ends a plan of mode `FAULTY_POWER` whose files are all closed, and gives each file, in place, the contents that a
+/// disk could have: what was synced, and of what was written later a choice of sectors by `seed`. Returns 0 or a
+/// negated errno.
 int faulty_restore_power(int plan, uint64_t seed);
 /// Ends a plan.
 void faulty_end(int plan);
