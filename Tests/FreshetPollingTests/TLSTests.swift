@@ -11,7 +11,9 @@ private final class TLSServer: Sendable {
     private let folder: TemporaryFolder
     let port: String
 
-    static let program = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first(where: FileManager.default.isExecutableFile)
+    static let program = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
 
     /// Starts a server. What blocks is done on a thread of its own, not on the few that tests share.
     static func started(_ arguments: [String] = []) async throws -> TLSServer {
