@@ -33,7 +33,7 @@ run: build
 ## test: every suite
 test: setup
 	timeout 3000 $(SWIFT) build --build-tests -j $(JOBS)
-	timeout 1200 $(SWIFT) test --skip-build --no-parallel
+	timeout 2700 $(SWIFT) test --skip-build --no-parallel
 
 ## lint: formatting, and the rules that the compiler does not hold
 lint:

@@ -5,151 +5,154 @@ import Testing
 
 @testable import FreshetHTTP
 
-@Suite("Change route")
-struct ChangeRouteTests {
-    /// Three values, each with padding enough that a patch is smaller.
-    private func publishThree(_ gateway: GatewayFixture, of name: String) throws -> SourceID {
-        let source = try gateway.source(name)
-        for number in 1...3 {
-            try gateway.publish(
-                #"{"n":\#(number),"more":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#,
-                of: source
-            )
-        }
-        return source
-    }
-
-    private func ids(_ reply: HTTPReply) throws -> [String] {
-        try json(reply, "/events").elements.compactMap { $0["id"]?.string }
-    }
-
-    @Test("the whole log by default, with the cursor to go on from")
-    func all() async throws {
-        try await withGateway { gateway in
-            _ = try self.publishThree(gateway, of: "rates")
-            let reply = try await gateway.get("/v1/changes/rates")
-            #expect(reply.status == 200)
-            #expect(reply.headers["Content-Type"] == "application/json")
-            #expect(reply.headers["Cache-Control"] == "no-store")
-            #expect(try self.ids(reply) == (1...3).map { "\(gateway.cursor(UInt64($0)))" })
-            #expect(try text(reply, "/events/0/event") == "snapshot")
-            #expect(try text(reply, "/events/2/event") == "patch")
-            #expect(try json(reply, "/events/2/data/patch/0/value").int == 3)
-            #expect(try text(reply, "/cursor") == "\(gateway.cursor(3))")
-            #expect(try json(reply, "/gap").bool == false)
-            let next = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(3))")
-            #expect(next.text == #"{"events":[],"cursor":"\#(gateway.cursor(3))","gap":false}"#)
-        }
-    }
-
-    @Test("events are the lines of a stream")
-    func lines() async throws {
-        try await withGateway { gateway in
-            _ = try self.publishThree(gateway, of: "rates")
-            let client = try LineClient(gateway.endpoint, path: "/v1/streams/rates?since=earliest")
-            let lines = try await client.next(4).dropFirst().map { String(decoding: $0, as: UTF8.self) }
-            let reply = try await gateway.get("/v1/changes/rates", ["Accept": "application/x-ndjson"])
-            #expect(reply.headers["Content-Type"] == "application/x-ndjson")
-            #expect(reply.headers["Freshet-Cursor"] == "\(gateway.cursor(3))")
-            #expect(reply.text == lines.map { $0 + "\n" }.joined())
-        }
-    }
-
-    @Test("pages follow each other without a hole", arguments: [1, 2, 3, 1000])
-    func pages(limit: Int) async throws {
-        try await withGateway { gateway in
-            _ = try self.publishThree(gateway, of: "a")
-            _ = try self.publishThree(gateway, of: "b")
-            var since = "earliest"
-            var seen: [String] = []
-            while true {
-                let reply = try await gateway.get("/v1/changes/a,b?limit=\(limit)&since=\(since)")
-                let ids = try self.ids(reply)
-                guard !ids.isEmpty else { break }
-                #expect(ids.count <= limit)
-                seen += ids
-                since = try text(reply, "/cursor")
+extension HTTPTests {
+    @Suite("Change route")
+    struct ChangeRouteTests {
+        /// Three values, each with padding enough that a patch is smaller.
+        private func publishThree(_ gateway: GatewayFixture, of name: String) throws -> SourceID {
+            let source = try gateway.source(name)
+            for number in 1...3 {
+                try gateway.publish(
+                    #"{"n":\#(number),"more":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#,
+                    of: source
+                )
             }
-            #expect(seen == (1...6).map { "\(gateway.cursor(UInt64($0)))" })
+            return source
         }
-    }
 
-    @Test(
-        "what cannot be given is said to be missing, and the values stand for it",
-        arguments: [("9-1", "epoch"), ("future", "future"), ("x", "malformed"), ("%00", "malformed")]
-    )
-    func gap(since: String, reason: String) async throws {
-        try await withGateway { gateway in
-            _ = try self.publishThree(gateway, of: "rates")
-            let since = since == "future" ? "\(gateway.cursor(99))" : since
-            let reply = try await gateway.get("/v1/changes/rates?since=\(since)")
-            #expect(reply.status == 200)
-            #expect(try json(reply, "/gap").bool == true)
-            #expect(try text(reply, "/reason") == reason)
-            #expect(try text(reply, "/cursor") == "\(gateway.cursor(3))")
-            #expect(try text(reply, "/events/0/event") == "snapshot")
-            #expect(try json(reply, "/events/0/data/value/n").int == 3)
+        private func ids(_ reply: HTTPReply) throws -> [String] {
+            try json(reply, "/events").elements.compactMap { $0["id"]?.string }
         }
-    }
 
-    @Test("an evicted past is a gap, first of the lines too")
-    func evicted() async throws {
-        try await withGateway(cacheBytes: 1000) { gateway in
-            let source = try gateway.source("rates")
-            for number in 1...20 { try gateway.publish("[\(number)]", of: source) }
-            let reply = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(1))")
-            #expect(try text(reply, "/reason") == "evicted")
-            let headers: HeaderFields = ["Accept": "application/x-ndjson"]
-            let lines = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(1))", headers).text
-            #expect(lines.hasPrefix(#"{"event":"gap","data":{"reason":"evicted"}}"# + "\n"))
+        @Test("the whole log by default, with the cursor to go on from")
+        func all() async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "rates")
+                let reply = try await gateway.get("/v1/changes/rates")
+                #expect(reply.status == 200)
+                #expect(reply.headers["Content-Type"] == "application/json")
+                #expect(reply.headers["Cache-Control"] == "no-store")
+                #expect(try self.ids(reply) == (1...3).map { "\(gateway.cursor(UInt64($0)))" })
+                #expect(try text(reply, "/events/0/event") == "snapshot")
+                #expect(try text(reply, "/events/2/event") == "patch")
+                #expect(try json(reply, "/events/2/data/patch/0/value").int == 3)
+                #expect(try text(reply, "/cursor") == "\(gateway.cursor(3))")
+                #expect(try json(reply, "/gap").bool == false)
+                let next = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(3))")
+                #expect(next.text == #"{"events":[],"cursor":"\#(gateway.cursor(3))","gap":false}"#)
+            }
         }
-    }
 
-    @Test("an empty answer waits for a change")
-    func longPoll() async throws {
-        try await withGateway { gateway in
-            let source = try self.publishThree(gateway, of: "rates")
-            async let reply = gateway.get("/v1/changes/rates?since=latest&wait=1m")
-            try await gateway.waitForWaiters(1)
-            try gateway.publish("[4]", of: source)
-            let woken = try await reply
-            #expect(try self.ids(woken) == ["\(gateway.cursor(4))"])
-            let late = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(4))&wait=10ms")
-            #expect(try self.ids(late).isEmpty)
+        @Test("events are the lines of a stream")
+        func lines() async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "rates")
+                let client = try LineClient(gateway.endpoint, path: "/v1/streams/rates?since=earliest")
+                let lines = try await client.next(4).dropFirst().map { String(decoding: $0, as: UTF8.self) }
+                let reply = try await gateway.get("/v1/changes/rates", ["Accept": "application/x-ndjson"])
+                #expect(reply.headers["Content-Type"] == "application/x-ndjson")
+                #expect(reply.headers["Freshet-Cursor"] == "\(gateway.cursor(3))")
+                #expect(reply.text == lines.map { $0 + "\n" }.joined())
+            }
         }
-    }
 
-    @Test("mode decides the form")
-    func mode() async throws {
-        try await withGateway { gateway in
-            _ = try self.publishThree(gateway, of: "rates")
-            let reply = try await gateway.get("/v1/changes/rates?mode=snapshot&since=\(gateway.cursor(2))")
-            #expect(try json(reply, "/events/0/data/value/n").int == 3)
+        @Test("pages follow each other without a hole", arguments: [1, 2, 3, 1000])
+        func pages(limit: Int) async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "a")
+                _ = try self.publishThree(gateway, of: "b")
+                var since = "earliest"
+                var seen: [String] = []
+                while true {
+                    let reply = try await gateway.get("/v1/changes/a,b?limit=\(limit)&since=\(since)")
+                    let ids = try self.ids(reply)
+                    guard !ids.isEmpty else { break }
+                    #expect(ids.count <= limit)
+                    seen += ids
+                    since = try text(reply, "/cursor")
+                }
+                #expect(seen == (1...6).map { "\(gateway.cursor(UInt64($0)))" })
+            }
         }
-    }
 
-    @Test(
-        "bad parameters are refused",
-        arguments: [
-            ("limit=0", 400, "bad_limit"), ("limit=-1", 400, "bad_limit"), ("limit=x", 400, "bad_limit"),
-            ("limit=99999999999999999999", 400, "bad_limit"), ("mode=x", 400, "bad_mode"), ("wait=9", 400, "bad_wait"),
-        ]
-    )
-    func refused(query: String, status: Int, problem: String) async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let reply = try await gateway.get("/v1/changes/rates?\(query)")
-            #expect(reply.status == status)
-            #expect(try code(reply) == problem)
+        @Test(
+            "what cannot be given is said to be missing, and the values stand for it",
+            arguments: [("9-1", "epoch"), ("future", "future"), ("x", "malformed"), ("%00", "malformed")]
+        )
+        func gap(since: String, reason: String) async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "rates")
+                let since = since == "future" ? "\(gateway.cursor(99))" : since
+                let reply = try await gateway.get("/v1/changes/rates?since=\(since)")
+                #expect(reply.status == 200)
+                #expect(try json(reply, "/gap").bool == true)
+                #expect(try text(reply, "/reason") == reason)
+                #expect(try text(reply, "/cursor") == "\(gateway.cursor(3))")
+                #expect(try text(reply, "/events/0/event") == "snapshot")
+                #expect(try json(reply, "/events/0/data/value/n").int == 3)
+            }
         }
-    }
 
-    @Test("a form that does not exist is not acceptable, a source that does not is unknown")
-    func unknown() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            #expect(try await gateway.get("/v1/changes/rates", ["Accept": "text/csv"]).status == 406)
-            #expect(try await gateway.get("/v1/changes/nothing").status == 404)
+        @Test("an evicted past is a gap, first of the lines too")
+        func evicted() async throws {
+            try await withGateway(cacheBytes: 1000) { gateway in
+                let source = try gateway.source("rates")
+                for number in 1...20 { try gateway.publish("[\(number)]", of: source) }
+                let reply = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(1))")
+                #expect(try text(reply, "/reason") == "evicted")
+                let headers: HeaderFields = ["Accept": "application/x-ndjson"]
+                let lines = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(1))", headers).text
+                #expect(lines.hasPrefix(#"{"event":"gap","data":{"reason":"evicted"}}"# + "\n"))
+            }
+        }
+
+        @Test("an empty answer waits for a change")
+        func longPoll() async throws {
+            try await withGateway { gateway in
+                let source = try self.publishThree(gateway, of: "rates")
+                async let reply = gateway.get("/v1/changes/rates?since=latest&wait=1m")
+                try await gateway.waitForWaiters(1)
+                try gateway.publish("[4]", of: source)
+                let woken = try await reply
+                #expect(try self.ids(woken) == ["\(gateway.cursor(4))"])
+                let late = try await gateway.get("/v1/changes/rates?since=\(gateway.cursor(4))&wait=10ms")
+                #expect(try self.ids(late).isEmpty)
+            }
+        }
+
+        @Test("mode decides the form")
+        func mode() async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "rates")
+                let reply = try await gateway.get("/v1/changes/rates?mode=snapshot&since=\(gateway.cursor(2))")
+                #expect(try json(reply, "/events/0/data/value/n").int == 3)
+            }
+        }
+
+        @Test(
+            "bad parameters are refused",
+            arguments: [
+                ("limit=0", 400, "bad_limit"), ("limit=-1", 400, "bad_limit"), ("limit=x", 400, "bad_limit"),
+                ("limit=99999999999999999999", 400, "bad_limit"), ("mode=x", 400, "bad_mode"),
+                ("wait=9", 400, "bad_wait"),
+            ]
+        )
+        func refused(query: String, status: Int, problem: String) async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let reply = try await gateway.get("/v1/changes/rates?\(query)")
+                #expect(reply.status == status)
+                #expect(try code(reply) == problem)
+            }
+        }
+
+        @Test("a form that does not exist is not acceptable, a source that does not is unknown")
+        func unknown() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                #expect(try await gateway.get("/v1/changes/rates", ["Accept": "text/csv"]).status == 406)
+                #expect(try await gateway.get("/v1/changes/nothing").status == 404)
+            }
         }
     }
 }

@@ -6,224 +6,226 @@ import Testing
 
 @testable import FreshetHTTP
 
-@Suite("Connection")
-struct ConnectionTests {
-    private static let get = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+extension HTTPTests {
+    @Suite("Connection")
+    struct ConnectionTests {
+        private static let get = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    @Test("a connection carries one request after the other")
-    func keepAlive() async throws {
-        try await withGateway { gateway in
-            let client = HTTPTestClient(gateway.endpoint)
-            for _ in 0..<50 {
-                let reply = try await client.get("/livez")
-                #expect(reply.text == "ok\n")
-            }
-            #expect(client.connectionCount == 1)
-        }
-    }
-
-    @Test("pipelined requests are answered in order, whatever the bytes come in", arguments: [1, 7, 64, 100_000])
-    func pipelining(step: Int) async throws {
-        try await withGateway { gateway in
-            try gateway.publish("[1]", of: gateway.source("rates"))
-            let paths = ["/livez", "/v1/values/rates", "/nothing", "/v1/streams/nothing", "/livez"]
-            let bytes = Array(paths.map { "GET \($0) HTTP/1.1\r\nHost: a\r\n\r\n" }.joined().utf8)
-            let connection = try await RawConnection(gateway.endpoint)
-            for start in stride(from: 0, to: bytes.count, by: step) {
-                try await connection.send(Array(bytes[start..<min(start + step, bytes.count)]))
-            }
-            connection.halfClose()
-            let reply = try await connection.receiveToEnd()
-            #expect(try reply.statuses() == [200, 200, 404, 404, 200])
-            #expect(reply.end == .closed)
-        }
-    }
-
-    @Test("a thousand pipelined refusals do not nest")
-    func manyRefusals() async throws {
-        try await withGateway { gateway in
-            let request = "GET /v1/streams/nothing HTTP/1.1\r\nHost: a\r\n\r\n"
-            let bytes = Array(String(repeating: request, count: 1000).utf8)
-            let reply = try await RawHTTP.exchange(gateway.endpoint, sending: bytes, halfClose: true)
-            #expect(try reply.statuses() == Array(repeating: 404, count: 1000))
-        }
-    }
-
-    @Test(
-        "the client decides whether the connection stays",
-        arguments: [
-            ("HTTP/1.1", "", true), ("HTTP/1.1", "Connection: close\r\n", false), ("HTTP/1.0", "", false),
-            ("HTTP/1.0", "Connection: keep-alive\r\n", true), ("HTTP/1.1", "Connection: x, CLOSE\r\n", false),
-            ("HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n", false),
-        ]
-    )
-    func persistence(version: String, field: String, stays: Bool) async throws {
-        try await withGateway { gateway in
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send("GET /livez \(version)\r\nHost: a\r\n\(field)\r\n")
-            let text = try await connection.receive(until: "ok\n")
-            #expect(text.contains("Connection: close\r\n") == !stays)
-            if stays {
-                try await connection.send(Self.get + "GET /livez HTTP/1.0\r\n\r\n")
-                #expect(try await connection.receiveToEnd().statuses() == [200, 200, 200])
-            } else {
-                #expect(try await connection.receiveToEnd().end == .closed)
+        @Test("a connection carries one request after the other")
+        func keepAlive() async throws {
+            try await withGateway { gateway in
+                let client = HTTPTestClient(gateway.endpoint)
+                for _ in 0..<50 {
+                    let reply = try await client.get("/livez")
+                    #expect(reply.text == "ok\n")
+                }
+                #expect(client.connectionCount == 1)
             }
         }
-    }
 
-    @Test(
-        "F50: a long target is 414, a large header 431, and the connection ends",
-        arguments: [
-            ("GET /\(String(repeating: "x", count: 9000)) HTTP/1.1\r\nHost: a\r\n\r\n", 414),
-            ("GET /\(String(repeating: "x", count: 1 << 20))", 414),
-            ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 9000))\r\n\r\n", 431),
-            ("GET / HTTP/1.1\r\n\(String(repeating: "X: y\r\n", count: 101))\r\n", 431),
-            ("GET / HTTP/1.1\r\nX: \(String(repeating: "x", count: 1 << 20))", 431),
-        ]
-    )
-    func limits(request: String, status: Int) async throws {
-        try await withGateway { gateway in
-            let reply = try await RawHTTP.exchange(gateway.endpoint, sending: Array(request.utf8))
-            #expect(try reply.statuses() == [status])
-            #expect(reply.end != .timedOut)
-        }
-    }
-
-    @Test("100 Continue comes where it is waited for, and not where the body is refused")
-    func expectContinue() async throws {
-        try await withGateway({ $0.maxBodyBytes = 100 }) { gateway in
-            try gateway.source("rates")
-            let start = "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send(start + "Content-Length: 3\r\nConnection: close\r\n\r\n")
-            try await connection.receive(until: "HTTP/1.1 100 Continue\r\n\r\n")
-            try await connection.send("[1]")
-            #expect(try await connection.receiveToEnd().statuses() == [100, 200])
-            let refused = try await RawHTTP.exchange(
-                gateway.endpoint,
-                sending: Array((start + "Content-Length: 300\r\n\r\n").utf8)
-            )
-            #expect(try refused.statuses() == [413])
-        }
-    }
-
-    @Test(
-        "S13: who does not send a header in time is answered 408 or closed",
-        arguments: ["", "G", "GET / HTTP/1.1\r\nHost: a\r\n"]
-    )
-    func headerDeadline(start: String) async throws {
-        try await withGateway({ $0.headerTimeout = .seconds(2) }) { gateway in
-            let reply = try await RawHTTP.exchange(gateway.endpoint, sending: Array(start.utf8))
-            #expect(reply.end == .closed)
-            #expect(try reply.statuses() == (start.isEmpty ? [] : [408]))
-        }
-    }
-
-    @Test("S13: dripping does not move the deadline, in the header or in the body", arguments: ["header", "body"])
-    func drip(part: String) async throws {
-        try await withGateway({ settings in
-            settings.headerTimeout = .milliseconds(part == "header" ? 2000 : 10_000)
-            settings.bodyTimeout = .milliseconds(300)
-        }) { gateway in
-            try gateway.source("rates")
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send("POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\n")
-            if part == "body" { try await connection.send("Content-Length: 100000\r\n\r\n") }
-            let deadline = ContinuousClock.now + .seconds(10)
-            while ContinuousClock.now < deadline, (try? await connection.send("x", timeout: .seconds(1))) != nil {
-                if try await connection.receiveToEnd(timeout: .milliseconds(5)).end != .timedOut { break }
-            }
-            let reply = try await connection.receiveToEnd()
-            #expect(reply.end != .timedOut)
-            #expect(reply.text.hasPrefix("HTTP/1.1 408 "))
-        }
-    }
-
-    @Test("S13: half-open requests by the hundred leave the server answering")
-    func slowloris() async throws {
-        try await withGateway({ $0.headerTimeout = .seconds(2) }) { gateway in
-            var slow: [RawConnection] = []
-            for _ in 0..<300 {
+        @Test("pipelined requests are answered in order, whatever the bytes come in", arguments: [1, 7, 64, 100_000])
+        func pipelining(step: Int) async throws {
+            try await withGateway { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                let paths = ["/livez", "/v1/values/rates", "/nothing", "/v1/streams/nothing", "/livez"]
+                let bytes = Array(paths.map { "GET \($0) HTTP/1.1\r\nHost: a\r\n\r\n" }.joined().utf8)
                 let connection = try await RawConnection(gateway.endpoint)
-                try await connection.send("GET / HTTP/1.1\r\nHost: a\r\nX-")
-                slow.append(connection)
-            }
-            #expect(try await gateway.get("/livez").status == 200)
-            for connection in slow {
-                #expect(try await connection.receiveToEnd().end != .timedOut)
-            }
-            try await eventually { gateway.server.connectionCount == 0 }
-        }
-    }
-
-    @Test("an idle connection is closed after its time")
-    func idle() async throws {
-        try await withGateway({ $0.keepAliveTimeout = .milliseconds(50) }) { gateway in
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send(Self.get)
-            let reply = try await connection.receiveToEnd()
-            #expect(try reply.statuses() == [200])
-            #expect(reply.end == .closed)
-        }
-    }
-
-    @Test("an answer that is not taken is given up after its time, a slow one is not")
-    func writeDeadline() async throws {
-        try await withGateway({ $0.writeTimeout = .milliseconds(200) }) { gateway in
-            let big = try gateway.source("big")
-            try gateway.publish(#"["\#(String(repeating: "x", count: 20_000_000))"]"#, of: big)
-            let stalled = try await RawConnection(gateway.endpoint)
-            try await stalled.send("GET /v1/values/big HTTP/1.1\r\nHost: a\r\n\r\n")
-            try await eventually { gateway.server.connectionCount == 1 }
-            try await eventually { gateway.server.connectionCount == 0 }
-            #expect(try await gateway.get("/v1/values/big").body.count == 20_000_004)
-        }
-    }
-
-    @Test("over the cap a connection is told to come back, and a free place is given again")
-    func cap() async throws {
-        try await withGateway({ $0.maxConnections = 2 }) { gateway in
-            let held = [try await RawConnection(gateway.endpoint), try await RawConnection(gateway.endpoint)]
-            try await eventually { gateway.server.connectionCount == 2 }
-            let reply = try await gateway.get("/livez")
-            #expect(reply.status == 503)
-            #expect(try code(reply) == "too_many_connections")
-            #expect(reply.headers["Retry-After"].flatMap { Int($0) } != nil)
-            held[0].close()
-            try await eventually { try await gateway.get("/livez").status == 200 }
-            try await eventually {
-                let metrics = try await gateway.get("/metrics").text
-                return metrics.contains(#"freshet_http_connections_refused_total{reason="full"} "#)
+                for start in stride(from: 0, to: bytes.count, by: step) {
+                    try await connection.send(Array(bytes[start..<min(start + step, bytes.count)]))
+                }
+                connection.halfClose()
+                let reply = try await connection.receiveToEnd()
+                #expect(try reply.statuses() == [200, 200, 404, 404, 200])
+                #expect(reply.end == .closed)
             }
         }
-    }
 
-    @Test("S13: connections are counted by IPv4 address and by IPv6 /64, those on this machine not at all")
-    func networks() {
-        func network(_ address: String) -> ClientNetwork? { ClientNetwork(address, peer: .init(address)) }
-        #expect(network("127.0.0.1") == nil)
-        #expect(network("::1") == nil)
-        #expect(network("192.0.2.1") != network("192.0.2.2"))
-        #expect(network("192.0.2.1") == network("::ffff:192.0.2.1"))
-        #expect(network("2001:db8::1") == network("2001:db8::ffff:2"))
-        #expect(network("2001:db8::1") != network("2001:db8:0:1::1"))
-        #expect(network("fe80::1%eth0") == network("fe80::2"))
-    }
+        @Test("a thousand pipelined refusals do not nest")
+        func manyRefusals() async throws {
+            try await withGateway { gateway in
+                let request = "GET /v1/streams/nothing HTTP/1.1\r\nHost: a\r\n\r\n"
+                let bytes = Array(String(repeating: request, count: 1000).utf8)
+                let reply = try await RawHTTP.exchange(gateway.endpoint, sending: bytes, halfClose: true)
+                #expect(try reply.statuses() == Array(repeating: 404, count: 1000))
+            }
+        }
 
-    @Test(
-        "a reset in the middle of anything leaves nothing behind",
-        arguments: ["", "GET /v", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"]
-    )
-    func resets(start: String) async throws {
-        try await withGateway { gateway in
-            for _ in 0..<50 {
+        @Test(
+            "the client decides whether the connection stays",
+            arguments: [
+                ("HTTP/1.1", "", true), ("HTTP/1.1", "Connection: close\r\n", false), ("HTTP/1.0", "", false),
+                ("HTTP/1.0", "Connection: keep-alive\r\n", true), ("HTTP/1.1", "Connection: x, CLOSE\r\n", false),
+                ("HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n", false),
+            ]
+        )
+        func persistence(version: String, field: String, stays: Bool) async throws {
+            try await withGateway { gateway in
                 let connection = try await RawConnection(gateway.endpoint)
-                try await connection.send(start)
-                connection.reset()
+                try await connection.send("GET /livez \(version)\r\nHost: a\r\n\(field)\r\n")
+                let text = try await connection.receive(until: "ok\n")
+                #expect(text.contains("Connection: close\r\n") == !stays)
+                if stays {
+                    try await connection.send(Self.get + "GET /livez HTTP/1.0\r\n\r\n")
+                    #expect(try await connection.receiveToEnd().statuses() == [200, 200, 200])
+                } else {
+                    #expect(try await connection.receiveToEnd().end == .closed)
+                }
             }
-            try await eventually { gateway.server.connectionCount == 0 }
-            #expect(try await gateway.get("/livez").status == 200)
+        }
+
+        @Test(
+            "F50: a long target is 414, a large header 431, and the connection ends",
+            arguments: [
+                ("GET /\(String(repeating: "x", count: 9000)) HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+                ("GET /\(String(repeating: "x", count: 1 << 20))", 414),
+                ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 9000))\r\n\r\n", 431),
+                ("GET / HTTP/1.1\r\n\(String(repeating: "X: y\r\n", count: 101))\r\n", 431),
+                ("GET / HTTP/1.1\r\nX: \(String(repeating: "x", count: 1 << 20))", 431),
+            ]
+        )
+        func limits(request: String, status: Int) async throws {
+            try await withGateway { gateway in
+                let reply = try await RawHTTP.exchange(gateway.endpoint, sending: Array(request.utf8))
+                #expect(try reply.statuses() == [status])
+                #expect(reply.end != .timedOut)
+            }
+        }
+
+        @Test("100 Continue comes where it is waited for, and not where the body is refused")
+        func expectContinue() async throws {
+            try await withGateway({ $0.maxBodyBytes = 100 }) { gateway in
+                try gateway.source("rates")
+                let start = "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send(start + "Content-Length: 3\r\nConnection: close\r\n\r\n")
+                try await connection.receive(until: "HTTP/1.1 100 Continue\r\n\r\n")
+                try await connection.send("[1]")
+                #expect(try await connection.receiveToEnd().statuses() == [100, 200])
+                let refused = try await RawHTTP.exchange(
+                    gateway.endpoint,
+                    sending: Array((start + "Content-Length: 300\r\n\r\n").utf8)
+                )
+                #expect(try refused.statuses() == [413])
+            }
+        }
+
+        @Test(
+            "S13: who does not send a header in time is answered 408 or closed",
+            arguments: ["", "G", "GET / HTTP/1.1\r\nHost: a\r\n"]
+        )
+        func headerDeadline(start: String) async throws {
+            try await withGateway({ $0.headerTimeout = .seconds(2) }) { gateway in
+                let reply = try await RawHTTP.exchange(gateway.endpoint, sending: Array(start.utf8))
+                #expect(reply.end == .closed)
+                #expect(try reply.statuses() == (start.isEmpty ? [] : [408]))
+            }
+        }
+
+        @Test("S13: dripping does not move the deadline, in the header or in the body", arguments: ["header", "body"])
+        func drip(part: String) async throws {
+            try await withGateway({ settings in
+                settings.headerTimeout = .milliseconds(part == "header" ? 2000 : 10_000)
+                settings.bodyTimeout = .milliseconds(300)
+            }) { gateway in
+                try gateway.source("rates")
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send("POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\n")
+                if part == "body" { try await connection.send("Content-Length: 100000\r\n\r\n") }
+                let deadline = ContinuousClock.now + .seconds(10)
+                while ContinuousClock.now < deadline, (try? await connection.send("x", timeout: .seconds(1))) != nil {
+                    if try await connection.receiveToEnd(timeout: .milliseconds(5)).end != .timedOut { break }
+                }
+                let reply = try await connection.receiveToEnd()
+                #expect(reply.end != .timedOut)
+                #expect(reply.text.hasPrefix("HTTP/1.1 408 "))
+            }
+        }
+
+        @Test("S13: half-open requests by the hundred leave the server answering")
+        func slowloris() async throws {
+            try await withGateway({ $0.headerTimeout = .seconds(2) }) { gateway in
+                var slow: [RawConnection] = []
+                for _ in 0..<300 {
+                    let connection = try await RawConnection(gateway.endpoint)
+                    try await connection.send("GET / HTTP/1.1\r\nHost: a\r\nX-")
+                    slow.append(connection)
+                }
+                #expect(try await gateway.get("/livez").status == 200)
+                for connection in slow {
+                    #expect(try await connection.receiveToEnd().end != .timedOut)
+                }
+                try await eventually { gateway.server.connectionCount == 0 }
+            }
+        }
+
+        @Test("an idle connection is closed after its time")
+        func idle() async throws {
+            try await withGateway({ $0.keepAliveTimeout = .milliseconds(50) }) { gateway in
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send(Self.get)
+                let reply = try await connection.receiveToEnd()
+                #expect(try reply.statuses() == [200])
+                #expect(reply.end == .closed)
+            }
+        }
+
+        @Test("an answer that is not taken is given up after its time, a slow one is not")
+        func writeDeadline() async throws {
+            try await withGateway({ $0.writeTimeout = .milliseconds(200) }) { gateway in
+                let big = try gateway.source("big")
+                try gateway.publish(#"["\#(String(repeating: "x", count: 20_000_000))"]"#, of: big)
+                let stalled = try await RawConnection(gateway.endpoint)
+                try await stalled.send("GET /v1/values/big HTTP/1.1\r\nHost: a\r\n\r\n")
+                try await eventually { gateway.server.connectionCount == 1 }
+                try await eventually { gateway.server.connectionCount == 0 }
+                #expect(try await gateway.get("/v1/values/big").body.count == 20_000_004)
+            }
+        }
+
+        @Test("over the cap a connection is told to come back, and a free place is given again")
+        func cap() async throws {
+            try await withGateway({ $0.maxConnections = 2 }) { gateway in
+                let held = [try await RawConnection(gateway.endpoint), try await RawConnection(gateway.endpoint)]
+                try await eventually { gateway.server.connectionCount == 2 }
+                let reply = try await gateway.get("/livez")
+                #expect(reply.status == 503)
+                #expect(try code(reply) == "too_many_connections")
+                #expect(reply.headers["Retry-After"].flatMap { Int($0) } != nil)
+                held[0].close()
+                try await eventually { try await gateway.get("/livez").status == 200 }
+                try await eventually {
+                    let metrics = try await gateway.get("/metrics").text
+                    return metrics.contains(#"freshet_http_connections_refused_total{reason="full"} "#)
+                }
+            }
+        }
+
+        @Test("S13: connections are counted by IPv4 address and by IPv6 /64, those on this machine not at all")
+        func networks() {
+            func network(_ address: String) -> ClientNetwork? { ClientNetwork(address, peer: .init(address)) }
+            #expect(network("127.0.0.1") == nil)
+            #expect(network("::1") == nil)
+            #expect(network("192.0.2.1") != network("192.0.2.2"))
+            #expect(network("192.0.2.1") == network("::ffff:192.0.2.1"))
+            #expect(network("2001:db8::1") == network("2001:db8::ffff:2"))
+            #expect(network("2001:db8::1") != network("2001:db8:0:1::1"))
+            #expect(network("fe80::1%eth0") == network("fe80::2"))
+        }
+
+        @Test(
+            "a reset in the middle of anything leaves nothing behind",
+            arguments: ["", "GET /v", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"]
+        )
+        func resets(start: String) async throws {
+            try await withGateway { gateway in
+                for _ in 0..<50 {
+                    let connection = try await RawConnection(gateway.endpoint)
+                    try await connection.send(start)
+                    connection.reset()
+                }
+                try await eventually { gateway.server.connectionCount == 0 }
+                #expect(try await gateway.get("/livez").status == 200)
+            }
         }
     }
 }

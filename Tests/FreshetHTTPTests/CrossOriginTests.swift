@@ -3,93 +3,95 @@ import Testing
 
 @testable import FreshetHTTP
 
-@Suite("CORS")
-struct CrossOriginTests {
-    private static let origins: [(value: String?, isAllowed: Bool)] = [
-        (nil, false), ("https://app.example", true), ("https://evil.example", false), ("null", false),
-        ("https://evil-app.example", false), ("https://app.example.evil.example", false),
-        ("HTTPS://APP.EXAMPLE", false), ("https://app.example:443", false), ("https://app.example:8443", true),
-        ("http://app.example", false), ("https://app.example/", false), ("*", false), ("", false),
-    ]
+extension HTTPTests {
+    @Suite("CORS")
+    struct CrossOriginTests {
+        private static let origins: [(value: String?, isAllowed: Bool)] = [
+            (nil, false), ("https://app.example", true), ("https://evil.example", false), ("null", false),
+            ("https://evil-app.example", false), ("https://app.example.evil.example", false),
+            ("HTTPS://APP.EXAMPLE", false), ("https://app.example:443", false), ("https://app.example:8443", true),
+            ("http://app.example", false), ("https://app.example/", false), ("*", false), ("", false),
+        ]
 
-    @Test(
-        "S3: only a listed origin may read, and no answer allows credentials",
-        arguments: ["/v1/streams/rates", "/v1/values/rates", "/v1/sources", "/nothing"]
-    )
-    func listed(path: String) async throws {
-        try await withGateway({ $0.corsOrigins = ["https://app.example", "https://app.example:8443"] }) { gateway in
-            try gateway.publish("[1]", of: gateway.source("rates"))
-            for origin in Self.origins {
-                let headers = HeaderFields(origin.value.map { [("Origin", $0)] } ?? [])
-                let reply = try await gateway.send("HEAD", path, headers)
-                #expect(reply.headers["Access-Control-Allow-Origin"] == (origin.isAllowed ? origin.value : nil))
-                #expect(reply.headers["Access-Control-Allow-Credentials"] == nil)
-                #expect(reply.headers["Vary"]?.contains("Origin") == true)
-                #expect((reply.headers["Access-Control-Expose-Headers"] != nil) == origin.isAllowed)
+        @Test(
+            "S3: only a listed origin may read, and no answer allows credentials",
+            arguments: ["/v1/streams/rates", "/v1/values/rates", "/v1/sources", "/nothing"]
+        )
+        func listed(path: String) async throws {
+            try await withGateway({ $0.corsOrigins = ["https://app.example", "https://app.example:8443"] }) { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                for origin in Self.origins {
+                    let headers = HeaderFields(origin.value.map { [("Origin", $0)] } ?? [])
+                    let reply = try await gateway.send("HEAD", path, headers)
+                    #expect(reply.headers["Access-Control-Allow-Origin"] == (origin.isAllowed ? origin.value : nil))
+                    #expect(reply.headers["Access-Control-Allow-Credentials"] == nil)
+                    #expect(reply.headers["Vary"]?.contains("Origin") == true)
+                    #expect((reply.headers["Access-Control-Expose-Headers"] != nil) == origin.isAllowed)
+                }
             }
         }
-    }
 
-    @Test("S3: without configured origins no answer has a CORS field")
-    func none() async throws {
-        try await withGateway { gateway in
-            try gateway.publish("[1]", of: gateway.source("rates"))
-            for path in ["/v1/streams/rates", "/v1/values/rates"] {
-                let reply = try await gateway.send("HEAD", path, ["Origin": "https://app.example"])
-                #expect(reply.headers["Access-Control-Allow-Origin"] == nil)
-                #expect(reply.headers["Vary"]?.contains("Origin") != true)
+        @Test("S3: without configured origins no answer has a CORS field")
+        func none() async throws {
+            try await withGateway { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                for path in ["/v1/streams/rates", "/v1/values/rates"] {
+                    let reply = try await gateway.send("HEAD", path, ["Origin": "https://app.example"])
+                    #expect(reply.headers["Access-Control-Allow-Origin"] == nil)
+                    #expect(reply.headers["Vary"]?.contains("Origin") != true)
+                }
             }
         }
-    }
 
-    @Test("any origin may read with *, and still none may bring credentials")
-    func any() async throws {
-        try await withGateway({ $0.corsOrigins = ["*"] }) { gateway in
-            try gateway.publish("[1]", of: gateway.source("rates"))
-            for origin in ["https://evil.example", "null"] {
-                let reply = try await gateway.get("/v1/values/rates", ["Origin": origin])
-                #expect(reply.headers["Access-Control-Allow-Origin"] == "*")
-                #expect(reply.headers["Access-Control-Allow-Credentials"] == nil)
+        @Test("any origin may read with *, and still none may bring credentials")
+        func any() async throws {
+            try await withGateway({ $0.corsOrigins = ["*"] }) { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                for origin in ["https://evil.example", "null"] {
+                    let reply = try await gateway.get("/v1/values/rates", ["Origin": origin])
+                    #expect(reply.headers["Access-Control-Allow-Origin"] == "*")
+                    #expect(reply.headers["Access-Control-Allow-Credentials"] == nil)
+                }
             }
         }
-    }
 
-    @Test("a preflight of a listed origin is answered", arguments: ["/v1/streams/rates", "/v1/values/rates"])
-    func preflight(path: String) async throws {
-        try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
-            try gateway.source("rates")
-            let headers: HeaderFields = [
-                "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
-                "Access-Control-Request-Headers": "last-event-id",
-            ]
-            let reply = try await gateway.send("OPTIONS", path, headers)
-            #expect(reply.status == 204)
-            #expect(reply.headers["Access-Control-Allow-Origin"] == "https://app.example")
-            #expect(reply.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS")
-            #expect(reply.headers["Access-Control-Allow-Headers"]?.contains("Last-Event-ID") == true)
-            let foreign = try await gateway.send(
-                "OPTIONS",
-                path,
-                ["Origin": "https://evil.example", "Access-Control-Request-Method": "GET"]
-            )
-            #expect(foreign.status == 204)
-            #expect(foreign.headers["Access-Control-Allow-Origin"] == nil)
-            #expect(foreign.headers["Access-Control-Allow-Methods"] == nil)
+        @Test("a preflight of a listed origin is answered", arguments: ["/v1/streams/rates", "/v1/values/rates"])
+        func preflight(path: String) async throws {
+            try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
+                try gateway.source("rates")
+                let headers: HeaderFields = [
+                    "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
+                    "Access-Control-Request-Headers": "last-event-id",
+                ]
+                let reply = try await gateway.send("OPTIONS", path, headers)
+                #expect(reply.status == 204)
+                #expect(reply.headers["Access-Control-Allow-Origin"] == "https://app.example")
+                #expect(reply.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS")
+                #expect(reply.headers["Access-Control-Allow-Headers"]?.contains("Last-Event-ID") == true)
+                let foreign = try await gateway.send(
+                    "OPTIONS",
+                    path,
+                    ["Origin": "https://evil.example", "Access-Control-Request-Method": "GET"]
+                )
+                #expect(foreign.status == 204)
+                #expect(foreign.headers["Access-Control-Allow-Origin"] == nil)
+                #expect(foreign.headers["Access-Control-Allow-Methods"] == nil)
+            }
         }
-    }
 
-    @Test("a stream that is handed over carries the fields too")
-    func stream() async throws {
-        try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
-            try gateway.source("rates")
-            let client = try EventStreamClient(
-                gateway.endpoint,
-                path: "/v1/streams/rates",
-                headers: ["Origin": "https://app.example"]
-            )
-            let head = try await client.head()
-            #expect(head.headers["Access-Control-Allow-Origin"] == "https://app.example")
-            #expect(head.headers["Vary"] == "Accept, Origin")
+        @Test("a stream that is handed over carries the fields too")
+        func stream() async throws {
+            try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
+                try gateway.source("rates")
+                let client = try EventStreamClient(
+                    gateway.endpoint,
+                    path: "/v1/streams/rates",
+                    headers: ["Origin": "https://app.example"]
+                )
+                let head = try await client.head()
+                #expect(head.headers["Access-Control-Allow-Origin"] == "https://app.example")
+                #expect(head.headers["Vary"] == "Accept, Origin")
+            }
         }
     }
 }

@@ -32,133 +32,142 @@ struct MalformedCase: Decodable, Sendable {
     }
 }
 
-@Suite("S30: requests that are not what they seem", .enabled(if: Suites.available, "suites not found"))
-struct MalformedRequestTests {
-    /// What the parser makes of a message: the statuses of what it refuses, and the heads that it lets through.
-    struct Verdict: Equatable {
-        var heads = 0
-        var requests = 0
-        var refusal: Int?
-    }
-
-    static func parse(_ bytes: [UInt8], step: Int) -> Verdict {
-        var parser = RequestParser(limits: RequestParser.Limits(), bodyLimit: 1 << 20)
-        var buffer = ByteBuffer()
-        var verdict = Verdict()
-        var keepsAlive = true
-        var start = 0
-        while start < bytes.count {
-            buffer.writeBytes(bytes[start..<min(start + step, bytes.count)])
-            start += step
-            inner: while keepsAlive {
-                switch parser.next(&buffer) {
-                case .needsMore: break inner
-                case .head(let head):
-                    verdict.heads += 1
-                    keepsAlive = head.keepsAlive || head.framing != .none
-                    if !keepsAlive { verdict.requests += 1 }
-                case .end: verdict.requests += 1
-                case .failed(let problem):
-                    verdict.refusal = problem.statusCode
-                    return verdict
-                }
-            }
+extension HTTPTests {
+    @Suite("S30: requests that are not what they seem", .enabled(if: Suites.available, "suites not found"))
+    struct MalformedRequestTests {
+        /// What the parser makes of a message: the statuses of what it refuses, and the heads that it lets through.
+        struct Verdict: Equatable {
+            var heads = 0
+            var requests = 0
+            var refusal: Int?
         }
-        return verdict
-    }
 
-    @Test("the suite is there whole")
-    func count() {
-        #expect(MalformedCase.requests.count == 332)
-        #expect(MalformedCase.tier("must-reject").count == 128)
-        #expect(MalformedCase.tier("must-accept").count == 33)
-    }
-
-    @Test("the parser says the same however the bytes come in")
-    func splits() {
-        for message in MalformedCase.requests {
-            let whole = Self.parse(message.bytes, step: .max >> 1)
-            for step in [1, 2, 3, 5, 17] {
-                #expect(Self.parse(message.bytes, step: step) == whole, "\(message.id) in steps of \(step)")
-            }
-        }
-    }
-
-    @Test("what must be refused is: 4xx, 5xx or a close, and no second answer")
-    func refused() async throws {
-        try await Self.exchange(MalformedCase.tier("must-reject"), headerTimeout: .milliseconds(700)) {
-            message,
-            reply in
-            let statuses = try reply.statuses(methods: ["GET", "GET", "GET"])
-            #expect(reply.end != .timedOut, "\(message.id)")
-            #expect(statuses.count <= 1, "\(message.id)")
-            #expect(statuses.allSatisfy { $0 >= 400 }, "\(message.id): \(statuses)")
-        }
-    }
-
-    @Test("what must be accepted is served")
-    func accepted() async throws {
-        try await Self.exchange(MalformedCase.tier("must-accept"), headerTimeout: .seconds(5)) { message, reply in
-            let first = try reply.statuses(methods: ["GET", "GET", "GET"]).first { $0 != 100 }
-            #expect([200, 204, 404, 405].contains(first), "\(message.id): \(reply.text)")
-            #expect(reply.end != .timedOut, "\(message.id)")
-        }
-    }
-
-    @Test("what never becomes whole is ended by the deadline")
-    func incomplete() async throws {
-        try await Self.exchange(MalformedCase.tier("incomplete"), headerTimeout: .milliseconds(700)) { message, reply in
-            #expect(reply.end != .timedOut, "\(message.id)")
-            let statuses = try reply.statuses()
-            #expect(statuses.allSatisfy { $0 >= 400 }, "\(message.id)")
-        }
-    }
-
-    @Test("what only lenient parsers take is not taken: no answer but to a request that is whole and strict before it")
-    func lenient() async throws {
-        try await Self.exchange(MalformedCase.tier("lenient-only"), headerTimeout: .milliseconds(700)) {
-            message,
-            reply in
-            #expect(reply.end != .timedOut, "\(message.id)")
-            let good = try reply.statuses(methods: ["GET", "GET", "GET"]).filter { $0 < 400 }
-            #expect(good.isEmpty, "\(message.id)")
-        }
-    }
-
-    @Test("of the contested and the bare ones none hangs, and none gets more answers than it has requests")
-    func others() async throws {
-        let messages = MalformedCase.tier("contested") + MalformedCase.tier("parser-level")
-        try await Self.exchange(messages, headerTimeout: .milliseconds(700)) { message, reply in
-            #expect(reply.end != .timedOut, "\(message.id)")
-            let verdict = Self.parse(message.bytes, step: .max >> 1)
-            let final = try reply.statuses(methods: ["GET", "GET", "GET"]).filter { $0 >= 200 }
-            #expect(final.count <= verdict.requests + 1, "\(message.id): \(final)")
-        }
-    }
-
-    /// Sends each message on a connection of its own, several at a time.
-    private static func exchange(
-        _ messages: [MalformedCase],
-        headerTimeout: Duration,
-        check: (MalformedCase, RawReply) throws -> Void
-    ) async throws {
-        try await withGateway({ settings in
-            settings.headerTimeout = headerTimeout
-            settings.bodyTimeout = headerTimeout
-            settings.keepAliveTimeout = .milliseconds(100)
-        }) { gateway in
-            let endpoint = gateway.endpoint
-            try await withThrowingTaskGroup(of: (MalformedCase, RawReply).self) { group in
-                for (index, message) in messages.enumerated() {
-                    if index >= 32, let (message, reply) = try await group.next() { try check(message, reply) }
-                    group.addTask {
-                        (message, try await RawHTTP.exchange(endpoint, sending: message.bytes, timeout: .seconds(20)))
+        static func parse(_ bytes: [UInt8], step: Int) -> Verdict {
+            var parser = RequestParser(limits: RequestParser.Limits(), bodyLimit: 1 << 20)
+            var buffer = ByteBuffer()
+            var verdict = Verdict()
+            var keepsAlive = true
+            var start = 0
+            while start < bytes.count {
+                buffer.writeBytes(bytes[start..<min(start + step, bytes.count)])
+                start += step
+                inner: while keepsAlive {
+                    switch parser.next(&buffer) {
+                    case .needsMore: break inner
+                    case .head(let head):
+                        verdict.heads += 1
+                        keepsAlive = head.keepsAlive || head.framing != .none
+                        if !keepsAlive { verdict.requests += 1 }
+                    case .end: verdict.requests += 1
+                    case .failed(let problem):
+                        verdict.refusal = problem.statusCode
+                        return verdict
                     }
                 }
-                for try await (message, reply) in group { try check(message, reply) }
             }
-            let reply = try await gateway.get("/livez")
-            #expect(reply.status == 200)
+            return verdict
+        }
+
+        @Test("the suite is there whole")
+        func count() {
+            #expect(MalformedCase.requests.count == 332)
+            #expect(MalformedCase.tier("must-reject").count == 128)
+            #expect(MalformedCase.tier("must-accept").count == 33)
+        }
+
+        @Test("the parser says the same however the bytes come in")
+        func splits() {
+            for message in MalformedCase.requests {
+                let whole = Self.parse(message.bytes, step: .max >> 1)
+                for step in [1, 2, 3, 5, 17] {
+                    #expect(Self.parse(message.bytes, step: step) == whole, "\(message.id) in steps of \(step)")
+                }
+            }
+        }
+
+        @Test("what must be refused is: 4xx, 5xx or a close, and no second answer")
+        func refused() async throws {
+            try await Self.exchange(MalformedCase.tier("must-reject"), headerTimeout: .milliseconds(700)) {
+                message,
+                reply in
+                let statuses = try reply.statuses(methods: ["GET", "GET", "GET"])
+                #expect(reply.end != .timedOut, "\(message.id)")
+                #expect(statuses.count <= 1, "\(message.id)")
+                #expect(statuses.allSatisfy { $0 >= 400 }, "\(message.id): \(statuses)")
+            }
+        }
+
+        @Test("what must be accepted is served")
+        func accepted() async throws {
+            try await Self.exchange(MalformedCase.tier("must-accept"), headerTimeout: .seconds(5)) { message, reply in
+                let first = try reply.statuses(methods: ["GET", "GET", "GET"]).first { $0 != 100 }
+                #expect([200, 204, 404, 405].contains(first), "\(message.id): \(reply.text)")
+                #expect(reply.end != .timedOut, "\(message.id)")
+            }
+        }
+
+        @Test("what never becomes whole is ended by the deadline")
+        func incomplete() async throws {
+            try await Self.exchange(MalformedCase.tier("incomplete"), headerTimeout: .milliseconds(700)) {
+                message,
+                reply in
+                #expect(reply.end != .timedOut, "\(message.id)")
+                let statuses = try reply.statuses()
+                #expect(statuses.allSatisfy { $0 >= 400 }, "\(message.id)")
+            }
+        }
+
+        @Test(
+            "what only lenient parsers take is not taken: no answer but to a request that is whole and strict before it"
+        )
+        func lenient() async throws {
+            try await Self.exchange(MalformedCase.tier("lenient-only"), headerTimeout: .milliseconds(700)) {
+                message,
+                reply in
+                #expect(reply.end != .timedOut, "\(message.id)")
+                let good = try reply.statuses(methods: ["GET", "GET", "GET"]).filter { $0 < 400 }
+                #expect(good.isEmpty, "\(message.id)")
+            }
+        }
+
+        @Test("of the contested and the bare ones none hangs, and none gets more answers than it has requests")
+        func others() async throws {
+            let messages = MalformedCase.tier("contested") + MalformedCase.tier("parser-level")
+            try await Self.exchange(messages, headerTimeout: .milliseconds(700)) { message, reply in
+                #expect(reply.end != .timedOut, "\(message.id)")
+                let verdict = Self.parse(message.bytes, step: .max >> 1)
+                let final = try reply.statuses(methods: ["GET", "GET", "GET"]).filter { $0 >= 200 }
+                #expect(final.count <= verdict.requests + 1, "\(message.id): \(final)")
+            }
+        }
+
+        /// Sends each message on a connection of its own, several at a time.
+        private static func exchange(
+            _ messages: [MalformedCase],
+            headerTimeout: Duration,
+            check: (MalformedCase, RawReply) throws -> Void
+        ) async throws {
+            try await withGateway({ settings in
+                settings.headerTimeout = headerTimeout
+                settings.bodyTimeout = headerTimeout
+                settings.keepAliveTimeout = .milliseconds(100)
+            }) { gateway in
+                let endpoint = gateway.endpoint
+                try await withThrowingTaskGroup(of: (MalformedCase, RawReply).self) { group in
+                    for (index, message) in messages.enumerated() {
+                        if index >= 32, let (message, reply) = try await group.next() { try check(message, reply) }
+                        group.addTask {
+                            (
+                                message,
+                                try await RawHTTP.exchange(endpoint, sending: message.bytes, timeout: .seconds(20))
+                            )
+                        }
+                    }
+                    for try await (message, reply) in group { try check(message, reply) }
+                }
+                let reply = try await gateway.get("/livez")
+                #expect(reply.status == 200)
+            }
         }
     }
 }

@@ -6,163 +6,166 @@ import Testing
 
 @testable import FreshetHTTP
 
-@Suite("Operations")
-struct OperationRouteTests {
-    @Test("liveness does not look at upstreams, readiness does not either")
-    func probes() async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            try gateway.update(rates) { $0.state = .failing }
-            for path in ["/livez", "/readyz", "/healthz"] {
-                let reply = try await gateway.get(path)
-                #expect(reply.status == 200)
-                #expect(reply.text == "ok\n")
-            }
-            let verbose = try await gateway.get("/readyz?verbose")
-            #expect(verbose.text.contains("sources: 1 failing\n"))
-            #expect(verbose.text.hasSuffix("ready\n"))
-        }
-    }
-
-    @Test("F70: a drain makes it unready at once, and requests are answered on")
-    func drain() async throws {
-        try await withGateway { gateway in
-            try gateway.publish("[1]", of: gateway.source("rates"))
-            gateway.server.beginDrain()
-            for path in ["/readyz", "/healthz"] {
-                let reply = try await gateway.get(path)
-                #expect(reply.status == 503)
-                #expect(reply.text == "draining\n")
-            }
-            #expect(try await gateway.get("/readyz?verbose").text.hasSuffix("not ready\n"))
-            #expect(try await gateway.get("/livez").status == 200)
-            #expect(try await gateway.get("/v1/values/rates").status == 200)
-            let stream = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
-            #expect(try await stream.next()?.type == "hello")
-        }
-    }
-
-    @Test("F70: a shutdown answers what waits, closes what is idle, and frees the port")
-    func shutdown() async throws {
-        let endpoint = try await withGateway { gateway in
-            let cursor = try gateway.publish("[1]", of: gateway.source("rates"))
-            let idle = try await RawConnection(gateway.endpoint)
-            try await idle.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
-            try await idle.receive(until: "ok\n")
-            let waiting = try await RawConnection(gateway.endpoint)
-            try await waiting.send("GET /v1/values/rates?wait=5m&since=\(cursor) HTTP/1.1\r\nHost: a\r\n\r\n")
-            try await gateway.waitForWaiters(1)
-            return (gateway.endpoint, idle, waiting)
-        }
-        #expect(try await endpoint.1.receiveToEnd().end == .closed)
-        #expect(try await endpoint.2.receiveToEnd().statuses() == [304])
-        await #expect(throws: TestingError.self) { try await RawHTTP.get("/livez", from: endpoint.0) }
-    }
-
-    @Test("F76: an address that is taken is said to be so")
-    func portInUse() async throws {
-        try await withGateway { gateway in
-            guard case .tcp(let host, let port) = gateway.endpoint else { return }
-            let error = await #expect(throws: ListenError.self) {
-                try await withGateway({ $0.listen = .tcp(host: host, port: Int(port)) }) { _ in }
-            }
-            #expect(error?.address == .tcp(host: host, port: Int(port)))
-            #expect(error?.reason.contains("Address already in use") == true)
-        }
-    }
-
-    @Test("S24: metrics hold what providers add and the server's own figures, with no label of a client's making")
-    func metrics() async throws {
-        let provider: MetricsProvider = { $0.append(contentsOf: "freshet_test_total 7\n".utf8) }
-        try await withGateway(metrics: [provider]) { gateway in
-            let before = try await gateway.get("/metrics")
-            #expect(before.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")
-            #expect(before.text.hasPrefix("freshet_test_total 7\n# HELP freshet_http_requests_total "))
-            let client = HTTPTestClient(gateway.endpoint)
-            for number in 0..<500 {
-                _ = try await client.get("/random/\(number)?x=\(number)", headers: ["X-\(number)": "y"])
-            }
-            let after = try await gateway.get("/metrics")
-            #expect(after.text.contains(#"freshet_http_requests_total{code="404"} 500"#))
-            let series = after.text.split(separator: "\n").filter { !$0.hasPrefix("#") }.count
-            #expect(series <= before.text.split(separator: "\n").filter { !$0.hasPrefix("#") }.count + 2)
-        }
-    }
-
-    @Test("S26: the page brings no inline program and allows none from elsewhere")
-    func page() async throws {
-        try await withGateway { gateway in
-            let page = try await gateway.get("/")
-            #expect(page.headers["Content-Type"] == "text/html; charset=utf-8")
-            #expect(page.headers["Content-Security-Policy"]?.hasPrefix("default-src 'self';") == true)
-            #expect(page.headers["X-Content-Type-Options"] == "nosniff")
-            #expect(!page.text.contains("<script>"))
-            #expect(!page.text.contains("style="))
-            for (path, type) in [
-                ("/page.js", "text/javascript"), ("/page.css", "text/css"), ("/client/freshet.js", "text/javascript"),
-            ] {
-                let reply = try await gateway.get(path)
-                #expect(reply.status == 200)
-                #expect(reply.headers["Content-Type"]?.hasPrefix(type) == true)
-                #expect(!reply.text.contains("innerHTML"))
-                #expect(!reply.text.contains("eval("))
+extension HTTPTests {
+    @Suite("Operations")
+    struct OperationRouteTests {
+        @Test("liveness does not look at upstreams, readiness does not either")
+        func probes() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.update(rates) { $0.state = .failing }
+                for path in ["/livez", "/readyz", "/healthz"] {
+                    let reply = try await gateway.get(path)
+                    #expect(reply.status == 200)
+                    #expect(reply.text == "ok\n")
+                }
+                let verbose = try await gateway.get("/readyz?verbose")
+                #expect(verbose.text.contains("sources: 1 failing\n"))
+                #expect(verbose.text.hasSuffix("ready\n"))
             }
         }
-    }
 
-    @Test("the description lists every path and every method, and nothing that is not there")
-    func openAPI() async throws {
-        try await withGateway { gateway in
-            let reply = try await gateway.get("/openapi.json")
-            #expect(reply.headers["Content-Type"] == "application/json")
-            var described: Set<String> = []
-            for path in try json(reply, "/paths").members {
-                for method in path.value.members {
-                    described.insert("\(method.name.uppercased()) \(path.name)")
+        @Test("F70: a drain makes it unready at once, and requests are answered on")
+        func drain() async throws {
+            try await withGateway { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                gateway.server.beginDrain()
+                for path in ["/readyz", "/healthz"] {
+                    let reply = try await gateway.get(path)
+                    #expect(reply.status == 503)
+                    #expect(reply.text == "draining\n")
+                }
+                #expect(try await gateway.get("/readyz?verbose").text.hasSuffix("not ready\n"))
+                #expect(try await gateway.get("/livez").status == 200)
+                #expect(try await gateway.get("/v1/values/rates").status == 200)
+                let stream = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
+                #expect(try await stream.next()?.type == "hello")
+            }
+        }
+
+        @Test("F70: a shutdown answers what waits, closes what is idle, and frees the port")
+        func shutdown() async throws {
+            let endpoint = try await withGateway { gateway in
+                let cursor = try gateway.publish("[1]", of: gateway.source("rates"))
+                let idle = try await RawConnection(gateway.endpoint)
+                try await idle.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+                try await idle.receive(until: "ok\n")
+                let waiting = try await RawConnection(gateway.endpoint)
+                try await waiting.send("GET /v1/values/rates?wait=5m&since=\(cursor) HTTP/1.1\r\nHost: a\r\n\r\n")
+                try await gateway.waitForWaiters(1)
+                return (gateway.endpoint, idle, waiting)
+            }
+            #expect(try await endpoint.1.receiveToEnd().end == .closed)
+            #expect(try await endpoint.2.receiveToEnd().statuses() == [304])
+            await #expect(throws: TestingError.self) { try await RawHTTP.get("/livez", from: endpoint.0) }
+        }
+
+        @Test("F76: an address that is taken is said to be so")
+        func portInUse() async throws {
+            try await withGateway { gateway in
+                guard case .tcp(let host, let port) = gateway.endpoint else { return }
+                let error = await #expect(throws: ListenError.self) {
+                    try await withGateway({ $0.listen = .tcp(host: host, port: Int(port)) }) { _ in }
+                }
+                #expect(error?.address == .tcp(host: host, port: Int(port)))
+                #expect(error?.reason.contains("Address already in use") == true)
+            }
+        }
+
+        @Test("S24: metrics hold what providers add and the server's own figures, with no label of a client's making")
+        func metrics() async throws {
+            let provider: MetricsProvider = { $0.append(contentsOf: "freshet_test_total 7\n".utf8) }
+            try await withGateway(metrics: [provider]) { gateway in
+                let before = try await gateway.get("/metrics")
+                #expect(before.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")
+                #expect(before.text.hasPrefix("freshet_test_total 7\n# HELP freshet_http_requests_total "))
+                let client = HTTPTestClient(gateway.endpoint)
+                for number in 0..<500 {
+                    _ = try await client.get("/random/\(number)?x=\(number)", headers: ["X-\(number)": "y"])
+                }
+                let after = try await gateway.get("/metrics")
+                #expect(after.text.contains(#"freshet_http_requests_total{code="404"} 500"#))
+                let series = after.text.split(separator: "\n").filter { !$0.hasPrefix("#") }.count
+                #expect(series <= before.text.split(separator: "\n").filter { !$0.hasPrefix("#") }.count + 2)
+            }
+        }
+
+        @Test("S26: the page brings no inline program and allows none from elsewhere")
+        func page() async throws {
+            try await withGateway { gateway in
+                let page = try await gateway.get("/")
+                #expect(page.headers["Content-Type"] == "text/html; charset=utf-8")
+                #expect(page.headers["Content-Security-Policy"]?.hasPrefix("default-src 'self';") == true)
+                #expect(page.headers["X-Content-Type-Options"] == "nosniff")
+                #expect(!page.text.contains("<script>"))
+                #expect(!page.text.contains("style="))
+                for (path, type) in [
+                    ("/page.js", "text/javascript"), ("/page.css", "text/css"),
+                    ("/client/freshet.js", "text/javascript"),
+                ] {
+                    let reply = try await gateway.get(path)
+                    #expect(reply.status == 200)
+                    #expect(reply.headers["Content-Type"]?.hasPrefix(type) == true)
+                    #expect(!reply.text.contains("innerHTML"))
+                    #expect(!reply.text.contains("eval("))
                 }
             }
-            let responder = Responder(gateway: gateway.server.gateway)
-            var built: Set = ["GET /v1/streams/{sources}"]
-            for entry in responder.paths.all where !entry.path.hasPrefix("/page.") {
-                let path = entry.path.split(separator: "/", omittingEmptySubsequences: false)
-                    .map { $0.hasPrefix(":") ? "{\($0.dropFirst())}" : String($0) }.joined(separator: "/")
-                for method in entry.methods where method != "HEAD" { built.insert("\(method) \(path)") }
+        }
+
+        @Test("the description lists every path and every method, and nothing that is not there")
+        func openAPI() async throws {
+            try await withGateway { gateway in
+                let reply = try await gateway.get("/openapi.json")
+                #expect(reply.headers["Content-Type"] == "application/json")
+                var described: Set<String> = []
+                for path in try json(reply, "/paths").members {
+                    for method in path.value.members {
+                        described.insert("\(method.name.uppercased()) \(path.name)")
+                    }
+                }
+                let responder = Responder(gateway: gateway.server.gateway)
+                var built: Set = ["GET /v1/streams/{sources}"]
+                for entry in responder.paths.all where !entry.path.hasPrefix("/page.") {
+                    let path = entry.path.split(separator: "/", omittingEmptySubsequences: false)
+                        .map { $0.hasPrefix(":") ? "{\($0.dropFirst())}" : String($0) }.joined(separator: "/")
+                    for method in entry.methods where method != "HEAD" { built.insert("\(method) \(path)") }
+                }
+                #expect(described == built)
             }
-            #expect(described == built)
         }
-    }
 
-    @Test(
-        "what is nowhere is 404, the wrong method 405 with Allow",
-        arguments: [
-            ("GET", "/nothing", 404, "no_such_route"), ("GET", "/v1", 404, "no_such_route"),
-            ("GET", "/v1/values", 404, "no_such_route"), ("GET", "/v1/values/", 404, "no_such_route"),
-            ("GET", "//livez", 404, "no_such_route"), ("GET", "/livez/", 404, "no_such_route"),
-            ("GET", "/v1/values/a/b", 404, "no_such_route"), ("DELETE", "/nothing", 404, "no_such_route"),
-            ("GET", "/../etc/passwd", 404, "no_such_route"), ("GET", "/%2e%2e/etc/passwd", 404, "no_such_route"),
-            ("POST", "/livez", 405, "method_not_allowed"), ("QUERY", "/v1/sources", 405, "method_not_allowed"),
-            ("get", "/livez", 405, "method_not_allowed"), ("GET", "/v1/admin/reload", 405, "method_not_allowed"),
-        ]
-    )
-    func problems(method: String, path: String, status: Int, problem: String) async throws {
-        try await withGateway { gateway in
-            let reply = try await gateway.send(method, path)
-            #expect(reply.status == status)
-            #expect(try code(reply) == problem)
-            #expect(try json(reply, "/status").int == status)
-            #expect(try !text(reply, "/title").isEmpty)
-            #expect((reply.headers["Allow"] != nil) == (status == 405))
-            #expect(!reply.text.contains("passwd"), "S25")
+        @Test(
+            "what is nowhere is 404, the wrong method 405 with Allow",
+            arguments: [
+                ("GET", "/nothing", 404, "no_such_route"), ("GET", "/v1", 404, "no_such_route"),
+                ("GET", "/v1/values", 404, "no_such_route"), ("GET", "/v1/values/", 404, "no_such_route"),
+                ("GET", "//livez", 404, "no_such_route"), ("GET", "/livez/", 404, "no_such_route"),
+                ("GET", "/v1/values/a/b", 404, "no_such_route"), ("DELETE", "/nothing", 404, "no_such_route"),
+                ("GET", "/../etc/passwd", 404, "no_such_route"), ("GET", "/%2e%2e/etc/passwd", 404, "no_such_route"),
+                ("POST", "/livez", 405, "method_not_allowed"), ("QUERY", "/v1/sources", 405, "method_not_allowed"),
+                ("get", "/livez", 405, "method_not_allowed"), ("GET", "/v1/admin/reload", 405, "method_not_allowed"),
+            ]
+        )
+        func problems(method: String, path: String, status: Int, problem: String) async throws {
+            try await withGateway { gateway in
+                let reply = try await gateway.send(method, path)
+                #expect(reply.status == status)
+                #expect(try code(reply) == problem)
+                #expect(try json(reply, "/status").int == status)
+                #expect(try !text(reply, "/title").isEmpty)
+                #expect((reply.headers["Allow"] != nil) == (status == 405))
+                #expect(!reply.text.contains("passwd"), "S25")
+            }
         }
-    }
 
-    @Test("OPTIONS tells what a path can do, and * what the server can")
-    func options() async throws {
-        try await withGateway { gateway in
-            let reply = try await gateway.send("OPTIONS", "/v1/sources")
-            #expect(reply.status == 204)
-            #expect(reply.headers["Allow"] == "GET, HEAD, OPTIONS")
-            #expect(try await gateway.send("OPTIONS", "*").status == 204)
+        @Test("OPTIONS tells what a path can do, and * what the server can")
+        func options() async throws {
+            try await withGateway { gateway in
+                let reply = try await gateway.send("OPTIONS", "/v1/sources")
+                #expect(reply.status == 204)
+                #expect(reply.headers["Allow"] == "GET, HEAD, OPTIONS")
+                #expect(try await gateway.send("OPTIONS", "*").status == 204)
+            }
         }
     }
 }

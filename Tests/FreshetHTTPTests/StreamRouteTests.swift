@@ -6,300 +6,312 @@ import Testing
 
 @testable import FreshetHTTP
 
-@Suite("Stream route")
-struct StreamRouteTests {
-    @Test("a stream begins with hello and a snapshot, and goes on with patches")
-    func stream() async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            try gateway.publish(#"{"eur":1,"list":[1,2,3,4,5,6,7,8,9]}"#, of: rates)
-            let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
-            let opening = try await client.next(2)
-            #expect(opening.map(\.type) == ["hello", "snapshot"])
-            #expect(opening[1].lastEventID == "\(gateway.cursor(1))")
-            #expect(opening[1].text.contains(#""value":{"eur":1,"#))
-            try gateway.publish(#"{"eur":2,"list":[1,2,3,4,5,6,7,8,9]}"#, of: rates)
-            let change = try #require(try await client.next())
-            #expect(change.type == "patch")
-            #expect(change.text.contains(#""patch":[{"op":"replace","path":"/eur","value":2}]"#))
-        }
-    }
-
-    @Test("F51: the head tells proxies not to buffer and caches not to keep")
-    func head() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
-            let head = try await client.head()
-            #expect(head.status == 200)
-            #expect(head.headers["Content-Type"] == "text/event-stream")
-            #expect(head.headers["Cache-Control"] == "no-store")
-            #expect(head.headers["X-Accel-Buffering"] == "no")
-            #expect(head.headers["X-Content-Type-Options"] == "nosniff")
-            #expect(head.headers["Transfer-Encoding"] == "chunked")
-            #expect(head.headers["Vary"] == "Accept")
-            #expect(head.headers["Date"] != nil)
-            #expect(head.headers["Server"] == nil)
-            #expect(head.headers["Content-Encoding"] == nil)
-            #expect(try await client.next()?.type == "hello")
-        }
-    }
-
-    @Test("F53: a client that asks for compression gets the plain stream")
-    func noCompression() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let headers: HeaderFields = ["Accept-Encoding": "gzip, br"]
-            let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", headers: headers)
-            #expect(try await client.head().headers["Content-Encoding"] == nil)
-            #expect(try await client.next()?.type == "hello")
-        }
-    }
-
-    @Test("JSON lines by Accept")
-    func lines() async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            try gateway.publish("[1]", of: rates)
-            let client = try LineClient(gateway.endpoint, path: "/v1/streams/rates")
-            #expect(try await client.head().headers["Content-Type"] == "application/x-ndjson")
-            let lines = try await client.next(2).map { String(decoding: $0, as: UTF8.self) }
-            #expect(lines[0].hasPrefix(#"{"event":"hello","#))
-            #expect(lines[1].hasPrefix(#"{"id":"\#(gateway.cursor(1))","event":"snapshot","data":{"source":"rates","#))
-        }
-    }
-
-    @Test(
-        "what a client accepts decides the form",
-        arguments: [
-            (nil, "text/event-stream"), ("", "text/event-stream"), ("*/*", "text/event-stream"),
-            ("text/*", "text/event-stream"), ("application/*", "application/x-ndjson"),
-            ("application/x-ndjson, text/event-stream;q=0.5", "application/x-ndjson"),
-            ("text/html, */*;q=0.1", "text/event-stream"), ("APPLICATION/X-NDJSON", "application/x-ndjson"),
-            ("text/event-stream;q=0, application/x-ndjson;q=0.1", "application/x-ndjson"),
-            ("image/png", "406"), ("text/event-stream;q=0", "406"),
-        ] as [(String?, String)]
-    )
-    func negotiation(accept: String?, expected: String) async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            var headers = HeaderFields()
-            if let accept { headers.append("Accept", accept) }
-            let reply = try await gateway.send("HEAD", "/v1/streams/rates", headers)
-            #expect(reply.status == (expected == "406" ? 406 : 200))
-            if expected != "406" { #expect(reply.headers["Content-Type"] == expected) }
-        }
-    }
-
-    @Test("F50: HEAD gives the head, and the connection stays for more")
-    func headRequest() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let client = HTTPTestClient(gateway.endpoint)
-            let reply = try await client.head("/v1/streams/rates")
-            #expect(reply.status == 200)
-            #expect(reply.headers["Content-Type"] == "text/event-stream")
-            #expect(reply.body.isEmpty)
-            #expect(try await client.get("/livez").text == "ok\n")
-            #expect(client.connectionCount == 1)
-            #expect(gateway.streams.statistics.subscribers == 0)
-        }
-    }
-
-    @Test("F50: an HTTP/1.0 client gets a stream without chunks, which ends with the connection")
-    func http10() async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            try gateway.publish("[1]", of: rates)
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send("GET /v1/streams/rates HTTP/1.0\r\n\r\n")
-            let text = try await connection.receive(until: #""value":[1]}"# + "\n\n")
-            #expect(text.contains("\r\nConnection: close\r\n"))
-            #expect(!text.contains("Transfer-Encoding"))
-            let body = try #require(text.split(separator: "\r\n\r\n").last)
-            #expect(body.hasPrefix("retry: "))
-            gateway.streams.stop()
-            #expect(try await connection.receiveToEnd().end == .closed)
-        }
-    }
-
-    @Test("F50: requests that are pipelined before a stream are answered whole, then the stream begins")
-    func pipelined() async throws {
-        try await withGateway { gateway in
-            let big = try gateway.source("big")
-            try gateway.publish(#"["\#(String(repeating: "x", count: 3_000_000))"]"#, of: big)
-            let connection = try await RawConnection(gateway.endpoint)
-            let value = "GET /v1/values/big HTTP/1.1\r\nHost: a\r\n\r\n"
-            try await connection.send(value + value + "GET /v1/streams/big?since=latest HTTP/1.1\r\nHost: a\r\n\r\n")
-            let text = try await connection.receive(until: "event: hello")
-            #expect(text.components(separatedBy: "HTTP/1.1 200 OK").count == 4)
-            #expect(text.utf8.count > 6_000_000)
-            #expect(text.components(separatedBy: "Content-Length: 3000004").count == 3)
-        }
-    }
-
-    @Test("F50: a body on GET is read and dropped")
-    func body() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let connection = try await RawConnection(gateway.endpoint)
-            try await connection.send("GET /v1/streams/rates HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
-            try await connection.receive(until: "event: hello")
-        }
-    }
-
-    @Test("OPTIONS and other methods are told what the path can do")
-    func methods() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let options = try await gateway.send("OPTIONS", "/v1/streams/rates")
-            #expect(options.status == 204)
-            #expect(options.headers["Allow"] == "GET, HEAD, OPTIONS")
-            let post = try await gateway.send("POST", "/v1/streams/rates", body: "x")
-            #expect(post.status == 405)
-            #expect(post.headers["Allow"] == "GET, HEAD, OPTIONS")
-            #expect(try code(post) == "method_not_allowed")
-        }
-    }
-
-    @Test(
-        "F52: sources that do not exist, and too many of them",
-        arguments: [
-            ("nothing", 404, "unknown_source"), ("rates,nothing", 404, "unknown_source"), ("x*", 404, "unknown_source"),
-            ("UPPER", 404, "unknown_source"), ("a%2Fb", 404, "unknown_source"), ("..", 404, "unknown_source"),
-            ("%00", 404, "unknown_source"), ("", 404, "unknown_source"), ("rates,,rates", 404, "unknown_source"),
-            (Array(repeating: "rates", count: 1001).joined(separator: ","), 400, "too_many_sources"),
-        ]
-    )
-    func unknown(names: String, status: Int, problem: String) async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let reply = try await gateway.get("/v1/streams/\(names)")
-            #expect(reply.status == status)
-            #expect(try code(reply) == problem)
-        }
-    }
-
-    @Test(
-        "several sources, a beginning, all of them",
-        arguments: ["a-1,a-2", "a-*", "*", "a-1%2Ca-2", "%2A", "a-2,a-1,a-1"]
-    )
-    func several(names: String) async throws {
-        try await withGateway { gateway in
-            for name in ["a-1", "a-2"] {
-                try gateway.publish("[1]", of: gateway.source(name))
-            }
-            let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/\(names)")
-            let events = try await client.next(3)
-            #expect(events.map(\.type) == ["hello", "snapshot", "snapshot"])
-        }
-    }
-
-    @Test("a mode that does not exist is refused, and what is not built is said to be so")
-    func parameters() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            let mode = try await gateway.get("/v1/streams/rates?mode=fast")
-            #expect(mode.status == 400)
-            #expect(try code(mode) == "bad_mode")
-            let pointer = try await gateway.get("/v1/streams/rates?pointer=/a")
-            #expect(pointer.status == 501)
-            #expect(try code(pointer) == "not_supported")
-            #expect(try await gateway.send("HEAD", "/v1/streams/rates?whatever=1&&=&x").status == 200)
-        }
-    }
-
-    @Test(
-        "where a stream begins: the field wins over its stand-ins, and they over since",
-        arguments: [
-            ("", "", ["hello", "snapshot"]),
-            ("2", "", ["hello", "patch"]), ("", "last_event_id=2", ["hello", "patch"]),
-            ("", "lastEventId=2", ["hello", "patch"]), ("", "evs_last_event_id=2", ["hello", "patch"]),
-            ("", "since=2", ["hello", "patch"]), ("2", "since=latest", ["hello", "patch"]),
-            ("2", "lastEventId=garbage", ["hello", "patch"]),
-            ("", "since=earliest", ["hello", "snapshot", "patch", "patch"]),
-            ("garbage", "", ["hello", "gap", "snapshot"]), ("99", "", ["hello", "gap", "snapshot"]),
-            ("", "since=%00%ff", ["hello", "gap", "snapshot"]),
-        ]
-    )
-    func position(field: String, query: String, expected: [String]) async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            for number in 1...3 {
-                try gateway.publish(#"{"n":\#(number),"more":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#, of: rates)
-            }
-            let prefix = String("\(gateway.cursor(2))".dropLast())
-            let isNumber = field.utf8.first.map { (0x30...0x39).contains($0) } ?? false
-            let path = "/v1/streams/rates?" + query.replacingNumber(with: prefix)
-            let id = field.isEmpty ? nil : isNumber ? prefix + field : field
-            let client = try EventStreamClient(gateway.endpoint, path: path, lastEventID: id)
-            #expect(try await client.next(expected.count).map(\.type) == expected)
-        }
-    }
-
-    @Test("S11: ten thousand hostile ids each get a gap and a snapshot, never an error")
-    func hostileIDs() async throws {
-        try await withGateway { gateway in
-            let rates = try gateway.source("rates")
-            try gateway.publish("[1]", of: rates)
-            var random = SplitMix64(seed: 11)
-            let head = try RequestHeadFixture.head("/v1/streams/rates")
-            for _ in 0..<10_000 {
-                let id = HostileID.draw(using: &random)
-                var request = head
-                request.fields.append(.init(name: "last-event-id", value: id))
-                let position = try StreamRequest(request, hub: gateway.hub).position
-                guard case .after(let cursor) = position else {
-                    #expect(position == .malformed || Octets.trimmed(Array(id.utf8)).isEmpty && position == .snapshot)
-                    continue
-                }
-                // What reads as a cursor is of another epoch, or ahead: the hub says so.
-                #expect(cursor != gateway.cursor(1))
-            }
-            for _ in 0..<40 {
-                let id = HostileID.draw(using: &random)
-                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", lastEventID: id)
-                let types = try await client.next(3).map(\.type)
-                #expect(types == ["hello", "gap", "snapshot"], "id \(id.debugDescription)")
-            }
-        }
-    }
-
-    @Test("F43: over the cap a stream is refused with 503 and a time to come back")
-    func cap() async throws {
-        var settings = StreamSettings(shards: 1)
-        settings.maxSubscribers = 2
-        try await withGateway(streams: settings) { gateway in
-            try gateway.source("rates")
-            let held = try (0..<2).map { _ in try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates") }
-            for client in held { #expect(try await client.next()?.type == "hello") }
-            let reply = try await gateway.get("/v1/streams/rates")
-            #expect(reply.status == 503)
-            #expect(try code(reply) == "too_many_subscribers")
-            let wait = try #require(reply.headers["Retry-After"].flatMap { Int($0) })
-            #expect((1...10).contains(wait))
-            await held[0].close()
-            try await eventually { try await gateway.send("HEAD", "/v1/streams/rates").status == 200 }
-            try await eventually { gateway.streams.statistics.subscribers == 1 }
-            let next = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
-            #expect(try await next.head().status == 200)
-        }
-    }
-
-    @Test("F46: streams that come and go leave no descriptor behind")
-    func descriptors() async throws {
-        try await withGateway { gateway in
-            try gateway.source("rates")
-            for round in 0..<60 {
+extension HTTPTests {
+    @Suite("Stream route")
+    struct StreamRouteTests {
+        @Test("a stream begins with hello and a snapshot, and goes on with patches")
+        func stream() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish(#"{"eur":1,"list":[1,2,3,4,5,6,7,8,9]}"#, of: rates)
                 let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
-                #expect(try await client.next()?.type == "hello")
-                if round % 2 == 0 { await client.close() } else { await client.reset() }
+                let opening = try await client.next(2)
+                #expect(opening.map(\.type) == ["hello", "snapshot"])
+                #expect(opening[1].lastEventID == "\(gateway.cursor(1))")
+                #expect(opening[1].text.contains(#""value":{"eur":1,"#))
+                try gateway.publish(#"{"eur":2,"list":[1,2,3,4,5,6,7,8,9]}"#, of: rates)
+                let change = try #require(try await client.next())
+                #expect(change.type == "patch")
+                #expect(change.text.contains(#""patch":[{"op":"replace","path":"/eur","value":2}]"#))
             }
-            try await eventually { gateway.streams.statistics.subscribers == 0 }
-            let metrics = try await gateway.get("/metrics").text
-            // The one that asks.
-            #expect(metrics.contains("\nfreshet_http_connections 1\n"))
-            #expect(metrics.contains("\nfreshet_http_handovers_total 60\n"))
+        }
+
+        @Test("F51: the head tells proxies not to buffer and caches not to keep")
+        func head() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
+                let head = try await client.head()
+                #expect(head.status == 200)
+                #expect(head.headers["Content-Type"] == "text/event-stream")
+                #expect(head.headers["Cache-Control"] == "no-store")
+                #expect(head.headers["X-Accel-Buffering"] == "no")
+                #expect(head.headers["X-Content-Type-Options"] == "nosniff")
+                #expect(head.headers["Transfer-Encoding"] == "chunked")
+                #expect(head.headers["Vary"] == "Accept")
+                #expect(head.headers["Date"] != nil)
+                #expect(head.headers["Server"] == nil)
+                #expect(head.headers["Content-Encoding"] == nil)
+                #expect(try await client.next()?.type == "hello")
+            }
+        }
+
+        @Test("F53: a client that asks for compression gets the plain stream")
+        func noCompression() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let headers: HeaderFields = ["Accept-Encoding": "gzip, br"]
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", headers: headers)
+                #expect(try await client.head().headers["Content-Encoding"] == nil)
+                #expect(try await client.next()?.type == "hello")
+            }
+        }
+
+        @Test("JSON lines by Accept")
+        func lines() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates)
+                let client = try LineClient(gateway.endpoint, path: "/v1/streams/rates")
+                #expect(try await client.head().headers["Content-Type"] == "application/x-ndjson")
+                let lines = try await client.next(2).map { String(decoding: $0, as: UTF8.self) }
+                #expect(lines[0].hasPrefix(#"{"event":"hello","#))
+                #expect(
+                    lines[1].hasPrefix(#"{"id":"\#(gateway.cursor(1))","event":"snapshot","data":{"source":"rates","#)
+                )
+            }
+        }
+
+        @Test(
+            "what a client accepts decides the form",
+            arguments: [
+                (nil, "text/event-stream"), ("", "text/event-stream"), ("*/*", "text/event-stream"),
+                ("text/*", "text/event-stream"), ("application/*", "application/x-ndjson"),
+                ("application/x-ndjson, text/event-stream;q=0.5", "application/x-ndjson"),
+                ("text/html, */*;q=0.1", "text/event-stream"), ("APPLICATION/X-NDJSON", "application/x-ndjson"),
+                ("text/event-stream;q=0, application/x-ndjson;q=0.1", "application/x-ndjson"),
+                ("image/png", "406"), ("text/event-stream;q=0", "406"),
+            ] as [(String?, String)]
+        )
+        func negotiation(accept: String?, expected: String) async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                var headers = HeaderFields()
+                if let accept { headers.append("Accept", accept) }
+                let reply = try await gateway.send("HEAD", "/v1/streams/rates", headers)
+                #expect(reply.status == (expected == "406" ? 406 : 200))
+                if expected != "406" { #expect(reply.headers["Content-Type"] == expected) }
+            }
+        }
+
+        @Test("F50: HEAD gives the head, and the connection stays for more")
+        func headRequest() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let client = HTTPTestClient(gateway.endpoint)
+                let reply = try await client.head("/v1/streams/rates")
+                #expect(reply.status == 200)
+                #expect(reply.headers["Content-Type"] == "text/event-stream")
+                #expect(reply.body.isEmpty)
+                #expect(try await client.get("/livez").text == "ok\n")
+                #expect(client.connectionCount == 1)
+                #expect(gateway.streams.statistics.subscribers == 0)
+            }
+        }
+
+        @Test("F50: an HTTP/1.0 client gets a stream without chunks, which ends with the connection")
+        func http10() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates)
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send("GET /v1/streams/rates HTTP/1.0\r\n\r\n")
+                let text = try await connection.receive(until: #""value":[1]}"# + "\n\n")
+                #expect(text.contains("\r\nConnection: close\r\n"))
+                #expect(!text.contains("Transfer-Encoding"))
+                let body = try #require(text.split(separator: "\r\n\r\n").last)
+                #expect(body.hasPrefix("retry: "))
+                gateway.streams.stop()
+                #expect(try await connection.receiveToEnd().end == .closed)
+            }
+        }
+
+        @Test("F50: requests that are pipelined before a stream are answered whole, then the stream begins")
+        func pipelined() async throws {
+            try await withGateway { gateway in
+                let big = try gateway.source("big")
+                try gateway.publish(#"["\#(String(repeating: "x", count: 3_000_000))"]"#, of: big)
+                let connection = try await RawConnection(gateway.endpoint)
+                let value = "GET /v1/values/big HTTP/1.1\r\nHost: a\r\n\r\n"
+                try await connection.send(
+                    value + value + "GET /v1/streams/big?since=latest HTTP/1.1\r\nHost: a\r\n\r\n"
+                )
+                let text = try await connection.receive(until: "event: hello")
+                #expect(text.components(separatedBy: "HTTP/1.1 200 OK").count == 4)
+                #expect(text.utf8.count > 6_000_000)
+                #expect(text.components(separatedBy: "Content-Length: 3000004").count == 3)
+            }
+        }
+
+        @Test("F50: a body on GET is read and dropped")
+        func body() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send("GET /v1/streams/rates HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
+                try await connection.receive(until: "event: hello")
+            }
+        }
+
+        @Test("OPTIONS and other methods are told what the path can do")
+        func methods() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let options = try await gateway.send("OPTIONS", "/v1/streams/rates")
+                #expect(options.status == 204)
+                #expect(options.headers["Allow"] == "GET, HEAD, OPTIONS")
+                let post = try await gateway.send("POST", "/v1/streams/rates", body: "x")
+                #expect(post.status == 405)
+                #expect(post.headers["Allow"] == "GET, HEAD, OPTIONS")
+                #expect(try code(post) == "method_not_allowed")
+            }
+        }
+
+        @Test(
+            "F52: sources that do not exist, and too many of them",
+            arguments: [
+                ("nothing", 404, "unknown_source"), ("rates,nothing", 404, "unknown_source"),
+                ("x*", 404, "unknown_source"),
+                ("UPPER", 404, "unknown_source"), ("a%2Fb", 404, "unknown_source"), ("..", 404, "unknown_source"),
+                ("%00", 404, "unknown_source"), ("", 404, "unknown_source"), ("rates,,rates", 404, "unknown_source"),
+                (Array(repeating: "rates", count: 1001).joined(separator: ","), 400, "too_many_sources"),
+            ]
+        )
+        func unknown(names: String, status: Int, problem: String) async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let reply = try await gateway.get("/v1/streams/\(names)")
+                #expect(reply.status == status)
+                #expect(try code(reply) == problem)
+            }
+        }
+
+        @Test(
+            "several sources, a beginning, all of them",
+            arguments: ["a-1,a-2", "a-*", "*", "a-1%2Ca-2", "%2A", "a-2,a-1,a-1"]
+        )
+        func several(names: String) async throws {
+            try await withGateway { gateway in
+                for name in ["a-1", "a-2"] {
+                    try gateway.publish("[1]", of: gateway.source(name))
+                }
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/\(names)")
+                let events = try await client.next(3)
+                #expect(events.map(\.type) == ["hello", "snapshot", "snapshot"])
+            }
+        }
+
+        @Test("a mode that does not exist is refused, and what is not built is said to be so")
+        func parameters() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                let mode = try await gateway.get("/v1/streams/rates?mode=fast")
+                #expect(mode.status == 400)
+                #expect(try code(mode) == "bad_mode")
+                let pointer = try await gateway.get("/v1/streams/rates?pointer=/a")
+                #expect(pointer.status == 501)
+                #expect(try code(pointer) == "not_supported")
+                #expect(try await gateway.send("HEAD", "/v1/streams/rates?whatever=1&&=&x").status == 200)
+            }
+        }
+
+        @Test(
+            "where a stream begins: the field wins over its stand-ins, and they over since",
+            arguments: [
+                ("", "", ["hello", "snapshot"]),
+                ("2", "", ["hello", "patch"]), ("", "last_event_id=2", ["hello", "patch"]),
+                ("", "lastEventId=2", ["hello", "patch"]), ("", "evs_last_event_id=2", ["hello", "patch"]),
+                ("", "since=2", ["hello", "patch"]), ("2", "since=latest", ["hello", "patch"]),
+                ("2", "lastEventId=garbage", ["hello", "patch"]),
+                ("", "since=earliest", ["hello", "snapshot", "patch", "patch"]),
+                ("garbage", "", ["hello", "gap", "snapshot"]), ("99", "", ["hello", "gap", "snapshot"]),
+                ("", "since=%00%ff", ["hello", "gap", "snapshot"]),
+            ]
+        )
+        func position(field: String, query: String, expected: [String]) async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                for number in 1...3 {
+                    try gateway.publish(
+                        #"{"n":\#(number),"more":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#,
+                        of: rates
+                    )
+                }
+                let prefix = String("\(gateway.cursor(2))".dropLast())
+                let isNumber = field.utf8.first.map { (0x30...0x39).contains($0) } ?? false
+                let path = "/v1/streams/rates?" + query.replacingNumber(with: prefix)
+                let id = field.isEmpty ? nil : isNumber ? prefix + field : field
+                let client = try EventStreamClient(gateway.endpoint, path: path, lastEventID: id)
+                #expect(try await client.next(expected.count).map(\.type) == expected)
+            }
+        }
+
+        @Test("S11: ten thousand hostile ids each get a gap and a snapshot, never an error")
+        func hostileIDs() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates)
+                var random = SplitMix64(seed: 11)
+                let head = try RequestHeadFixture.head("/v1/streams/rates")
+                for _ in 0..<10_000 {
+                    let id = HostileID.draw(using: &random)
+                    var request = head
+                    request.fields.append(.init(name: "last-event-id", value: id))
+                    let position = try StreamRequest(request, hub: gateway.hub).position
+                    guard case .after(let cursor) = position else {
+                        #expect(
+                            position == .malformed || Octets.trimmed(Array(id.utf8)).isEmpty && position == .snapshot
+                        )
+                        continue
+                    }
+                    // What reads as a cursor is of another epoch, or ahead: the hub says so.
+                    #expect(cursor != gateway.cursor(1))
+                }
+                for _ in 0..<40 {
+                    let id = HostileID.draw(using: &random)
+                    let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", lastEventID: id)
+                    let types = try await client.next(3).map(\.type)
+                    #expect(types == ["hello", "gap", "snapshot"], "id \(id.debugDescription)")
+                }
+            }
+        }
+
+        @Test("F43: over the cap a stream is refused with 503 and a time to come back")
+        func cap() async throws {
+            var settings = StreamSettings(shards: 1)
+            settings.maxSubscribers = 2
+            try await withGateway(streams: settings) { gateway in
+                try gateway.source("rates")
+                let held = try (0..<2).map { _ in try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates") }
+                for client in held { #expect(try await client.next()?.type == "hello") }
+                let reply = try await gateway.get("/v1/streams/rates")
+                #expect(reply.status == 503)
+                #expect(try code(reply) == "too_many_subscribers")
+                let wait = try #require(reply.headers["Retry-After"].flatMap { Int($0) })
+                #expect((1...10).contains(wait))
+                await held[0].close()
+                try await eventually { try await gateway.send("HEAD", "/v1/streams/rates").status == 200 }
+                try await eventually { gateway.streams.statistics.subscribers == 1 }
+                let next = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
+                #expect(try await next.head().status == 200)
+            }
+        }
+
+        @Test("F46: streams that come and go leave no descriptor behind")
+        func descriptors() async throws {
+            try await withGateway { gateway in
+                try gateway.source("rates")
+                for round in 0..<60 {
+                    let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
+                    #expect(try await client.next()?.type == "hello")
+                    if round % 2 == 0 { await client.close() } else { await client.reset() }
+                }
+                try await eventually { gateway.streams.statistics.subscribers == 0 }
+                let metrics = try await gateway.get("/metrics").text
+                // The one that asks.
+                #expect(metrics.contains("\nfreshet_http_connections 1\n"))
+                #expect(metrics.contains("\nfreshet_http_handovers_total 60\n"))
+            }
         }
     }
 }

@@ -4,28 +4,65 @@ import CLinux
 import FreshetCore
 import Glibc
 
+/// Finds text in bytes quickly in debug builds too: thousands of clients are read in one test.
+enum ByteSearch {
+    /// Where `text` begins in `bytes[start...]`.
+    static func first(_ text: StaticString, in bytes: [UInt8], from start: Int = 0) -> Int? {
+        let count = text.utf8CodeUnitCount
+        return bytes.withUnsafeBytes { buffer -> Int? in
+            guard let base = buffer.baseAddress else { return nil }
+            var position = start
+            while position + count <= buffer.count {
+                let left = buffer.count - count + 1 - position
+                guard let found = memchr(base + position, Int32(text.utf8Start.pointee), left) else { return nil }
+                position = UnsafeRawPointer(found) - base
+                if memcmp(found, text.utf8Start, count) == 0 { return position }
+                position += 1
+            }
+            return nil
+        }
+    }
+
+    /// The text between the end of `mark` and the next `end`.
+    static func text(after mark: StaticString, until end: StaticString, in bytes: [UInt8]) -> String? {
+        guard let start = self.first(mark, in: bytes).map({ $0 + mark.utf8CodeUnitCount }),
+            let stop = self.first(end, in: bytes, from: start)
+        else { return nil }
+        return String(decoding: bytes[start..<stop], as: UTF8.self)
+    }
+}
+
 /// An event as it arrived. For JSON lines the same members are read out of the line.
 struct ReceivedEvent: Equatable {
     var type: String
     var id: String?
-    var data: String
+    var bytes: [UInt8]
+
+    init(type: String, id: String? = nil, bytes: [UInt8]) {
+        self.type = type
+        self.id = id
+        self.bytes = bytes
+    }
+
+    init(type: String, data: String) {
+        self.init(type: type, bytes: Array(data.utf8))
+    }
+
+    var data: String { String(decoding: self.bytes, as: UTF8.self) }
 
     /// The sequence in the id.
     var sequence: UInt64? { self.id.flatMap { Cursor($0)?.sequence } }
 
     /// The number behind `"n":` or in the patch, which names the version.
     var number: Int? {
-        for mark in [#""n":"#, #""path":"/n","value":"#] {
-            guard let range = self.data.firstRange(of: mark) else { continue }
-            return Int(self.data[range.upperBound...].prefix { $0.isNumber })
+        let value = ByteSearch.text(after: #""n":"#, until: ",", in: self.bytes)
+        return (value ?? ByteSearch.text(after: #""path":"/n","value":"#, until: "}", in: self.bytes)).flatMap {
+            Int($0)
         }
-        return nil
     }
 
     /// The text behind `"source":`.
-    var source: String? {
-        self.data.firstRange(of: #""source":""#).map { String(self.data[$0.upperBound...].prefix { $0 != "\"" }) }
-    }
+    var source: String? { ByteSearch.text(after: #""source":""#, until: "\"", in: self.bytes) }
 }
 
 /// One client. Belongs to one thread; closes its connection with itself.
@@ -114,60 +151,54 @@ final class StreamClient {
 
     private func unframe() {
         if self.bodyStart == nil {
-            let mark = Array("\r\n\r\n".utf8)
-            guard let end = self.raw.firstRange(of: mark) else { return }
-            self.bodyStart = end.upperBound
-            self.unframed = end.upperBound
+            guard let end = ByteSearch.first("\r\n\r\n", in: self.raw) else { return }
+            self.bodyStart = end + 4
+            self.unframed = end + 4
         }
         guard self.isChunked else {
             self.body.append(contentsOf: self.raw[self.unframed...])
             self.unframed = self.raw.count
             return
         }
-        while let lineEnd = self.raw[self.unframed...].firstIndex(of: 0x0A) {
-            let digits = String(decoding: self.raw[self.unframed..<(lineEnd - 1)], as: UTF8.self)
-            let size = Int(digits, radix: 16) ?? 0
-            let next = lineEnd + 1 + size + 2
-            guard next <= self.raw.count else { return }
-            self.body.append(contentsOf: self.raw[(lineEnd + 1)..<(lineEnd + 1 + size)])
-            self.unframed = next
+        while let lineEnd = ByteSearch.first("\r\n", in: self.raw, from: self.unframed) {
+            let size = Int(String(decoding: self.raw[self.unframed..<lineEnd], as: UTF8.self), radix: 16) ?? 0
+            let start = lineEnd + 2
+            guard start + size + 2 <= self.raw.count else { return }
+            self.body.append(contentsOf: self.raw[start..<(start + size)])
+            self.unframed = start + size + 2
             if size == 0 { self.hasTerminator = true }
         }
     }
 
     private func parse() {
-        switch self.wire {
-        case .eventStream: self.parseBlocks()
-        case .jsonLines: self.parseLines()
+        let end: StaticString = self.wire == .eventStream ? "\n\n" : "\n"
+        while let stop = ByteSearch.first(end, in: self.body, from: self.blockStart) {
+            let block = Array(self.body[self.blockStart..<stop])
+            self.blockStart = stop + end.utf8CodeUnitCount
+            switch self.wire {
+            case .eventStream: self.parse(block: block + [0x0A])
+            case .jsonLines: self.parse(line: block)
+            }
         }
     }
 
-    private func parseBlocks() {
-        while let end = self.body[self.blockStart...].firstRange(of: [0x0A, 0x0A]) {
-            let block = String(decoding: self.body[self.blockStart..<end.lowerBound], as: UTF8.self)
-            self.blockStart = end.upperBound
-            var event = ReceivedEvent(type: "message", data: "")
-            for line in block.split(separator: "\n") {
-                if line.hasPrefix(":") { self.heartbeats += 1 }
-                if line.hasPrefix("id: ") { event.id = String(line.dropFirst(4)) }
-                if line.hasPrefix("event: ") { event.type = String(line.dropFirst(7)) }
-                if line.hasPrefix("data: ") { event.data = String(line.dropFirst(6)) }
-            }
-            if !event.data.isEmpty { self.events.append(event) }
-        }
+    private func parse(block: [UInt8]) {
+        if block.first == UInt8(ascii: ":") { self.heartbeats += 1 }
+        guard let data = ByteSearch.first("data: ", in: block) else { return }
+        self.events.append(
+            ReceivedEvent(
+                type: ByteSearch.text(after: "event: ", until: "\n", in: block) ?? "message",
+                id: ByteSearch.text(after: "id: ", until: "\n", in: Array(block[..<data])),
+                bytes: Array(block[(data + 6)...].dropLast())
+            )
+        )
     }
 
-    private func parseLines() {
-        while let end = self.body[self.blockStart...].firstIndex(of: 0x0A) {
-            let line = String(decoding: self.body[self.blockStart..<end], as: UTF8.self)
-            self.blockStart = end + 1
-            func member(_ name: String) -> String? {
-                line.firstRange(of: #""\#(name)":""#).map { String(line[$0.upperBound...].prefix { $0 != "\"" }) }
-            }
-            let type = member("event") ?? ""
-            if type == "heartbeat" { self.heartbeats += 1 }
-            let id = line.hasPrefix(#"{"id":"#) ? member("id") : nil
-            self.events.append(ReceivedEvent(type: type, id: id, data: line))
-        }
+    private func parse(line: [UInt8]) {
+        let type = ByteSearch.text(after: #""event":""#, until: "\"", in: line) ?? ""
+        if type == "heartbeat" { self.heartbeats += 1 }
+        let hasID = ByteSearch.first(#"{"id":"#, in: line) == 0
+        let id = hasID ? ByteSearch.text(after: #"{"id":""#, until: "\"", in: line) : nil
+        self.events.append(ReceivedEvent(type: type, id: id, bytes: line))
     }
 }

@@ -5,11 +5,11 @@ import JSON
 /// A hub, a shard, perhaps a disk, and some subscribers under one seeded script, beside a model that is one number a
 /// source.
 struct DeliverySimulation {
-    /// `FRESHET_SEEDS=7` or `FRESHET_SEEDS=1-5000`; forty by default.
+    /// `FRESHET_SEEDS=7` or `FRESHET_SEEDS=1-5000`; twenty by default.
     static var seeds: ClosedRange<UInt64> {
-        let bounds = (ProcessInfo.processInfo.environment["FRESHET_SEEDS"] ?? "1-40")
+        let bounds = (ProcessInfo.processInfo.environment["FRESHET_SEEDS"] ?? "1-20")
             .split(separator: "-").compactMap { UInt64($0) }
-        guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...40 }
+        guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...20 }
         return first...last
     }
 
