@@ -59,7 +59,8 @@ extension StreamingTests {
             #expect(fixture.server.statistics.closes["gone"] == 399 * 5)
             fixture.stop()
             steady.close()
-            #expect(try openDescriptors() == before)
+            // Other suites of this process may close what they had at the beginning.
+            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before })
         }
 
         @Test("comes for a client that keeps talking on a held stream, not for one that says a word")
@@ -153,7 +154,8 @@ extension StreamingTests {
             }
             #expect(await fixture.server.subscribers(limit: 10).isEmpty)
             await fixture.server.drain(over: .zero)
-            #expect(try openDescriptors() == before)
+            // Other suites of this process may close what they had at the beginning.
+            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before })
         }
     }
 }
