@@ -59,8 +59,8 @@ extension StreamingTests {
             #expect(fixture.server.statistics.closes["gone"] == 399 * 5)
             fixture.stop()
             steady.close()
-            // Other suites of this process may close what they had at the beginning.
-            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before })
+            // The runtime and other suites may hold a few more; one for each connection would be many.
+            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before + 16 })
         }
 
         @Test("comes for a client that keeps talking on a held stream, not for one that says a word")
@@ -154,8 +154,8 @@ extension StreamingTests {
             }
             #expect(await fixture.server.subscribers(limit: 10).isEmpty)
             await fixture.server.drain(over: .zero)
-            // Other suites of this process may close what they had at the beginning.
-            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before })
+            // The runtime and other suites may hold a few more; one for each connection would be many.
+            #expect(eventually { ((try? openDescriptors()) ?? .max) <= before + 16 })
         }
     }
 }
