@@ -89,12 +89,13 @@ struct FanOutPublisher {
         usleep(300_000)
         let start = clinux_monotonic_ns()
         var count = 0
+        var round = RoundTime()
         while true {
             if self.options.rate > 0 {
                 let due = start + Int64(Double(count) * 1e9 / self.options.rate)
-                sleep(until: due)
+                self.sleep(until: due)
             } else if let progress {
-                self.waitForWindow(count, progress)
+                self.waitForWindow(count, progress, &round)
             }
             count += 1
             self.publish(count)
@@ -109,12 +110,17 @@ struct FanOutPublisher {
     }
 
     /// As `ssefloor` waits: at most so many messages that are not yet with everybody.
-    private func waitForWindow(_ count: Int, _ progress: LoadProgress) {
+    ///
+    /// The floor looks only once it has sent; here others send meanwhile, and a look every 20 µs would be a sixth of the
+    /// server's CPU. So most of a round is slept through first.
+    private func waitForWindow(_ count: Int, _ progress: LoadProgress, _ round: inout RoundTime) {
         guard count >= self.options.window else { return }
+        let begin = clinux_monotonic_ns()
+        defer { round.took(clinux_monotonic_ns() - begin) }
+        self.sleep(until: begin + round.quietNanoseconds)
         let goal = UInt64((count - self.options.window + 1) * self.options.wait)
         while progress.events < goal {
-            var time = timespec(tv_sec: 0, tv_nsec: 20_000)
-            nanosleep(&time, nil)
+            self.sleep(until: clinux_monotonic_ns() + round.lookNanoseconds)
         }
     }
 
@@ -127,6 +133,21 @@ struct FanOutPublisher {
         text.append(contentsOf: Array(#""}"#.utf8))
         guard let document = try? Document(parsing: text) else { return }
         self.hub.publish(Change(document: document, at: WallTime(milliseconds: 0)), of: self.source)
+    }
+}
+
+/// How long a message takes to reach everybody: a guess that follows what was seen.
+struct RoundTime {
+    private var typical: Int64 = 0
+
+    /// Nanoseconds in which the next message cannot be with everybody: most of a typical round.
+    var quietNanoseconds: Int64 { self.typical * 3 / 4 }
+    /// Between two looks after that.
+    var lookNanoseconds: Int64 { max(20_000, self.typical / 32) }
+
+    mutating func took(_ nanoseconds: Int64) {
+        // Short rounds count at once, longer ones in part.
+        self.typical = nanoseconds < self.typical ? nanoseconds : self.typical + (nanoseconds - self.typical) / 4
     }
 }
 
