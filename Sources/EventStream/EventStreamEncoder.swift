@@ -71,24 +71,30 @@ package enum EventStreamEncoder {
         bytes.withUnsafeBytes { appendData($0, to: &buffer) }
     }
 
-    /// Appends `bytes`, which the caller knows to hold no line end (as JSON without whitespace does), as one `data` field.
+    /// Appends one `data` field whose value `write` appends: text that the caller knows to hold no line end, as JSON
+    /// without white space does.
     ///
     /// Debug builds stop when that is not so; others split the data as `appendData(_:to:)` does, so that a line end
     /// can never become a field of its own.
-    package static func appendData(singleLine bytes: UnsafeRawBufferPointer, to buffer: inout [UInt8]) {
-        guard Newlines.first(in: bytes, from: 0) == nil else {
-            assertionFailure("EventStreamEncoder.appendData(singleLine:) was given several lines")
-            return appendData(bytes, to: &buffer)
-        }
-        buffer.reserveCapacityForAppending(bytes.count &+ 7)
+    ///
+    /// - Returns: Where the value stands in the buffer.
+    package static func appendSingleLineData(
+        to buffer: inout [UInt8],
+        _ write: (inout [UInt8]) -> Void
+    ) -> Range<Int> {
+        let start = buffer.count
         buffer.append(contentsOf: "data: ".utf8)
-        buffer.append(contentsOf: bytes)
+        let value = buffer.count
+        write(&buffer)
+        guard buffer.withUnsafeBytes({ Newlines.first(in: $0, from: value) }) == nil else {
+            assertionFailure("EventStreamEncoder.appendSingleLineData(to:_:) was given several lines")
+            let lines = Array(buffer[value...])
+            buffer.removeSubrange(start...)
+            appendData(lines, to: &buffer)
+            return value..<buffer.count
+        }
         buffer.append(Newlines.lineFeed)
-    }
-
-    /// Appends `bytes`, which the caller knows to hold no line end, as one `data` field.
-    package static func appendData(singleLine bytes: [UInt8], to buffer: inout [UInt8]) {
-        bytes.withUnsafeBytes { appendData(singleLine: $0, to: &buffer) }
+        return value..<(buffer.count - 1)
     }
 
     /// Appends a comment, which clients ignore: one comment line per line of `text`.

@@ -147,7 +147,7 @@ extension Hub {
         let cursor = Cursor(epoch: epoch, sequence: pending.sequence)
         let event = ChangeEvent(pending.change, cursor: cursor, source: source, sourceName: name)
         var frames = FrameSet()
-        for format in formats {
+        for format in formats where frames[format] == nil {
             frames[format] = event.frame(for: format)
         }
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
@@ -173,11 +173,11 @@ extension Hub {
         pending.done(cursor)
     }
 
-    /// The formats in which somebody listens to this source, and its name.
-    private func demand(for source: SourceID) -> (formats: Set<StreamFormat>, name: String) {
+    /// The formats in which somebody listens to this source, some of them repeatedly, and its name.
+    private func demand(for source: SourceID) -> (formats: [StreamFormat], name: String) {
         self.state.withLock { state in
             guard state.entries.indices.contains(source.index) else { return ([], "") }
-            return (Set(state.entries[source.index].subscriptions.map(\.format)), state.entries[source.index].name)
+            return (state.entries[source.index].subscriptions.map(\.format), state.entries[source.index].name)
         }
     }
 

@@ -62,7 +62,9 @@ struct EventStreamEncoderTests {
     func singleLine() {
         for length in 0..<40 {
             var bytes: [UInt8] = []
-            EventStreamEncoder.appendData(singleLine: [UInt8](repeating: 0x7B, count: length), to: &bytes)
+            _ = EventStreamEncoder.appendSingleLineData(to: &bytes) {
+                $0.append(contentsOf: repeatElement(0x7B, count: length))
+            }
             #expect(text(bytes) == "data: " + String(repeating: "{", count: length) + "\n")
         }
     }
@@ -72,14 +74,14 @@ struct EventStreamEncoderTests {
         func singleLineChecked(given: String) async {
             await #expect(processExitsWith: .failure) { [given] in
                 var bytes: [UInt8] = []
-                EventStreamEncoder.appendData(singleLine: [UInt8](given.utf8), to: &bytes)
+                _ = EventStreamEncoder.appendSingleLineData(to: &bytes) { $0.append(contentsOf: given.utf8) }
             }
         }
     #else
         @Test("data wrongly said to be one line cannot forge a field", arguments: ["a\nid: x", "a\rid: x"])
         func singleLineChecked(given: String) {
             var bytes: [UInt8] = []
-            EventStreamEncoder.appendData(singleLine: [UInt8](given.utf8), to: &bytes)
+            _ = EventStreamEncoder.appendSingleLineData(to: &bytes) { $0.append(contentsOf: given.utf8) }
             #expect(text(bytes) == "data: a\ndata: id: x\n")
         }
     #endif

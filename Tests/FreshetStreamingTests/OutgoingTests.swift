@@ -9,7 +9,7 @@ import Testing
 struct OutgoingTests {
     static let frames = (1...5).map { number in
         let data = Array(String(repeating: "\(number)", count: number * 7).utf8)
-        return SequencedFrame(sequence: UInt64(number), frame: Frame(payload: data, data: 0..<0))
+        return SequencedFrame(sequence: UInt64(number), frame: Frame(payload: data))
     }
 
     @Test("is the same bytes wherever the sends are cut", arguments: [true, false], [16, 61, 4096])

@@ -68,7 +68,7 @@ package struct ChangeEvent: Sendable {
             return self.value.map { envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
         }
         guard format.wire == .jsonLines else { return own }
-        return EventEnvelope.line(format.mode, data: own.bytes[own.data], id: self.cursor)
+        return EventEnvelope.line(format.mode, of: own, id: self.cursor)
     }
 
     /// Gives up the value where the patch can stand for it.
@@ -83,7 +83,7 @@ package struct ChangeEvent: Sendable {
 
     /// The bytes that this event is charged for in the cache.
     package var cost: Int {
-        let frames = [self.patch, self.merge, self.items].reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+        let frames = [self.patch, self.merge, self.items].reduce(0) { $0 + ($1?.chunk.count ?? 0) }
         return Self.overhead + frames + (self.value?.count ?? 0)
     }
 

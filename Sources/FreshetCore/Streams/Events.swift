@@ -11,23 +11,25 @@ struct EventEnvelope {
     /// The event with this value under the member that the mode names: `patch`, `merge`, `items`, or `value` for a
     /// snapshot.
     func frame(_ name: StreamMode, _ text: [UInt8], id: Cursor?, wire: StreamWire) -> Frame {
-        var data: [UInt8] = []
-        data.reserveCapacity(text.count + 96)
-        data.append(contentsOf: #"{"source":"#.utf8)
-        appendJSONString(self.source, to: &data)
-        data.append(contentsOf: #","at":""#.utf8)
-        data.append(contentsOf: self.at.rfc3339)
-        data.append(contentsOf: #"",""#.utf8)
-        data.append(contentsOf: (name == .snapshot ? "value" : name.rawValue).utf8)
-        data.append(contentsOf: #"":"#.utf8)
-        data.append(contentsOf: text)
-        data.append(UInt8(ascii: "}"))
-        return Frame(event: name.rawValue, data: data, id: id, wire: wire)
+        let capacity = text.count + self.source.utf8.count + 64
+        return Frame(event: name.rawValue, id: id, wire: wire, dataBytes: capacity) { data in
+            data.append(contentsOf: #"{"source":"#.utf8)
+            appendJSONString(self.source, to: &data)
+            data.append(contentsOf: #","at":""#.utf8)
+            data.append(contentsOf: self.at.rfc3339)
+            data.append(contentsOf: #"",""#.utf8)
+            data.append(contentsOf: (name == .snapshot ? "value" : name.rawValue).utf8)
+            data.append(contentsOf: #"":"#.utf8)
+            data.append(contentsOf: text)
+            data.append(UInt8(ascii: "}"))
+        }
     }
 
-    /// A change event as a JSON line, from the data of its event-stream form.
-    static func line(_ name: StreamMode, data: ArraySlice<UInt8>, id: Cursor) -> Frame {
-        Frame(event: name.rawValue, data: Array(data), id: id, wire: .jsonLines)
+    /// A change event as a JSON line, from its event-stream form.
+    static func line(_ name: StreamMode, of frame: Frame, id: Cursor) -> Frame {
+        Frame(event: name.rawValue, id: id, wire: .jsonLines, dataBytes: frame.data.count) { data in
+            data.append(contentsOf: frame.bytes[frame.data])
+        }
     }
 }
 
@@ -56,48 +58,57 @@ package enum CloseReason: String, CaseIterable, Sendable {
 }
 
 extension Frame {
-    /// An event of either wire. `data` is JSON text without line breaks.
-    init(event: String, data: [UInt8], id: Cursor?, wire: StreamWire) {
-        switch wire {
-        case .eventStream: self.init(eventStream: event, data: data, id: id)
-        case .jsonLines: self.init(line: event, data: data, id: id)
+    /// An event of either wire.
+    ///
+    /// `write` appends the data, JSON text without line breaks, about `dataBytes` of it.
+    init(event: String, id: Cursor?, wire: StreamWire, dataBytes: Int, _ write: (inout [UInt8]) -> Void) {
+        self.init(capacity: dataBytes + 96) { bytes in
+            switch wire {
+            case .eventStream: Self.appendEvent(event, id: id, to: &bytes, write)
+            case .jsonLines: Self.appendLine(event, id: id, to: &bytes, write)
+            }
         }
     }
 
-    private init(eventStream event: String, data: [UInt8], id: Cursor?) {
-        var payload: [UInt8] = []
-        payload.reserveCapacity(data.count + 96)
+    /// An event of either wire with this data.
+    init(event: String, data: [UInt8], id: Cursor?, wire: StreamWire) {
+        self.init(event: event, id: id, wire: wire, dataBytes: data.count) { $0.append(contentsOf: data) }
+    }
+
+    private static func appendEvent(
+        _ event: String,
+        id: Cursor?,
+        to bytes: inout [UInt8],
+        _ write: (inout [UInt8]) -> Void
+    ) -> Range<Int> {
         do throws(EventStreamEncodingError) {
-            if let id {
-                try EventStreamEncoder.appendID(id.description, to: &payload)
-            }
-            try EventStreamEncoder.appendEventName(event, to: &payload)
+            if let id { try EventStreamEncoder.appendID(id.description, to: &bytes) }
+            try EventStreamEncoder.appendEventName(event, to: &bytes)
         } catch {
             // Cursors and the names of our own events are within the alphabets by construction.
             preconditionFailure("Frame(event: \(event)): \(error)")
         }
-        let start = payload.count + Self.dataPrefixBytes
-        EventStreamEncoder.appendData(singleLine: data, to: &payload)
-        EventStreamEncoder.endEvent(to: &payload)
-        self.init(payload: payload, data: start..<(start + data.count))
+        let data = EventStreamEncoder.appendSingleLineData(to: &bytes, write)
+        EventStreamEncoder.endEvent(to: &bytes)
+        return data
     }
 
-    /// The length of the field name before single-line data.
-    private static let dataPrefixBytes = "data: ".utf8.count
-
-    private init(line event: String, data: [UInt8], id: Cursor?) {
-        var payload: [UInt8] = []
-        payload.reserveCapacity(data.count + 96)
-        payload.append(contentsOf: "{".utf8)
+    private static func appendLine(
+        _ event: String,
+        id: Cursor?,
+        to bytes: inout [UInt8],
+        _ write: (inout [UInt8]) -> Void
+    ) -> Range<Int> {
+        bytes.append(contentsOf: "{".utf8)
         if let id {
-            payload.append(contentsOf: #""id":"\#(id)","#.utf8)
+            bytes.append(contentsOf: #""id":"\#(id)","#.utf8)
         }
-        payload.append(contentsOf: #""event":"\#(event)","data":"#.utf8)
-        let start = payload.count
-        payload.append(contentsOf: data)
-        let end = payload.count
-        payload.append(contentsOf: [UInt8(ascii: "}"), 0x0A])
-        self.init(payload: payload, data: start..<end)
+        bytes.append(contentsOf: #""event":"\#(event)","data":"#.utf8)
+        let start = bytes.count
+        write(&bytes)
+        let end = bytes.count
+        bytes.append(contentsOf: [UInt8(ascii: "}"), 0x0A])
+        return start..<end
     }
 }
 
@@ -150,8 +161,8 @@ package enum ControlFrame {
     /// Shows proxies and clients that the stream lives: a comment line, or an event for JSON lines.
     package static func heartbeat(wire: StreamWire) -> Frame {
         switch wire {
-        case .eventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A], data: 0..<0)
-        case .jsonLines: Frame(payload: Array(#"{"event":"heartbeat"}"#.utf8) + [0x0A], data: 0..<0)
+        case .eventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A])
+        case .jsonLines: Frame(payload: Array(#"{"event":"heartbeat"}"#.utf8) + [0x0A])
         }
     }
 
@@ -161,6 +172,6 @@ package enum ControlFrame {
         var payload: [UInt8] = []
         EventStreamEncoder.appendRetry(milliseconds: Int(clamping: milliseconds), to: &payload)
         payload.append(contentsOf: frame.bytes[frame.payload])
-        return Frame(payload: payload, data: 0..<0)
+        return Frame(payload: payload)
     }
 }

@@ -45,35 +45,50 @@ package struct StreamFormat: Hashable, Sendable {
 
 /// The immutable bytes of one event, ready for a socket.
 ///
-/// The bytes carry their HTTP/1.1 chunk framing (RFC 9112 §7.1): a chunked connection sends ``bytes`` as they are,
-/// a close-delimited one (HTTP/1.0) sends only ``payload``.
+/// The bytes carry their HTTP/1.1 chunk framing (RFC 9112 §7.1): a chunked connection sends ``chunk``, a
+/// close-delimited one (HTTP/1.0) sends only ``payload``.
 package struct Frame: Sendable {
-    /// Chunk size line, payload, CRLF.
+    /// Room for the longest chunk size, unused in part; then the payload and CRLF.
     package let bytes: [UInt8]
+    /// Where the event with its chunk framing stands in ``bytes``.
+    package let chunk: Range<Int>
     /// Where the event itself stands in ``bytes``.
     package let payload: Range<Int>
     /// Where the JSON text of `data` stands in ``bytes``: what another wire format wraps anew.
     package let data: Range<Int>
 
-    /// - Parameters:
-    ///   - payload: the event as the wire format has it.
-    ///   - data: where the JSON text stands in `payload`.
-    package init(payload: [UInt8], data: Range<Int>) {
+    /// The length of a chunk size line: at most 16 hexadecimal digits and CRLF.
+    private static let sizeLineBytes = 18
+
+    /// Encodes an event in place: `write` appends the payload, of about `capacity` bytes, and returns where the JSON text
+    /// stands in the buffer.
+    package init(capacity: Int, _ write: (inout [UInt8]) -> Range<Int>) {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(payload.count + 20)
-        bytes.append(contentsOf: String(payload.count, radix: 16).utf8)
+        bytes.reserveCapacity(Self.sizeLineBytes + capacity + 2)
+        bytes.append(contentsOf: repeatElement(0, count: Self.sizeLineBytes))
+        self.data = write(&bytes)
+        self.payload = Self.sizeLineBytes..<bytes.count
         bytes.append(contentsOf: [0x0D, 0x0A])
-        let start = bytes.count
-        bytes.append(contentsOf: payload)
-        bytes.append(contentsOf: [0x0D, 0x0A])
+        let size = String(self.payload.count, radix: 16).utf8
+        let start = Self.sizeLineBytes - 2 - size.count
+        bytes.replaceSubrange(start..<Self.sizeLineBytes - 2, with: size)
+        bytes[Self.sizeLineBytes - 2] = 0x0D
+        bytes[Self.sizeLineBytes - 1] = 0x0A
+        self.chunk = start..<bytes.count
         self.bytes = bytes
-        self.payload = start..<(start + payload.count)
-        self.data = (start + data.lowerBound)..<(start + data.upperBound)
+    }
+
+    /// `payload` is the event as the wire format has it, without data that another format could wrap.
+    package init(payload: [UInt8]) {
+        self.init(capacity: payload.count) { bytes in
+            bytes.append(contentsOf: payload)
+            return bytes.count..<bytes.count
+        }
     }
 
     /// The range of ``bytes`` that a connection sends.
     package func range(chunked: Bool) -> Range<Int> {
-        chunked ? 0..<self.bytes.count : self.payload
+        chunked ? self.chunk : self.payload
     }
 }
 
