@@ -60,6 +60,12 @@ static inline CURLcode ccurl_set_open_socket_function(CURL *easy, ccurl_open_soc
     return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, function);
 }
 
+/// For CURLOPT_CLOSESOCKETFUNCTION.
+typedef int (*ccurl_close_socket_function)(void *user, curl_socket_t socket);
+static inline CURLcode ccurl_set_close_socket_function(CURL *easy, ccurl_close_socket_function function) {
+    return curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, function);
+}
+
 /// For CURLOPT_PREREQFUNCTION.
 typedef int (*ccurl_prerequest_function)(void *user, char *peer, char *local, int peer_port, int local_port);
 static inline CURLcode ccurl_set_prerequest_function(CURL *easy, ccurl_prerequest_function function) {

@@ -1,6 +1,7 @@
 // The C functions that libcurl calls, and nothing else: each finds its transfer and passes the call on.
 
 import CCurl
+import CLinux
 import FreshetCore
 
 extension CurlOptions {
@@ -14,11 +15,17 @@ extension CurlOptions {
         ] {
             try self.set(option, pointer: user)
         }
+        // A connection is closed by whichever transfer comes across it, long after the one that opened it.
+        try self.set(
+            CURLOPT_CLOSESOCKETDATA,
+            pointer: Unmanaged.passUnretained(transfer.reactor).toOpaque()
+        )
         try self.set(CURLOPT_ERRORBUFFER, pointer: errorText)
         try self.check(ccurl_set_data_function(self.easy, CURLOPT_HEADERFUNCTION, headerFunction))
         try self.check(ccurl_set_data_function(self.easy, CURLOPT_WRITEFUNCTION, writeFunction))
         try self.check(ccurl_set_debug_function(self.easy, debugFunction))
         try self.check(ccurl_set_open_socket_function(self.easy, openSocketFunction))
+        try self.check(ccurl_set_close_socket_function(self.easy, closeSocketFunction))
         try self.check(ccurl_set_prerequest_function(self.easy, prerequestFunction))
         // Not every TLS library has it, and it only makes a message more exact.
         ccurl_set_ssl_context_function(self.easy, tlsContextFunction)
@@ -57,10 +64,21 @@ private let debugFunction: ccurl_debug_function = { _, type, bytes, count, user 
 
 private let openSocketFunction: ccurl_open_socket_function = { user, _, address in
     guard let transfer = transferBehind(user), let address else { return ccurl_socket_bad }
+    guard transfer.allows(networkAddress(address)) else { return ccurl_socket_bad }
+    let socket = ccurl_open_socket(address)
+    if socket != ccurl_socket_bad { transfer.reactor.opened(socket) }
+    return socket
+}
+
+private let closeSocketFunction: ccurl_close_socket_function = { user, socket in
+    if let user { Unmanaged<Reactor>.fromOpaque(user).takeUnretainedValue().closes(socket) }
+    return clinux_close(socket)
+}
+
+private func networkAddress(_ address: UnsafePointer<curl_sockaddr>) -> NetworkAddress? {
     var bytes = [UInt8](repeating: 0, count: 16)
     let length = Int(ccurl_address_bytes(address, &bytes))
-    guard transfer.allows(NetworkAddress(bytes: Array(bytes.prefix(length)))) else { return ccurl_socket_bad }
-    return ccurl_open_socket(address)
+    return NetworkAddress(bytes: Array(bytes.prefix(length)))
 }
 
 /// Runs before each request, on reused connections too, which the socket callback never sees.

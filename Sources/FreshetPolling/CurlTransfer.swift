@@ -21,7 +21,11 @@ final class CurlTransfer {
     private var sentValidators: Validators?
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private let scratch: UnsafeMutableBufferPointer<UInt8>
+    let reactor: Reactor
     private let acceptedByDefault: [String]
+
+    /// The handle is in the multi handle. Kept by ``CurlTransport``.
+    var isRunning = false
 
     // The poll under way.
     private var deadline = MonotonicTime.distantFuture
@@ -39,7 +43,8 @@ final class CurlTransfer {
     /// Set where the address policy refused an address.
     private var refusedAddress: String?
 
-    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one.
+    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `reactor` must
+    /// outlive the multi handle, whose connections outlive the transfer that opened them.
     ///
     /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory or lacks an option.
     init(
@@ -47,6 +52,7 @@ final class CurlTransfer {
         url: UpstreamURL,
         configuration: SourceConfiguration,
         userAgent: String,
+        reactor: Reactor,
         scratch: UnsafeMutableBufferPointer<UInt8>
     ) throws(PollError) {
         guard let easy = curl_easy_init() else { throw PollError(.internal, "no memory for a transfer") }
@@ -56,6 +62,7 @@ final class CurlTransfer {
         self.hop = url
         self.configuration = configuration
         self.scratch = scratch
+        self.reactor = reactor
         self.acceptedByDefault = Self.defaultFields(besides: configuration.headers)
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let options = CurlOptions(easy: easy)
@@ -310,9 +317,9 @@ extension CurlTransfer {
     }
 
     /// Whether a connection to this address may be opened, or used once more.
-    func allows(_ address: NetworkAddress?) -> Bool {
+    func allows(_ address: @autoclosure () -> NetworkAddress?) -> Bool {
         guard self.configuration.denyPrivate else { return true }
-        guard let address else {
+        guard let address = address() else {
             self.refusedAddress = "an address of an unknown family"
             return false
         }

@@ -30,9 +30,7 @@ final class CurlTransport {
     private let reactor: Reactor
     private let configuration: Configuration
     private let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
-    private var transfers: [SourceID: CurlTransfer] = [:]
-    /// Sources whose handle is in the multi handle.
-    private var running: Set<SourceID> = []
+    private var transfers = SourceMap<CurlTransfer>()
     private var completions: [PollCompletion] = []
 
     /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used: no memory, or too old.
@@ -55,8 +53,8 @@ final class CurlTransport {
     }
 
     deinit {
-        for source in self.running {
-            if let transfer = self.transfers[source] { curl_multi_remove_handle(self.multi, transfer.easy) }
+        for transfer in self.transfers.values where transfer.isRunning {
+            curl_multi_remove_handle(self.multi, transfer.easy)
         }
         self.transfers.removeAll()
         curl_multi_cleanup(self.multi)
@@ -73,6 +71,7 @@ final class CurlTransport {
             url: url,
             configuration: configuration,
             userAgent: self.configuration.userAgent,
+            reactor: self.reactor,
             scratch: self.scratch
         )
     }
@@ -80,13 +79,13 @@ final class CurlTransport {
     /// Forgets a source. A poll under way ends without completion.
     func remove(_ source: SourceID) {
         guard let transfer = self.transfers[source] else { return }
-        if self.running.remove(source) != nil { curl_multi_remove_handle(self.multi, transfer.easy) }
+        if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
         self.transfers[source] = nil
     }
 
     /// Begins a poll; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
     func start(_ source: SourceID, _ request: PollRequest, now: MonotonicTime) {
-        guard let transfer = self.transfers[source], !self.running.contains(source) else {
+        guard let transfer = self.transfers[source], !transfer.isRunning else {
             return self.complete(source, .failure(PollError(.internal, "the source is unknown or being polled")))
         }
         do {
@@ -125,7 +124,7 @@ final class CurlTransport {
         guard code == CURLM_OK else {
             return self.complete(transfer.source, .failure(PollError(.internal, "libcurl does not take a transfer")))
         }
-        self.running.insert(transfer.source)
+        transfer.isRunning = true
     }
 
     private func act(on descriptor: Int32, _ bits: Int32) {
@@ -144,7 +143,7 @@ final class CurlTransport {
             // The message dies with the removal.
             let code = ccurl_message_result(message)
             curl_multi_remove_handle(self.multi, easy)
-            self.running.remove(transfer.source)
+            transfer.isRunning = false
             switch transfer.ended(code, now: now) {
             case .runAgain: self.run(transfer)
             case .done(let result): self.complete(transfer.source, result)

@@ -17,7 +17,7 @@ struct DueQueue {
     /// A binary heap: no entry is before the one at half of its index.
     private var heap: [Entry] = []
     /// Where each source stands in ``heap``.
-    private var positions: [SourceID: Int] = [:]
+    private var positions = SourceMap<Int>()
 
     /// The source that is due first.
     var first: Entry? { self.heap.first }

@@ -74,6 +74,17 @@ struct HostQueue {
     }
 }
 
+/// A host as the poll thread holds it: one object for all sources of an origin.
+final class PolledHost {
+    let origin: Origin
+    var queue: HostQueue
+
+    init(origin: Origin, queue: HostQueue) {
+        self.origin = origin
+        self.queue = queue
+    }
+}
+
 extension HostGate.Outcome {
     /// What a poll's end says about the host. `delay` is until the source's next poll, which heeds a `Retry-After`.
     init(_ result: Result<PollResponse, PollError>, delay: Duration) {

@@ -28,11 +28,11 @@ extension PollLane {
 
     private func startIfAdmitted(_ source: PolledSource, now: MonotonicTime) {
         if !source.isUrgent, self.sleepsWithoutListeners(source) { return self.fallAsleep(source, now: now) }
-        switch self.host(of: source.origin, { $0.admit(source.id, now: now) }) {
+        switch source.host.queue.admit(source.id, now: now) {
         case .proceed(let isProbe):
             self.start(source, isCounted: true, isProbe: isProbe, now: now)
         case .wait where source.isUrgent, .waitForOthers where source.isUrgent:
-            self.host(of: source.origin) { $0.forget(source.id) }
+            source.host.queue.forget(source.id)
             self.start(source, isCounted: false, isProbe: false, now: now)
         case .wait(let until):
             // Always later than now, whatever is lost in rounding: this very loop would meet it again.
@@ -74,7 +74,7 @@ extension PollLane {
         }
         if isCounted {
             let outcome = HostGate.Outcome(completion.result, delay: source.machine.nextPoll - now)
-            self.hostFinished(source.origin, outcome, now: now)
+            self.hostFinished(source.host, outcome, now: now)
         }
         self.schedule(source, now: now)
         self.deliver(verdict, of: source, now: now)
@@ -125,39 +125,5 @@ extension PollLane {
     func report(_ source: PolledSource, transition: SourceState?) {
         self.hub.report(source.machine.status, of: source.id, transition: transition)
         if let transition { self.notify(.entered(source.id, name: source.name, transition)) }
-    }
-}
-
-// MARK: - Hosts
-
-extension PollLane {
-    /// Works on a host's queue in place.
-    @discardableResult
-    func host<Result>(of origin: Origin, _ body: (inout HostQueue) -> Result) -> Result {
-        body(
-            &self.hosts[
-                origin,
-                default: HostQueue(
-                    concurrency: self.configuration.maxConcurrentPollsPerHost,
-                    gap: self.configuration.hostGap
-                )
-            ]
-        )
-    }
-
-    private func hostFinished(_ origin: Origin, _ outcome: HostGate.Outcome, now: MonotonicTime) {
-        var generator = self.generator
-        self.host(of: origin) { $0.finished(outcome, now: now, using: &generator) }
-        self.generator = generator
-        self.release(origin, now: now)
-    }
-
-    /// Lets those in line ask again, in the order of their due times among all that are due.
-    func release(_ origin: Origin, now: MonotonicTime) {
-        for id in self.host(of: origin, { Array($0.released()) }) {
-            guard let source = self.sources[id] else { continue }
-            source.activity = .scheduled
-            self.queue.set(id, due: source.due)
-        }
     }
 }

@@ -15,8 +15,8 @@ final class PollLane {
     let reactor: Reactor
     let transport: CurlTransport
     var generator = JitterGenerator()
-    var sources: [SourceID: PolledSource] = [:]
-    var hosts: [Origin: HostQueue] = [:]
+    var sources = SourceMap<PolledSource>()
+    private var hosts: [Origin: PolledHost] = [:]
     var queue = DueQueue()
     var budget: PollBudget?
     /// Polls under way.
@@ -24,10 +24,15 @@ final class PollLane {
     /// Sources that wait for somebody to listen.
     var dormant: Set<SourceID> = []
     private var nextDormantCheck = MonotonicTime.distantFuture
+    private var nextFigures = MonotonicTime(nanoseconds: .min)
     private var isStopping = false
 
     /// How often sources that nobody listened to are looked at, beside being told of.
     static let dormantInterval = Duration.seconds(1)
+    /// How often the thread's own figures are renewed: reading the clock of its CPU time is a system call.
+    private static let figuresInterval = Duration.milliseconds(100)
+    /// Polls that are due within the same of these begin with one wake-up of the thread, the first a little late.
+    private static let tickNanoseconds: Int64 = 1_000_000
 
     /// - Throws: ``PollError`` of kind `internal` where descriptors, memory or libcurl are lacking.
     init(
@@ -70,24 +75,37 @@ final class PollLane {
 
     /// One round: results first, since they free places, then what is due.
     private func turn() {
-        if self.transport.deadline <= .now { self.transport.timerFired() }
         let now = MonotonicTime.now
+        if self.transport.deadline <= now { self.transport.timerFired() }
         let completions = self.transport.takeCompletions(now: now)
         if !completions.isEmpty {
             let wall = WallTime.now
             for completion in completions { self.pollEnded(completion, now: now, wall: wall) }
-            self.inbox.metrics.withLock { $0.threadCPU = .nanoseconds(clinux_thread_cpu_ns()) }
         }
         if now >= self.nextDormantCheck { self.wakeListenedTo(now: now) }
         self.startDue(now: now)
+        // libcurl begins what it was given at its next time-out, which is now.
+        if self.transport.deadline <= now { self.transport.timerFired() }
+        if now >= self.nextFigures { self.renewFigures(now: now) }
+    }
+
+    private func renewFigures(now: MonotonicTime) {
+        self.nextFigures = now + Self.figuresInterval
+        let cpu = Duration.nanoseconds(clinux_thread_cpu_ns())
+        self.inbox.metrics.withLock { $0.threadCPU = cpu }
     }
 
     private func wakeTime(now: MonotonicTime) -> MonotonicTime {
         var time = min(self.transport.deadline, self.nextDormantCheck)
         if self.inFlight < self.configuration.maxConcurrentPolls, let first = self.queue.first {
-            time = min(time, max(first.due, self.budgetTime(now: now)))
+            time = min(time, max(Self.tick(atOrAfter: first.due), self.budgetTime(now: now)))
         }
         return time
+    }
+
+    private static func tick(atOrAfter time: MonotonicTime) -> MonotonicTime {
+        let past = time.nanoseconds % self.tickNanoseconds
+        return past > 0 ? time + .nanoseconds(self.tickNanoseconds - past) : time
     }
 
     /// When the budget allows the next poll.
@@ -161,9 +179,9 @@ extension PollLane {
         } catch {
             return self.notify(.failed(id, name: configuration.name, error))
         }
-        let source = PolledSource(id: id, origin: url.origin, machine: machine)
+        let source = PolledSource(id: id, host: self.host(of: url.origin), machine: machine)
         self.sources[id] = source
-        self.host(of: url.origin) { $0.sources += 1 }
+        source.host.queue.sources += 1
         self.hub.report(machine.status, of: id)
         self.schedule(source, now: now)
     }
@@ -173,17 +191,15 @@ extension PollLane {
         if case .polling(_, let isCounted, let isProbe) = source.activity {
             self.inFlight -= 1
             self.inbox.metrics.withLock { $0.pollAbandoned() }
-            if isCounted { self.host(of: source.origin) { $0.abandoned(isProbe: isProbe, now: now) } }
+            if isCounted { source.host.queue.abandoned(isProbe: isProbe, now: now) }
         }
         self.transport.remove(id)
         self.queue.remove(id)
         self.dormant.remove(id)
-        self.host(of: source.origin) { host in
-            host.forget(id)
-            host.sources -= 1
-        }
-        self.release(source.origin, now: now)
-        if self.hosts[source.origin]?.sources == 0 { self.hosts[source.origin] = nil }
+        source.host.queue.forget(id)
+        source.host.queue.sources -= 1
+        self.release(source.host)
+        if source.host.queue.sources == 0 { self.hosts[source.host.origin] = nil }
         self.inbox.metrics.withLock { $0.polls[id] = nil }
         source.resumeWaiters(.failure(PollError(.internal, "the source was removed")))
     }
@@ -197,7 +213,7 @@ extension PollLane {
         source.isUrgent = true
         source.machine.pollRequested(now: now)
         self.dormant.remove(id)
-        self.host(of: source.origin) { $0.forget(id) }
+        source.host.queue.forget(id)
         source.activity = .scheduled
         source.due = now
         self.queue.set(id, due: now)
@@ -208,7 +224,7 @@ extension PollLane {
         let transition = source.machine.pauseRequested(wall: .now)
         if !source.isPolling {
             self.queue.remove(id)
-            self.host(of: source.origin) { $0.forget(id) }
+            source.host.queue.forget(id)
             source.activity = .scheduled
         }
         self.report(source, transition: transition)
@@ -234,6 +250,35 @@ extension PollLane {
             reply(.success(version.cursor))
         } else {
             reply(.failure(PollError(.internal, "the source has no value")))
+        }
+    }
+}
+
+// MARK: - Hosts
+
+extension PollLane {
+    private func host(of origin: Origin) -> PolledHost {
+        if let host = self.hosts[origin] { return host }
+        let queue = HostQueue(
+            concurrency: self.configuration.maxConcurrentPollsPerHost,
+            gap: self.configuration.hostGap
+        )
+        let host = PolledHost(origin: origin, queue: queue)
+        self.hosts[origin] = host
+        return host
+    }
+
+    func hostFinished(_ host: PolledHost, _ outcome: HostGate.Outcome, now: MonotonicTime) {
+        host.queue.finished(outcome, now: now, using: &self.generator)
+        self.release(host)
+    }
+
+    /// Lets those in line ask again, in the order of their due times among all that are due.
+    private func release(_ host: PolledHost) {
+        for id in host.queue.released() {
+            guard let source = self.sources[id] else { continue }
+            source.activity = .scheduled
+            self.queue.set(id, due: source.due)
         }
     }
 }

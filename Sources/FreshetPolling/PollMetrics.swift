@@ -49,7 +49,7 @@ package struct PollMetrics: Sendable {
     }
 
     /// `freshet_polls_total`, by source and outcome. A source that was removed is not in it.
-    package internal(set) var polls: [SourceID: [PollOutcome: UInt64]] = [:]
+    package internal(set) var polls = SourceMap<[PollOutcome: UInt64]>()
     /// `freshet_poll_duration_seconds`: from the start of a poll to its last byte, redirects included.
     package internal(set) var duration = Histogram(
         bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]

@@ -8,7 +8,7 @@ final class PolledSource {
     typealias Waiter = @Sendable (Result<PollOutcome, PollError>) -> Void
 
     let id: SourceID
-    let origin: Origin
+    let host: PolledHost
     var machine: SourceStateMachine
 
     /// Why no poll is under way, or what the one under way is.
@@ -33,9 +33,9 @@ final class PolledSource {
     var keptValidators = Validators()
     var keptAt = MonotonicTime(nanoseconds: .min)
 
-    init(id: SourceID, origin: Origin, machine: SourceStateMachine) {
+    init(id: SourceID, host: PolledHost, machine: SourceStateMachine) {
         self.id = id
-        self.origin = origin
+        self.host = host
         self.machine = machine
         self.due = machine.nextPoll
     }

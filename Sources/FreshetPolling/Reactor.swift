@@ -21,6 +21,7 @@ final class WakeUp: Sendable {
 }
 
 /// epoll, with the events asked for per descriptor. Confined to the poll thread.
+
 final class Reactor {
     /// Bits of what a descriptor is or should be ready for.
     struct Readiness: OptionSet {
@@ -35,8 +36,16 @@ final class Reactor {
     private let epoll: Int32
     private let wakeUp: WakeUp
     private let events = UnsafeMutableBufferPointer<clinux_event>.allocate(capacity: Reactor.batch)
-    /// What each descriptor is watched for.
-    private var watched: [Int32: Readiness] = [:]
+    private var watched: [Int32: Watch] = [:]
+    /// Descriptors whose end is told by ``closes(_:)``, so that they may stay with the kernel while they rest.
+    private var sockets: Set<Int32> = []
+
+    private struct Watch {
+        /// What somebody wants to know; empty for a connection that rests.
+        var wanted: Readiness
+        /// What the kernel reports.
+        var inKernel: Readiness
+    }
 
     init(wakeUp: WakeUp) throws(PollError) {
         self.wakeUp = wakeUp
@@ -54,13 +63,13 @@ final class Reactor {
 
     /// Watches the descriptor for exactly this.
     func watch(_ descriptor: Int32, for readiness: Readiness) {
+        let before = self.watched.updateValue(Watch(wanted: readiness, inKernel: readiness), forKey: descriptor)
+        guard before?.inKernel != readiness else { return }
         var bits: UInt32 = 0
         if readiness.contains(.readable) { bits |= CLINUX_EPOLLIN }
         if readiness.contains(.writable) { bits |= CLINUX_EPOLLOUT }
         let data = UInt64(UInt32(bitPattern: descriptor))
-        if self.watched.updateValue(readiness, forKey: descriptor) == nil
-            || clinux_epoll_mod(self.epoll, descriptor, bits, data) != 0
-        {
+        if before == nil || clinux_epoll_mod(self.epoll, descriptor, bits, data) != 0 {
             // New, or the number was closed behind our back and given out again, which epoll forgets by itself.
             if clinux_epoll_add(self.epoll, descriptor, bits, data) != 0 {
                 _ = clinux_epoll_mod(self.epoll, descriptor, bits, data)
@@ -68,7 +77,26 @@ final class Reactor {
         }
     }
 
+    /// Calls `ready` no more for the descriptor. The kernel goes on watching a socket: a connection that rests between
+    /// two polls is watched for the same again by the next, and that saves two system calls a poll.
     func unwatch(_ descriptor: Int32) {
+        guard self.sockets.contains(descriptor) else { return self.forget(descriptor) }
+        self.watched[descriptor]?.wanted = []
+    }
+
+    /// A socket was opened, and ``closes(_:)`` will be called before its number can be given out again.
+    func opened(_ socket: Int32) {
+        self.watched[socket] = nil
+        self.sockets.insert(socket)
+    }
+
+    /// A socket is about to be closed.
+    func closes(_ socket: Int32) {
+        self.forget(socket)
+        self.sockets.remove(socket)
+    }
+
+    private func forget(_ descriptor: Int32) {
         guard self.watched.removeValue(forKey: descriptor) != nil else { return }
         _ = clinux_epoll_del(self.epoll, descriptor)
     }
@@ -90,6 +118,11 @@ final class Reactor {
             if event.events & (CLINUX_EPOLLIN | CLINUX_EPOLLRDHUP) != 0 { readiness.insert(.readable) }
             if event.events & CLINUX_EPOLLOUT != 0 { readiness.insert(.writable) }
             if event.events & (CLINUX_EPOLLERR | CLINUX_EPOLLHUP) != 0 { readiness.insert(.broken) }
+            guard self.watched[descriptor]?.wanted.isEmpty == false else {
+                // A connection that rests was closed by the upstream: libcurl finds out when it would use it again.
+                self.forget(descriptor)
+                continue
+            }
             ready(descriptor, readiness)
         }
     }

@@ -37,7 +37,7 @@ struct GatewayMetrics {
         let polls = self.poller.metrics
         metrics.family("freshet_polls_total", "counter", "Polls that ended, by outcome.")
         for source in sources {
-            let outcomes = polls.polls[source.id, default: [:]].map { ($0.key.label, $0.value) }
+            let outcomes = (polls.polls[source.id] ?? [:]).map { ($0.key.label, $0.value) }
             for (outcome, count) in outcomes.sorted(by: { $0.0 < $1.0 }) {
                 metrics.sample(count, ("source", source.name), ("outcome", outcome))
             }

@@ -29,6 +29,8 @@ struct PollSchedule: Sendable {
     private let configuration: SourceConfiguration
     private let phase: Double
     private let bounds: IntervalBounds
+    /// Why, where nothing but the configuration decides: the same text after nearly every poll.
+    private let reason: String
     private(set) var adaptive: AdaptiveInterval?
     /// When the poll that is being judged began.
     private var startedAt: MonotonicTime
@@ -39,6 +41,7 @@ struct PollSchedule: Sendable {
         self.phase = phase
         self.startedAt = now
         let isFixed = configuration.interval != .adaptive
+        self.reason = "every \(configuration.nominalInterval.text), as configured"
         self.bounds = IntervalBounds(
             minimum: (isFixed ? configuration.minInterval ?? .zero : configuration.effectiveMinInterval).inSeconds,
             maximum: configuration.effectiveMaxInterval.inSeconds,
@@ -139,8 +142,7 @@ struct PollSchedule: Sendable {
         guard case .interval = decision.reason else {
             return Plan(at: at, interval: max(at - start, .zero), reason: decision.reason.description)
         }
-        let interval = self.configuration.nominalInterval
-        return Plan(at: at, interval: interval, reason: "every \(interval.text), as configured")
+        return Plan(at: at, interval: self.configuration.nominalInterval, reason: self.reason)
     }
 
     /// The first time after `now` that is a whole number of intervals after the source's phase. Points that passed
