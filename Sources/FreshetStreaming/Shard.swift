@@ -167,7 +167,7 @@ final class Shard {
         self.sharing.removeAll(keepingCapacity: true)
     }
 
-    private func publishFigures() {
+    func publishFigures() {
         self.tally.publish(to: self.counters)
         self.counters.set(subscribers: self.table.count, blocked: self.backlogs.count)
     }

@@ -260,7 +260,6 @@ extension Shard {
             message.abandon()
         }
         self.finishDrain()
-        self.tally.publish(to: self.counters)
-        self.counters.set(subscribers: 0, blocked: 0)
+        self.publishFigures()
     }
 }

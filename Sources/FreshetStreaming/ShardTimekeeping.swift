@@ -49,20 +49,18 @@ extension Shard {
     }
 
     /// Sends a heartbeat to each live subscriber that was sent nothing for a while.
-    ///
-    /// After an event all fall silent at the same time: the first heartbeat then comes early by up to half of the
-    /// interval, by slot, and the next ones stay as far apart as that.
     private func sendHeartbeats() {
-        let interval = self.clock.heartbeatTicks
+        let schedule = HeartbeatSchedule(interval: self.clock.heartbeatTicks)
         let tick = self.clock.tick
         var due: [Int32] = []
         for index in 0..<self.table.end {
             let slot = self.table.slots + Int(index)
             let quiet = tick &- slot.pointee.lastSend
-            guard quiet >= interval / 2, slot.pointee.descriptor >= 0, slot.pointee.machine.isLive else { continue }
+            guard quiet >= schedule.earliest, slot.pointee.descriptor >= 0, slot.pointee.machine.isLive else {
+                continue
+            }
             let isBeating = self.table.record(index).lastHeartbeat == slot.pointee.lastSend
-            let early = isBeating ? 0 : interval / 2 * (UInt32(index) % 32) / 32
-            if quiet >= interval - early { due.append(index) }
+            if schedule.isDue(after: quiet, isBeating: isBeating, number: index) { due.append(index) }
         }
         for index in due {
             self.sendHeartbeat(to: index)
@@ -111,8 +109,9 @@ extension Shard {
         self.finishDrain()
     }
 
-    /// Tells those who wait for the drain.
+    /// Tells those who wait for the drain, who find its closes in the figures.
     func finishDrain() {
+        self.publishFigures()
         let done = self.drain?.done ?? []
         self.drain?.done = []
         for call in done {
