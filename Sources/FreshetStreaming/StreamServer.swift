@@ -203,7 +203,7 @@ extension StreamServer {
         }
     }
 
-    private var inboxes: [ShardInbox] {
+    var inboxes: [ShardInbox] {
         self.state.withLock { $0.shards.map(\.inbox) }
     }
 

@@ -32,7 +32,7 @@ struct Follower {
     /// Takes the next event that changes a value; `status` is passed over.
     mutating func takeChange() async throws {
         while true {
-            let event = try #require(try await self.stream.next(timeout: .seconds(30)), "the stream ended")
+            let event = try #require(try await self.stream.next(), "the stream ended")
             guard event.type != "status" else { continue }
             try self.apply(event)
             return
@@ -49,7 +49,7 @@ struct Follower {
 
     /// What the last event before the end said.
     func bye() async throws -> String? {
-        while let event = try await self.stream.next(timeout: .seconds(20)) {
+        while let event = try await self.stream.next() {
             guard event.type == "bye" else { continue }
             return try Document(parsing: event.data).root["reason"]?.string
         }

@@ -86,9 +86,9 @@ final class GatewayFixture: Sendable {
     }
 }
 
-/// Looks again and again, for at most ten seconds.
+/// Looks again and again, for at most the time that helpers wait.
 func eventually(_ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .patience
     while try await !condition() {
         try #require(ContinuousClock.now < deadline, "it does not come about")
         try await Task.sleep(for: .milliseconds(2))

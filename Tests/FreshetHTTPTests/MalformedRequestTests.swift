@@ -159,7 +159,7 @@ extension HTTPTests {
                         group.addTask {
                             (
                                 message,
-                                try await RawHTTP.exchange(endpoint, sending: message.bytes, timeout: .seconds(20))
+                                try await RawHTTP.exchange(endpoint, sending: message.bytes)
                             )
                         }
                     }

@@ -108,7 +108,7 @@ struct PollerFaultTests {
         fixture.upstream.on("/", respond: .status(304))
         let id = try fixture.add()
         _ = await fixture.poll(id)
-        #expect(await fixture.failures.wait(timeout: .seconds(10)) { $0.first?.kind } == .protocol)
+        #expect(await fixture.failures.wait(timeout: .patience) { $0.first?.kind } == .protocol)
         #expect(fixture.upstream.requests.count == 2)
         #expect(fixture.upstream.requests.allSatisfy { $0.headers["If-None-Match"] == nil })
         #expect(fixture.events == 0)

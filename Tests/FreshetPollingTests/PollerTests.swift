@@ -195,7 +195,7 @@ struct PollerTests {
         for index in 0..<100 {
             _ = try fixture.add("dead\(index)", path: "/\(index)") { $0.interval = .fixed(.milliseconds(10)) }
         }
-        #expect(await fixture.failures.wait(timeout: .seconds(10)) { $0.count >= 6 ? true : nil } == true)
+        #expect(await fixture.failures.wait(timeout: .patience) { $0.count >= 6 ? true : nil } == true)
         let id = try fixture.add { $0.url = healthy.url() }
         for _ in 0..<100 { _ = await fixture.poll(id) }
         // Five failures open the breaker; up to five more polls were under way by then.

@@ -36,7 +36,7 @@ final class PollingFixture: Sendable {
     ) throws -> SourceID {
         var configuration = SourceConfiguration(name: name, url: self.upstream.url(path))
         configuration.interval = .fixed(.seconds(3600))
-        configuration.timeout = .seconds(10)
+        configuration.timeout = .patience
         configure(&configuration)
         let status = SourceStatus(stateSince: .now, interval: .seconds(3600), intervalReason: "")
         let id = self.hub.addSource(name, status: status) ?? SourceID(index: -1)

@@ -56,7 +56,7 @@ struct TransportFaultTests {
         let port = clinux_local_port(listener)
         var kinds: [PollError.Kind?] = []
         for _ in 0..<4 {
-            let result = await self.probe.poll("http://127.0.0.1:\(port)/") { $0.timeout = .milliseconds(300) }
+            let result = await self.probe.poll("http://127.0.0.1:\(port)/") { $0.timeout = .milliseconds(700) }
             kinds.append(result.kind)
         }
         #expect(kinds.first == .timeout)

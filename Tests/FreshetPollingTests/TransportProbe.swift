@@ -1,5 +1,6 @@
 import Dispatch
 import FreshetCore
+import FreshetTesting
 
 @testable import FreshetPolling
 
@@ -32,7 +33,7 @@ final class TransportProbe: @unchecked Sendable {
         do {
             let (reactor, transport) = try self.prepared()
             var configuration = SourceConfiguration(name: "probe", url: url)
-            configuration.timeout = .seconds(10)
+            configuration.timeout = .patience
             configure(&configuration)
             self.sources += 1
             let source = SourceID(index: self.sources)

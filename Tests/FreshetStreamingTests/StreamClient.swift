@@ -102,16 +102,17 @@ final class StreamClient {
         _ = clinux_close(self.descriptor)
     }
 
-    /// Reads until the condition holds, the stream ends, or half a minute has passed.
+    /// Reads until the condition holds, the stream ends, or half a minute has passed; `limit` bytes from one look at the
+    /// condition to the next.
     ///
     /// - Returns: Whether the condition holds.
-    func receive(until condition: (StreamClient) -> Bool) -> Bool {
+    func receive(limit: Int = .max, until condition: (StreamClient) -> Bool) -> Bool {
         let deadline = clinux_monotonic_ns() + 30_000_000_000
         while !condition(self) {
             guard !self.isEnded, clinux_monotonic_ns() < deadline else { return false }
             var waiting = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
             poll(&waiting, 1, 100)
-            self.receiveAvailable()
+            self.receiveAvailable(limit: limit)
         }
         return true
     }

@@ -54,9 +54,10 @@ extension StreamingTests {
             #expect(steady.receive(through: 400))
             #expect(steady.events.dropFirst(2).map(\.sequence) == Array(2...400))
             clients = []
+            // The closes first: those who still wait to be let in are no subscribers yet.
+            #expect(eventually { fixture.server.statistics.closes["gone"] == 399 * 5 })
             #expect(eventually { fixture.server.statistics.subscribers == 1 })
             #expect(eventually { fixture.hub.report(of: source)?.subscribers == 1 })
-            #expect(fixture.server.statistics.closes["gone"] == 399 * 5)
             fixture.stop()
             steady.close()
             // The runtime and other suites may hold a few more; one for each connection would be many.
@@ -90,7 +91,7 @@ extension StreamingTests {
                 #expect(client.receive(events: 1))
             }
             let start = clinux_monotonic_ns()
-            async let drained: Void = fixture.server.drain(over: .milliseconds(400))
+            async let drained: Void = fixture.server.drain(over: .seconds(2))
             // The counts of streams that were found ended together, in order.
             var ends: [Int] = []
             var open = clients
@@ -103,7 +104,7 @@ extension StreamingTests {
             }
             await drained
             #expect(ends.count >= 5)
-            #expect(clinux_monotonic_ns() - start >= 390_000_000)
+            #expect(clinux_monotonic_ns() - start >= 1_990_000_000)
             var retries: Set<String> = []
             for client in clients {
                 #expect(client.events.last == ReceivedEvent(type: "bye", data: #"{"reason":"drain"}"#))
@@ -177,10 +178,10 @@ extension StreamingTests {
             if wire == .eventStream { #expect(String(decoding: chunked.body, as: UTF8.self).contains("\n\n:\n\n")) }
         }
 
-        @Test("of many subscribers are spread over half of the interval")
-        func spread() throws {
+        @Test("of many subscribers that fell silent together reach each of them, again and again")
+        func many() throws {
             let fixture = try StreamFixture {
-                $0.heartbeat = .milliseconds(1600)
+                $0.heartbeat = .milliseconds(64)
                 $0.shards = 1
             }
             defer { fixture.stop() }
@@ -190,24 +191,12 @@ extension StreamingTests {
                 #expect(client.receive(events: 1))
             }
             try fixture.publish(1, of: source, hasPatch: false)
-            // All fall silent together. Turns in which a heartbeat was seen for the first time, in order of arrival:
-            var firsts: [Int] = []
-            var waiting = clients
-            while !waiting.isEmpty {
-                poll(nil, 0, 5)
-                let arrived = waiting.filter { client in
-                    client.receiveAvailable()
-                    return client.heartbeats > 0
-                }
-                if !arrived.isEmpty { firsts.append(arrived.count) }
-                waiting.removeAll { $0.heartbeats > 0 }
+            for client in clients {
+                #expect(client.receive(through: 1))
+                let before = client.heartbeats
+                #expect(client.receive { $0.heartbeats >= before + 3 })
             }
-            #expect(firsts.reduce(0, +) == 64)
-            // A machine that stops this thread for a while makes them look as if they came together.
-            withKnownIssue("the observer was not scheduled", isIntermittent: true) {
-                #expect(firsts.count >= 8)
-                #expect((firsts.max() ?? 64) <= 32)
-            }
+            #expect(fixture.server.statistics.subscribers == 64)
         }
     }
 }

@@ -1,11 +1,13 @@
 // A hub with a stream server, and clients on loopback TCP that see nothing but bytes.
 
 import CLinux
+import Dispatch
 import FreshetCore
-import FreshetStreaming
 import Glibc
 import JSON
 import Testing
+
+@testable import FreshetStreaming
 
 /// All suites of this room, one after the other: they count descriptors of the process, and load both cores.
 @Suite(.serialized)
@@ -28,6 +30,21 @@ final class StreamFixture: Sendable {
 
     func stop() {
         self.server.stop()
+    }
+
+    /// Holds every shard's thread while `body` runs: what it publishes waits, and is there at once when they go on.
+    func whileHeld(_ body: () throws -> Void) rethrows {
+        let (held, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let inboxes = self.server.inboxes
+        for inbox in inboxes {
+            let hold = ShardMessage.list(limit: 0) { _ in
+                held.signal()
+                gate.wait()
+            }
+            if inbox.post(hold) { held.wait() }
+        }
+        defer { for _ in inboxes { gate.signal() } }
+        try body()
     }
 
     func source(_ name: String) throws -> SourceID {

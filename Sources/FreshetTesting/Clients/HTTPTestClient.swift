@@ -42,7 +42,7 @@ package final class HTTPTestClient: Sendable {
         _ path: String,
         headers: HeaderFields = [:],
         body: [UInt8]? = nil,
-        timeout: Duration = .seconds(10)
+        timeout: Duration = .patience
     ) async throws -> HTTPReply {
         var headers = headers
         headers.appendDefault("Host", self.endpoint.authority)

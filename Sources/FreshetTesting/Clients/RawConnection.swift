@@ -16,7 +16,7 @@ package final class RawConnection: Sendable {
     /// Connects to `endpoint`.
     ///
     /// - Throws: `TestingError` when there is no connection in time.
-    package init(_ endpoint: Endpoint, timeout: Duration = .seconds(10)) async throws {
+    package init(_ endpoint: Endpoint, timeout: Duration = .patience) async throws {
         self.socket = try await PlainThread.run("raw-connect") {
             try StreamSocket.connected(to: endpoint, deadline: Deadline(in: timeout))
         }
@@ -28,7 +28,7 @@ package final class RawConnection: Sendable {
     /// Sends these bytes.
     ///
     /// - Throws: `TestingError` when the server does not take them in time, or has closed.
-    package func send(_ bytes: [UInt8], timeout: Duration = .seconds(10)) async throws {
+    package func send(_ bytes: [UInt8], timeout: Duration = .patience) async throws {
         try await PlainThread.run("raw-send") {
             guard try self.socket.write(bytes, deadline: Deadline(in: timeout)) == .ready else {
                 throw TestingError(.timedOut, "the server does not take \(bytes.count) bytes")
@@ -39,7 +39,7 @@ package final class RawConnection: Sendable {
     /// Sends this text.
     ///
     /// - Throws: `TestingError` when the server does not take it in time, or has closed.
-    package func send(_ text: String, timeout: Duration = .seconds(10)) async throws {
+    package func send(_ text: String, timeout: Duration = .patience) async throws {
         try await self.send([UInt8](text.utf8), timeout: timeout)
     }
 
@@ -47,7 +47,7 @@ package final class RawConnection: Sendable {
     ///
     /// - Throws: `TestingError`, with what was received, when the time is up or the connection has ended before.
     @discardableResult
-    package func receive(until text: String, timeout: Duration = .seconds(10)) async throws -> String {
+    package func receive(until text: String, timeout: Duration = .patience) async throws -> String {
         let needle = [UInt8](text.utf8)
         let reply = try await self.receive(timeout: timeout) { $0.contains(needle) }
         if reply.bytes.contains(needle) { return reply.text }
@@ -56,7 +56,7 @@ package final class RawConnection: Sendable {
     }
 
     /// Reads until the server ends the connection, or the time is up, and returns all that was received.
-    package func receiveToEnd(timeout: Duration = .seconds(10)) async throws -> RawReply {
+    package func receiveToEnd(timeout: Duration = .patience) async throws -> RawReply {
         try await self.receive(timeout: timeout) { _ in false }
     }
 

@@ -51,7 +51,7 @@ package enum RawHTTP {
         _ endpoint: Endpoint,
         sending bytes: [UInt8],
         halfClose: Bool = false,
-        timeout: Duration = .seconds(5)
+        timeout: Duration = .patience
     ) async throws -> RawReply {
         let connection = try await RawConnection(endpoint, timeout: timeout)
         // A server may answer and close before it has read everything: its answer counts, not the failed write.
@@ -67,7 +67,7 @@ package enum RawHTTP {
         to endpoint: Endpoint,
         headers: HeaderFields = [:],
         body: [UInt8]? = nil,
-        timeout: Duration = .seconds(10)
+        timeout: Duration = .patience
     ) async throws -> HTTPReply {
         var headers = headers
         headers.appendDefault("Connection", "close")
@@ -79,7 +79,7 @@ package enum RawHTTP {
         _ path: String,
         from endpoint: Endpoint,
         headers: HeaderFields = [:],
-        timeout: Duration = .seconds(10)
+        timeout: Duration = .patience
     ) async throws -> HTTPReply {
         try await self.send("GET", path, to: endpoint, headers: headers, timeout: timeout)
     }

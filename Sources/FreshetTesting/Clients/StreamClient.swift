@@ -39,7 +39,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     /// The head of the response.
     ///
     /// - Throws: `TestingError` when none comes.
-    package func head(timeout: Duration = .seconds(10)) async throws -> ResponseHead {
+    package func head(timeout: Duration = .patience) async throws -> ResponseHead {
         let head = await self.core.state.wait(timeout: timeout) { state -> ResponseHead?? in
             if let head = state.head { return .some(head) }
             return state.end == nil ? nil : .some(nil)
@@ -51,7 +51,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     /// The next item that was not handed out yet; `nil` when the stream has ended, in whatever way.
     ///
     /// - Throws: `TestingError` when there is neither in time.
-    package func next(timeout: Duration = .seconds(10)) async throws -> Decoder.Item? {
+    package func next(timeout: Duration = .patience) async throws -> Decoder.Item? {
         let next = await self.core.state.wait(timeout: timeout) { state -> Decoder.Item?? in
             if let item = state.items.popFirst() { return .some(item) }
             return state.end == nil ? nil : .some(nil)
@@ -63,7 +63,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     /// The next `count` items.
     ///
     /// - Throws: `TestingError` when there are fewer in time, or in all; those that came are then lost.
-    package func next(_ count: Int, timeout: Duration = .seconds(10)) async throws -> [Decoder.Item] {
+    package func next(_ count: Int, timeout: Duration = .patience) async throws -> [Decoder.Item] {
         let items = await self.core.state.wait(timeout: timeout) { state -> [Decoder.Item]? in
             guard state.items.count >= count || state.end != nil else { return nil }
             defer { state.items = state.items.dropFirst(count) }
@@ -77,7 +77,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     ///
     /// - Throws: `TestingError` when none comes in time, or before the end.
     package func next(
-        timeout: Duration = .seconds(10),
+        timeout: Duration = .patience,
         where fits: @escaping @Sendable (Decoder.Item) -> Bool
     ) async throws -> Decoder.Item {
         let item = await self.core.state.wait(timeout: timeout) { state -> Decoder.Item?? in
@@ -93,7 +93,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     /// How the connection ended.
     ///
     /// - Throws: `TestingError` when it has not, in time.
-    package func end(timeout: Duration = .seconds(10)) async throws -> StreamEnd {
+    package func end(timeout: Duration = .patience) async throws -> StreamEnd {
         guard let end = await self.core.state.wait(timeout: timeout, until: { $0.end }) else {
             throw self.failure("the stream has not ended")
         }
@@ -101,7 +101,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     }
 
     /// Waits for the body to hold `text`, a heartbeat say, and returns whether it does.
-    package func waitForBody(containing text: String, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForBody(containing text: String, timeout: Duration = .patience) async -> Bool {
         let needle = [UInt8](text.utf8)
         return await self.core.state.wait(timeout: timeout) { $0.body.contains(needle) ? true : nil } ?? false
     }
@@ -120,7 +120,7 @@ package final class StreamClient<Decoder: StreamItemDecoder>: Sendable {
     /// Stops reading: the socket fills, then the window closes. Returns once no byte is read any more.
     package func pauseReading() async {
         self.core.command { $0.isPaused = true }
-        _ = await self.core.state.wait(timeout: .seconds(10)) { $0.isResting || $0.end != nil ? true : nil }
+        _ = await self.core.state.wait(timeout: .patience) { $0.isResting || $0.end != nil ? true : nil }
     }
 
     /// Reads again.

@@ -55,10 +55,10 @@ final class StreamClientCore<Decoder: StreamItemDecoder>: Sendable {
             let socket = try StreamSocket.connected(
                 to: self.endpoint,
                 receiveBufferBytes: self.options.receiveBufferBytes,
-                deadline: Deadline(in: .seconds(10))
+                deadline: Deadline(in: .patience)
             )
             defer { socket.close() }
-            _ = try socket.write(self.request, deadline: Deadline(in: .seconds(10)))
+            _ = try socket.write(self.request, deadline: Deadline(in: .patience))
             return try self.receive(from: socket)
         } catch let error as TestingError {
             switch error.reason {

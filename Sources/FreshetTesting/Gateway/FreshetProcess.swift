@@ -61,7 +61,7 @@ package final class FreshetProcess: Sendable {
     /// The port of 127.0.0.1 that the program says it listens on, by its first `http://127.0.0.1:PORT`.
     ///
     /// - Throws: `TestingError` with the program's output when it says no such thing in time, or has ended.
-    package func listeningPort(timeout: Duration = .seconds(20)) async throws -> UInt16 {
+    package func listeningPort(timeout: Duration = .patience) async throws -> UInt16 {
         let port = await self.core.state.wait(timeout: timeout) { state -> UInt16?? in
             if let port = state.listeningPort { return .some(port) }
             return state.status == nil || !state.isOutputComplete ? nil : .some(nil)
@@ -71,7 +71,7 @@ package final class FreshetProcess: Sendable {
     }
 
     /// Where the program listens. Throws as `listeningPort(timeout:)`.
-    package func endpoint(timeout: Duration = .seconds(20)) async throws -> Endpoint {
+    package func endpoint(timeout: Duration = .patience) async throws -> Endpoint {
         .port(try await self.listeningPort(timeout: timeout))
     }
 
@@ -83,7 +83,7 @@ package final class FreshetProcess: Sendable {
     package var isRunning: Bool { self.core.state.value.status == nil }
 
     /// Waits for `text` on either output, and returns whether it came.
-    package func waitForOutput(containing text: String, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForOutput(containing text: String, timeout: Duration = .patience) async -> Bool {
         let needle = [UInt8](text.utf8)
         let found = await self.core.state.wait(timeout: timeout) { state -> Bool? in
             if state.output.contains(needle) || state.errors.contains(needle) { return true }
@@ -99,7 +99,7 @@ package final class FreshetProcess: Sendable {
     ///
     /// - Throws: `TestingError` with the program's output when it does not end in time.
     @discardableResult
-    package func exitStatus(timeout: Duration = .seconds(20)) async throws -> ExitStatus {
+    package func exitStatus(timeout: Duration = .patience) async throws -> ExitStatus {
         let status = await self.core.state.wait(timeout: timeout) { $0.isOutputComplete ? $0.status : nil }
         guard let status else { throw self.failure("did not end") }
         return status
@@ -109,7 +109,7 @@ package final class FreshetProcess: Sendable {
     ///
     /// - Throws: `TestingError` when it does not end in time; it is then killed by the last reference.
     @discardableResult
-    package func terminate(timeout: Duration = .seconds(20)) async throws -> ExitStatus {
+    package func terminate(timeout: Duration = .patience) async throws -> ExitStatus {
         self.send(SIGTERM)
         return try await self.exitStatus(timeout: timeout)
     }

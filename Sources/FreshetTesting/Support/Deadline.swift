@@ -1,5 +1,11 @@
 import CLinux
 
+extension Duration {
+    /// How long helpers wait for what has to happen, unless told otherwise. A wait that is fulfilled costs nothing of
+    /// it; a machine that runs tests may be slow, and busy with something else.
+    package static let patience: Duration = .seconds(40)
+}
+
 /// A moment on the monotonic clock by which a wait has to end.
 struct Deadline: Sendable {
     private let nanoseconds: Int64

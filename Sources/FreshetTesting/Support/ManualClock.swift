@@ -50,7 +50,7 @@ package final class ManualClock: Clock {
     }
 
     /// Waits for `count` sleepers, so that a test moves the clock only when the code under test has gone to sleep.
-    package func waitForSleepers(_ count: Int, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForSleepers(_ count: Int, timeout: Duration = .patience) async -> Bool {
         await self.state.wait(timeout: timeout) { $0.sleepers >= count ? true : nil } ?? false
     }
 

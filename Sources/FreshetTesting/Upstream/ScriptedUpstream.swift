@@ -59,34 +59,34 @@ package final class ScriptedUpstream: Sendable {
 
     /// Waits for the upstream to have received `count` requests in all, and returns whether it has.
     @discardableResult
-    package func waitForRequests(count: Int, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForRequests(count: Int, timeout: Duration = .patience) async -> Bool {
         await self.core.state.wait(timeout: timeout) { $0.requests.count >= count ? true : nil } ?? false
     }
 
     /// As the `async` one, holding the thread.
     @available(*, noasync)
     @discardableResult
-    package func waitForRequests(count: Int, timeout: Duration = .seconds(10)) -> Bool {
+    package func waitForRequests(count: Int, timeout: Duration = .patience) -> Bool {
         self.core.state.wait(timeout: timeout) { $0.requests.count >= count ? true : nil } ?? false
     }
 
     /// Waits for the first request, received already or yet to come, that fits; `nil` when none does in time.
     package func waitForRequest(
-        timeout: Duration = .seconds(10),
+        timeout: Duration = .patience,
         where fits: @escaping @Sendable (UpstreamRequest) -> Bool
     ) async -> UpstreamRequest? {
         await self.core.state.wait(timeout: timeout) { $0.requests.first(where: fits) }
     }
 
     /// Waits until exactly `count` connections are open, and returns whether they are.
-    package func waitForOpenConnections(count: Int, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForOpenConnections(count: Int, timeout: Duration = .patience) async -> Bool {
         await self.core.state.wait(timeout: timeout) { $0.open.count == count ? true : nil } ?? false
     }
 
     /// Resets all connections and frees the port, so that new ones are refused, until `comeUp()`. Returns when it is so.
     package func goDown() async {
         self.core.goDown()
-        _ = await self.core.state.wait(timeout: .seconds(10)) { $0.threads == 0 ? true : nil }
+        _ = await self.core.state.wait(timeout: .patience) { $0.threads == 0 ? true : nil }
     }
 
     /// Listens again on the same port.
@@ -97,7 +97,7 @@ package final class ScriptedUpstream: Sendable {
     /// Ends all connections and threads and frees the port. Returns when it is so.
     package func stop() async {
         self.core.stop()
-        _ = await self.core.state.wait(timeout: .seconds(10)) { $0.threads == 0 ? true : nil }
+        _ = await self.core.state.wait(timeout: .patience) { $0.threads == 0 ? true : nil }
     }
 }
 

@@ -64,12 +64,12 @@ package final class VersionedResource: Sendable {
     }
 
     /// Waits until version `version` has been sent whole, and returns whether it has.
-    package func waitUntilSent(version: Int, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitUntilSent(version: Int, timeout: Duration = .patience) async -> Bool {
         await self.state.wait(timeout: timeout) { $0.sent[version - 1] > 0 ? true : nil } ?? false
     }
 
     /// Waits for `count` answers of 304 in all, and returns whether they were given.
-    package func waitForNotModified(count: Int, timeout: Duration = .seconds(10)) async -> Bool {
+    package func waitForNotModified(count: Int, timeout: Duration = .patience) async -> Bool {
         await self.state.wait(timeout: timeout) { $0.notModified >= count ? true : nil } ?? false
     }
 
