@@ -47,6 +47,8 @@ final class Shard {
     /// Members that did not take what they were sent, gathered while a group is iterated.
     var stalled: [Stall] = []
     var tally = ShardTally()
+    /// When the oldest notice of this turn came into the inbox, in nanoseconds of the monotonic clock.
+    var oldestNotice: Int64 = 0
     let heartbeats: HeartbeatFrames
     /// Where frames are laid side by side for one send.
     let scratch: UnsafeMutableRawBufferPointer
@@ -116,6 +118,7 @@ final class Shard {
 
     private func takeInbox() {
         self.inbox.take(into: &self.content)
+        self.oldestNotice = self.content.oldest
         self.publish(self.content.notices, hasOverflowed: self.content.hasOverflowed)
         self.toldAtOpening.removeAll(keepingCapacity: true)
         for message in self.content.messages {

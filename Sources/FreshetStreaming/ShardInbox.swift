@@ -33,6 +33,8 @@ final class ShardInbox: HubListener {
         var messages: [ShardMessage] = []
         /// Published changes were left out for want of room: subscribers have to read the log.
         var hasOverflowed = false
+        /// When the oldest of the notices came, in nanoseconds of the monotonic clock.
+        var oldest: Int64 = 0
     }
 
     private struct State: Sendable {
@@ -60,6 +62,7 @@ final class ShardInbox: HubListener {
     }
 
     func enqueue(_ notice: HubNotice) {
+        let now = clinux_monotonic_ns()
         self.state.withLock { state in
             guard !state.isClosed else { return }
             if case .published = notice {
@@ -70,6 +73,7 @@ final class ShardInbox: HubListener {
                     return
                 }
             }
+            if state.content.notices.isEmpty { state.content.oldest = now }
             state.content.notices.append(notice)
         }
     }

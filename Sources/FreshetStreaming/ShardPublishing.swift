@@ -99,6 +99,8 @@ extension Shard {
                 stalled: &self.stalled
             )
         }
+        let latency = Duration.nanoseconds(clinux_monotonic_ns() - self.oldestNotice)
+        self.counters.delivered(UInt64(written.whole * frames.count), after: latency)
         self.tally.sends += UInt64(written.attempts)
         self.tally.delivered += UInt64(written.whole * frames.count)
         self.tally.coalesced += UInt64(written.whole * (frames.count - 1))

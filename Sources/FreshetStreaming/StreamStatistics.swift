@@ -49,6 +49,9 @@ package struct StreamStatistics: Sendable {
     package var sends: UInt64 = 0
     /// Events that left together with one before them, so that they cost no `send` of their own.
     package var framesCoalesced: UInt64 = 0
+    /// From a change being readable to its bytes being with the kernel, for all subscribers who were caught up; counted
+    /// per subscriber and event. Those who are behind are not in it: they take as long as their sockets do.
+    package var deliveryLatency = StreamStatistics.emptyLatency
     /// Notices that wait for their shard.
     package var inboxDepth = 0
     /// Times that a shard's inbox was full, so that its subscribers read the log instead.
@@ -59,6 +62,10 @@ package struct StreamStatistics: Sendable {
     package var refusals: [RefusalReason: UInt64] = [:]
 
     package init() {}
+
+    static let emptyLatency = DurationHistogram(
+        bounds: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+    )
 }
 
 /// One subscriber as an administrator sees it.
@@ -115,6 +122,7 @@ final class ShardCounters: Sendable {
     private let bytes = Atomic<UInt64>(0)
     private let sends = Atomic<UInt64>(0)
     private let coalesced = Atomic<UInt64>(0)
+    private let latency = Mutex(StreamStatistics.emptyLatency)
     private let closes = Mutex<[UInt64]>(Array(repeating: 0, count: StreamEnd.all.count))
 
     /// Notes how many there are.
@@ -126,6 +134,12 @@ final class ShardCounters: Sendable {
     /// Notes that a stream ended.
     func count(_ end: StreamEnd) {
         self.closes.withLock { $0[end.index] += 1 }
+    }
+
+    /// Notes how long a group's members waited for these events.
+    func delivered(_ events: UInt64, after latency: Duration) {
+        guard events > 0 else { return }
+        self.latency.withLock { $0.observe(latency, times: events) }
     }
 
     /// Notes what a turn sent.
@@ -144,6 +158,7 @@ final class ShardCounters: Sendable {
         statistics.bytesSent += self.bytes.load(ordering: .relaxed)
         statistics.sends += self.sends.load(ordering: .relaxed)
         statistics.framesCoalesced += self.coalesced.load(ordering: .relaxed)
+        statistics.deliveryLatency.add(self.latency.withLock { $0 })
         let closes = self.closes.withLock { $0 }
         for (end, count) in zip(StreamEnd.all, closes) {
             statistics.closes[end.name, default: 0] += count

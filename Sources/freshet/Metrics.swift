@@ -90,6 +90,11 @@ struct GatewayMetrics {
             "Events handed to the kernel, counted per subscriber."
         )
         metrics.sample(streams.eventsDelivered)
+        metrics.histogram(
+            "freshet_delivery_latency_seconds",
+            "From a change being readable to its bytes being with the kernel, for subscribers who are caught up.",
+            streams.deliveryLatency
+        )
         metrics.family("freshet_stream_bytes_total", "counter", "Bytes sent to subscribers.")
         metrics.sample(streams.bytesSent)
         metrics.family("freshet_stream_inbox_depth", "gauge", "Changes that wait for their streaming thread.")
@@ -174,7 +179,7 @@ struct MetricsText {
     }
 
     /// A histogram whose counts are by bucket, as cumulative ones.
-    mutating func histogram(_ name: String, _ help: String, _ histogram: PollMetrics.Histogram) {
+    mutating func histogram(_ name: String, _ help: String, _ histogram: DurationHistogram) {
         self.family(name, "histogram", help)
         var cumulative: UInt64 = 0
         for (bound, count) in zip(histogram.bounds, histogram.counts) {

@@ -32,6 +32,26 @@ extension StreamingTests {
             #expect(client.events.dropFirst(2).map(\.sequence) == Array(2...20))
         }
 
+        @Test("counts per subscriber how long a change took to reach the kernel")
+        func latency() throws {
+            let fixture = try StreamFixture()
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            try fixture.publish(1, of: source, hasPatch: false)
+            let clients = try (0..<3).map { _ in try fixture.subscribe(to: [source]) }
+            #expect(clients.allSatisfy { $0.receive(events: 2) })
+            #expect(eventually { fixture.server.statistics.subscribers == 3 && fixture.server.statistics.blocked == 0 })
+            #expect(fixture.server.statistics.deliveryLatency.count == 0, "snapshots are no deliveries of a change")
+            for number in 2...5 {
+                try fixture.publish(number, of: source)
+            }
+            #expect(clients.allSatisfy { $0.receive(through: 5) })
+            #expect(eventually { fixture.server.statistics.deliveryLatency.count == 12 })
+            let latency = fixture.server.statistics.deliveryLatency
+            #expect(latency.sum > 0)
+            #expect(latency.counts.reduce(0, +) <= 12)
+        }
+
         @Test("tells each subscriber a retry of its own, within a quarter of the setting")
         func retry() throws {
             let fixture = try StreamFixture { $0.retry = .seconds(2) }
