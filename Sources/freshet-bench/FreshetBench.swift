@@ -11,6 +11,7 @@ struct FreshetBench {
           documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
+          deadhost    how late polls begin when one host among 500 is dead
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
           all         documents, polls and fanout
         """
@@ -25,6 +26,7 @@ struct FreshetBench {
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
+            case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "polling": exit(runPollingBenchmark(arguments: rest))
             case "all":
                 try runDocumentsBenchmark()
