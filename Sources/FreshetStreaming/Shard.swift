@@ -25,7 +25,7 @@ final class Shard {
     var groupsOfSource: [[SubscriberGroup]] = []
     /// Groups that have something gathered in this turn.
     var gathered: [SubscriberGroup] = []
-    /// Groups with a ``SubscriberGroup/lastRead``, which lives until the end of the turn.
+    /// Groups with ``SubscriberGroup/sharedReads``, which live until the end of the turn.
     var sharing: [SubscriberGroup] = []
 
     /// Subscribers that are not live, by slot.
@@ -165,7 +165,7 @@ final class Shard {
 
     private func forgetSharedReads() {
         for group in self.sharing {
-            group.lastRead = nil
+            group.sharedReads.removeAll(keepingCapacity: true)
         }
         self.sharing.removeAll(keepingCapacity: true)
     }

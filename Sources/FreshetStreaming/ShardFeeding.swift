@@ -157,23 +157,23 @@ extension Shard {
 
     /// Reads the log, once for all who ask for the same in one turn.
     private func read(_ group: SubscriberGroup, after sequence: UInt64, maySkip: Bool) -> StreamFeed {
-        if let shared = group.lastRead, shared.after == sequence, shared.maySkip == maySkip {
-            return .frames(shared.frames, through: shared.through, isComplete: false)
-        }
+        let position = SubscriberGroup.ReadPosition(after: sequence, maySkip: maySkip)
+        if let shared = group.sharedReads[position] { return shared }
+        self.tally.logReads += 1
         let feed = self.hub.read(
             group.subscription,
             after: sequence,
             limit: max(1, self.settings.replayBatchEvents),
             maySkip: maySkip
         )
-        if case .frames(let frames, let through, _) = feed, !frames.isEmpty {
-            if group.lastRead == nil { self.sharing.append(group) }
-            group.lastRead = SubscriberGroup.SharedRead(
-                after: sequence,
-                maySkip: maySkip,
-                frames: frames,
-                through: through
-            )
+        switch feed {
+        case .frames, .snapshots:
+            guard group.sharedReads.count < SubscriberGroup.maxSharedReads else { break }
+            if group.sharedReads.isEmpty { self.sharing.append(group) }
+            group.sharedReads[position] = feed
+        case .gap, .stored:
+            // Each gap is counted, and each reading of the disk is answered to one subscriber.
+            break
         }
         return feed
     }

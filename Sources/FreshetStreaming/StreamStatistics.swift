@@ -52,6 +52,8 @@ package struct StreamStatistics: Sendable {
     /// From a change being readable to its bytes being with the kernel, for all subscribers who were caught up; counted
     /// per subscriber and event. Those who are behind are not in it: they take as long as their sockets do.
     package var deliveryLatency = StreamStatistics.emptyLatency
+    /// Times that the log was read for subscribers that are behind; those who stand at one place share a reading.
+    package var logReads: UInt64 = 0
     /// Notices that wait for their shard.
     package var inboxDepth = 0
     /// Times that a shard's inbox was full, so that its subscribers read the log instead.
@@ -123,6 +125,7 @@ final class ShardCounters: Sendable {
     private let sends = Atomic<UInt64>(0)
     private let coalesced = Atomic<UInt64>(0)
     private let latency = Mutex(StreamStatistics.emptyLatency)
+    private let logReads = Atomic<UInt64>(0)
     private let closes = Mutex<[UInt64]>(Array(repeating: 0, count: StreamEnd.all.count))
 
     /// Notes how many there are.
@@ -148,6 +151,7 @@ final class ShardCounters: Sendable {
         self.bytes.add(tally.bytes, ordering: .relaxed)
         self.sends.add(tally.sends, ordering: .relaxed)
         self.coalesced.add(tally.coalesced, ordering: .relaxed)
+        self.logReads.add(tally.logReads, ordering: .relaxed)
     }
 
     /// Adds this shard's figures.
@@ -159,6 +163,7 @@ final class ShardCounters: Sendable {
         statistics.sends += self.sends.load(ordering: .relaxed)
         statistics.framesCoalesced += self.coalesced.load(ordering: .relaxed)
         statistics.deliveryLatency.add(self.latency.withLock { $0 })
+        statistics.logReads += self.logReads.load(ordering: .relaxed)
         let closes = self.closes.withLock { $0 }
         for (end, count) in zip(StreamEnd.all, closes) {
             statistics.closes[end.name, default: 0] += count
@@ -172,10 +177,11 @@ struct ShardTally {
     var bytes: UInt64 = 0
     var sends: UInt64 = 0
     var coalesced: UInt64 = 0
+    var logReads: UInt64 = 0
 
     /// Makes the figures visible and starts anew.
     mutating func publish(to counters: ShardCounters) {
-        guard self.sends > 0 || self.delivered > 0 else { return }
+        guard self.sends > 0 || self.delivered > 0 || self.logReads > 0 else { return }
         counters.add(self)
         self = ShardTally()
     }

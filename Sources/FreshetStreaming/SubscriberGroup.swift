@@ -26,19 +26,24 @@ final class SubscriberGroup {
     /// The last state that was reported of each source, numbered by the shard: for members who were behind then.
     var statuses: [SourceID: NumberedStatus] = [:]
 
-    /// What the log gave last: those who resume from one position in the same turn share it (FAULTS F59).
-    var lastRead: SharedRead?
+    /// What the log gave in this turn: those who stand at one position share it (FAULTS F44, F59).
+    ///
+    /// What is published after a reading is told to the shard in its next turn, so that who was found complete by it
+    /// may be live.
+    var sharedReads: [ReadPosition: StreamFeed] = [:]
 
     struct NumberedStatus {
         var number: UInt64
         var frame: Frame
     }
 
-    struct SharedRead {
+    /// The most readings that are kept for a turn; each may hold references to a batch of events.
+    static let maxSharedReads = 64
+
+    /// What a reading of the log depends on.
+    struct ReadPosition: Hashable {
         var after: UInt64
         var maySkip: Bool
-        var frames: [SequencedFrame]
-        var through: UInt64
     }
 
     init(subscription: Subscription, isChunked: Bool, index: Int32) {

@@ -167,6 +167,24 @@ extension StreamingTests {
             #expect(seen == Array(1...100))
         }
 
+        @Test("F41: that takes a tenth of what is published stays, and sees one consistent past however it is fed")
+        func trickle() throws {
+            let fixture = try StreamFixture(Self.small)
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            try fixture.publish(1, of: source, hasPatch: false)
+            let client = try fixture.subscribe(to: [source], receiveBuffer: 2048)
+            #expect(client.receive(events: 2))
+            for number in 2...300 {
+                try fixture.publish(number, of: source, padding: 2500)
+                client.receiveAvailable(limit: 1024)
+            }
+            #expect(client.receive(through: 300))
+            try Model(sources: ["rates": Array(1...300)]).check(client, from: 0)
+            #expect(!client.events.contains { $0.type == "gap" || $0.type == "bye" })
+            #expect(fixture.server.statistics.subscribers == 1)
+        }
+
         @Test("learns the last state of a source that changed while it was behind")
         func missedStatus() throws {
             let fixture = try StreamFixture(Self.small)

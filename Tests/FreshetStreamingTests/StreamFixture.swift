@@ -79,6 +79,23 @@ final class StreamFixture: Sendable {
         isChunked: Bool = true,
         receiveBuffer: Int32? = nil
     ) throws -> StreamClient {
+        try self.subscribeWithServerEnd(
+            to: sources,
+            format: format,
+            at: position,
+            isChunked: isChunked,
+            receiveBuffer: receiveBuffer
+        ).client
+    }
+
+    /// As ``subscribe(to:format:at:isChunked:receiveBuffer:)``, and tells the descriptor that the shard was given.
+    func subscribeWithServerEnd(
+        to sources: [SourceID],
+        format: StreamFormat = StreamFormat(),
+        at position: StreamPosition = .snapshot,
+        isChunked: Bool = true,
+        receiveBuffer: Int32? = nil
+    ) throws -> (client: StreamClient, server: Int32) {
         guard case .admitted(let ticket) = self.server.admit(PeerAddress("127.0.0.1")) else {
             throw SystemError(call: "admit", code: 0)
         }
@@ -94,7 +111,8 @@ final class StreamFixture: Sendable {
                 ticket: ticket
             )
         )
-        return StreamClient(descriptor: connection.client, isChunked: isChunked, wire: format.wire)
+        let client = StreamClient(descriptor: connection.client, isChunked: isChunked, wire: format.wire)
+        return (client, connection.server)
     }
 
     func cursor(_ sequence: UInt64) -> Cursor {
@@ -149,6 +167,17 @@ func openDescriptors() throws -> Int {
         count += 1
     }
     return count
+}
+
+/// Memory of this process in RAM, in bytes.
+func residentBytes() throws -> Int {
+    let descriptor = open("/proc/self/statm", O_RDONLY)
+    defer { _ = close(descriptor) }
+    var text = [UInt8](repeating: 0, count: 128)
+    let count = read(descriptor, &text, text.count)
+    let fields = String(decoding: text[..<max(0, count)], as: UTF8.self).split(separator: " ")
+    let pages = try #require(fields.dropFirst().first.flatMap { Int($0) })
+    return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
 }
 
 /// Waits for a condition that no client can see, for half a minute at most.

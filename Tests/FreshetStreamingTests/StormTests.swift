@@ -1,0 +1,115 @@
+// Many at once: those who connect, those who come back, and those who stall inside the same large event.
+
+import CLinux
+import FreshetCore
+import FreshetStreaming
+import Testing
+
+extension StreamingTests {
+    @Suite("A storm")
+    struct StormTests {
+        @Test("F44, F59: of resumes from one cursor reads the log for all of them together, and loses nobody an event")
+        func resumes() throws {
+            let fixture = try StreamFixture { $0.shards = 1 }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            for number in 1...101 {
+                try fixture.publish(number, of: source, hasPatch: number > 1)
+            }
+            var clients: [StreamClient] = []
+            try fixture.whileHeld {
+                for _ in 0..<500 {
+                    clients.append(try fixture.subscribe(to: [source], at: .after(fixture.cursor(1))))
+                }
+            }
+            for client in clients {
+                #expect(client.receive(through: 101))
+                #expect(client.events.dropFirst().map(\.sequence) == Array(2...101))
+            }
+            #expect(eventually { fixture.server.statistics.eventsDelivered == 500 * 100 })
+            // A turn lets in 64; each turn reads the log in two parts of 64 events at most, and finds its end.
+            #expect(fixture.server.statistics.logReads <= 500 / 64 * 3 + 3)
+            try fixture.publish(102, of: source)
+            for client in clients {
+                #expect(client.receive(through: 102))
+            }
+        }
+
+        @Test("F44, F59: of lagging readers that wake together reads the log for them together")
+        func lagging() throws {
+            let fixture = try StreamFixture {
+                $0.shards = 1
+                $0.maxInboxDepth = 1
+            }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            try fixture.publish(1, of: source, hasPatch: false)
+            let clients = try (0..<300).map { _ in try fixture.subscribe(to: [source]) }
+            for client in clients {
+                #expect(client.receive(events: 2))
+            }
+            // One fits into the inbox, so that all of them have to read the rest.
+            try fixture.whileHeld {
+                for number in 2...9 {
+                    try fixture.publish(number, of: source)
+                }
+            }
+            for client in clients {
+                #expect(client.receive(through: 9))
+            }
+            #expect(fixture.server.statistics.inboxOverflows == 1)
+            #expect(fixture.server.statistics.logReads <= 300 / 64 * 3 + 3)
+        }
+
+        @Test("F43: of connections at once is let in whole, and everybody is live")
+        func connects() throws {
+            let fixture = try StreamFixture()
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            try fixture.publish(1, of: source, hasPatch: false)
+            var clients: [StreamClient] = []
+            try fixture.whileHeld {
+                for _ in 0..<2000 {
+                    clients.append(try fixture.subscribe(to: [source]))
+                }
+                // Published while they wait at the door: it comes once, in the snapshot or after it.
+                try fixture.publish(2, of: source)
+            }
+            #expect(eventually { fixture.server.statistics.subscribers == 2000 })
+            try fixture.publish(3, of: source)
+            let model = Model(sources: ["rates": [1, 2, 3]])
+            for client in clients {
+                #expect(client.receive(through: 3))
+                try model.check(client, from: 0)
+            }
+            #expect(eventually { fixture.server.statistics.blocked == 0 })
+            #expect(fixture.server.statistics.refusals.isEmpty)
+        }
+
+        @Test("F48, S12: of readers that stall inside one large event holds the event once, not once for each")
+        func sharedRest() throws {
+            let fixture = try StreamFixture {
+                $0.sendBufferBytes = 4096
+                $0.shards = 1
+            }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            let format = StreamFormat(mode: .snapshot)
+            let clients = try (0..<500).map { _ in
+                try fixture.subscribe(to: [source], format: format, at: .latest, receiveBuffer: 2048)
+            }
+            for client in clients {
+                #expect(client.receive(events: 1))
+            }
+            let before = try residentBytes()
+            try fixture.publish(1, of: source, padding: 64 << 10)
+            #expect(eventually { fixture.server.statistics.blocked == 500 })
+            // Three times 64 KiB each would be 96 MB. A sanitizer's own memory is not the matter here.
+            #expect(try residentBytes() - before < 24 << 20)
+            for client in clients {
+                #expect(client.receive(through: 1))
+                #expect(client.events.last?.bytes.count ?? 0 > 3 * 64 << 10)
+            }
+        }
+    }
+}
