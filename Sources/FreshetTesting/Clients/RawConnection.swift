@@ -49,7 +49,10 @@ package final class RawConnection: Sendable {
     @discardableResult
     package func receive(until text: String, timeout: Duration = .patience) async throws -> String {
         let needle = [UInt8](text.utf8)
-        let reply = try await self.receive(timeout: timeout) { $0.contains(needle) }
+        let reply = try await self.receive(timeout: timeout) { received, searched in
+            // What was searched before is not searched again: answers of megabytes come in thousands of pieces.
+            received[max(0, searched - needle.count)...].contains(needle)
+        }
         if reply.bytes.contains(needle) { return reply.text }
         let reason = reply.end == .timedOut ? TestingError.Reason.timedOut : .connectionEnded
         throw TestingError(reason, "no \(text.debugDescription) in \(reply.text.debugDescription)")
@@ -57,7 +60,7 @@ package final class RawConnection: Sendable {
 
     /// Reads until the server ends the connection, or the time is up, and returns all that was received.
     package func receiveToEnd(timeout: Duration = .patience) async throws -> RawReply {
-        try await self.receive(timeout: timeout) { _ in false }
+        try await self.receive(timeout: timeout) { _, _ in false }
     }
 
     /// Shuts the sending side: the server reads to the end.
@@ -71,12 +74,14 @@ package final class RawConnection: Sendable {
 
     private func receive(
         timeout: Duration,
-        until isEnough: @escaping @Sendable ([UInt8]) -> Bool
+        until isEnough: @escaping @Sendable (_ received: [UInt8], _ searched: Int) -> Bool
     ) async throws -> RawReply {
         try await PlainThread.run("raw-receive") {
             let deadline = Deadline(in: timeout)
             return self.state.withLock { state in
-                while state.end == nil, !isEnough(state.received) {
+                var searched = 0
+                while state.end == nil, !isEnough(state.received, searched) {
+                    searched = state.received.count
                     guard self.socket.wait(for: POLLIN, deadline: deadline) == .ready else { break }
                     do {
                         guard let bytes = try self.socket.read() else { continue }
