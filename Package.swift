@@ -32,6 +32,7 @@ let package = Package(
         // Layer 0: formats and the system, each usable on its own.
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CCodings", linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CLinux"),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
@@ -46,7 +47,7 @@ let package = Package(
         // Layer 2: shells that carry decisions out.
         .target(
             name: "FreshetPolling",
-            dependencies: ["FreshetCore", "CCurl", "CZlib", "CLinux"],
+            dependencies: ["FreshetCore", "CCurl", "CZlib", "CCodings", "CLinux"],
             swiftSettings: house
         ),
         .target(
@@ -106,7 +107,9 @@ let package = Package(
         .testTarget(name: "FreshetCoreTests", dependencies: ["FreshetCore", "JSON"], swiftSettings: house),
         .testTarget(
             name: "FreshetPollingTests",
-            dependencies: ["FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux"],
+            dependencies: [
+                "FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux", "CResolverStub",
+            ],
             swiftSettings: house
         ),
         .testTarget(
@@ -124,6 +127,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "CPollFloor", dependencies: ["CCurl"]),
+        .target(name: "CResolverStub", linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .testTarget(
             name: "FreshetStorageTests",

@@ -105,6 +105,37 @@ enum AddressPolicy {
     }
 }
 
+/// What one poll may connect to, hop by hop: each resolution of a name is a new answer.
+struct HopPolicy {
+    /// `deny_private`.
+    private let deniesPrivate: Bool
+    /// The first hop went to a public address, so that no redirect may lead inside, even to the same name (S16).
+    private var beganInPublic = false
+
+    init(deniesPrivate: Bool) {
+        self.deniesPrivate = deniesPrivate
+    }
+
+    /// The poll follows a redirect that this address sent.
+    mutating func redirected(by peer: NetworkAddress?) {
+        guard let peer else { return }
+        self.beganInPublic = self.beganInPublic || AddressPolicy.reasonToDeny(peer) == nil
+    }
+
+    /// Whether any address is refused; most sources refuse none, and need not have addresses read.
+    var isRestrictive: Bool { self.deniesPrivate || self.beganInPublic }
+
+    /// Why a connection to the address may be neither opened nor used once more; `nil` where it may.
+    func reasonToRefuse(_ address: NetworkAddress?) -> String? {
+        guard self.isRestrictive else { return nil }
+        guard let address else { return "an address of an unknown family" }
+        return AddressPolicy.reasonToDeny(address)
+    }
+
+    /// What refuses, in words that follow "which".
+    var rule: String { self.deniesPrivate ? "deny_private refuses" : "no redirect may lead to" }
+}
+
 extension NetworkAddress {
     /// As libcurl writes a peer's address: `192.0.2.1`, `2001:db8::1`, `fe80::1%eth0`. `nil` for anything else.
     init?(text: UnsafePointer<CChar>?) {

@@ -14,6 +14,8 @@ struct BodyCollector: ~Copyable {
     private(set) var wireBytes = 0
     private var body: [UInt8] = []
     private var gunzip: Gunzip?
+    private var unpacker: Unpacker?
+    private let coding: ResponseHead.ContentCoding
     private let maxBytes: Int
 
     /// `maxBytes` holds for the body on the wire and decoded. Memory is reserved for `expectedBytes` (as announced),
@@ -22,15 +24,19 @@ struct BodyCollector: ~Copyable {
     /// - Throws: ``PollError`` of kind `decode` for a content coding that was not asked for.
     init(coding: ResponseHead.ContentCoding, maxBytes: Int, expectedBytes: Int?) throws(PollError) {
         self.maxBytes = maxBytes
+        self.coding = coding
+        self.gunzip = nil
+        self.unpacker = nil
         switch coding {
         case .identity:
             guard expectedBytes ?? 0 <= maxBytes else { throw Self.tooLarge(maxBytes) }
-            self.gunzip = nil
             self.body.reserveCapacity(min(expectedBytes ?? 0, maxBytes, Self.ratioFloorBytes))
         case .gzip:
-            do { self.gunzip = try Gunzip() } catch { throw Self.error(for: error) }
-        case .other:
-            throw PollError(.decode, "a content coding other than one layer of gzip, which is all that was asked for")
+            do { self.gunzip = try Gunzip() } catch { throw Self.error(for: error, coding) }
+        case .brotli where Unpacker.canDecode(coding), .zstd where Unpacker.canDecode(coding):
+            do { self.unpacker = try Unpacker(coding) } catch { throw Self.error(for: error, coding) }
+        case .brotli, .zstd, .other:
+            throw PollError(.decode, "a content coding other than one layer of what was asked for")
         }
     }
 
@@ -43,22 +49,28 @@ struct BodyCollector: ~Copyable {
     ) throws(PollError) {
         self.wireBytes += bytes.count
         guard self.wireBytes <= self.maxBytes else { throw Self.tooLarge(self.maxBytes) }
-        guard self.gunzip != nil else {
+        guard self.coding != .identity else {
             self.append(bytes)
             return
         }
         var refusal: PollError?
         do {
-            // The decoder is taken out while its sink appends to the same value.
-            var decoder = self.gunzip.take()
-            defer { self.gunzip = decoder.take() }
-            try decoder?.received(bytes, scratch: scratch) { piece in
+            // The decoders are taken out while their sink appends to the same value.
+            var gunzip = self.gunzip.take()
+            var unpacker = self.unpacker.take()
+            defer {
+                self.gunzip = gunzip.take()
+                self.unpacker = unpacker.take()
+            }
+            func take(_ piece: UnsafeBufferPointer<UInt8>) -> Bool {
                 refusal = self.reasonToRefuse(pieceBytes: piece.count)
                 if refusal == nil { self.append(piece) }
                 return refusal == nil
             }
+            try gunzip?.received(bytes, scratch: scratch, sink: take)
+            try unpacker?.received(bytes, scratch: scratch, sink: take)
         } catch {
-            throw refusal ?? Self.error(for: error)
+            throw refusal ?? Self.error(for: error, self.coding)
         }
     }
 
@@ -66,7 +78,12 @@ struct BodyCollector: ~Copyable {
     ///
     /// - Throws: ``PollError`` of kind `decode` where a compressed body was cut.
     consuming func finished() throws(PollError) -> [UInt8] {
-        do { try self.gunzip?.finished() } catch { throw Self.error(for: error) }
+        do {
+            try self.gunzip?.finished()
+            try self.unpacker?.finished()
+        } catch {
+            throw Self.error(for: error, self.coding)
+        }
         return self.body
     }
 
@@ -90,11 +107,11 @@ struct BodyCollector: ~Copyable {
         PollError(.tooLarge, "the body is larger than \(maxBytes) bytes; raise max_body_bytes if that is expected")
     }
 
-    private static func error(for failure: Gunzip.Failure) -> PollError {
+    private static func error(for failure: Gunzip.Failure, _ coding: ResponseHead.ContentCoding) -> PollError {
         switch failure {
-        case .corrupt(let offset): PollError(.decode, "broken gzip data near byte \(offset) of the body")
-        case .trailingGarbage(let offset): PollError(.decode, "garbage after the gzip data, at byte \(offset)")
-        case .truncated(let offset): PollError(.decode, "the gzip data were cut after \(offset) bytes")
+        case .corrupt(let offset): PollError(.decode, "broken \(coding) data near byte \(offset) of the body")
+        case .trailingGarbage(let offset): PollError(.decode, "garbage after the \(coding) data, at byte \(offset)")
+        case .truncated(let offset): PollError(.decode, "the \(coding) data were cut after \(offset) bytes")
         case .outOfMemory: PollError(.internal, "no memory to decode the body")
         case .refused: PollError(.tooLarge, "the decoded body was refused")
         }

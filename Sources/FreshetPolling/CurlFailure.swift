@@ -22,7 +22,15 @@ enum CurlFailure {
 
     /// Translates a code that is not CURLE_OK. `detail` is libcurl's own words, which name hosts, ports and sizes but
     /// never fields or bodies.
-    static func error(for code: CURLcode, stage: Stage, detail: String, timeout: Duration) -> PollError {
+    ///
+    /// `verification` is OpenSSL's result of checking the certificate, 0 where that went well.
+    static func error(
+        for code: CURLcode,
+        stage: Stage,
+        detail: String,
+        timeout: Duration,
+        verification: Int
+    ) -> PollError {
         switch code {
         case CURLE_OPERATION_TIMEDOUT:
             self.timeoutError(stage: stage, detail: detail, timeout: timeout)
@@ -30,9 +38,15 @@ enum CurlFailure {
             PollError(.dns, "the host name did not resolve: \(detail)")
         case CURLE_COULDNT_CONNECT, CURLE_INTERFACE_FAILED:
             PollError(.connect, "no connection: \(detail)")
-        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
-            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT,
-            CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_CRL_BADFILE, CURLE_SSL_ENGINE_NOTFOUND, CURLE_USE_SSL_FAILED:
+        case CURLE_PEER_FAILED_VERIFICATION:
+            PollError(self.kind(ofVerification: verification), "TLS failed: \(detail)")
+        case CURLE_SSL_ISSUER_ERROR, CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+            PollError(.tlsUntrusted, "TLS failed: \(detail)")
+        case CURLE_SSL_CONNECT_ERROR where self.namesVersion(detail):
+            PollError(.tlsVersion, "TLS failed: the upstream speaks no TLS 1.2 or later: \(detail)")
+        case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE,
+            CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT, CURLE_SSL_CRL_BADFILE, CURLE_SSL_ENGINE_NOTFOUND,
+            CURLE_USE_SSL_FAILED:
             PollError(.tls, "TLS failed: \(detail)")
         case CURLE_PARTIAL_FILE:
             PollError(.transport, "the connection ended before the body was complete: \(detail)")
@@ -57,6 +71,22 @@ enum CurlFailure {
             PollError(.transport, "the transfer failed (libcurl \(code.rawValue)): \(detail)")
         }
     }
+
+    /// X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED. libcurl compares names itself, and before it asks
+    /// for OpenSSL's result, for which it then has X509_V_ERR_UNSPECIFIED.
+    private static func kind(ofVerification result: Int) -> PollError.Kind {
+        switch result {
+        case 0, 1: .tlsHost
+        case 9, 10: .tlsExpired
+        case _: .tlsUntrusted
+        }
+    }
+
+    /// OpenSSL has no code for it that libcurl would pass on.
+    private static func namesVersion(_ detail: String) -> Bool {
+        ["unsupported protocol", "protocol version", "no protocols available"].contains { detail.contains($0) }
+    }
+
     /// CURLE_TOO_LARGE, which came with libcurl 8.6.
     private static let tooLarge = CURLcode(rawValue: 100)
 

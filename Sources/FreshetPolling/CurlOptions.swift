@@ -10,15 +10,15 @@ struct CurlOptions {
     /// A body slower than this over ``slowDuration`` is given up: it holds a connection for next to nothing.
     static let slowBytesPerSecond = 16
     static let slowDuration = Duration.seconds(20)
-    /// Connections are not kept longer than this, so that a change of the host's addresses is noticed (F19).
-    static let maxConnectionAge = Duration.seconds(600)
     /// Nor kept unused longer than this, since most servers close earlier.
     static let maxConnectionIdle = Duration.seconds(118)
 
     let easy: UnsafeMutableRawPointer
 
     /// What no source may change.
-    func applyPolicy(userAgent: String) throws(PollError) {
+    ///
+    /// `maxConnectionAge`: how long a connection is kept, in whole seconds and at least one.
+    func applyPolicy(userAgent: String, maxConnectionAge: Duration) throws(PollError) {
         try self.set(CURLOPT_PROTOCOLS_STR, "http,https")
         try self.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
         // Redirects are followed by hand, within the origin.
@@ -38,18 +38,33 @@ struct CurlOptions {
         // A transfer that ends while its name is being resolved must not wait for the resolver's thread (F17).
         try self.set(CURLOPT_QUICK_EXIT, 1)
         try self.set(CURLOPT_TCP_KEEPALIVE, 1)
-        try self.set(CURLOPT_MAXLIFETIME_CONN, Int(Self.maxConnectionAge.components.seconds))
+        try self.set(CURLOPT_MAXLIFETIME_CONN, Int(max(1, maxConnectionAge.components.seconds)))
         try self.set(CURLOPT_MAXAGE_CONN, Int(Self.maxConnectionIdle.components.seconds))
         try self.set(CURLOPT_USERAGENT, userAgent)
     }
 
+    /// How long a source with this `timeout` waits for a connection.
+    static func connectTime(timeout: Duration) -> Duration { min(timeout, self.maxConnectTime) }
+
     /// What comes from the source's configuration.
     func applyLimits(of configuration: SourceConfiguration) throws(PollError) {
-        let connect = min(configuration.timeout, Self.maxConnectTime)
-        try self.set(CURLOPT_CONNECTTIMEOUT_MS, connect.curlMilliseconds)
+        try self.set(CURLOPT_CONNECTTIMEOUT_MS, Self.connectTime(timeout: configuration.timeout).curlMilliseconds)
         try self.check(
             ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
         )
+        try self.applyTLS(of: configuration.tls)
+    }
+
+    private func applyTLS(of tls: SourceConfiguration.TLS) throws(PollError) {
+        if let file = tls.caFile {
+            try self.set(CURLOPT_CAINFO, file)
+            // Without this, the system's own certificates would be trusted beside those of the file.
+            try self.check(ccurl_set_string(self.easy, CURLOPT_CAPATH, nil))
+        }
+        if let key = tls.pinnedKey { try self.set(CURLOPT_PINNEDPUBLICKEY, key) }
+        guard tls.isInsecure else { return }
+        try self.set(CURLOPT_SSL_VERIFYPEER, 0)
+        try self.set(CURLOPT_SSL_VERIFYHOST, 0)
     }
 
     /// Prepares for one request of a poll.
@@ -103,6 +118,13 @@ struct CurlOptions {
     func long(_ info: CURLINFO) -> Int {
         var value = 0
         return ccurl_get_long(self.easy, info, &value) == CURLE_OK ? value : 0
+    }
+
+    /// The address of the last connection's other end.
+    var peer: NetworkAddress? {
+        var text: UnsafePointer<CChar>?
+        guard ccurl_get_text(self.easy, CURLINFO_PRIMARY_IP, &text) == CURLE_OK else { return nil }
+        return NetworkAddress(text: text)
     }
 
     /// Zero where libcurl does not know.

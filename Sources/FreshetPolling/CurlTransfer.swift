@@ -14,7 +14,7 @@ final class CurlTransfer {
     let source: SourceID
     let easy: UnsafeMutableRawPointer
     let url: UpstreamURL
-    let configuration: SourceConfiguration
+    private(set) var configuration: SourceConfiguration
 
     /// Request fields as libcurl wants them, and the validators that they were made for.
     private var requestFields: UnsafeMutablePointer<curl_slist>?
@@ -32,6 +32,9 @@ final class CurlTransfer {
     private var hop: UpstreamURL
     private var redirects = 0
     private var isRetry = false
+    private var policy: HopPolicy
+    /// Connections opened for the poll under way.
+    private(set) var connects = 0
     // The response under way.
     private var head = ResponseHead()
     private var body: BodyCollector?
@@ -51,7 +54,7 @@ final class CurlTransfer {
         source: SourceID,
         url: UpstreamURL,
         configuration: SourceConfiguration,
-        userAgent: String,
+        transport: CurlTransport.Configuration,
         reactor: Reactor,
         scratch: UnsafeMutableBufferPointer<UInt8>
     ) throws(PollError) {
@@ -61,12 +64,13 @@ final class CurlTransfer {
         self.url = url
         self.hop = url
         self.configuration = configuration
+        self.policy = HopPolicy(deniesPrivate: configuration.denyPrivate)
         self.scratch = scratch
         self.reactor = reactor
-        self.acceptedByDefault = Self.defaultFields(besides: configuration.headers)
+        self.acceptedByDefault = Self.defaultFields(besides: configuration)
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let options = CurlOptions(easy: easy)
-        try options.applyPolicy(userAgent: userAgent)
+        try options.applyPolicy(userAgent: transport.userAgent, maxConnectionAge: transport.maxConnectionAge)
         try options.applyCallbacks(of: self, errorText: self.errorText)
         try options.applyLimits(of: configuration)
         try options.set(CURLOPT_URL, url.text)
@@ -78,12 +82,24 @@ final class CurlTransfer {
         self.errorText.deallocate()
     }
 
-    private static func defaultFields(besides headers: [SourceConfiguration.Field]) -> [String] {
-        let configured = Set(headers.map { $0.name.lowercased() })
+    private static func defaultFields(besides configuration: SourceConfiguration) -> [String] {
+        let configured = Set(configuration.headers.map { $0.name.lowercased() })
         var fields: [String] = []
         if !configured.contains("accept") { fields.append("Accept: application/json, */*;q=0.1") }
-        if !configured.contains("accept-encoding") { fields.append("Accept-Encoding: gzip") }
+        if !configured.contains("accept-encoding") {
+            fields.append("Accept-Encoding: \(Self.codings(configuration.acceptEncoding))")
+        }
         return fields
+    }
+
+    /// Only what can be undone here is asked for.
+    private static func codings(_ wanted: SourceConfiguration.AcceptEncoding) -> String {
+        switch wanted {
+        case .identity: "identity"
+        case .gzip: "gzip"
+        case .any:
+            "gzip" + (Unpacker.canDecode(.brotli) ? ", br" : "") + (Unpacker.canDecode(.zstd) ? ", zstd" : "")
+        }
     }
 }
 
@@ -102,6 +118,8 @@ extension CurlTransfer {
         self.deadline = now + self.configuration.timeout
         self.redirects = 0
         self.isRetry = false
+        self.policy = HopPolicy(deniesPrivate: self.configuration.denyPrivate)
+        self.connects = 0
         let options = CurlOptions(easy: self.easy)
         if self.hop != self.url {
             self.hop = self.url
@@ -111,8 +129,15 @@ extension CurlTransfer {
         try self.prepareHop(options, now: now)
     }
 
+    /// Sends these fields from the next poll on. The one under way goes on with those it began with.
+    func renew(_ headers: [SourceConfiguration.Field]) {
+        self.configuration.headers = headers
+        self.sentValidators = nil
+    }
+
     /// Decides what the end of the transfer means. The handle is out of the multi handle by now.
     func ended(_ code: CURLcode, now: MonotonicTime) -> Next {
+        self.connects += CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS)
         if self.shouldRetry(after: code) {
             self.isRetry = true
             return self.runAgain(now: now)
@@ -186,6 +211,7 @@ extension CurlTransfer {
         guard self.redirects <= Self.maxRedirects else {
             throw PollError(.redirect, "more than \(Self.maxRedirects) redirects")
         }
+        self.policy.redirected(by: CurlOptions(easy: self.easy).peer)
         self.hop = try self.hop.redirected(to: location)
         try CurlOptions(easy: self.easy).set(CURLOPT_URL, self.hop.text)
     }
@@ -218,7 +244,7 @@ extension CurlTransfer {
 
     private func error(for code: CURLcode) -> PollError {
         if let reason = self.refusedAddress, !self.requestWasSent {
-            return PollError(.policy, "the host resolves to \(reason), which deny_private refuses")
+            return PollError(.policy, "the host resolves to \(reason), which \(self.policy.rule)")
         }
         let stage = CurlFailure.Stage(
             easy: self.easy,
@@ -226,7 +252,13 @@ extension CurlTransfer {
             requestWasSent: self.requestWasSent
         )
         let detail = String(cString: self.errorText)
-        return CurlFailure.error(for: code, stage: stage, detail: detail, timeout: self.configuration.timeout)
+        return CurlFailure.error(
+            for: code,
+            stage: stage,
+            detail: detail,
+            timeout: self.configuration.timeout,
+            verification: CurlOptions(easy: self.easy).long(CURLINFO_SSL_VERIFYRESULT)
+        )
     }
 
     /// `If-Modified-Since` goes along with `If-None-Match`: servers that know the latter ignore it (RFC 9110 §13.1.3).
@@ -318,12 +350,7 @@ extension CurlTransfer {
 
     /// Whether a connection to this address may be opened, or used once more.
     func allows(_ address: @autoclosure () -> NetworkAddress?) -> Bool {
-        guard self.configuration.denyPrivate else { return true }
-        guard let address = address() else {
-            self.refusedAddress = "an address of an unknown family"
-            return false
-        }
-        guard let reason = AddressPolicy.reasonToDeny(address) else { return true }
+        guard self.policy.isRestrictive, let reason = self.policy.reasonToRefuse(address()) else { return true }
         self.refusedAddress = reason
         return false
     }

@@ -7,6 +7,8 @@ import FreshetCore
 struct PollCompletion {
     var source: SourceID
     var result: Result<PollResponse, PollError>
+    /// Connections opened for it; none where one that was kept would do.
+    var connects = 0
 }
 
 /// The transfers of one poll thread. Confined to that thread.
@@ -21,6 +23,8 @@ final class CurlTransport {
         var maxConnectionsPerHost = 6
         /// Connections in all, idle ones included.
         var maxConnections = 1024
+        /// How long a connection is kept, so that a change of the host's addresses is noticed (F19).
+        var maxConnectionAge = Duration.seconds(600)
     }
 
     /// When ``timerFired(now:)`` is due.
@@ -70,7 +74,7 @@ final class CurlTransport {
             source: source,
             url: url,
             configuration: configuration,
-            userAgent: self.configuration.userAgent,
+            transport: self.configuration,
             reactor: self.reactor,
             scratch: self.scratch
         )
@@ -81,6 +85,11 @@ final class CurlTransport {
         guard let transfer = self.transfers[source] else { return }
         if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
         self.transfers[source] = nil
+    }
+
+    /// Sends these fields with a source's polls from the next one on.
+    func renew(_ source: SourceID, _ headers: [SourceConfiguration.Field]) {
+        self.transfers[source]?.renew(headers)
     }
 
     /// Begins a poll; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
@@ -146,13 +155,13 @@ final class CurlTransport {
             transfer.isRunning = false
             switch transfer.ended(code, now: now) {
             case .runAgain: self.run(transfer)
-            case .done(let result): self.complete(transfer.source, result)
+            case .done(let result): self.complete(transfer.source, result, connects: transfer.connects)
             }
         }
     }
 
-    private func complete(_ source: SourceID, _ result: Result<PollResponse, PollError>) {
-        self.completions.append(PollCompletion(source: source, result: result))
+    private func complete(_ source: SourceID, _ result: Result<PollResponse, PollError>, connects: Int = 0) {
+        self.completions.append(PollCompletion(source: source, result: result, connects: connects))
     }
 
     fileprivate func socketChanged(_ descriptor: Int32, _ what: Int32) {

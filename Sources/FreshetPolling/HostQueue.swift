@@ -99,7 +99,8 @@ extension HostGate.Outcome {
             }
         case .failure(let error):
             switch error.kind {
-            case .dns, .connect, .tls, .timeout, .transport: self = .failed
+            case .dns, .connect, .tls, .tlsUntrusted, .tlsExpired, .tlsHost, .tlsVersion, .timeout, .transport:
+                self = .failed
             case .framing, .headers, .tooLarge, .decode, .encoding, .malformed, .emptyBody, .contentType, .unexpected,
                 .auth, .notFound, .throttled, .status, .redirect, .protocol, .policy, .internal:
                 self = .answered

@@ -15,12 +15,14 @@ enum LaneCommand: Sendable {
     case pause(SourceID, @Sendable () -> Void)
     case resume(SourceID, @Sendable () -> Void)
     case push(SourceID, body: [UInt8], contentType: [UInt8]?, PushReply)
+    /// Other request fields for a source, with which it is polled at once.
+    case renew(SourceID, [SourceConfiguration.Field])
     case stop
 
     /// Answers a command that nobody will carry out.
     func refuse(_ error: PollError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))

@@ -64,6 +64,7 @@ extension PollLane {
         let verdict = self.verdict(of: source, on: completion.result, now: now, wall: wall)
         self.inbox.metrics.withLock { metrics in
             let response = try? completion.result.get()
+            metrics.connections += UInt64(clamping: completion.connects)
             metrics.pollEnded(
                 source.id,
                 verdict.outcome,
@@ -77,6 +78,7 @@ extension PollLane {
             self.hostFinished(source.host, outcome, now: now)
         }
         self.schedule(source, now: now)
+        self.watchStaleness(source)
         self.deliver(verdict, of: source, now: now)
         source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome))
     }
@@ -119,6 +121,28 @@ extension PollLane {
         source.keptValidators = validators
         source.keptAt = now
         self.hub.keep(validators: validators, learned: source.machine.learned, of: source.id)
+    }
+
+    /// Sees to it that the source is looked at when its value becomes stale. An entry that is too early is put off when
+    /// its time comes, so that a poll costs nothing here.
+    func watchStaleness(_ source: PolledSource) {
+        let deadline = source.machine.staleDeadline
+        guard deadline < source.staleWatch else { return }
+        source.staleWatch = deadline
+        self.staleQueue.set(source.id, due: deadline)
+    }
+
+    /// Marks the values that nothing has confirmed for too long.
+    func noticeStaleness(now: MonotonicTime) {
+        while let first = self.staleQueue.first, first.due <= now {
+            self.staleQueue.remove(first.source)
+            guard let source = self.sources[first.source] else { continue }
+            source.staleWatch = .distantFuture
+            if source.machine.staleDeadline <= now {
+                self.report(source, transition: source.machine.timePassed(now: now, wall: .now))
+            }
+            self.watchStaleness(source)
+        }
     }
 
     /// Tells the hub, and the shell where the state is another.

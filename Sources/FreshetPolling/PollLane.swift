@@ -18,6 +18,8 @@ final class PollLane {
     var sources = SourceMap<PolledSource>()
     private var hosts: [Origin: PolledHost] = [:]
     var queue = DueQueue()
+    /// When values become stale, at the earliest.
+    var staleQueue = DueQueue()
     var budget: PollBudget?
     /// Polls under way.
     var inFlight = 0
@@ -49,6 +51,7 @@ final class PollLane {
         var transport = CurlTransport.Configuration()
         transport.userAgent = configuration.userAgent
         transport.maxConnectionsPerHost = configuration.maxConcurrentPollsPerHost
+        transport.maxConnectionAge = configuration.maxConnectionAge
         transport.maxConnections = max(configuration.maxConnections, configuration.maxConcurrentPolls)
         self.transport = try CurlTransport(reactor: self.reactor, configuration: transport)
         self.budget = configuration.requestsPerHour.map {
@@ -82,6 +85,7 @@ final class PollLane {
             let wall = WallTime.now
             for completion in completions { self.pollEnded(completion, now: now, wall: wall) }
         }
+        self.noticeStaleness(now: now)
         if now >= self.nextDormantCheck { self.wakeListenedTo(now: now) }
         self.startDue(now: now)
         // libcurl begins what it was given at its next time-out, which is now.
@@ -97,6 +101,7 @@ final class PollLane {
 
     private func wakeTime(now: MonotonicTime) -> MonotonicTime {
         var time = min(self.transport.deadline, self.nextDormantCheck)
+        if let stale = self.staleQueue.first { time = min(time, stale.due) }
         if self.inFlight < self.configuration.maxConcurrentPolls, let first = self.queue.first {
             time = min(time, max(Self.tick(atOrAfter: first.due), self.budgetTime(now: now)))
         }
@@ -149,6 +154,8 @@ extension PollLane {
             reply()
         case .push(let id, let body, let contentType, let reply):
             self.push(id, body: body, contentType: contentType, reply: reply)
+        case .renew(let id, let headers):
+            self.renew(id, headers, now: now)
         case .stop:
             self.isStopping = true
         }
@@ -172,7 +179,12 @@ extension PollLane {
         )
         let isSame = earlier.map { $0.machine.configuration.identity == configuration.identity } ?? true
         if isSame, let version = self.hub.version(of: id) {
-            machine.restored(version.document, validators: version.validators, at: version.at)
+            var validators = version.validators
+            // A date says nothing about a request with other fields; an entity tag is unique over all of them.
+            if earlier.map({ $0.machine.configuration.headers != configuration.headers }) ?? false {
+                validators.lastModified = nil
+            }
+            machine.restored(version.document, validators: validators, at: version.at)
         }
         do {
             try self.transport.add(id, url: url, configuration: configuration)
@@ -184,6 +196,7 @@ extension PollLane {
         source.host.queue.sources += 1
         self.hub.report(machine.status, of: id)
         self.schedule(source, now: now)
+        self.watchStaleness(source)
     }
 
     private func remove(_ id: SourceID, now: MonotonicTime) {
@@ -195,6 +208,7 @@ extension PollLane {
         }
         self.transport.remove(id)
         self.queue.remove(id)
+        self.staleQueue.remove(id)
         self.dormant.remove(id)
         source.host.queue.forget(id)
         source.host.queue.sources -= 1
@@ -234,15 +248,28 @@ extension PollLane {
         guard let source = self.sources[id] else { return }
         let transition = source.machine.resumeRequested(now: now, wall: .now)
         if !source.isPolling { self.schedule(source, now: now) }
+        self.watchStaleness(source)
         self.report(source, transition: transition)
+    }
+
+    private func renew(_ id: SourceID, _ headers: [SourceConfiguration.Field], now: MonotonicTime) {
+        guard let source = self.sources[id] else { return }
+        self.transport.renew(id, headers)
+        // The poll under way decides when the next one is.
+        guard !source.isPolling else { return }
+        source.machine.credentialsRenewed(headers, now: now)
+        self.dormant.remove(id)
+        self.host(of: source.origin) { $0.forget(id) }
+        self.schedule(source, now: now)
     }
 
     private func push(_ id: SourceID, body: [UInt8], contentType: [UInt8]?, reply: @escaping LaneCommand.PushReply) {
         guard let source = self.sources[id] else {
             return reply(.failure(PollError(.internal, "the source is not polled")))
         }
-        let verdict = source.machine.valuePushed(body: body, contentType: contentType, wall: .now)
+        let verdict = source.machine.valuePushed(body: body, contentType: contentType, now: .now, wall: .now)
         self.report(source, transition: verdict.transition)
+        self.watchStaleness(source)
         if let error = verdict.error { return reply(.failure(error)) }
         if let change = verdict.change {
             self.hub.publish(change, of: id) { reply(.success($0)) }

@@ -29,6 +29,8 @@ final class PolledSource {
     /// The next poll was asked for by a person: neither gap nor breaker holds it back.
     var isUrgent = false
     var waiters: [Waiter] = []
+    /// When the source is looked at next for a value that has become stale.
+    var staleWatch = MonotonicTime.distantFuture
     /// What the store was last told.
     var keptValidators = Validators()
     var keptAt = MonotonicTime(nanoseconds: .min)

@@ -81,6 +81,12 @@ package final class Poller: Sendable {
         self.inbox.post(.subscribersChanged(id))
     }
 
+    /// Sends these request fields with a source's polls from here on, and polls it at once: the old credentials were
+    /// refused.
+    package func renew(_ id: SourceID, headers: [SourceConfiguration.Field]) {
+        self.inbox.post(.renew(id, headers))
+    }
+
     /// The figures as they are now.
     package var metrics: PollMetrics {
         self.inbox.metrics.withLock { $0 }

@@ -14,6 +14,9 @@ package struct PollerConfiguration: Hashable, Sendable {
     package var hostGap = Duration.zero
     /// Connections kept open, idle ones included. The default is 1,024.
     package var maxConnections = 1024
+    /// How long a connection is kept at most, so that a change of the host's addresses is noticed. Whole seconds, at
+    /// least one. The default is 10 min.
+    package var maxConnectionAge = Duration.seconds(600)
     /// The most polls an hour, over all sources. The default is no limit.
     package var requestsPerHour: Double?
 

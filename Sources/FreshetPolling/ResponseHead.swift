@@ -51,6 +51,8 @@ struct ResponseHead {
     /// Where `Content-Encoding` is not `identity`.
     private(set) var contentCoding: ContentCoding = .identity
     private(set) var closesConnection = false
+    /// Fields that `Connection` names, in lower case: they are not the response's but the connection's.
+    private var nominated: [[UInt8]] = []
 
     private var phase = Phase.statusLine
     private var bytes = 0
@@ -61,6 +63,8 @@ struct ResponseHead {
     enum ContentCoding: Hashable {
         case identity
         case gzip
+        case brotli
+        case zstd
         /// One that was not asked for, or several.
         case other
     }
@@ -133,6 +137,7 @@ struct ResponseHead {
         if self.version < 20, self.isChunked, self.contentLength != nil {
             throw PollError(.framing, "both Content-Length and Transfer-Encoding (RFC 9112 §6.3)")
         }
+        if !self.nominated.isEmpty { self.fields.removeAll { self.nominated.contains($0.name) } }
         self.phase = .trailers
         return .complete
     }
@@ -208,8 +213,10 @@ extension ResponseHead {
         case .contentEncoding:
             self.contentCoding = self.contentCoding.combined(withValue: value.lowercasedBytes)
         case .connection:
-            self.closesConnection = value.lowercasedBytes.split(separator: 0x2C).contains { option in
-                option.filter { !$0.isBlank }.elementsEqual("close".utf8)
+            for option in value.lowercasedBytes.split(separator: 0x2C) {
+                let name = option.filter { !$0.isBlank }
+                if name.elementsEqual("close".utf8) { self.closesConnection = true }
+                if !name.elementsEqual("keep-alive".utf8) { self.nominated.append(name) }
             }
         case .kept:
             break
@@ -220,9 +227,9 @@ extension ResponseHead {
 extension ResponseHead.ContentCoding {
     fileprivate func combined(withValue value: [UInt8]) -> Self {
         if value.isEmpty || value.elementsEqual("identity".utf8) { return self }
-        guard self == .identity, value.elementsEqual("gzip".utf8) || value.elementsEqual("x-gzip".utf8) else {
-            return .other
-        }
-        return .gzip
+        guard self == .identity else { return .other }
+        if value.elementsEqual("gzip".utf8) || value.elementsEqual("x-gzip".utf8) { return .gzip }
+        if value.elementsEqual("br".utf8) { return .brotli }
+        return value.elementsEqual("zstd".utf8) ? .zstd : .other
     }
 }

@@ -186,6 +186,52 @@ struct PollerTests {
         #expect(fixture.upstream.requests.count == 6)
     }
 
+    @Test("a value that nothing confirms becomes stale, with one status event, and is well again by the next poll")
+    func stale() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/", respond: .json("[1]"))
+        let id = try fixture.add { $0.staleness = .milliseconds(50) }
+        #expect(await fixture.poll(id) == .changed)
+        #expect(await fixture.waitForStatusEvents(2))
+        #expect(fixture.status(of: id)?.state == .stale)
+        #expect(fixture.value(of: id) == "[1]")
+        fixture.upstream.on("/") { _ in [.close] }
+        for _ in 0..<3 { #expect(await fixture.poll(id) == .failed(.transport)) }
+        #expect(fixture.status(of: id)?.state == .stale)
+        #expect(fixture.statusEvents == 2, "failing while stale is no transition")
+        fixture.upstream.on("/", respond: .json("[1]"))
+        #expect(await fixture.poll(id) == .unchanged)
+        #expect(await fixture.waitForStatusEvents(4), "well, and stale once more")
+    }
+
+    @Test("F30: credentials that were read again are sent at once, by the poll that they make")
+    func renewed() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/") { request in
+            [.respond(request.headers["Authorization"] == "Bearer new" ? .json("[1]") : .status(401))]
+        }
+        let id = try fixture.add { $0.headers = [.init(name: "Authorization", value: "Bearer old")] }
+        #expect(await fixture.poll(id) == .failed(.auth))
+        fixture.poller.renew(id, headers: [.init(name: "Authorization", value: "Bearer new")])
+        #expect(await fixture.upstream.waitForRequests(count: 2))
+        #expect(await fixture.waitForStatusEvents(2))
+        #expect(fixture.status(of: id)?.state == .ok)
+        #expect(await fixture.poll(id) == .unchanged)
+        #expect(fixture.value(of: id) == "[1]")
+    }
+
+    @Test("connections are counted, so that what is kept alive shows")
+    func connections() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("/", respond: .json("[1]"))
+        let id = try fixture.add()
+        for _ in 0..<20 { _ = await fixture.poll(id) }
+        #expect(fixture.poller.metrics.connections == 1)
+        fixture.upstream.on("/", respond: .json("[1]", headers: ["Connection": "close"]))
+        for _ in 0..<5 { _ = await fixture.poll(id) }
+        #expect(fixture.poller.metrics.connections == 5, "the first of the five used the one that was there")
+    }
+
     @Test("F20: a dead host of many sources is left alone")
     func breaker() async throws {
         let fixture = try PollingFixture()

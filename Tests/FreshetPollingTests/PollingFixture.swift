@@ -61,6 +61,13 @@ final class PollingFixture: Sendable {
         self.notices.value.count { if case .status = $0 { true } else { false } }
     }
 
+    /// Waits for so many status events in all, and returns whether they came.
+    func waitForStatusEvents(_ count: Int) async -> Bool {
+        await self.notices.wait(timeout: .seconds(30)) { notices in
+            notices.count { if case .status = $0 { true } else { false } } >= count ? true : nil
+        } ?? false
+    }
+
     /// The poll's outcome, or the kind of its failure.
     func poll(_ id: SourceID) async -> PollOutcome {
         do throws(PollError) {

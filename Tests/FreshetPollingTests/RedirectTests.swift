@@ -87,6 +87,46 @@ struct RedirectTests {
         #expect(self.sink.connectionCount == 0)
     }
 
+    @Test(
+        "S16: deny_private refuses every address of metadata services before a packet leaves",
+        arguments: [
+            "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "0xA9FEA9FE", "2852039166",
+        ]
+    )
+    func metadata(host: String) async {
+        let result = await self.probe.poll("http://\(host)/latest/meta-data/") { $0.denyPrivate = true }
+        #expect(result.kind == .policy)
+    }
+
+    @Test("S16: a redirect to loopback gets no connection, from a private upstream or with deny_private")
+    func redirectInside() async {
+        for (index, host) in ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:7f00:1]", "[::1]", "0"].enumerated() {
+            self.redirect("/in\(index)", to: "http://\(host):\(self.sink.port)/")
+            #expect(await self.probe.poll(self.upstream.url("/in\(index)")).kind == .redirect)
+        }
+        // An attempt would be counted before this one.
+        #expect(await self.probe.poll(self.sink.url()).body == "[9]")
+        #expect(self.sink.connectionCount == 1)
+    }
+
+    @Test("S16: a poll that began in public may not be redirected inside, even by the name that it began with")
+    func hops() throws {
+        let (loopback, other) = try (#require(NetworkAddress(text: "127.0.0.1")), #require(NetworkAddress(text: "::1")))
+        let outside = try #require(NetworkAddress(text: "8.8.8.8"))
+        var fromOutside = HopPolicy(deniesPrivate: false)
+        #expect(fromOutside.reasonToRefuse(loopback) == nil, "a URL of the configuration may lead anywhere")
+        fromOutside.redirected(by: outside)
+        #expect(fromOutside.reasonToRefuse(loopback) != nil)
+        #expect(fromOutside.reasonToRefuse(nil) != nil)
+        #expect(fromOutside.reasonToRefuse(outside) == nil)
+        fromOutside.redirected(by: loopback)
+        #expect(fromOutside.reasonToRefuse(loopback) != nil)
+        var fromInside = HopPolicy(deniesPrivate: false)
+        fromInside.redirected(by: loopback)
+        #expect(fromInside.reasonToRefuse(other) == nil)
+        #expect(HopPolicy(deniesPrivate: true).reasonToRefuse(loopback) != nil)
+    }
+
     @Test("S16: nor may deny_private use a connection that another source opened")
     func denyPrivateOnReuse() async {
         #expect(await self.probe.poll(self.sink.url()).body == "[9]")

@@ -100,6 +100,16 @@ struct ResponseHeadTests {
         )
     }
 
+    @Test("S14: what `Connection` names belongs to the connection and not to the value")
+    func nominated() throws {
+        let head = try self.read(
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nAge: 3\r\nConnection: keep-alive, ETag\r\nSet-Cookie: a=b\r\n\r\n"
+        )
+        #expect(head.fields == [HeaderField(name: Array("age".utf8), value: Array("3".utf8))])
+        #expect(!head.closesConnection)
+        #expect(try self.read("HTTP/1.1 200 OK\r\nConnection: x, Close\r\n\r\n").closesConnection)
+    }
+
     @Test("an interim response leaves nothing behind")
     func interim() throws {
         let head = try self.read(
@@ -132,7 +142,8 @@ struct ResponseHeadTests {
         "S18: content codings",
         arguments: [
             ("gzip", ResponseHead.ContentCoding.gzip), ("GZIP", .gzip), ("x-gzip", .gzip), ("identity", .identity),
-            ("br", .other), ("zstd", .other), ("deflate", .other), ("gzip, gzip", .other), ("gzip,identity", .other),
+            ("br", .brotli), ("zstd", .zstd), ("BR", .brotli), ("deflate", .other), ("compress", .other),
+            ("br, gzip", .other), ("gzip, gzip", .other), ("gzip,identity", .other),
             ("gzip\r\nContent-Encoding: gzip", .other), ("gzip\r\nContent-Encoding: br", .other),
         ]
     )

@@ -63,10 +63,10 @@ struct TransportFaultTests {
         #expect(kinds.last == .connect)
     }
 
-    @Test("F17: a name that does not exist is `dns`, and nobody waits for it")
-    func unknownName() async {
-        let result = await self.probe.poll("http://freshet.invalid/") { $0.timeout = .milliseconds(500) }
-        #expect(result.kind == .dns)
+    @Test("F02: the connect time-out is the source's where that is shorter, and ten seconds otherwise")
+    func connectTimeout() {
+        #expect(CurlOptions.connectTime(timeout: .milliseconds(300)) == .milliseconds(300))
+        #expect(CurlOptions.connectTime(timeout: .seconds(300)) == .seconds(10))
     }
 
     @Test("F03: silence ends with the time-out")
@@ -178,7 +178,7 @@ struct TransportFaultTests {
         self.upstream.on("/bomb", respond: UpstreamResponse(headers: ["Content-Encoding": "gzip"], body: bomb))
         #expect(await self.probe.poll(self.upstream.url("/bomb")).kind == .tooLarge)
         #expect(await self.probe.poll(self.upstream.url("/bomb")) { $0.maxBodyBytes = 1 << 30 }.kind == .tooLarge)
-        for coding in ["br", "zstd", "deflate", "gzip, gzip, gzip, gzip, gzip"] {
+        for coding in ["br", "zstd", "deflate", "compress", "gzip, gzip", "gzip, br", "gzip, gzip, gzip, gzip, gzip"] {
             self.upstream.on("/", respond: UpstreamResponse(headers: ["Content-Encoding": coding], body: bomb))
             #expect(await self.probe.poll(self.upstream.url()).kind == .decode)
         }

@@ -11,6 +11,13 @@ final class TransportProbe: @unchecked Sendable {
     private let queue = DispatchQueue(label: "transport-probe")
     private var loop: (reactor: Reactor, transport: CurlTransport)?
     private var sources = 0
+    private let configuration: CurlTransport.Configuration
+
+    init(maxConnectionAge: Duration = .seconds(600)) {
+        var configuration = CurlTransport.Configuration()
+        configuration.maxConnectionAge = maxConnectionAge
+        self.configuration = configuration
+    }
 
     /// Makes a source known and polls it once. The connections are those that earlier polls left.
     func poll(
@@ -56,7 +63,7 @@ final class TransportProbe: @unchecked Sendable {
     private func prepared() throws(PollError) -> (reactor: Reactor, transport: CurlTransport) {
         if let loop = self.loop { return loop }
         let reactor = try Reactor(wakeUp: WakeUp())
-        let loop = (reactor, try CurlTransport(reactor: reactor))
+        let loop = (reactor, try CurlTransport(reactor: reactor, configuration: self.configuration))
         self.loop = loop
         return loop
     }

@@ -45,7 +45,10 @@ struct TransportTests {
         #expect(request.target == "/a?b=c")
         #expect(request.headers["User-Agent"] == "freshet")
         #expect(request.headers["Accept"] == "application/json, */*;q=0.1")
-        #expect(request.headers["Accept-Encoding"] == "gzip")
+        let codings = request.headers["Accept-Encoding"]?.split(separator: ", ") ?? []
+        #expect(codings.first == "gzip")
+        #expect(codings.contains("br") == Unpacker.canDecode(.brotli))
+        #expect(codings.contains("zstd") == Unpacker.canDecode(.zstd))
         #expect(request.headers["X-Key"] == "secret")
         #expect(request.headers["X-Empty"] == "")
         #expect(request.headers["If-None-Match"] == nil)
@@ -93,6 +96,31 @@ struct TransportTests {
             #expect(await self.probe.poll(self.upstream.url(path)).body == "{}")
         }
         #expect(self.upstream.connectionCount == 1)
+    }
+
+    @Test(
+        "F26, S18: what is asked for is what the source wants, and only what can be undone",
+        arguments: [(SourceConfiguration.AcceptEncoding.identity, "identity"), (.gzip, "gzip")]
+    )
+    func acceptEncoding(wanted: SourceConfiguration.AcceptEncoding, expected: String) async {
+        self.upstream.on("/", respond: .json("{}"))
+        _ = await self.probe.poll(self.upstream.url()) { $0.acceptEncoding = wanted }
+        #expect(self.upstream.requests.first?.headers["Accept-Encoding"] == expected)
+    }
+
+    @Test("F19: a connection is kept for its lifetime and not longer, though the old address still answers")
+    func lifetime() async {
+        let probe = TransportProbe(maxConnectionAge: .seconds(1))
+        self.upstream.on("/", respond: .json("{}"))
+        let start = ContinuousClock.now
+        while self.upstream.connectionCount < 2, ContinuousClock.now - start < .seconds(30) {
+            #expect(await probe.poll(self.upstream.url()).body == "{}")
+            // A burst would fill the record of requests; the lifetime has whole seconds.
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(self.upstream.connectionCount == 2)
+        #expect(ContinuousClock.now - start >= .seconds(1))
+        #expect(self.upstream.requests.count > 2, "within its lifetime it is used again")
     }
 
     @Test("S17: a proxy in the environment is ignored")

@@ -75,7 +75,16 @@ package struct PollError: Error, Hashable, Sendable {
         case dns
         /// No connection: refused, unreachable, or not within the connect time-out.
         case connect
+        /// No TLS session, for another reason than those below.
         case tls
+        /// Nobody that is trusted vouches for the upstream's certificate, or its key is not the pinned one.
+        case tlsUntrusted = "tls_untrusted"
+        /// The upstream's certificate has run out, or has not begun.
+        case tlsExpired = "tls_expired"
+        /// The upstream's certificate is for another host.
+        case tlsHost = "tls_host"
+        /// The upstream speaks no version of TLS that is safe: 1.2 or later.
+        case tlsVersion = "tls_version"
         /// No complete response within the source's `timeout`, or too slow a drip.
         case timeout
         /// The connection broke inside a response.

@@ -32,8 +32,8 @@ struct PollSchedule: Sendable {
     /// Why, where nothing but the configuration decides: the same text after nearly every poll.
     private let reason: String
     private(set) var adaptive: AdaptiveInterval?
-    /// When the poll that is being judged began.
-    private var startedAt: MonotonicTime
+    /// When the poll that is being judged began; at first, when the source was made.
+    private(set) var startedAt: MonotonicTime
 
     /// `phase` is in 0..<1, from a hash of the source's name; `learned` is of an earlier process, as ``learned`` gave it.
     init(configuration: SourceConfiguration, phase: Double, now: MonotonicTime, wall: WallTime, learned: [UInt8] = []) {
@@ -71,9 +71,11 @@ struct PollSchedule: Sendable {
         self.startedAt = now
     }
 
-    /// After a 200 or a 304.
+    /// After a 200 or a 304. `isWaiting`: it brought a value that must be seen again, which is not put off for as long
+    /// as an adaptive interval may be.
     mutating func responseReceived(
         changed: Bool,
+        isWaiting: Bool,
         freshness: ResponseFreshness,
         price: PollPrice,
         now: MonotonicTime,
@@ -96,7 +98,13 @@ struct PollSchedule: Sendable {
             hints: freshness.hints,
             using: &generator
         )
-        return self.plan(decision ?? PollDecision(at: now.inSeconds + target, reason: .interval), from: now)
+        guard let decision else {
+            return self.plan(PollDecision(at: now.inSeconds + target, reason: .interval), from: now)
+        }
+        guard isWaiting, decision.at - now.inSeconds > target else { return self.plan(decision, from: now) }
+        let soon = PollDecision(at: now.inSeconds + target, reason: .confirmation)
+        let bounded = self.bounds.decision(wish: soon, now: now.inSeconds, hints: freshness.hints, using: &generator)
+        return self.plan(bounded, from: now)
     }
 
     /// After a failure: full jitter up to a bound that doubles with each failure, and never sooner than the interval.
@@ -110,24 +118,42 @@ struct PollSchedule: Sendable {
         now: MonotonicTime,
         using generator: inout some RandomNumberGenerator
     ) -> Plan {
-        let interval = self.configuration.nominalInterval.inSeconds
-        var delay = Backoff.delay(
-            failures: failures,
-            minimum: interval,
-            base: min(interval, 2),
-            longest: min(Self.longestBackoff, max(Self.shortestCeiling, 32 * interval)),
-            using: &generator
-        )
+        var delay = self.backoff(kind, failures: failures, using: &generator)
+        var reason = "\(PollDecision.Reason.backoff(failures: failures)) (\(kind.rawValue))"
         if kind == .auth {
             delay = max(delay, Self.refusedInterval)
+            reason += ", once a minute at most until the credentials are accepted"
         }
-        var reason = "\(PollDecision.Reason.backoff(failures: failures)) (\(kind.rawValue))"
         if let retryAfter, retryAfter.inSeconds > delay {
             delay = retryAfter.inSeconds
             reason = PollDecision.Reason.retryAfter.description
         }
         let wait = Duration(clampingSeconds: delay)
         return Plan(at: now + wait, interval: wait, reason: reason)
+    }
+
+    private func backoff(
+        _ kind: PollError.Kind,
+        failures: Int,
+        using generator: inout some RandomNumberGenerator
+    ) -> Double {
+        guard self.adaptive == nil else {
+            let longest = self.configuration.effectiveMaxInterval.inSeconds
+            return Backoff.delay(
+                failures: failures,
+                minimum: self.bounds.minimum,
+                longest: kind == .auth || kind == .notFound ? longest : min(Backoff.longestDelay, longest),
+                using: &generator
+            )
+        }
+        let interval = self.configuration.nominalInterval.inSeconds
+        return Backoff.delay(
+            failures: failures,
+            minimum: interval,
+            base: min(interval, 2),
+            longest: min(Self.longestBackoff, max(Self.shortestCeiling, 32 * interval)),
+            using: &generator
+        )
     }
 
     /// The longest that failures keep a source waiting, unless its interval is longer. Seconds.

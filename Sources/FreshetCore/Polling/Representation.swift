@@ -43,7 +43,7 @@ package enum Representation {
     }
 
     /// The media type without parameters, in lower case, cut at 100 bytes, with only the bytes of a token and `/`.
-    private static func essence(of contentType: [UInt8]) -> String {
+    static func essence(of contentType: [UInt8]) -> String {
         var essence = ""
         for byte in contentType.prefix(100) {
             switch byte {

@@ -58,8 +58,71 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var allowCloseDelimited = false
     /// Share of items that may vanish in one poll before a second one must confirm it; 1 never asks. The default is 0.5.
     package var maxDeleteRatio = 0.5
+    /// Polls in a row that must bring a new value before it is one. The default is 1: at once.
+    package var settle = 1
+    /// Every so many polls one asks without validators, in case they lie. The default is never.
+    package var verifyEvery: Int?
+    /// Media types that are taken, such as `application/json` or `text/*`; of others the body is refused. The default
+    /// is what ``format`` can be read from.
+    package var contentTypes: [MediaTypeRange] = []
+    /// What must stand in every payload, before ``root`` is looked for.
+    package var expect: [Expectation] = []
+    /// What 404 and 410 do to the value. The default is to keep it.
+    package var onMissing: OnMissing = .keep
+    /// Take 204, and an empty body, for the value `null`. The default is false: it is a failure.
+    package var allowEmpty = false
+    /// Content codings that are asked for. The default is all that can be undone.
+    package var acceptEncoding: AcceptEncoding = .any
     /// Refuse loopback, private and link-local addresses for this URL too. The default is false.
     package var denyPrivate = false
+    package var tls = TLS()
+    /// Files that fields of ``headers`` were made from, to be read again when the upstream refuses them.
+    package var secretFiles: [SecretFile] = []
+
+    /// What becomes of the value when the upstream says that there is none.
+    package enum OnMissing: String, CaseIterable, Sendable {
+        /// The last good value stays, and the source fails.
+        case keep
+        /// The value becomes `null`.
+        case tombstone
+    }
+
+    /// `Accept-Encoding`.
+    package enum AcceptEncoding: String, CaseIterable, Sendable {
+        case any
+        case gzip
+        case identity
+    }
+
+    /// How the upstream's certificate is checked.
+    package struct TLS: Hashable, Sendable {
+        /// Certificates to trust in the place of the system's, PEM.
+        package var caFile: String?
+        /// `sha256//` and the base64 of a hash of the public key that the upstream must have.
+        package var pinnedKey: String?
+        /// Check nothing. Anyone on the way can then be the upstream.
+        package var isInsecure = false
+
+        package init() {}
+    }
+
+    /// A file that holds a secret, and the request field that it goes into.
+    package struct SecretFile: Hashable, Sendable {
+        package enum Scheme: Hashable, Sendable {
+            /// `Authorization: Bearer` and the file's content.
+            case bearer
+            /// `Authorization: Basic` with this name and the file's content as the password.
+            case basic(username: String)
+        }
+
+        package var path: String
+        package var scheme: Scheme
+
+        package init(path: String, scheme: Scheme) {
+            self.path = path
+            self.scheme = scheme
+        }
+    }
 
     /// A request field.
     package struct Field: Hashable, Sendable {

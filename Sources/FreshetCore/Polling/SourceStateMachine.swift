@@ -8,32 +8,27 @@ package import JSON
 /// and never makes a change. What counts as a change is decided by the bytes and the document, whatever the
 /// validators say (CONTRACT §5).
 package struct SourceStateMachine: Sendable {
-    package private(set) var configuration: SourceConfiguration
-    package private(set) var status: SourceStatus
-    /// When to poll next; `.distantFuture` while paused or while a poll is under way.
+    package internal(set) var configuration: SourceConfiguration
+    package internal(set) var status: SourceStatus
+    /// When to poll next; `.distantFuture` while paused, while a poll is under way, or where the upstream is gone.
     package private(set) var nextPoll: MonotonicTime
 
-    /// Of the last response that was good; sent with the next poll.
-    private var validators = Validators()
-    /// The last good value.
-    private var document: Document?
-    /// The body that ``document`` came from, where it is not the document's own text.
-    private var body: [UInt8]?
-    /// The format, once one response has settled it.
-    private var format: SourceConfiguration.Format?
-    private var items: ItemRule?
-    private var schedule: PollSchedule
     /// What a poll may cost; set by the shell before a result is handed in. For the adaptive policy.
     package var price = PollPrice()
     /// What the adaptive policy has learned, to be kept over a restart.
     package var learned: [UInt8] { self.schedule.learned }
-    private var failures = 0
-    private var isUnconditional = true
+
+    /// The last good value, and what new ones are measured by.
+    var value: SourceValue
+    var trust: ValidatorTrust
+    private var schedule: PollSchedule
+    private var staleness: Staleness
+    /// What the last poll sent.
+    private var sent = Validators()
     /// A 304 came although nothing could be unmodified; the one unconditional retry is spent.
     private var retriedUnconditionally = false
-    /// The hash of a value that lost most of its items, waiting for a second response that says the same.
-    private var unconfirmed: UInt64?
-    private let limits: ParseLimits
+    /// The fields of the last good answer that say how long it is fresh, as 304s renewed them (RFC 9111 §3.2).
+    private var lifetimeFields = StoredFields(received: [])
 
     /// `phase` is in 0..<1, from a hash of the source's name: sources of equal intervals are spread by it. The first poll
     /// is due from `now` on. `learned` is what ``learned`` gave in an earlier process.
@@ -46,24 +41,27 @@ package struct SourceStateMachine: Sendable {
     ) {
         self.configuration = configuration
         self.schedule = PollSchedule(configuration: configuration, phase: phase, now: now, wall: wall, learned: learned)
-        self.limits = ParseLimits(maxBytes: configuration.maxBodyBytes)
-        self.format = configuration.format
-        self.items = configuration.itemRule
+        self.staleness = Staleness(configuration: configuration)
+        self.trust = ValidatorTrust(verifyEvery: configuration.verifyEvery)
+        self.value = SourceValue(configuration: configuration)
         let first = self.schedule.first(now: now)
         self.nextPoll = first.at
         self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: first.reason)
         self.status.nextPollAt = wall
+        self.status.collection = self.value.collection
+        self.status.setWarning(.insecure, configuration.tls.isInsecure)
     }
 
     /// Takes over the value of an earlier process: the next poll is conditional, and only a difference is a change.
     package mutating func restored(_ document: Document, validators: Validators, at wall: WallTime) {
-        self.document = document
-        self.validators = validators
+        self.value.restored(document)
+        self.trust.restored(validators)
         self.status.validators = validators
         self.status.lastSuccessAt = wall
-        if self.items == nil {
-            self.items = ItemKeyGuess.rule(for: document)
-        }
+        self.status.collection = self.value.collection
+        // How old the value is, nobody knows: it counts from now.
+        let start = self.schedule.startedAt
+        self.staleness.confirmed(at: start, interval: self.configuration.nominalInterval, freshness: nil)
         _ = self.enter(.ok, wall: wall)
     }
 
@@ -86,8 +84,8 @@ package struct SourceStateMachine: Sendable {
         self.schedule.started(now: now)
         self.status.polls += 1
         self.status.nextPollAt = nil
-        self.isUnconditional = self.document == nil || self.validators.isEmpty
-        return PollRequest(validators: self.isUnconditional ? Validators() : self.validators)
+        self.sent = self.value.document == nil ? Validators() : self.trust.request()
+        return PollRequest(validators: self.sent)
     }
 
     /// A complete response arrived.
@@ -98,23 +96,44 @@ package struct SourceStateMachine: Sendable {
         using generator: inout some RandomNumberGenerator
     ) -> Verdict {
         self.status.bytes += UInt64(clamping: response.wireBytes)
+        let answer = self.freshness(of: response, wall: wall)
         do throws(PollError) {
             switch response.status {
             case 200, 203:
-                let change = try self.representationReceived(response, wall: wall)
-                return self.succeeded(change: change, response: response, now: now, wall: wall, using: &generator)
+                let change = try self.representationReceived(response, freshness: answer, wall: wall)
+                return self.succeeded(change: change, status: 200, answer, now: now, wall: wall, using: &generator)
+            case 204 where self.configuration.allowEmpty:
+                let change = try self.representationReceived(response, freshness: answer, wall: wall)
+                return self.succeeded(change: change, status: 204, answer, now: now, wall: wall, using: &generator)
             case 304:
-                if self.isUnconditional, !self.retriedUnconditionally { return self.retryUnconditionally(now: now) }
-                guard !self.isUnconditional else {
+                if self.sent.isEmpty, !self.retriedUnconditionally { return self.retryUnconditionally(now: now) }
+                guard !self.sent.isEmpty else {
                     throw PollError(.protocol, "304 to a request without validators: nothing can be unmodified")
                 }
-                return self.succeeded(change: nil, response: response, now: now, wall: wall, using: &generator)
+                self.notModified()
+                return self.succeeded(change: nil, status: 304, answer, now: now, wall: wall, using: &generator)
+            case 404, 410:
+                guard let change = self.valueMissed(freshness: answer, wall: wall) else { fallthrough }
+                return self.succeeded(
+                    change: change.published,
+                    status: 404,
+                    answer,
+                    now: now,
+                    wall: wall,
+                    using: &generator
+                )
             case _:
                 throw PollError(status: response.status, asksToWait: response.value(of: "retry-after") != nil)
             }
         } catch {
-            let freshness = response.freshness(wall: wall)
-            return self.failed(error, retryAfter: freshness.retryAfter, now: now, wall: wall, using: &generator)
+            return self.failed(
+                error,
+                isGone: response.status == 410,
+                retryAfter: answer.retryAfter,
+                now: now,
+                wall: wall,
+                using: &generator
+            )
         }
     }
 
@@ -129,19 +148,27 @@ package struct SourceStateMachine: Sendable {
     }
 
     /// The upstream, or an administrator, sent a representation of its own accord. It takes the path of a poll's body,
-    /// but for the guard against mass deletion: who pushes means it. The next poll stays when it was.
-    package mutating func valuePushed(body: [UInt8], contentType: [UInt8]?, wall: WallTime) -> Verdict {
+    /// but for what waits to be seen twice: who pushes means it. The next poll stays when it was.
+    package mutating func valuePushed(
+        body: [UInt8],
+        contentType: [UInt8]?,
+        now: MonotonicTime,
+        wall: WallTime
+    ) -> Verdict {
         let fields = contentType.map { [HeaderField(name: Array("content-type".utf8), value: $0)] } ?? []
         let response = PollResponse(status: 200, fields: fields, body: body, wireBytes: body.count)
         self.status.bytes += UInt64(clamping: body.count)
+        let freshness = ResponseFreshness(fields: fields, wallNow: Int(wall.seconds))
         do throws(PollError) {
-            let change = try self.representationReceived(response, wall: wall, isPush: true)
+            let change = try self.representationReceived(response, freshness: freshness, wall: wall, isPush: true)
             self.status.lastSuccessAt = wall
             self.status.changes += change == nil ? 0 : 1
+            self.status.failuresInARow = 0
+            self.staleness.confirmed(at: now, interval: self.status.interval, freshness: nil)
             return Verdict(
                 outcome: change == nil ? .unchanged : .changed,
                 change: change,
-                transition: self.status.state == .paused ? nil : self.enter(.ok, wall: wall)
+                transition: self.enterCondition(now: now, wall: wall)
             )
         } catch {
             return Verdict(outcome: .failed(error.kind), error: error)
@@ -156,13 +183,14 @@ package struct SourceStateMachine: Sendable {
         return self.enter(.paused, wall: wall)
     }
 
-    /// An administrator lets the polls go on, the first at once.
+    /// An administrator lets the polls go on, the first at once. Also where the upstream was gone.
     package mutating func resumeRequested(now: MonotonicTime, wall: WallTime) -> SourceState? {
-        guard self.status.state == .paused else { return nil }
+        let isGone = self.status.warnings.contains { $0.kind == .gone }
+        guard self.status.state == .paused || isGone else { return nil }
         self.nextPoll = now
         self.status.nextPollAt = wall
         self.status.intervalReason = "resumed by an administrator"
-        return self.enter(self.document == nil ? .starting : .ok, wall: wall)
+        return self.enter(self.condition(now: now), wall: wall)
     }
 
     /// Someone wants a poll now; a pause is not ended by it.
@@ -170,218 +198,175 @@ package struct SourceStateMachine: Sendable {
         self.nextPoll = now
     }
 
-    // MARK: Representations
+    /// The credentials were read again and are others now: poll with them at once.
+    package mutating func credentialsRenewed(_ headers: [SourceConfiguration.Field], now: MonotonicTime) {
+        self.configuration.headers = headers
+        guard self.status.state != .paused else { return }
+        self.nextPoll = now
+        self.status.intervalReason = "the credentials were read again and are others now"
+    }
 
-    /// Compares a representation with the last good one, and takes it where it is good.
+    // MARK: Staleness
+
+    /// When ``timePassed(now:wall:)`` has something to say, if nothing happens before; `.distantFuture` for never.
+    package var staleDeadline: MonotonicTime {
+        guard self.value.document != nil, self.status.state != .paused, self.status.state != .stale else {
+            return .distantFuture
+        }
+        return self.staleness.deadline(isFailing: self.status.failuresInARow > 0)
+    }
+
+    /// Notices that the value has become stale.
     ///
-    /// - Returns: The change, or `nil` where the value is the same.
+    /// - Returns: The state that the source has entered; `nil` where it is as before.
+    package mutating func timePassed(now: MonotonicTime, wall: WallTime) -> SourceState? {
+        self.enterCondition(now: now, wall: wall)
+    }
+
+    /// The state that the facts amount to, a pause aside. A value that is too old matters more to who reads it than
+    /// why it is.
+    private func condition(now: MonotonicTime) -> SourceState {
+        let isFailing = self.status.failuresInARow > 0
+        let hasValue = self.value.document != nil
+        if hasValue, now >= self.staleness.deadline(isFailing: isFailing) { return .stale }
+        guard isFailing else { return hasValue ? .ok : .starting }
+        return self.status.lastError?.error.kind == .throttled ? .backoff : .failing
+    }
+
+    private mutating func enterCondition(now: MonotonicTime, wall: WallTime) -> SourceState? {
+        self.status.state == .paused ? nil : self.enter(self.condition(now: now), wall: wall)
+    }
+
+    // MARK: Answers
+
+    /// What the answer says about time. A 304 leaves out what it does not renew, and that stays in force.
+    private mutating func freshness(of response: PollResponse, wall: WallTime) -> ResponseFreshness {
+        let wallNow = Int(wall.seconds)
+        guard response.status == 200 || response.status == 203 || response.status == 304 else {
+            return ResponseFreshness(fields: response.fields, status: response.status, wallNow: wallNow)
+        }
+        let renewed = response.fields.filter(\.isAboutLifetime)
+        guard response.status == 304, renewed != self.lifetimeFields.fields, !self.isForeign(response) else {
+            return ResponseFreshness(fields: response.fields, wallNow: wallNow)
+        }
+        self.lifetimeFields.notModified(received: renewed)
+        let others = response.fields.filter { !$0.isAboutLifetime }
+        return ResponseFreshness(fields: self.lifetimeFields.fields + others, wallNow: wallNow)
+    }
+
+    /// Whether a 304 speaks of another representation than ours (FAULTS F23).
+    private func isForeign(_ response: PollResponse) -> Bool {
+        guard let etag = response.value(of: "etag"), let ours = self.trust.validators.etag else { return false }
+        func opaque(_ tag: [UInt8]) -> ArraySlice<UInt8> { tag.starts(with: "W/".utf8) ? tag.dropFirst(2) : tag[...] }
+        return opaque(etag) != opaque(ours)
+    }
+
+    private mutating func notModified() {
+        self.trust.notModified()
+        self.presentValueReceived()
+    }
+
+    /// Hands an answer with a body to the value, and what it says to the validators.
     private mutating func representationReceived(
         _ response: PollResponse,
+        freshness: ResponseFreshness,
         wall: WallTime,
         isPush: Bool = false
     ) throws(PollError) -> Change? {
-        if response.isCloseDelimited, !self.configuration.allowCloseDelimited {
-            throw PollError(
-                .framing,
-                "the body ends with the connection, so a cut one cannot be told from a whole one; "
-                    + "set `allow_close_delimited: true` to accept that"
+        let (change, comparison, isAdopted) = try self.take(response, wall: wall, freshness: freshness, isPush: isPush)
+        if isPush {
+            if change != nil { self.trust.forget() }
+        } else {
+            self.trust.representationReceived(
+                response.validators,
+                sent: self.sent,
+                comparison: comparison,
+                dateTellsApart: freshness.lastModifiedIsValidator(wallNow: Int(wall.seconds)),
+                isAdopted: isAdopted
             )
+            if isAdopted { self.lifetimeFields = StoredFields(received: response.fields.filter(\.isAboutLifetime)) }
         }
-        if let document = self.document, response.body == self.body ?? document.text {
-            if !isPush {
-                self.validators = response.validators
-            }
-            self.unconfirmed = nil
-            return nil
-        }
-        let new = try self.document(from: response)
-        guard let old = self.document else {
-            self.adopt(new, from: response, isPush: isPush)
-            return self.firstChange(wall: wall, response: response)
-        }
-        guard old.hash(ignoring: self.configuration.ignore) != new.hash(ignoring: self.configuration.ignore) else {
-            return self.unchanged(by: response, isPush: isPush)
-        }
-        if !isPush, self.needsConfirmation(from: old, to: new) { return nil }
-        let patch = old.patch(to: new, items: self.items)
-        guard !patch.isEmpty else { return self.unchanged(by: response, isPush: isPush) }
-        let change = self.change(from: old, to: new, patch: patch.text, wall: wall, response: response)
-        self.adopt(new, from: response, isPush: isPush)
         return change
-    }
-
-    /// Takes the validators of a response whose value is the one we have. The document stays as it is: its text is
-    /// what subscribers have, even where the upstream now writes the same value otherwise.
-    private mutating func unchanged(by response: PollResponse, isPush: Bool) -> Change? {
-        self.unconfirmed = nil
-        self.body = response.body
-        if !isPush {
-            self.validators = response.validators
-        }
-        return nil
-    }
-
-    private mutating func document(from response: PollResponse) throws(PollError) -> Document {
-        let format = try self.format(of: response)
-        let document = try Representation.document(from: response.body, format: format, limits: self.limits)
-        guard let root = self.configuration.root else { return document }
-        guard let value = document.extracting(root) else {
-            throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
-        }
-        return value
-    }
-
-    private mutating func format(of response: PollResponse) throws(PollError) -> SourceConfiguration.Format {
-        if let format = self.format { return format }
-        let found = try Representation.format(ofContentType: response.value(of: "content-type")).get()
-        guard found == .text else { return found }
-        // Much JSON is served as text/plain. The first body decides, so that a broken one later is an error and not
-        // a text.
-        let isJSON = (try? Document(parsing: response.body, limits: self.limits)) != nil
-        self.format = isJSON ? .json : .text
-        return isJSON ? .json : .text
-    }
-
-    private mutating func adopt(_ document: Document, from response: PollResponse, isPush: Bool) {
-        self.unconfirmed = nil
-        self.document = document
-        self.body = response.body == document.text ? nil : response.body
-        self.validators = isPush ? Validators() : response.validators
-        if self.items == nil {
-            self.items = ItemKeyGuess.rule(for: document)
-        }
-    }
-
-    // MARK: Changes
-
-    private func firstChange(wall: WallTime, response: PollResponse) -> Change? {
-        self.document.map {
-            Change(
-                document: $0,
-                at: wall,
-                validators: response.validators,
-                freshness: response.freshness(wall: wall).freshFor ?? .zero
-            )
-        }
-    }
-
-    private func change(
-        from old: Document,
-        to new: Document,
-        patch: [UInt8],
-        wall: WallTime,
-        response: PollResponse
-    ) -> Change {
-        let size = new.text.count
-        let merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
-        let items = self.items.flatMap { old.itemChanges(to: new, items: $0) }
-        return Change(
-            document: new,
-            patch: patch.count < size ? patch : nil,
-            merge: merge,
-            items: items.flatMap { $0.text.count < size ? $0.text : nil },
-            at: wall,
-            validators: response.validators,
-            freshness: response.freshness(wall: wall).freshFor ?? .zero
-        )
-    }
-
-    /// Whether a value lost so much that one response is not believed (FAULTS F33). The validators stay those of the
-    /// old value, so that the next poll brings the new one again.
-    private mutating func needsConfirmation(from old: Document, to new: Document) -> Bool {
-        guard self.isMassDeletion(from: old, to: new), self.unconfirmed != new.hash else { return false }
-        self.unconfirmed = new.hash
-        return true
-    }
-
-    /// Most items of a collection are gone, or most bytes of a value whose collection is small or unknown.
-    private func isMassDeletion(from old: Document, to new: Document) -> Bool {
-        let ratio = self.configuration.maxDeleteRatio
-        guard ratio < 1 else { return false }
-        let (before, after) = (self.itemCount(of: old), self.itemCount(of: new))
-        if before >= Self.massDeletionItems, Double(before - after) > Double(before) * ratio { return true }
-        let (bytes, left) = (old.text.count, new.text.count)
-        return bytes >= Self.massDeletionBytes && Double(bytes - left) > Double(bytes) * max(ratio, Self.byteRatio)
-    }
-
-    /// Collections with fewer items than this are judged by the value's bytes.
-    private static let massDeletionItems = 20
-    /// Values with fewer bytes than this may shrink at once.
-    private static let massDeletionBytes = 1024
-    /// Real shrinks of faulty upstreams lose at least this share of the bytes; ordinary changes hardly ever do.
-    private static let byteRatio = 0.7
-
-    private func itemCount(of document: Document) -> Int {
-        let pointer = self.items?.items ?? Pointer()
-        return document.value(at: pointer)?.count ?? 0
     }
 
     // MARK: Outcomes
 
     private mutating func succeeded(
         change: Change?,
-        response: PollResponse,
+        status: Int,
+        _ freshness: ResponseFreshness,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
     ) -> Verdict {
-        self.failures = 0
         self.retriedUnconditionally = false
-        self.status.lastSuccessAt = wall
-        self.status.validators = self.validators
-        let isNotModified = response.status == 304
-        self.status.notModified += isNotModified ? 1 : 0
-        self.status.unchanged += !isNotModified && change == nil ? 1 : 0
+        self.status.failuresInARow = 0
+        self.status.validators = self.trust.validators
+        self.status.notModified += status == 304 ? 1 : 0
+        self.status.unchanged += status != 304 && change == nil ? 1 : 0
         self.status.changes += change == nil ? 0 : 1
         let next = self.schedule.responseReceived(
             changed: change != nil,
-            freshness: response.freshness(wall: wall),
+            isWaiting: self.value.isWaiting,
+            freshness: freshness,
             price: self.price,
             now: now,
             using: &generator
         )
         self.plan(next, now: now, wall: wall)
-        if self.unconfirmed != nil {
-            self.status.intervalReason += "; a value that lost most of its items waits to be confirmed"
+        if self.value.isWaiting {
+            // The answer says nothing about the value that is served.
+            self.status.intervalReason += "; a new value waits to be seen again"
+        } else {
+            self.status.lastSuccessAt = wall
+            self.status.caching = CachePolicy(freshness)
+            self.staleness.confirmed(at: now, interval: next.interval, freshness: freshness)
         }
+        self.reviewWarnings()
         return Verdict(
-            outcome: isNotModified ? .notModified : (change == nil ? .unchanged : .changed),
+            outcome: status == 304 ? .notModified : (change == nil ? .unchanged : .changed),
             change: change,
-            transition: self.status.state == .paused ? nil : self.enter(.ok, wall: wall)
+            transition: self.enterCondition(now: now, wall: wall)
         )
     }
 
     private mutating func failed(
         _ error: PollError,
+        isGone: Bool = false,
         retryAfter: Duration?,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
     ) -> Verdict {
-        self.failures += 1
         self.retriedUnconditionally = false
+        self.status.failuresInARow += 1
         self.status.failures += 1
         self.status.lastError = ReportedError(error: error, at: wall)
         let next = self.schedule.pollFailed(
             error.kind,
-            failures: self.failures,
+            failures: self.status.failuresInARow,
             retryAfter: retryAfter,
             now: now,
             using: &generator
         )
         self.plan(next, now: now, wall: wall)
-        let state: SourceState = error.kind == .throttled ? .backoff : .failing
+        self.status.setWarning(.gone, isGone)
+        if isGone {
+            self.nextPoll = .distantFuture
+            self.status.nextPollAt = nil
+            self.status.intervalReason = "the upstream says 410 Gone: not polled until it is resumed or asked for"
+        }
         return Verdict(
             outcome: .failed(error.kind),
             error: error,
-            transition: self.status.state == .paused ? nil : self.enter(state, wall: wall)
+            transition: self.enterCondition(now: now, wall: wall)
         )
     }
 
     /// A 304 where no validator was sent: once, ask again (FAULTS F22).
     private mutating func retryUnconditionally(now: MonotonicTime) -> Verdict {
         self.retriedUnconditionally = true
-        self.validators = Validators()
+        self.trust.forget()
         self.nextPoll = now
         self.status.intervalReason = "304 to a request without validators; asking once more"
         return Verdict(outcome: .unchanged)
@@ -389,8 +374,8 @@ package struct SourceStateMachine: Sendable {
 
     private mutating func plan(_ next: PollSchedule.Plan, now: MonotonicTime, wall: WallTime) {
         self.status.interval = next.interval
-        self.status.intervalReason = next.reason
         guard self.status.state != .paused else { return }
+        self.status.intervalReason = next.reason
         self.nextPoll = next.at
         let wait = max((next.at - now).milliseconds, 0)
         self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + wait)
@@ -405,13 +390,17 @@ package struct SourceStateMachine: Sendable {
     }
 }
 
-extension PollResponse {
-    fileprivate func freshness(wall: WallTime) -> ResponseFreshness {
-        ResponseFreshness(fields: self.fields, status: self.status, wallNow: Int(wall.seconds))
+extension HeaderField {
+    /// The fields of an answer that a 304 may leave out because they have not changed.
+    fileprivate var isAboutLifetime: Bool {
+        self.name.elementsEqual("cache-control".utf8) || self.name.elementsEqual("expires".utf8)
+            || self.name.elementsEqual("vary".utf8)
     }
+}
 
+extension PollResponse {
     /// The validators, byte-exact; an empty field counts as absent.
-    fileprivate var validators: Validators {
+    var validators: Validators {
         Validators(
             etag: self.value(of: "etag").flatMap { $0.isEmpty ? nil : $0 },
             lastModified: self.value(of: "last-modified").flatMap { $0.isEmpty ? nil : $0 }
@@ -430,6 +419,8 @@ extension PollError {
         case 429: self.init(.throttled, "the upstream answered 429 Too Many Requests")
         case 503 where asksToWait: self.init(.throttled, "the upstream answered 503 and asks to be left alone")
         case 300..<400: self.init(.redirect, "the upstream redirects (\(status)) to a place that is not followed")
+        case 204: self.init(.status, "the upstream answered 204 No Content; `allow_empty: true` takes that for null")
+        case 206: self.init(.status, "the upstream answered 206 Partial Content, though no part was asked for")
         case _: self.init(.status, "the upstream answered \(status)")
         }
     }

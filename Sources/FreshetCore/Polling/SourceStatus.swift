@@ -1,15 +1,17 @@
 // What can be said about a source at any moment: `/v1/sources`, status events, metrics.
 
+package import JSON
+
 /// The condition of a source (CONTRACT §3).
 package enum SourceState: String, CaseIterable, Sendable {
     /// Not one good response yet, and no failure either.
     case starting
     case ok
-    /// The last good value is older than `staleness`.
+    /// The last good value is older than `staleness`, whether polls fail or are held back.
     case stale
     /// The upstream asked to be left alone (`Retry-After`); the last good value is served.
     case backoff
-    /// The last poll failed; the last good value is served.
+    /// The last poll failed; the last good value is served, and not yet older than `staleness`.
     case failing
     /// By an administrator.
     case paused
@@ -23,6 +25,18 @@ package struct ReportedError: Hashable, Sendable {
     package init(error: PollError, at: WallTime) {
         self.error = error
         self.at = at
+    }
+}
+
+/// The collection of a source and what tells its items apart.
+package struct SourceCollection: Hashable, Sendable {
+    package var rule: ItemRule
+    /// By the gateway, from the value; else by the configuration.
+    package var isGuessed: Bool
+
+    package init(rule: ItemRule, isGuessed: Bool) {
+        self.rule = rule
+        self.isGuessed = isGuessed
     }
 }
 
@@ -44,8 +58,28 @@ package struct SourceStatus: Hashable, Sendable {
     package var unchanged: UInt64 = 0
     package var changes: UInt64 = 0
     package var failures: UInt64 = 0
+    /// Polls that failed since the last that did not.
+    package var failuresInARow = 0
+    /// How often the value returned to the one before it.
+    package var flaps: UInt64 = 0
     /// Body bytes received, before decoding.
     package var bytes: UInt64 = 0
+
+    /// Where the keyed items stand, once that is known.
+    package var collection: SourceCollection?
+    /// What the last good answer allows the caches after us; `nil` before the first.
+    package var caching: CachePolicy?
+    /// What the owner should know, one of a kind.
+    package internal(set) var warnings: [SourceWarning] = []
+
+    /// Whether ``lastError`` is why the source is in its state.
+    package var isInTrouble: Bool {
+        switch self.state {
+        case .failing, .backoff: true
+        case .stale: self.failuresInARow > 0
+        case .starting, .ok, .paused: false
+        }
+    }
 
     package init(stateSince: WallTime, interval: Duration, intervalReason: String) {
         self.stateSince = stateSince

@@ -50,7 +50,9 @@ package struct AdaptiveInterval: Hashable, Sendable {
         let due = model.due(theta: theta, weight: weight, horizon: bounds.maximum)
         // Two per cent of jitter: sources that learned the same clock must not stay in step.
         let jitter = 1 + 0.04 * (Double.random(in: 0..<1, using: &generator) - 0.5)
-        let wish = PollDecision(at: now + (due - now) * jitter, reason: .expectedAge(following: model.pattern))
+        let reason: PollDecision.Reason =
+            due - now >= bounds.maximum ? .maximumInterval : .expectedAge(following: model.pattern)
+        let wish = PollDecision(at: now + (due - now) * jitter, reason: reason)
         return bounds.decision(wish: wish, now: now, hints: hints, using: &generator)
     }
 

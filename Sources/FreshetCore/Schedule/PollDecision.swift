@@ -24,6 +24,8 @@ package struct PollDecision: Hashable, Sendable {
         case revalidation
         /// `X-Poll-Interval`.
         case upstreamInterval
+        /// A new value waits to be seen again.
+        case confirmation
         /// The upstream's rate limit is used up until then.
         case quota
         /// `Retry-After` (RFC 9110 §10.2.3).
@@ -41,17 +43,18 @@ package struct PollDecision: Hashable, Sendable {
 extension PollDecision.Reason: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .firstPoll: "first poll"
-        case .interval: "configured interval"
+        case .firstPoll: "the first poll, spread over a short time after the start"
+        case .interval: "the configured interval"
         case .expectedAge(following: .none): "a change is likely to be unseen for longer than the target by then"
         case .expectedAge(let pattern): "a change is likely by then; its changes follow \(pattern.rawValue)"
-        case .minimumInterval: "min_interval"
-        case .maximumInterval: "max_interval"
-        case .freshness: "the upstream says that its answer is fresh until then"
-        case .revalidation: "a cache before the upstream is fetching a new answer"
-        case .upstreamInterval: "the upstream's X-Poll-Interval"
+        case .minimumInterval: "no poll sooner than min_interval allows"
+        case .maximumInterval: "no poll later than max_interval allows"
+        case .freshness: "the upstream says that its answer is fresh until then (Cache-Control or Expires)"
+        case .revalidation: "a cache before the upstream served a stale answer and is fetching a new one"
+        case .upstreamInterval: "the upstream asks for this time between polls (X-Poll-Interval)"
+        case .confirmation: "sooner than planned, since a new value waits to be seen again"
         case .quota: "the upstream's rate limit is used up until then"
-        case .retryAfter: "the upstream's Retry-After"
+        case .retryAfter: "the upstream asks to be left alone until then (Retry-After)"
         case .backoff(failures: 1): "back-off after a failure"
         case .backoff(let failures): "back-off after \(failures) failures in a row"
         }

@@ -15,6 +15,8 @@ package struct ResponseFreshness: Hashable, Sendable {
     package let cameFromCache: Bool
     /// It may not be used, nor hold back a poll, without asking: `no-cache`, `no-store`, `Vary: *`.
     package let needsValidation: Bool
+    /// `no-store`, unless `must-understand` lifts it.
+    package let forbidsStoring: Bool
     /// It is meant for one user (`private`). Its lifetime still says when asking again is useful.
     package let isPrivate: Bool
     /// It must not be shown once stale: `must-revalidate`, `proxy-revalidate`, `s-maxage` or `no-cache` (§4.2.4).
@@ -49,7 +51,9 @@ package struct ResponseFreshness: Hashable, Sendable {
             reading.read(name: field.name, value: FieldValue.trimmed(field.value[...]))
         }
         let control = reading.control
-        let stored = Self.isStorable(control, status: status) && !reading.variesOnEverything
+        let isStorable = Self.isStorable(control, status: status)
+        let stored = isStorable && !reading.variesOnEverything
+        self.forbidsStoring = !isStorable
         self.lifetime = reading.lifetimeSeconds.map(Self.duration)
         self.age = Self.duration(reading.ageOnArrival)
         self.cameFromCache = reading.age != nil
@@ -96,8 +100,16 @@ package struct ResponseFreshness: Hashable, Sendable {
     /// (§4.2.4).
     package func mayBeServedOnError(after elapsed: Duration) -> Bool {
         if mayBeReused(after: elapsed) { return true }
-        guard let lifetime, let staleIfError, !mustNotBeServedStale, !needsValidation else { return false }
-        return age + elapsed <= lifetime + staleIfError
+        return servedOnErrorFor.map { elapsed <= $0 } ?? false
+    }
+
+    /// For how long from its arrival it counts as good while the upstream fails; nil where nothing was said, or the
+    /// upstream wants to be asked first (RFC 5861 §4, RFC 9111 §4.2.4).
+    package var servedOnErrorFor: Duration? {
+        guard let lifetime, let staleIfError, !mustNotBeServedStale, !needsValidation,
+            lifetime + staleIfError >= age
+        else { return nil }
+        return lifetime + staleIfError - age
     }
 
     /// Whether `Last-Modified` is there and tells versions apart: the answer is at least two seconds younger (RFC 9110

@@ -141,7 +141,7 @@ package enum ControlFrame {
             json.member("source", source)
             json.member("state", status.state.rawValue)
             json.member("since", status.stateSince.description)
-            guard status.state == .failing || status.state == .backoff, let reported = status.lastError else { return }
+            guard status.isInTrouble, let reported = status.lastError else { return }
             json.name("error")
             json.object { json in
                 json.member("kind", reported.error.kind.rawValue)

@@ -94,7 +94,8 @@ struct SourceStateMachineTests {
         ]
     )
     func badAnswers(answer: Answer, kind: PollError.Kind) {
-        var trace = Trace()
+        // Slow probes would find the value stale, which is a transition of its own.
+        var trace = Trace { $0.staleness = .seconds(3600) }
         _ = trace.poll(.body("[1,2]", etag: "\"good\""))
         let verdict = trace.poll(answer)
         #expect(verdict.outcome == .failed(kind))
@@ -174,10 +175,20 @@ struct SourceStateMachineTests {
         var trace = Trace()
         _ = trace.poll(.body("[1]", etag: "\"a\""))
         let due = trace.machine.nextPoll
-        let verdict = trace.machine.valuePushed(body: Array("[2]".utf8), contentType: nil, wall: trace.wall)
+        let verdict = trace.machine.valuePushed(
+            body: Array("[2]".utf8),
+            contentType: nil,
+            now: trace.now,
+            wall: trace.wall
+        )
         #expect(verdict.outcome == .changed)
         #expect(trace.machine.nextPoll == due)
-        let refused = trace.machine.valuePushed(body: Array("[2".utf8), contentType: nil, wall: trace.wall)
+        let refused = trace.machine.valuePushed(
+            body: Array("[2".utf8),
+            contentType: nil,
+            now: trace.now,
+            wall: trace.wall
+        )
         #expect(refused.error?.kind == .malformed)
         _ = trace.poll(.body("[2]", etag: "\"b\""))
         #expect(trace.requests.last?.validators.isEmpty == true)
@@ -234,20 +245,24 @@ enum Answer: Sendable {
         etag: String? = nil,
         contentType: String = "application/json",
         fields: [String: String] = [:],
-        isCloseDelimited: Bool = false
+        isCloseDelimited: Bool = false,
+        status: Int = 200
     ) -> Answer {
         var fields = fields
         fields["content-type"] = contentType
         fields["etag"] = etag
-        return .response(status: 200, body: Array(text.utf8), fields: fields, isCloseDelimited: isCloseDelimited)
+        return .response(status: status, body: Array(text.utf8), fields: fields, isCloseDelimited: isCloseDelimited)
     }
 
     static func bytes(_ bytes: [UInt8]) -> Answer {
         .response(status: 200, body: bytes, fields: ["content-type": "application/json"], isCloseDelimited: false)
     }
 
-    static func notModified(etag: String? = nil) -> Answer {
-        let fields = etag.map { ["etag": $0] } ?? [:]
+    static let noContent = Answer.response(status: 204, body: [], fields: [:], isCloseDelimited: false)
+
+    static func notModified(etag: String? = nil, fields: [String: String] = [:]) -> Answer {
+        var fields = fields
+        fields["etag"] = etag
         return .response(status: 304, body: [], fields: fields, isCloseDelimited: false)
     }
 

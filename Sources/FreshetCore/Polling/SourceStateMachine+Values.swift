@@ -1,0 +1,170 @@
+// From an answer with a body to a change, or to the reason why there is none.
+
+import JSON
+
+extension SourceStateMachine {
+    /// Compares a representation with the last good one, and takes it where it is good.
+    ///
+    /// - Returns: The change, or `nil` where there is none to tell; how the two compare; and whether the value that
+    ///   the answer holds is the good one from here on.
+    mutating func take(
+        _ response: PollResponse,
+        wall: WallTime,
+        freshness: ResponseFreshness,
+        isPush: Bool
+    ) throws(PollError) -> (change: Change?, comparison: ValidatorTrust.Comparison, isAdopted: Bool) {
+        if response.isCloseDelimited, !self.configuration.allowCloseDelimited {
+            throw PollError(
+                .framing,
+                "the body ends with the connection, so a cut one cannot be told from a whole one; "
+                    + "set `allow_close_delimited: true` to accept that"
+            )
+        }
+        if self.value.isSame(response.body) {
+            self.value.presentReceived(body: nil)
+            return (nil, .sameBytes, true)
+        }
+        let new = try self.document(from: response, isPush: isPush)
+        let hash = self.value.hash(of: new)
+        guard let old = self.value.document else {
+            let change = self.change(from: nil, to: new, wall: wall, validators: response, freshness: freshness)
+            self.value.adopt(new, hash: hash, body: response.body)
+            self.status.collection = self.value.collection
+            return (change, .differs, true)
+        }
+        guard hash != self.value.hash else {
+            self.value.presentReceived(body: response.body)
+            return (nil, .sameValue, true)
+        }
+        if !isPush, !self.value.mayBecome(new, hash: hash) { return (nil, .differs, false) }
+        guard let change = self.change(from: old, to: new, wall: wall, validators: response, freshness: freshness)
+        else {
+            self.value.presentReceived(body: response.body)
+            return (nil, .sameValue, true)
+        }
+        self.value.adopt(new, hash: hash, body: response.body)
+        self.status.collection = self.value.collection
+        return (change, .differs, true)
+    }
+
+    /// The upstream confirmed the present value without sending it.
+    mutating func presentValueReceived() {
+        self.value.presentReceived(body: nil)
+    }
+
+    /// A change, or the fact that there is none.
+    struct Published {
+        var published: Change?
+    }
+
+    /// The upstream says that there is no value, and the source is configured to show that.
+    ///
+    /// - Returns: `nil` where it is not, and the last good value stays.
+    mutating func valueMissed(freshness: ResponseFreshness, wall: WallTime) -> Published? {
+        guard self.configuration.onMissing == .tombstone, let null = Self.null else { return nil }
+        self.trust.forget()
+        guard self.value.document?.root.isNull != true else {
+            self.value.presentReceived(body: nil)
+            return Published(published: nil)
+        }
+        let change = self.change(from: self.value.document, to: null, wall: wall, validators: nil, freshness: freshness)
+        self.value.adopt(null, hash: self.value.hash(of: null), body: null.text)
+        return Published(published: change)
+    }
+
+    /// What stands for a value that is not there.
+    private static let null = try? Document(parsing: Array("null".utf8))
+
+    // MARK: Documents
+
+    private mutating func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
+        if self.configuration.allowEmpty, response.body.allSatisfy(\.isWhitespace), let null = Self.null { return null }
+        let type = response.value(of: "content-type")
+        if !isPush || type != nil { try self.checkContentType(type) }
+        let format = try self.format(of: response)
+        let document = try Representation.document(from: response.body, format: format, limits: self.value.limits)
+        for expectation in self.configuration.expect {
+            if let violation = expectation.violation(in: document) { throw violation }
+        }
+        guard let root = self.configuration.root else { return document }
+        guard let value = document.extracting(root) else {
+            throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
+        }
+        return value
+    }
+
+    private func checkContentType(_ type: [UInt8]?) throws(PollError) {
+        let ranges = self.configuration.contentTypes
+        guard !ranges.isEmpty else { return }
+        guard let type else { throw PollError(.contentType, "the upstream does not say what it sends (Content-Type)") }
+        let essence = Representation.essence(of: type)
+        guard ranges.contains(where: { $0.contains(essence) }) else {
+            throw PollError(.contentType, "the upstream answered with \(essence), which `content_type` does not list")
+        }
+    }
+
+    private mutating func format(of response: PollResponse) throws(PollError) -> SourceConfiguration.Format {
+        if let format = self.value.format { return format }
+        let found = Representation.format(ofContentType: response.value(of: "content-type"))
+        switch found {
+        case .success(.text):
+            // Much JSON is served as text/plain. The first body decides, so that a broken one later is an error and
+            // not a text.
+            let isJSON = (try? Document(parsing: response.body, limits: self.value.limits)) != nil
+            self.value.format = isJSON ? .json : .text
+            return isJSON ? .json : .text
+        case .success(let format):
+            return format
+        case .failure(let error):
+            // A type that the configuration lists is wanted; nobody but JSON has so many of them.
+            guard !self.configuration.contentTypes.isEmpty else { throw error }
+            return .json
+        }
+    }
+
+    // MARK: Changes
+
+    /// - Returns: `nil` where the two are equal after all.
+    private mutating func change(
+        from old: Document?,
+        to new: Document,
+        wall: WallTime,
+        validators response: PollResponse?,
+        freshness: ResponseFreshness
+    ) -> Change? {
+        var change = Change(
+            document: new,
+            at: wall,
+            validators: response?.validators ?? Validators(),
+            freshness: freshness.freshFor ?? .zero
+        )
+        guard let old else { return change }
+        let patch = old.patch(to: new, items: self.value.collection?.rule)
+        guard !patch.isEmpty else { return nil }
+        let size = new.text.count
+        change.patch = patch.text.count < size ? patch.text : nil
+        change.merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
+        change.items = self.value.itemChanges(to: new).flatMap { $0.text.count < size ? $0.text : nil }
+        return change
+    }
+
+    // MARK: Warnings
+
+    /// Brings what is said about the upstream up to date, after an answer that was good.
+    mutating func reviewWarnings() {
+        self.status.flaps = self.value.flaps.total
+        self.status.setWarning(.etagUnreliable, self.trust.isUnreliable)
+        self.status.setWarning(.etagReused, self.trust.wasReused)
+        self.status.setWarning(.etagUseless, self.trust.isUseless)
+        self.status.setWarning(.flapping, self.value.flaps.isFlapping)
+        self.status.setWarning(.keyUnusable, self.value.hasUnusableKey)
+        self.status.setWarning(.gone, false)
+        let volatile = self.value.volatile.found
+        self.status.setWarning(
+            .volatile,
+            !volatile.isEmpty,
+            message: "changes with every poll: \(volatile.map(\.description).joined(separator: ", ")); "
+                + "`ignore` what is noise"
+        )
+    }
+}

@@ -1,0 +1,108 @@
+// The last good value of a source, and what a new one has to be measured by.
+
+import JSON
+
+/// A source's value with what was learned about its shape.
+struct SourceValue: Sendable {
+    /// The last good value.
+    private(set) var document: Document?
+    /// Of ``document``, without what the source ignores.
+    private(set) var hash: UInt64 = 0
+    /// The body that ``document`` came from, where it is not the document's own text.
+    private var body: [UInt8]?
+    /// The format, once one response has settled it.
+    var format: SourceConfiguration.Format?
+    /// Where the keyed items stand, and who said so.
+    private(set) var collection: SourceCollection?
+    /// Items cannot be told apart.
+    private(set) var hasUnusableKey = false
+    let limits: ParseLimits
+
+    private var guardian: ChangeGuard
+    private(set) var flaps = FlapDetector()
+    private(set) var volatile = VolatileMembers()
+    private let ignore: [PointerPattern]
+    private let isSettling: Bool
+
+    init(configuration: SourceConfiguration) {
+        self.format = configuration.format
+        self.collection = configuration.itemRule.map { SourceCollection(rule: $0, isGuessed: false) }
+        self.limits = ParseLimits(maxBytes: configuration.maxBodyBytes)
+        self.guardian = ChangeGuard(maxDeleteRatio: configuration.maxDeleteRatio, settle: configuration.settle)
+        self.ignore = configuration.ignore
+        self.isSettling = configuration.settle > 1
+    }
+
+    /// A new value waits to be seen again.
+    var isWaiting: Bool { self.guardian.isWaiting }
+
+    /// Takes over a value of an earlier process.
+    mutating func restored(_ document: Document) {
+        self.adopt(document, hash: document.hash(ignoring: self.ignore), body: document.text)
+    }
+
+    /// Whether a body is the very one that the value came from.
+    func isSame(_ body: [UInt8]) -> Bool {
+        self.document.map { body == self.body ?? $0.text } ?? false
+    }
+
+    func hash(of document: Document) -> UInt64 { document.hash(ignoring: self.ignore) }
+
+    /// The upstream answered with the value that is there, and `body` is how it writes it now. The document stays as
+    /// it is: its text is what subscribers have.
+    mutating func presentReceived(body: [UInt8]?) {
+        if let body, body != self.document?.text { self.body = body }
+        // A value that was told once and taken back is the very thing that `settle` is there for.
+        if self.guardian.presentValueReceived(), self.isSettling { self.flaps.returned() }
+        self.flaps.nothingChanged()
+        self.volatile.nothingChanged()
+    }
+
+    /// Asks whether `new` may take the present value's place now, or must be seen again.
+    mutating func mayBecome(_ new: Document, hash: UInt64) -> Bool {
+        guard let document = self.document else { return true }
+        return self.guardian.mayReplace(document, by: new, hash: hash, items: self.collection?.rule)
+    }
+
+    /// Takes a new value.
+    mutating func adopt(_ new: Document, hash: UInt64, body: [UInt8]) {
+        if let old = self.document {
+            self.flaps.valueReplaced(self.hash, by: hash)
+            self.volatile.valueReplaced(old, by: new)
+        } else if let rule = self.collection?.rule {
+            self.hasUnusableKey = !Self.holds(rule, in: new)
+        }
+        self.guardian.presentValueReceived()
+        self.document = new
+        self.hash = hash
+        self.body = body == new.text ? nil : body
+        if self.collection == nil { self.guessCollection(of: new) }
+    }
+
+    /// What happened to the items from the present value to `new`; nil where the whole value must be told.
+    ///
+    /// Where the key no longer tells the items apart, one that was guessed is guessed anew for the changes to come; one
+    /// that was configured stays, since the next value may be well again.
+    mutating func itemChanges(to new: Document) -> ItemChanges? {
+        guard let old = self.document, let collection = self.collection else { return nil }
+        if let changes = old.itemChanges(to: new, items: collection.rule) {
+            self.hasUnusableKey = false
+            return changes
+        }
+        guard !Self.holds(collection.rule, in: new) else {
+            self.hasUnusableKey = false
+            return nil
+        }
+        if collection.isGuessed { self.guessCollection(of: new) }
+        self.hasUnusableKey = !collection.isGuessed
+        return nil
+    }
+
+    private mutating func guessCollection(of document: Document) {
+        self.collection = ItemKeyGuess.rule(for: document).map { SourceCollection(rule: $0, isGuessed: true) }
+    }
+
+    private static func holds(_ rule: ItemRule, in document: Document) -> Bool {
+        document.itemChanges(to: document, items: rule) != nil
+    }
+}

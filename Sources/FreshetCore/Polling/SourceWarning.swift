@@ -1,0 +1,67 @@
+// What the owner of a source should know although its polls go well.
+
+/// A finding about a source's upstream: in `/v1/sources`, and counted by kind in the metrics.
+package struct SourceWarning: Hashable, Sendable {
+    /// What scripts tell findings apart by.
+    package enum Kind: String, CaseIterable, Sendable {
+        /// The entity tag changes although the bytes do not, as behind several servers.
+        case etagUnreliable = "etag_unreliable"
+        /// One strong entity tag stood for two values, so that a 304 proves little.
+        case etagReused = "etag_reused"
+        /// The upstream sends the whole value again and again for the very tag that it gave out.
+        case etagUseless = "etag_useless"
+        /// The value goes back and forth between two, as from replicas that disagree.
+        case flapping
+        /// Items lack an identity, share one, or changed its type: changes are sent as whole values.
+        case keyUnusable = "key_unusable"
+        /// Some members change with every single poll.
+        case volatile
+        /// The upstream's certificate is not checked.
+        case insecure
+        /// The upstream says 410 Gone, and is asked no more.
+        case gone
+    }
+
+    package var kind: Kind
+    /// One sentence for a person, with the fix where there is one.
+    package var message: String
+
+    package init(_ kind: Kind, _ message: String? = nil) {
+        self.kind = kind
+        self.message = message ?? kind.meaning
+    }
+}
+
+extension SourceWarning.Kind {
+    fileprivate var meaning: String {
+        switch self {
+        case .etagUnreliable:
+            "the upstream changes its ETag without changing the value, as several servers behind one name do; "
+                + "bodies are compared instead"
+        case .etagReused:
+            "the upstream gave one ETag to two different values; every tenth poll asks without it, or as "
+                + "`verify_every` says"
+        case .etagUseless:
+            "the ETag never yields a 304; where a proxy rewrites it for compression, `accept_encoding: identity` helps"
+        case .flapping:
+            "the value goes back and forth between two, as from replicas that disagree; `settle: 2` waits until a "
+                + "value is seen twice"
+        case .keyUnusable:
+            "items have no `key` that tells them apart, so their changes are sent as whole values; check `items` and "
+                + "`key`"
+        case .volatile: "some members change with every poll; `ignore` them where they are noise"
+        case .insecure: "`tls.insecure` is set: anyone on the way can read and change what this source sends"
+        case .gone: "the upstream says 410 Gone; it is asked no more until its source is resumed or reloaded"
+        }
+    }
+}
+
+extension SourceStatus {
+    /// Adds or removes the finding of a kind, with the message that goes with it.
+    mutating func setWarning(_ kind: SourceWarning.Kind, _ isFound: Bool, message: @autoclosure () -> String? = nil) {
+        guard isFound || !self.warnings.isEmpty else { return }
+        let index = self.warnings.firstIndex { $0.kind == kind }
+        if let index, !isFound { self.warnings.remove(at: index) }
+        if index == nil, isFound { self.warnings.append(SourceWarning(kind, message())) }
+    }
+}

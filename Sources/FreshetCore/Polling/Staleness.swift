@@ -1,0 +1,40 @@
+// When a value has not been confirmed for so long that its source counts as stale.
+
+/// The age at which one source's value is stale. Set anew by each answer; reads no clock.
+///
+/// The configured `staleness` counts from the last answer that brought or confirmed the value. What HTTP calls fresh is
+/// never stale (RFC 9111 §4.2), and while the upstream fails, `stale-if-error` puts the mark off (RFC 5861 §4).
+struct Staleness: Hashable, Sendable {
+    /// `.distantFuture` without a value.
+    private var due = MonotonicTime.distantFuture
+    private var dueOnError = MonotonicTime.distantFuture
+    private let configured: Duration?
+    private let isAdaptive: Bool
+
+    /// The shortest time that nobody asked for.
+    private static let least = Duration.seconds(30)
+
+    init(configuration: SourceConfiguration) {
+        self.configured = configuration.staleness
+        self.isAdaptive = configuration.interval == .adaptive
+    }
+
+    /// A value was brought or confirmed at `now`, and the next poll is planned `interval` later.
+    mutating func confirmed(at now: MonotonicTime, interval: Duration, freshness: ResponseFreshness?) {
+        let limit = max(self.limit(interval: interval), freshness?.freshFor ?? .zero)
+        self.due = now + limit
+        self.dueOnError = now + max(limit, freshness?.servedOnErrorFor ?? .zero)
+    }
+
+    /// When the value becomes stale. `isFailing`: the last poll failed.
+    func deadline(isFailing: Bool) -> MonotonicTime {
+        isFailing ? self.dueOnError : self.due
+    }
+
+    /// With a fixed interval `staleness`, by default three intervals as they are at the moment. With an adaptive one
+    /// the target is kept by the choice of the next poll, so it counts from that.
+    private func limit(interval: Duration) -> Duration {
+        if self.isAdaptive { return interval + (self.configured ?? Self.least) }
+        return self.configured ?? max(interval * 3, Self.least)
+    }
+}
