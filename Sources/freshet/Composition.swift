@@ -40,14 +40,23 @@ struct Composition: Sendable {
         self.hub = hub
         self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
         let log = PollLog(hub: hub, logger: logger)
+        let renewal = CredentialRenewal(logger: logger)
         do throws(PollError) {
-            self.poller = try Poller(hub: hub, configuration: configuration.pollerConfiguration, notify: log.notify)
+            self.poller = try Poller(
+                hub: hub,
+                configuration: configuration.pollerConfiguration,
+                notify: { notice in
+                    log.notify(notice)
+                    renewal.notify(notice)
+                }
+            )
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
         let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
+        renewal.attach(registry)
         self.reloader = load.map { [systemd] load in
             Reloader(configuration: configuration, registry: registry, logger: logger, systemd: systemd, load: load)
         }

@@ -46,6 +46,12 @@ struct GatewayMetrics {
         metrics.histogram("freshet_poll_lateness_seconds", "From when a poll was due to when it began.", polls.lateness)
         metrics.family("freshet_poll_bytes_total", "counter", "Body bytes received from upstreams, before decoding.")
         metrics.sample(polls.wireBytes)
+        metrics.family(
+            "freshet_upstream_connections_total",
+            "counter",
+            "Connections opened to upstreams; polls beyond these used one that was kept."
+        )
+        metrics.sample(polls.connections)
         metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
         metrics.sample(polls.inFlight)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
@@ -68,6 +74,16 @@ struct GatewayMetrics {
         for source in sources {
             let index = SourceState.allCases.firstIndex(of: source.status.state) ?? 0
             metrics.sample(index, ("source", source.name))
+        }
+        metrics.family("freshet_source_warning", "gauge", "1 where something about a source's upstream needs a look.")
+        for source in sources {
+            for warning in source.status.warnings {
+                metrics.sample(1, ("source", source.name), ("kind", warning.kind.rawValue))
+            }
+        }
+        metrics.family("freshet_source_flaps_total", "counter", "How often a value returned to the one before it.")
+        for source in sources {
+            metrics.sample(source.status.flaps, ("source", source.name))
         }
         metrics.family("freshet_source_subscribers", "gauge", "Streams that hold a source.")
         for source in sources {

@@ -145,7 +145,20 @@ struct ConfigurationFileTests {
         #expect(source.ignore == ["/generated_at", "/stations/*/last_seen"].compactMap { PointerPattern($0) })
         #expect(source.allowCloseDelimited)
         #expect(source.maxDeleteRatio == 0.25)
+        #expect(source.settle == 2)
+        #expect(source.verifyEvery == 20)
+        #expect(source.contentTypes.map(\.description) == ["application/json", "text/*"])
+        let (status, first) = try (#require(Pointer("/status")), #require(Pointer("/data/0")))
+        #expect(source.expect == [.init(pointer: status, value: "ok"), .init(pointer: first, value: "1")])
+        #expect(source.onMissing == .tombstone)
+        #expect(source.allowEmpty)
+        #expect(source.acceptEncoding == .identity)
         #expect(source.denyPrivate)
+        #expect(source.tls.caFile == "\(ConfigurationCase.folder)/secrets/token")
+        #expect(source.tls.pinnedKey == "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        #expect(source.tls.isInsecure)
+        let token = "\(ConfigurationCase.folder)/secrets/token"
+        #expect(source.secretFiles == [.init(path: token, scheme: .bearer)])
     }
 
     @Test("headers of the defaults join those of the source, and credentials become a header")
@@ -168,6 +181,37 @@ struct ConfigurationFileTests {
         #expect(configuration.sources.map(\.timeout) == [.seconds(2), .seconds(5), .seconds(5)])
         #expect(configuration.sources.dropFirst().first?.url == "http://localhost/prices")
         #expect(configuration.sources.dropFirst().first?.interval == .adaptive)
+    }
+
+    @Test("S20: an unchecked certificate is said on every load")
+    func insecure() throws {
+        let file = ConfigurationCase(name: "everything", path: "\(ConfigurationCase.folder)/everything.good.yaml")
+        #expect(try file.load().warnings.map(\.path) == ["sources.stations.tls.insecure"])
+    }
+
+    @Test("S15: a secret with a line break names the key and not the value")
+    func injection() {
+        let file = ConfigurationCase(name: "variables", path: "\(ConfigurationCase.folder)/variables.bad.yaml")
+        let messages = file.messages()
+        #expect(messages.contains("control character"))
+        #expect(!messages.contains("X-Injected"))
+    }
+
+    @Test("a secret file is read again, and gives fields only where it holds another secret that can be sent")
+    func renewal() throws {
+        let source = try #require(try self.load("everything.good.yaml").sources.first)
+        let path = "\(ConfigurationCase.folder)/secrets/token"
+        func files(_ content: String) -> ConfigurationFiles {
+            var files = ConfigurationFiles.system
+            files.read = { asked, _, _ in asked == path ? Array(content.utf8) : [] }
+            return files
+        }
+        #expect(SourceCredentials.renewed(source, files: files("topsecret-token\n")) == nil)
+        #expect(SourceCredentials.renewed(source, files: files("")) == nil)
+        #expect(SourceCredentials.renewed(source, files: files("a\r\nX: y")) == nil)
+        let fields = try #require(SourceCredentials.renewed(source, files: files("new\n")))
+        #expect(fields.last == .init(name: "Authorization", value: "Bearer new"))
+        #expect(fields.dropLast() == source.headers.dropLast())
     }
 
     @Test("a short interval is a warning for a public host only")

@@ -15,6 +15,8 @@ struct Setting: Hashable, Sendable {
         /// A JSON Pointer (RFC 6901).
         case pointer
         case list
+        /// A JSON Pointer, a list of them, or a mapping of them to values.
+        case expectation
         case mapping
     }
 
@@ -276,6 +278,6 @@ extension SettingSection {
         ("shutdown", .shutdown),
         ("cors", .cors),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
-        ("sources.NAME.auth.basic", .basicAuth),
+        ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS),
     ]
 }

@@ -36,6 +36,7 @@ extension Setting.Kind {
         case .choice(let names): names.joined(separator: " | ")
         case .pointer: "JSON Pointer"
         case .list: "list"
+        case .expectation: "JSON Pointer, list of them, or mapping of them to values"
         case .mapping: "mapping"
         }
     }
@@ -89,6 +90,7 @@ enum SettingSchema {
             json.array { json in names.forEach { json.string($0) } }
         case .pointer: json.member("pattern", "^(/.*)?$")
         case .list: json.member("type", raw: Array(#"["array","string"]"#.utf8))
+        case .expectation: json.member("type", raw: Array(#"["string","array","object"]"#.utf8))
         case .mapping: self.writeMapping(setting, path: path, to: &json)
         }
     }

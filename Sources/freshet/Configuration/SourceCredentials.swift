@@ -21,10 +21,13 @@ struct SourceCredentials {
         "range": "a part is no value",
     ]
 
-    /// The fields of the source and, where a name is not among them, of the defaults; then `Authorization`.
-    func fields(of reader: SectionReader) -> [SourceConfiguration.Field] {
+    /// The fields of the source and, where a name is not among them, of the defaults; then `Authorization`. And the file
+    /// that this one was read from, if any.
+    func fields(of reader: SectionReader) -> ([SourceConfiguration.Field], [SourceConfiguration.SecretFile]) {
         var fields = self.headers(of: reader)
-        if let value = self.authorization(of: reader) {
+        var files: [SourceConfiguration.SecretFile] = []
+        if let (value, file) = self.authorization(of: reader) {
+            if let file { files.append(file) }
             if fields.contains(where: { $0.name.lowercased() == "authorization" }) {
                 self.context.error(
                     SectionReader.join(reader.path, "auth"),
@@ -35,7 +38,44 @@ struct SourceCredentials {
             }
             fields.append(SourceConfiguration.Field(name: "Authorization", value: value))
         }
-        return fields
+        return (fields, files)
+    }
+
+    /// The value of `Authorization` with a secret as it was written.
+    static func authorization(_ scheme: SourceConfiguration.SecretFile.Scheme, secret: String) -> String {
+        switch scheme {
+        case .bearer: "Bearer \(secret)"
+        case .basic(let username): "Basic " + Data("\(username):\(secret)".utf8).base64EncodedString()
+        }
+    }
+
+    /// The fields of a source with its secrets read from their files again; `nil` where they are as they were, or a file
+    /// holds none that can be sent.
+    static func renewed(
+        _ source: SourceConfiguration,
+        files: ConfigurationFiles = .system
+    ) -> [SourceConfiguration.Field]? {
+        var fields = source.headers
+        for file in source.secretFiles {
+            guard let secret = try? self.secret(in: file.path, files: files), !secret.isEmpty,
+                secret.utf8.allSatisfy(Self.isValueByte),
+                let index = fields.firstIndex(where: { $0.name.lowercased() == "authorization" })
+            else { return nil }
+            fields[index].value = self.authorization(file.scheme, secret: secret)
+        }
+        return fields == source.headers ? nil : fields
+    }
+
+    /// What a file holds, without the line break that editors and `echo` end it with and that is no part of a secret.
+    private static func secret(
+        in path: String,
+        files: ConfigurationFiles
+    ) throws(ConfigurationFiles.Failure) -> String {
+        var bytes = try files.read(path, self.maxSecretBytes, false)
+        while let last = bytes.last, last == 0x0A || last == 0x0D {
+            bytes.removeLast()
+        }
+        return String(validating: bytes, as: UTF8.self) ?? "\u{0}"
     }
 
     private func headers(of reader: SectionReader) -> [SourceConfiguration.Field] {
@@ -98,7 +138,7 @@ struct SourceCredentials {
     /// The text, if it can stand in a field's value: no control characters, which would begin a field of their own
     /// (FAULTS S15), no bytes beyond ASCII, which servers read differently. Checked after expansion.
     private func checked(_ text: String, path: String, place: Place) -> String? {
-        guard text.utf8.allSatisfy({ $0 == 0x09 || (0x20...0x7E).contains($0) }) else {
+        guard text.utf8.allSatisfy(Self.isValueByte) else {
             let isControl = text.utf8.contains { $0 < 0x20 || $0 == 0x7F }
             self.context.error(
                 path,
@@ -111,6 +151,10 @@ struct SourceCredentials {
             return nil
         }
         return text.trimmingCharacters(in: .whitespaces)
+    }
+
+    private static func isValueByte(_ byte: UInt8) -> Bool {
+        byte == 0x09 || (0x20...0x7E).contains(byte)
     }
 
     private static func isTokenByte(_ byte: UInt8) -> Bool {
@@ -126,7 +170,9 @@ struct SourceCredentials {
 // MARK: - auth
 
 extension SourceCredentials {
-    private func authorization(of reader: SectionReader) -> String? {
+    private typealias Authorization = (value: String, file: SourceConfiguration.SecretFile?)
+
+    private func authorization(of reader: SectionReader) -> Authorization? {
         guard let auth = reader.section("auth", as: .sourceAuth) else { return nil }
         let kinds = ["bearer", "bearer_file", "basic"].filter { auth.entry($0) != nil }
         guard kinds.count <= 1 else {
@@ -141,7 +187,7 @@ extension SourceCredentials {
         if let basic = auth.section("basic", as: .basicAuth) {
             return self.basic(basic)
         }
-        guard let token = self.secret("bearer", in: auth) else {
+        guard let (token, path) = self.secret("bearer", in: auth) else {
             if auth.isBlank {
                 self.context.error(
                     auth.path,
@@ -152,10 +198,18 @@ extension SourceCredentials {
             }
             return nil
         }
-        return "Bearer \(token)"
+        return Self.authorization(.bearer, secret: token, path: path)
     }
 
-    private func basic(_ reader: SectionReader) -> String? {
+    private static func authorization(
+        _ scheme: SourceConfiguration.SecretFile.Scheme,
+        secret: String,
+        path: String?
+    ) -> Authorization {
+        (self.authorization(scheme, secret: secret), path.map { .init(path: $0, scheme: scheme) })
+    }
+
+    private func basic(_ reader: SectionReader) -> Authorization? {
         guard let name = reader.scalar("username") else {
             if reader.entry("username") == nil {
                 self.context.error(reader.path, at: reader.place, "no username", fix: "add `username`")
@@ -168,7 +222,7 @@ extension SourceCredentials {
             return nil
         }
         let hasBoth = reader.entry("password") != nil && reader.entry("password_file") != nil
-        guard !hasBoth, let password = self.secret("password", in: reader) else {
+        guard !hasBoth, let (password, path) = self.secret("password", in: reader) else {
             if hasBoth {
                 self.context.error(
                     reader.path,
@@ -186,32 +240,27 @@ extension SourceCredentials {
             }
             return nil
         }
-        return "Basic " + Data("\(username):\(password)".utf8).base64EncodedString()
+        return Self.authorization(.basic(username: username), secret: password, path: path)
     }
 
-    /// A secret from its key or from the file that its `_file` twin names.
-    private func secret(_ key: String, in reader: SectionReader) -> String? {
+    /// A secret from its key, or from the file that its `_file` twin names, and then with the file's path.
+    private func secret(_ key: String, in reader: SectionReader) -> (text: String, path: String?)? {
         if let value = reader.scalar(key) {
             return self.nonEmpty(
                 self.checked(value.text, path: value.path, place: value.place),
                 path: value.path,
                 place: value.place
-            )
+            ).map { ($0, nil) }
         }
         guard let file = reader.scalar("\(key)_file") else { return nil }
         do throws(ConfigurationFiles.Failure) {
             let path = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
-            var bytes = try self.context.files.read(path, Self.maxSecretBytes, false)
-            // Editors and `echo` end a file with a line break that is no part of the secret.
-            while let last = bytes.last, last == 0x0A || last == 0x0D {
-                bytes.removeLast()
-            }
-            let text = String(validating: bytes, as: UTF8.self) ?? "\u{0}"
+            let text = try Self.secret(in: path, files: self.context.files)
             return self.nonEmpty(
                 self.checked(text, path: file.path, place: file.place),
                 path: file.path,
                 place: file.place
-            )
+            ).map { ($0, path) }
         } catch {
             self.context.error(file.path, at: file.place, "\(file.shown) \(error.what)", fix: error.fix)
             return nil

@@ -105,6 +105,46 @@ extension SettingSection {
                 "The share of items that may vanish in one poll before a second poll must confirm it."
             ),
             Setting(
+                "settle",
+                .count,
+                default: "1",
+                synonyms: ["confirm", "debounce"],
+                "Polls in a row that must bring a new value before it counts; more than 1 for replicas that disagree."
+            ),
+            Setting(
+                "verify_every",
+                .count,
+                "Every so many polls one asks without ETag and date, for an upstream whose 304 may lie."
+            ),
+            Setting(
+                "content_type",
+                .list,
+                synonyms: ["content_types", "media_type", "accept_types"],
+                "Media types that are taken, such as application/json or text/*; by default what can be read."
+            ),
+            Setting(
+                "expect",
+                .expectation,
+                synonyms: ["require", "assert", "must_have"],
+                "What each body must hold: JSON Pointers that must exist, or a mapping of pointers to their values."
+            ),
+            Setting(
+                "on_404",
+                .choice(["keep", "tombstone"]),
+                default: "keep",
+                synonyms: ["on_missing", "on_not_found"],
+                "On 404 or 410 keep the last good value, or show null."
+            ),
+            Setting("allow_empty", .flag, default: "false", "Take 204, and an empty body, for the value null."),
+            Setting(
+                "accept_encoding",
+                .choice(["any", "gzip", "identity"]),
+                default: "any",
+                synonyms: ["compression", "encoding"],
+                "The content codings that are asked for: gzip, and br and zstd where their libraries are installed."
+            ),
+            Setting("tls", .mapping, synonyms: ["ssl"], "How the upstream's certificate is checked."),
+            Setting(
                 "deny_private",
                 .flag,
                 default: "false",
@@ -115,7 +155,31 @@ extension SettingSection {
             .planned("write", "Writes through to the upstream."),
             .planned("access", "Who may subscribe to this source."),
             .planned("proxy", "A proxy for this source."),
-            .planned("tls", "Certificates for this source."),
+        ]
+    )
+
+    static let sourceTLS = SettingSection(
+        title: "a source's tls",
+        settings: [
+            Setting(
+                "ca_file",
+                .text,
+                synonyms: ["ca", "cafile", "ca_cert", "cacert"],
+                "Certificates to trust in the place of the system's, PEM, relative to this file."
+            ),
+            Setting(
+                "pinned_key",
+                .text,
+                synonyms: ["pin", "pinned_public_key"],
+                "The hash of the public key that the upstream must have: sha256//BASE64."
+            ),
+            Setting(
+                "insecure",
+                .flag,
+                default: "false",
+                synonyms: ["skip_verify", "insecure_skip_verify"],
+                "Do not check the certificate: anyone on the way can then be the upstream."
+            ),
         ]
     )
 

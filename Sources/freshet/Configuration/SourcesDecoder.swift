@@ -150,9 +150,18 @@ extension SourcesDecoder {
         source.ignore = reader.list("ignore").compactMap { self.pattern($0) }
         source.allowCloseDelimited = reader.flag("allow_close_delimited") ?? source.allowCloseDelimited
         source.maxDeleteRatio = reader.ratio("max_delete_ratio") ?? source.maxDeleteRatio
+        source.settle = reader.count("settle", in: 1...100) ?? source.settle
+        source.verifyEvery = reader.count("verify_every", in: 1...1_000_000)
+        source.onMissing = reader.choice("on_404", of: SourceConfiguration.OnMissing.self) ?? source.onMissing
+        source.allowEmpty = reader.flag("allow_empty") ?? source.allowEmpty
+        source.acceptEncoding =
+            reader.choice("accept_encoding", of: SourceConfiguration.AcceptEncoding.self) ?? source.acceptEncoding
         source.denyPrivate = reader.flag("deny_private") ?? source.denyPrivate
-        let credentials = SourceCredentials(context: self.context)
-        source.headers = credentials.fields(of: reader)
+        let rules = SourceRules(context: self.context)
+        source.contentTypes = rules.contentTypes(of: reader)
+        source.expect = rules.expectations(of: reader)
+        source.tls = rules.tls(of: reader)
+        (source.headers, source.secretFiles) = SourceCredentials(context: self.context).fields(of: reader)
     }
 
     private func pointer(_ key: String, in reader: SectionReader) -> Pointer? {
@@ -168,18 +177,20 @@ extension SourcesDecoder {
         return nil
     }
 
-    private func rejectPointer(_ value: ScalarValue) {
-        let isShown = value.variables.isEmpty
-        let isRooted = value.text.hasPrefix("/")
-        let dotted = value.text.hasPrefix("$") ? String(value.text.drop { $0 == "$" || $0 == "." }) : value.text
-        let meant = "/" + dotted.split(separator: ".").joined(separator: "/")
-        let fix = isRooted ? "write ~0 for ~ and ~1 for / inside a name" : "write \(meant)"
+    func rejectPointer(_ value: ScalarValue) {
         self.context.error(
             value.path,
             at: value.place,
             "\(value.shown) is not a JSON Pointer",
-            fix: isShown ? fix : "write one such as /data/items"
+            fix: value.variables.isEmpty ? Self.fix(forPointer: value.text) : "write one such as /data/items"
         )
+    }
+
+    /// What was meant by a text that is no pointer: often a path with dots.
+    static func fix(forPointer text: String) -> String {
+        guard !text.hasPrefix("/") else { return "write ~0 for ~ and ~1 for / inside a name" }
+        let dotted = text.hasPrefix("$") ? String(text.drop { $0 == "$" || $0 == "." }) : text
+        return "write /" + dotted.split(separator: ".").joined(separator: "/")
     }
 
     /// What is right alone and wrong together.

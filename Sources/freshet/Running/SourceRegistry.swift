@@ -127,6 +127,22 @@ final class SourceRegistry: Sendable {
         self.hub.removeSource(entry.id)
     }
 
+    /// Reads the credentials of a source from their files again, and polls with them at once where they are others now
+    /// (FAULTS F30, F85). May block for as long as the file system does.
+    ///
+    /// - Returns: Whether they are.
+    func renewCredentials(of name: String) -> Bool {
+        guard let entry = self.state.withLock({ $0.entries[name] }),
+            let headers = SourceCredentials.renewed(entry.configuration)
+        else { return false }
+        return self.state.withLock { state in
+            guard state.entries[name]?.configuration == entry.configuration else { return false }
+            state.entries[name]?.configuration.headers = headers
+            self.poller.renew(entry.id, headers: headers)
+            return true
+        }
+    }
+
     /// The number of each source, by name.
     var ids: [String: SourceID] {
         self.state.withLock { $0.entries.mapValues(\.id) }
