@@ -35,10 +35,31 @@ extension HTTPTests {
                     "message":"No answer\nwithin \"30s\".","at":"2023-11-14T22:13:21.000Z"},
                     "next_poll_at":"2023-11-14T22:13:22.500Z","last_success_at":null,
                     "validator":{"etag":"W/\"x\"","last_modified":null},
+                    "collection":null,"warnings":[],
                     "polls":9,"not_modified":4,"unchanged":2,"changes":1,"failures":2,"bytes":1234,
+                    "consecutive_failures":0,"flaps":0,
                     "subscribers":0,"cursor":"\#(gateway.cursor(1))","value_bytes":5}
                     """#
                 #expect(try Document(parsing: reply.body) == Document(parsing: Array(expected.utf8)))
+            }
+        }
+
+        @Test("the collection in force and what the owner should know are told", arguments: [true, false])
+        func findings(isGuessed: Bool) async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                let rule = ItemRule(items: try #require(Pointer("/features")), key: Pointer("/properties/County Name"))
+                try gateway.update(rates) { status in
+                    status.collection = SourceCollection(rule: rule, isGuessed: isGuessed)
+                    status.flaps = 7
+                    status.failuresInARow = 3
+                }
+                let reply = try await gateway.get("/v1/sources/rates")
+                #expect(try text(reply, "/collection/items") == "/features")
+                #expect(try text(reply, "/collection/key") == "/properties/County Name")
+                #expect(try text(reply, "/collection/origin") == (isGuessed ? "guessed" : "configured"))
+                #expect(try json(reply, "/flaps").int == 7)
+                #expect(try json(reply, "/consecutive_failures").int == 3)
             }
         }
 

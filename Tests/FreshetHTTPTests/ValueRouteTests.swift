@@ -64,6 +64,38 @@ extension HTTPTests {
             }
         }
 
+        @Test("F35: what the upstream's last answer allows is what the value's caches are told")
+        func caching() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates, freshness: .seconds(90))
+                var policy = CachePolicy()
+                policy.freshFor = .seconds(20)
+                policy.isPrivate = true
+                try gateway.update(rates) { $0.caching = policy }
+                #expect(try await gateway.get("/v1/values/rates").headers["Cache-Control"] == "max-age=20, private")
+                policy.forbidsStoring = true
+                try gateway.update(rates) { $0.caching = policy }
+                let reply = try await gateway.get("/v1/values/rates")
+                #expect(reply.headers["Cache-Control"] == "no-store")
+                #expect(reply.headers["Warning"] == nil, "RFC 9111 has done away with it")
+            }
+        }
+
+        @Test("a stale value is served with its age and its state")
+        func stale() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                let hourAgo = WallTime(milliseconds: WallClock.now.milliseconds - 3_600_000)
+                try gateway.publish("[1]", of: rates, at: hourAgo)
+                try gateway.update(rates) { $0.state = .stale }
+                let reply = try await gateway.get("/v1/values/rates")
+                #expect(reply.status == 200)
+                #expect(reply.headers["Freshet-State"] == "stale")
+                #expect(try #require(reply.headers["Age"].flatMap { Int($0) }) >= 3600)
+            }
+        }
+
         @Test(
             "conditional requests",
             arguments: [

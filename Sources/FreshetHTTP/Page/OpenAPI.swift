@@ -294,8 +294,8 @@ enum OpenAPI {
             "type": "object",
             "required": [
              "name", "state", "state_since", "last_error", "interval", "interval_reason", "next_poll_at",
-             "last_success_at", "validator", "polls", "not_modified", "unchanged", "changes", "failures", "bytes",
-             "subscribers", "cursor", "value_bytes"
+             "last_success_at", "validator", "collection", "warnings", "polls", "not_modified", "unchanged", "changes",
+             "failures", "consecutive_failures", "flaps", "bytes", "subscribers", "cursor", "value_bytes"
             ],
             "properties": {
              "name": {"type": "string"},
@@ -311,6 +311,21 @@ enum OpenAPI {
               "type": "object",
               "properties": {"etag": {"type": ["string", "null"]}, "last_modified": {"type": ["string", "null"]}}
              },
+             "collection": {
+              "type": ["object", "null"],
+              "properties": {
+               "items": {"type": "string"}, "key": {"type": ["string", "null"]},
+               "origin": {"enum": ["guessed", "configured"]}
+              }
+             },
+             "warnings": {
+              "type": "array",
+              "items": {
+               "type": "object",
+               "properties": {"kind": {"type": "string"}, "message": {"type": "string"}}
+              }
+             },
+             "consecutive_failures": {"type": "integer"}, "flaps": {"type": "integer"},
              "polls": {"type": "integer"}, "not_modified": {"type": "integer"}, "unchanged": {"type": "integer"},
              "changes": {"type": "integer"}, "failures": {"type": "integer"}, "bytes": {"type": "integer"},
              "subscribers": {"type": "integer"}, "value_bytes": {"type": "integer"},

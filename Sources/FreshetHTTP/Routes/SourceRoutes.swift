@@ -56,15 +56,45 @@ struct SourceRoutes: Sendable {
                 let date = status.validators.lastModified.map { String(decoding: $0, as: UTF8.self) }
                 json.member("last_modified", optional: date)
             }
+            self.write(status.collection, to: &json)
+            self.write(status.warnings, to: &json)
             json.member("polls", status.polls)
             json.member("not_modified", status.notModified)
             json.member("unchanged", status.unchanged)
             json.member("changes", status.changes)
             json.member("failures", status.failures)
+            json.member("consecutive_failures", status.failuresInARow)
+            json.member("flaps", status.flaps)
             json.member("bytes", status.bytes)
             json.member("subscribers", report.subscribers)
             json.member("cursor", optional: report.version?.cursor.description)
             json.member("value_bytes", report.version?.document.text.count ?? 0)
+        }
+    }
+
+    /// The collection whose items are told apart, by whose word; `null` where there is none.
+    private static func write(_ collection: SourceCollection?, to json: inout JSONWriter) {
+        json.name("collection")
+        guard let collection else {
+            json.null()
+            return
+        }
+        json.object { json in
+            json.member("items", collection.rule.items.description)
+            json.member("key", optional: collection.rule.key?.description)
+            json.member("origin", collection.isGuessed ? "guessed" : "configured")
+        }
+    }
+
+    private static func write(_ warnings: [SourceWarning], to json: inout JSONWriter) {
+        json.name("warnings")
+        json.array { json in
+            for warning in warnings {
+                json.object { json in
+                    json.member("kind", warning.kind.rawValue)
+                    json.member("message", warning.message)
+                }
+            }
         }
     }
 

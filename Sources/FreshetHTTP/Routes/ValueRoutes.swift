@@ -68,7 +68,7 @@ struct ValueRoutes: Sendable {
             AnswerField("ETag", version.etag),
             AnswerField("Last-Modified", modified.text),
             AnswerField("Age", "\(self.age(version, status: status, now: now))"),
-            AnswerField("Cache-Control", self.cacheControl(version)),
+            AnswerField("Cache-Control", self.cacheControl(version, status: status)),
             AnswerField("Freshet-Cursor", version.cursor.description),
             AnswerField("Freshet-State", status.state.rawValue),
             AnswerField("X-Content-Type-Options", "nosniff"),
@@ -103,11 +103,12 @@ struct ValueRoutes: Sendable {
         return max(0, now.seconds - confirmed.seconds)
     }
 
-    /// The lifetime that the upstream gave, from which a cache takes `Age` off (RFC 9111 §4.2); without one every use
-    /// has to ask, which the tag makes cheap.
-    private func cacheControl(_ version: SourceVersion) -> String {
-        let seconds = version.freshness.milliseconds / 1000
-        return seconds > 0 ? "max-age=\(seconds)" : "no-cache"
+    /// What the upstream's last answer allows, of whose lifetime a cache takes `Age` off (RFC 9111 §4.2); without one
+    /// every use has to ask, which the tag makes cheap.
+    private func cacheControl(_ version: SourceVersion, status: SourceStatus) -> String {
+        var policy = status.caching ?? CachePolicy()
+        if status.caching == nil { policy.freshFor = version.freshness }
+        return policy.cacheControl
     }
 
     /// 503 for a source that has not had one good response.
