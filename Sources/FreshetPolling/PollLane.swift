@@ -259,7 +259,7 @@ extension PollLane {
         guard !source.isPolling else { return }
         source.machine.credentialsRenewed(headers, now: now)
         self.dormant.remove(id)
-        self.host(of: source.origin) { $0.forget(id) }
+        source.host.queue.forget(id)
         self.schedule(source, now: now)
     }
 
