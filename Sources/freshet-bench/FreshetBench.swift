@@ -11,6 +11,7 @@ struct FreshetBench {
           documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
+          peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
@@ -27,6 +28,7 @@ struct FreshetBench {
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
+            case "peers": try runPeersBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "polling": exit(runPollingBenchmark(arguments: rest))

@@ -1,0 +1,114 @@
+// One measurement of one peer: its server, the load client, and the publisher in step with it.
+
+import CLinux
+import Foundation
+
+/// One run. Every server is given the same messages of 200 bytes, each after the last one is with everybody.
+struct PeerRun {
+    var peer: Peer
+    var tools: BenchTools
+    var publisher: String
+    var options: PeersOptions
+    var subscribers: Int
+
+    private var scratch: String { "\(self.tools.scratch)/peers-\(getpid())" }
+
+    func measure() throws -> LoadResult {
+        let files = FileManager.default
+        try? files.removeItem(atPath: self.scratch)
+        try files.createDirectory(atPath: self.scratch, withIntermediateDirectories: true)
+        defer { try? files.removeItem(atPath: self.scratch) }
+        let port = try FanOutRun.freePort()
+        let server = try self.startServer(port: port)
+        defer { server.end() }
+        usleep(1_000_000)
+        let ready = "\(self.scratch)/ready"
+        let client = try ChildProcess(
+            self.tools.load,
+            ["--port", "\(port)", "--path", self.peer.streamPath, "-n", "\(self.subscribers)", "--warmup", "1"]
+                + ["--progress", "\(self.scratch)/progress", "--ready-file", ready, "--check-seq", "\"n\":"]
+                + ["--duration", "\(self.options.seconds)", "--pids", self.processes(of: server)]
+        )
+        let publisher = try self.startPublisher(port: port, ready: ready)
+        let output = client.text()
+        _ = client.wait()
+        publisher?.end()
+        return try JSONDecoder().decode(LoadResult.self, from: output)
+    }
+
+    private func startPublisher(port: Int, ready: String) throws -> ChildProcess? {
+        guard let path = self.peer.publishPath else { return nil }
+        let deadline = clinux_monotonic_ns() + 60_000_000_000
+        while !FileManager.default.fileExists(atPath: ready) {
+            guard clinux_monotonic_ns() < deadline else { throw BenchmarkFailure("\(self.peer): nobody connected") }
+            usleep(10_000)
+        }
+        // A second more than the client counts, and what comes before it counts.
+        return try ChildProcess(
+            self.publisher,
+            ["post", "--port", "\(port)", "--path", path, "--kind", "raw", "--content-type", "application/json"]
+                + ["--rate", "0", "--size", "200", "--duration", "\(self.options.seconds + 2)"]
+                + ["--progress", "\(self.scratch)/progress", "--subs", "\(self.subscribers)", "--window", "1"]
+        )
+    }
+
+    private func startServer(port: Int) throws -> ChildProcess {
+        switch self.peer {
+        case .floor:
+            return try ChildProcess(
+                self.tools.floor,
+                ["--port", "\(port)", "--threads", "\(self.options.workers)", "--chunked", "--rate", "0"]
+                    + ["--size", "200", "--wait", "\(self.subscribers)", "--window", "1"]
+                    + ["--progress", "\(self.scratch)/progress"]
+            )
+        case .nchan:
+            let file = try self.write(self.nginxConfiguration(port: port), to: "nginx.conf")
+            return try ChildProcess(Peer.nginx, ["-p", self.scratch, "-c", file])
+        case .freshet:
+            // The source is never polled: its values are pushed.
+            let text = "listen: 127.0.0.1:\(port)\nsources:\n  bench: { url: http://127.0.0.1:1/, interval: 24h }\n"
+            return try ChildProcess(
+                self.options.gateway,
+                ["serve", "--config", try self.write(text, to: "freshet.yaml")]
+            )
+        }
+    }
+
+    /// The server and, for nginx, its workers.
+    private func processes(of server: ChildProcess) -> String {
+        let children = try? String(
+            contentsOfFile: "/proc/\(server.identifier)/task/\(server.identifier)/children",
+            encoding: .utf8
+        )
+        let workers = (children ?? "").split(separator: " ").joined(separator: ",")
+        return workers.isEmpty ? "\(server.identifier)" : "\(server.identifier),\(workers)"
+    }
+
+    private func write(_ text: String, to name: String) throws -> String {
+        let path = "\(self.scratch)/\(name)"
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    private func nginxConfiguration(port: Int) -> String {
+        """
+        worker_processes \(self.options.workers); worker_rlimit_nofile 20000; daemon off; master_process on;
+        pid \(self.scratch)/nginx.pid; error_log \(self.scratch)/nginx.log warn;
+        load_module \(Peer.module);
+        events { worker_connections 16384; use epoll; multi_accept on; }
+        http {
+          access_log off; tcp_nodelay on; keepalive_timeout 75s; keepalive_requests 100000000;
+          client_body_temp_path \(self.scratch)/body; proxy_temp_path \(self.scratch)/proxy;
+          fastcgi_temp_path \(self.scratch)/fastcgi; uwsgi_temp_path \(self.scratch)/uwsgi;
+          scgi_temp_path \(self.scratch)/scgi; nchan_shared_memory_size 512M;
+          server {
+            listen 127.0.0.1:\(port) backlog=4096;
+            location = /pub { nchan_publisher; nchan_channel_id bench; nchan_message_buffer_length 32;
+              nchan_message_timeout 60s; client_body_buffer_size 64k; }
+            location = /sub { nchan_subscriber eventsource; nchan_channel_id bench;
+              nchan_subscriber_first_message newest; nchan_eventsource_ping_interval 0; }
+          }
+        }
+        """
+    }
+}
