@@ -74,6 +74,9 @@ final class CurlTransfer {
         try options.applyCallbacks(of: self, errorText: self.errorText)
         try options.applyLimits(of: configuration)
         try options.set(CURLOPT_URL, url.text)
+        // Polls that begin together wait until the first handshake has shown whether one HTTP/2 connection carries them
+        // all. Without TLS only the first answer would show it, for which nobody can wait.
+        if url.origin.scheme == "https" { try options.set(CURLOPT_PIPEWAIT, 1) }
     }
 
     deinit {

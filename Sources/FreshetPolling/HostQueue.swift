@@ -30,6 +30,18 @@ struct HostQueue {
     /// The breaker holds polls back.
     var isOpen: Bool { self.gate.breaker.state != .closed }
 
+    /// The sources that wait for others.
+    var inLine: ArraySlice<SourceID> { self.waiting[self.head...] }
+
+    /// Why polls wait at the moment, in words, where it is not for a moment only.
+    var reasonToWait: String {
+        switch self.gate.breaker.state {
+        case .closed: "the host asks to be left alone until then, or for more time between polls"
+        case .open: "the host failed \(self.gate.breaker.failures) times in a row; one source asks it again first"
+        case .probing: "the host failed \(self.gate.breaker.failures) times in a row; one source is asking it again"
+        }
+    }
+
     /// Asks for a poll of `source` to begin now. Where the answer is to wait for others, it is put in line.
     mutating func admit(_ source: SourceID, now: MonotonicTime) -> HostGate.Admission {
         let admission = self.gate.admit(now: now.axisSeconds)

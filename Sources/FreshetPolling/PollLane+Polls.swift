@@ -24,6 +24,19 @@ extension PollLane {
             guard let source = self.sources[first.source] else { continue }
             self.startIfAdmitted(source, now: now)
         }
+        self.noteBudget(now: now)
+    }
+
+    /// Lets the source that is next say that it waits for the budget, once.
+    private func noteBudget(now: MonotonicTime) {
+        guard self.budget != nil, let first = self.queue.first, let source = self.sources[first.source] else { return }
+        let due = max(now, first.due)
+        let start = self.budgetTime(now: due)
+        let reason = "it is due before, and polling.requests_per_hour allows no poll sooner"
+        // A moment is not worth a word.
+        guard start - due > .milliseconds(100), source.machine.status.intervalReason != reason else { return }
+        source.machine.heldBack(for: start - now, reason: reason, wall: .now)
+        self.hub.report(source.machine.status, of: source.id)
     }
 
     private func startIfAdmitted(_ source: PolledSource, now: MonotonicTime) {
@@ -38,9 +51,19 @@ extension PollLane {
             // Always later than now, whatever is lost in rounding: this very loop would meet it again.
             let wait = max(.microseconds(1), Duration(clampingSeconds: until - now.axisSeconds))
             self.queue.set(source.id, due: now + wait)
+            self.held(source, for: wait)
         case .waitForOthers:
             source.activity = .inLine
+            if self.hosts[source.origin]?.isOpen == true { self.held(source, for: nil) }
         }
+    }
+
+    /// Lets the status say that the source waits for its host, and until when if that is known; a moment is not worth
+    /// a word.
+    private func held(_ source: PolledSource, for wait: Duration?) {
+        guard wait ?? .seconds(1) >= .seconds(1), let host = self.hosts[source.origin] else { return }
+        source.machine.heldBack(for: wait, reason: host.reasonToWait, wall: .now)
+        self.hub.report(source.machine.status, of: source.id)
     }
 
     private func start(_ source: PolledSource, isCounted: Bool, isProbe: Bool, now: MonotonicTime) {

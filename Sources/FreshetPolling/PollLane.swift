@@ -296,7 +296,13 @@ extension PollLane {
     }
 
     func hostFinished(_ host: PolledHost, _ outcome: HostGate.Outcome, now: MonotonicTime) {
+        let wasOpen = host.queue.isOpen
         host.queue.finished(outcome, now: now, using: &self.generator)
+        if host.queue.isOpen, !wasOpen {
+            for id in host.queue.inLine {
+                if let source = self.sources[id] { self.held(source, for: nil) }
+            }
+        }
         self.release(host)
     }
 

@@ -46,10 +46,15 @@ struct HistoryReplayTests {
             Suites.history(name),
             interval: "adaptive, min_interval: 10ms, max_interval: 50ms, staleness: 10ms"
         )
-        var follower = try await replay.follow(mode: "patch")
+        var followers: [Follower] = []
+        for mode in replay.modes where mode == "patch" || mode == "items" {
+            followers.append(try await replay.follow(mode: mode))
+        }
         try await replay.run { value, changed in
-            if changed { try await follower.takeChange() }
-            #expect(try follower.holds(value), "\(name): version \(replay.version)")
+            for index in followers.indices {
+                if changed { try await followers[index].takeChange() }
+                #expect(try followers[index].holds(value), "\(name): version \(replay.version)")
+            }
         }
     }
 

@@ -246,5 +246,24 @@ struct PollerTests {
         for _ in 0..<100 { _ = await fixture.poll(id) }
         // Five failures open the breaker; up to five more polls were under way by then.
         #expect(fixture.upstream.requests.count <= 11)
+        let reasons = (0..<100).compactMap { fixture.hub.source(named: "dead\($0)").flatMap { fixture.status(of: $0) } }
+            .map(\.intervalReason)
+        // The few that were asked wait for themselves.
+        #expect(reasons.count { $0.contains("one source asks it again first") } >= 80, "\(reasons)")
+    }
+
+    @Test("a poll that the budget holds back says so")
+    func budget() async throws {
+        let fixture = try PollingFixture { $0.requestsPerHour = 3600 }
+        fixture.upstream.on("/", respond: .json("[1]"))
+        let id = try fixture.add { $0.interval = .fixed(.milliseconds(10)) }
+        let start = ContinuousClock.now
+        var reason = ""
+        while !reason.contains("requests_per_hour"), ContinuousClock.now - start < .seconds(30) {
+            reason = fixture.status(of: id)?.intervalReason ?? ""
+            await Task.yield()
+        }
+        #expect(reason.contains("requests_per_hour"))
+        #expect(fixture.status(of: id)?.nextPollAt != nil)
     }
 }

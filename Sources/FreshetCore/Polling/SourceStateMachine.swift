@@ -198,6 +198,12 @@ package struct SourceStateMachine: Sendable {
         self.nextPoll = now
     }
 
+    /// The poll that is due waits, for what the source shares with others: `wait` from now, where that is known.
+    package mutating func heldBack(for wait: Duration?, reason: String, wall: WallTime) {
+        self.status.intervalReason = reason
+        self.status.nextPollAt = wait.map { WallTime(milliseconds: wall.milliseconds + $0.milliseconds) }
+    }
+
     /// The credentials were read again and are others now: poll with them at once.
     package mutating func credentialsRenewed(_ headers: [SourceConfiguration.Field], now: MonotonicTime) {
         self.configuration.headers = headers
@@ -245,13 +251,18 @@ package struct SourceStateMachine: Sendable {
         guard response.status == 200 || response.status == 203 || response.status == 304 else {
             return ResponseFreshness(fields: response.fields, status: response.status, wallNow: wallNow)
         }
-        let renewed = response.fields.filter(\.isAboutLifetime)
-        guard response.status == 304, renewed != self.lifetimeFields.fields, !self.isForeign(response) else {
+        guard response.status == 304, !self.saysSame(response), !self.isForeign(response) else {
             return ResponseFreshness(fields: response.fields, wallNow: wallNow)
         }
+        let renewed = response.fields.filter(\.isAboutLifetime)
         self.lifetimeFields.notModified(received: renewed)
         let others = response.fields.filter { !$0.isAboutLifetime }
         return ResponseFreshness(fields: self.lifetimeFields.fields + others, wallNow: wallNow)
+    }
+
+    /// Whether an answer says of its lifetime what is known already.
+    private func saysSame(_ response: PollResponse) -> Bool {
+        response.fields.lazy.filter(\.isAboutLifetime).elementsEqual(self.lifetimeFields.fields)
     }
 
     /// Whether a 304 speaks of another representation than ours (FAULTS F23).
@@ -284,7 +295,9 @@ package struct SourceStateMachine: Sendable {
                 dateTellsApart: freshness.lastModifiedIsValidator(wallNow: Int(wall.seconds)),
                 isAdopted: isAdopted
             )
-            if isAdopted { self.lifetimeFields = StoredFields(received: response.fields.filter(\.isAboutLifetime)) }
+            if isAdopted, !self.saysSame(response) {
+                self.lifetimeFields = StoredFields(received: response.fields.filter(\.isAboutLifetime))
+            }
         }
         return change
     }
@@ -393,8 +406,13 @@ package struct SourceStateMachine: Sendable {
 extension HeaderField {
     /// The fields of an answer that a 304 may leave out because they have not changed.
     fileprivate var isAboutLifetime: Bool {
-        self.name.elementsEqual("cache-control".utf8) || self.name.elementsEqual("expires".utf8)
-            || self.name.elementsEqual("vary".utf8)
+        // By length first: this is asked of every field of every answer.
+        switch self.name.count {
+        case 13: self.name.elementsEqual("cache-control".utf8)
+        case 7: self.name.elementsEqual("expires".utf8)
+        case 4: self.name.elementsEqual("vary".utf8)
+        case _: false
+        }
     }
 }
 

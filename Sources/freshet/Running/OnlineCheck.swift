@@ -41,6 +41,12 @@ enum OnlineCheck {
         return configuration.sources.compactMap { findings[$0.name] }
     }
 
+    private static func describe(_ collection: SourceCollection) -> String {
+        let place = collection.rule.items.isEmpty ? "items at the top" : "items at \(collection.rule.items)"
+        let key = collection.rule.key.map { "by \($0)" } ?? "by member name"
+        return "\(place) \(key) (\(collection.isGuessed ? "guessed" : "configured"))"
+    }
+
     private static func check(_ name: String, _ id: SourceID, hub: Hub, poller: Poller) async -> OnlineFinding {
         do throws(PollError) {
             _ = try await poller.poll(id)
@@ -58,7 +64,9 @@ enum OnlineCheck {
             let validators = report.status.validators
             let conditional =
                 validators.isEmpty ? "no ETag and no Last-Modified" : validators.etag == nil ? "Last-Modified" : "ETag"
-            return OnlineFinding(source: name, text: "fine: \(shape), \(size), \(conditional)", isFine: true)
+            let items = report.status.collection.map { Self.describe($0) } ?? "no items told apart"
+            let text = "fine: \(shape), \(size), \(conditional), \(items)"
+            return OnlineFinding(source: name, text: text, isFine: true)
         } catch {
             return OnlineFinding(source: name, text: "\(error.kind.rawValue): \(error.message)", isFine: false)
         }

@@ -60,6 +60,19 @@ struct ChangeGuardTests {
         }
     }
 
+    @Test("F33: a long error in the place of a collection must be seen twice, too", arguments: Shape.allCases)
+    func longError(shape: Shape) {
+        var trace = Trace()
+        let full = shape.value(items: 12)
+        _ = trace.poll(.body(full))
+        let error = #""\#(String(repeating: "try again later ", count: full.utf8.count / 16))""#
+        let body = shape == .array ? #"{"error":\#(error)}"# : "[\(error)]"
+        #expect(trace.poll(.body(body)).change == nil)
+        #expect(trace.poll(.body(full)).change == nil)
+        #expect(trace.poll(.body(body)).change == nil)
+        #expect(trace.poll(.body(body)).change != nil)
+    }
+
     @Test("F33: a shrunk value with a clock in it is believed in the end, though no two are equal")
     func clock() {
         var trace = Trace()
