@@ -41,7 +41,7 @@ struct ParsingTests {
         "i_structure_500_nested_arrays.json": .tooDeep(limit: 128),
     ]
 
-    @Test("JSONTestSuite: y_ is accepted, n_ refused, i_ as the table says", .enabled(if: Suites.exists(suite)))
+    @Test("F39a: JSONTestSuite: y_ is accepted, n_ refused, i_ as the table says", .enabled(if: Suites.exists(suite)))
     func testSuite() throws {
         var counts: [Character: Int] = [:]
         for file in Suites.files(in: Self.suite) {
@@ -105,7 +105,7 @@ struct ParsingTests {
     }
 
     @Test(
-        "of a name that comes twice the last one counts, and the text has it once",
+        "F39b: of a name that comes twice the last one counts, and the text has it once",
         arguments: [
             (#"{"a":1,"a":2}"#, #"{"a":2}"#),
             (#"{"a":1,"b":2,"a":3}"#, #"{"b":2,"a":3}"#),
@@ -131,7 +131,7 @@ struct ParsingTests {
 
 @Suite("Parse limits")
 struct ParseLimitsTests {
-    @Test("depth is bounded before anything recurses", arguments: ["[", "{\"a\":"])
+    @Test("F38: depth is bounded before anything recurses", arguments: ["[", "{\"a\":"])
     func depth(open: String) {
         let bytes = Array(String(repeating: open, count: 100_000).utf8)
         #expect(throws: ParseError(reason: .tooDeep(limit: 128), offset: 128 * open.utf8.count)) {
@@ -139,7 +139,7 @@ struct ParseLimitsTests {
         }
     }
 
-    @Test("a document as deep as the widest limit parses, compares, differs and is freed without recursion")
+    @Test("F38: a document as deep as the widest limit parses, compares, differs and is freed without recursion")
     func deepest() throws {
         let limits = ParseLimits(maxDepth: .max)
         let depth = 65_536
@@ -157,7 +157,7 @@ struct ParseLimitsTests {
         }
     }
 
-    @Test("bytes and nodes are bounded")
+    @Test("F39c: bytes and nodes are bounded")
     func sizes() throws {
         #expect(throws: ParseError(reason: .tooLong(limitBytes: 4), offset: 4)) {
             try Document(parsing: Array("[1,2]".utf8), limits: ParseLimits(maxBytes: 4))
