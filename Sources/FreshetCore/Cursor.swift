@@ -40,7 +40,7 @@ extension Cursor: CustomStringConvertible {
     package static let maxTextBytes = 64
 
     package var description: String {
-        "\(String(self.epoch.rawValue, radix: 36))-\(self.sequence)"
+        "\(self.epoch)-\(self.sequence)"
     }
 
     /// Parses the text form. `nil` for anything that ``description`` does not produce, such as upper case, signs,
@@ -73,6 +73,11 @@ extension Cursor: CustomStringConvertible {
         }
         return value
     }
+}
+
+extension Epoch: CustomStringConvertible {
+    /// As the text of a cursor begins: base 36 in lower case.
+    package var description: String { String(self.rawValue, radix: 36) }
 }
 
 extension Epoch {

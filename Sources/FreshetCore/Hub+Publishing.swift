@@ -86,6 +86,15 @@ extension Hub {
         self.numbering.withLock { $0.store }
     }
 
+    /// Takes note that the store has failed, where that showed otherwise than in an answer to a change. Does nothing
+    /// where it was given up already.
+    package func storeFailed(_ error: StoreError) {
+        self.numbering.withLock { numbering in
+            guard numbering.store != nil else { return }
+            self.giveUpStore(error, &numbering)
+        }
+    }
+
     /// Makes a store that failed the place of changes again, beginning with the values that hold now.
     ///
     /// Publishing waits meanwhile, since nothing may be numbered between the snapshot and the first commit.
@@ -134,6 +143,7 @@ extension Hub {
             state.log.epochLost(newEpoch: numbering.epoch)
             state.hasStore = false
             state.fetched = [:]
+            state.fetchedBytes = 0
         }
         while let pending = numbering.pending.popFirst() {
             self.commit(pending, epoch: numbering.epoch)

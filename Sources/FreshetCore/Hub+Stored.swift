@@ -5,15 +5,17 @@ import Synchronization
 
 extension Hub {
     /// One read of the store. Many subscribers that come back at the same cursor ask for the same.
+    ///
+    /// By what is asked for and not by the subscription's identity: that of one which is gone may come again.
     struct FetchKey: Hashable, Sendable {
-        var subscription: ObjectIdentifier
+        var subscription: Subscription.Key
         var sequence: UInt64
     }
 
-    /// The most reads of the store that are kept to be shared.
-    private static let maxShared = 64
+    /// The most bytes of frames from the store that are kept to be shared.
+    private static let maxSharedBytes = 16 << 20
     /// About the most bytes of text that one read of the store gives.
-    private static let maxFetchBytes = 1 << 20
+    static let maxFetchBytes = 1 << 20
 
     /// The next part of the log from the store, after ``read(_:after:limit:maySkip:)`` answered `.stored`.
     ///
@@ -26,14 +28,25 @@ extension Hub {
     ) {
         self.reader { [weak self] in
             guard let self else { return }
-            let key = FetchKey(subscription: ObjectIdentifier(subscription), sequence: sequence)
+            let key = FetchKey(subscription: subscription.key, sequence: sequence)
             if let shared = self.state.withLock({ $0.fetched[key] }) { return then(shared) }
             let feed = self.feedFromStore(subscription, after: sequence, limit: limit)
-            self.state.withLock { state in
-                if state.fetched.count >= Self.maxShared { state.fetched = [:] }
-                if case .frames(_, let through, _) = feed, through > sequence { state.fetched[key] = feed }
+            if case .frames(let frames, let through, _) = feed, through > sequence {
+                self.share(feed, of: frames.reduce(0) { $0 + $1.frame.bytes.count }, as: key)
             }
             then(feed)
+        }
+    }
+
+    private func share(_ feed: StreamFeed, of bytes: Int, as key: FetchKey) {
+        self.state.withLock { state in
+            guard state.hasStore else { return }
+            if state.fetchedBytes + bytes > Self.maxSharedBytes {
+                state.fetched = [:]
+                state.fetchedBytes = 0
+            }
+            state.fetched[key] = feed
+            state.fetchedBytes += bytes
         }
     }
 
@@ -44,65 +57,27 @@ extension Hub {
         mode: StreamMode,
         limit: Int
     ) async -> ChangeLog.Reading {
-        let reading = self.changesInMemory(of: sources, after: cursor, mode: mode, limit: limit)
-        guard case .gap(.evicted) = reading, self.state.withLock({ $0.hasStore }) else { return reading }
-        return await withCheckedContinuation { continuation in
-            self.reader { [weak self] in
-                let stored = self?.readStore(of: sources, after: cursor.sequence, limit: limit)
-                continuation.resume(returning: stored ?? .gap(.evicted))
-            }
-        }
-    }
-
-    /// The value of a source as it was when the log stood at `cursor`; `nil` where it is not kept.
-    package func value(of source: SourceID, at cursor: Cursor) async -> (value: [UInt8], cursor: Cursor, at: WallTime)?
-    {
-        let (log, version) = self.state.withLock { state in
-            (state.log.cursor, state.entries.indices.contains(source.index) ? state.entries[source.index].version : nil)
-        }
-        guard cursor.epoch == log.epoch, cursor.sequence <= log.sequence else { return nil }
-        if let version, version.cursor.sequence <= cursor.sequence {
-            return (version.document.text, version.cursor, version.at)
-        }
-        guard let store = self.store, let name = self.name(of: source) else { return nil }
-        return await withCheckedContinuation { continuation in
-            self.reader {
-                let stored = try? store.value(of: name, at: cursor.sequence)
-                let found = stored?.value.map { value in
-                    (
-                        value, Cursor(epoch: log.epoch, sequence: stored?.sequence ?? 0),
-                        stored?.at ?? WallTime(milliseconds: 0)
-                    )
+        var reading = self.changesInMemory(of: sources, after: cursor, mode: mode, limit: limit)
+        if case .gap(.evicted) = reading, self.state.withLock({ $0.hasStore }) {
+            reading = await withCheckedContinuation { continuation in
+                self.reader { [weak self] in
+                    let stored = self?.readStore(of: sources, after: cursor.sequence, mode: mode, limit: limit)
+                    continuation.resume(returning: stored ?? .gap(.evicted))
                 }
-                continuation.resume(returning: found)
             }
         }
-    }
-
-    /// The cursor of the log at `time`; `nil` without a store, or where it cannot be read.
-    package func cursor(at time: WallTime) async -> Cursor? {
-        guard let store = self.store else { return nil }
-        let epoch = self.cursor.epoch
-        return await withCheckedContinuation { continuation in
-            self.reader {
-                let sequence = try? store.sequence(at: time)
-                continuation.resume(returning: sequence.map { Cursor(epoch: epoch, sequence: $0) })
-            }
-        }
+        if case .gap(let reason) = reading { self.count(reason) }
+        return reading
     }
 
     // MARK: On the reader's thread
 
     private func feedFromStore(_ subscription: Subscription, after sequence: UInt64, limit: Int) -> StreamFeed {
-        switch self.readStore(of: subscription.sources, after: sequence, limit: limit) {
+        let mode = subscription.format.mode
+        switch self.readStore(of: subscription.sources, after: sequence, mode: mode, limit: limit) {
         case .events(let events, let through, _):
-            var frames: [SequencedFrame] = []
-            for event in events {
-                guard
-                    let frame = event.frame(for: subscription.format)
-                        ?? self.snapshotFrame(of: event, for: subscription)
-                else { return self.gap(for: subscription) }
-                frames.append(SequencedFrame(sequence: event.sequence, frame: frame))
+            let frames = events.compactMap { event in
+                event.frame(for: subscription.format).map { SequencedFrame(sequence: event.sequence, frame: $0) }
             }
             return .frames(frames, through: through, isComplete: false)
         case .gap:
@@ -110,10 +85,15 @@ extension Hub {
         }
     }
 
-    private func readStore(of sources: [SourceID], after sequence: UInt64, limit: Int) -> ChangeLog.Reading {
+    private func readStore(
+        of sources: [SourceID],
+        after sequence: UInt64,
+        mode: StreamMode,
+        limit: Int
+    ) -> ChangeLog.Reading {
         guard let store = self.store else { return .gap(.evicted) }
-        let log = self.state.withLock { $0.log.cursor }
-        let ids = Dictionary(sources.compactMap { id in self.name(of: id).map { ($0, id) } }) { first, _ in first }
+        let log = self.cursor
+        let ids = self.idsByName(sources)
         do throws(StoreError) {
             let stored = try store.changes(
                 of: Array(ids.keys),
@@ -123,9 +103,11 @@ extension Hub {
             )
             let pruned = try store.prunedThrough()
             guard ids.keys.allSatisfy({ (pruned[$0] ?? 0) <= sequence }) else { return .gap(.evicted) }
-            let events = stored.compactMap { change in
-                ids[change.source].map { ChangeEvent(change, epoch: log.epoch, source: $0) }
-            }
+            // What is committed and not readable yet comes a moment later.
+            let readable = stored.filter { $0.sequence <= log.sequence }
+            let events = try self.events(of: readable, by: ids, epoch: log.epoch, mode: mode, store)
+            // Begun anew in between: what was read is another numbering's.
+            guard self.cursor.epoch == log.epoch else { return .gap(.epoch) }
             guard let last = events.last else {
                 return .events([], through: log.sequence, isComplete: true)
             }
@@ -135,13 +117,33 @@ extension Hub {
         }
     }
 
-    /// The whole value after an event whose form in this mode was not kept, rebuilt from the patches.
-    private func snapshotFrame(of event: ChangeEvent, for subscription: Subscription) -> Frame? {
-        guard let store = self.store, let name = self.name(of: event.source),
-            let value = (try? store.value(of: name, at: event.sequence))?.value
-        else { return nil }
-        return EventEnvelope(source: name, at: event.at)
-            .frame(.snapshot, value, id: event.cursor, wire: subscription.format.wire)
+    /// The changes as events that can be sent in this mode: with the whole value, rebuilt from the patches, where the
+    /// form that the mode needs was not kept.
+    func events(
+        of changes: [StoredChange],
+        by ids: [String: SourceID],
+        epoch: Epoch,
+        mode: StreamMode,
+        _ store: any ChangeStore
+    ) throws(StoreError) -> [ChangeEvent] {
+        var events: [ChangeEvent] = []
+        events.reserveCapacity(changes.count)
+        for change in changes {
+            guard let id = ids[change.source] else { continue }
+            var event = ChangeEvent(change, epoch: epoch, source: id)
+            if event.frame(for: StreamFormat(mode: mode)) == nil {
+                guard let value = try store.value(of: change.source, at: change.sequence)?.value else {
+                    throw StoreError(.corrupt, "change \(change.sequence) has no value")
+                }
+                event.restore(value: value)
+            }
+            events.append(event)
+        }
+        return events
+    }
+
+    func idsByName(_ sources: [SourceID]) -> [String: SourceID] {
+        Dictionary(sources.compactMap { id in self.name(of: id).map { ($0, id) } }) { first, _ in first }
     }
 
     private func gap(for subscription: Subscription) -> StreamFeed {

@@ -50,6 +50,11 @@ package final class Hub: Sendable {
         var hasStore: Bool
         /// What the store was last read for, shared by those who ask for the same.
         var fetched: [FetchKey: StreamFeed] = [:]
+        /// The bytes of the frames in ``fetched``.
+        var fetchedBytes = 0
+        /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
+        /// source that was removed and had its name.
+        var unknownThrough: UInt64
         var entries: [Entry] = []
         var ids: [String: SourceID] = [:]
         var subscriptions: [Subscription.Key: Subscription] = [:]
@@ -74,15 +79,20 @@ package final class Hub: Sendable {
     /// - Parameters:
     ///   - log: empty, or at the head of what `store` holds.
     ///   - store: where changes are committed before anybody sees them; `nil` to keep them in memory alone.
-    ///   - reader: runs a closure that reads the store, on a thread that may block; one at a time, in order.
+    ///   - storeError: why there is no store although one was asked for.
+    ///   - reader: runs a closure that reads the store or rebuilds values, on a thread that may block; one at a time, in
+    ///     order.
     package init(
         log: ChangeLog,
         store: (any ChangeStore)? = nil,
+        storeError: StoreError? = nil,
         reader: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
     ) {
         self.reader = reader
-        self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
-        self.state = Mutex(State(log: log, hasStore: store != nil))
+        self.numbering = Mutex(
+            Numbering(epoch: log.epoch, last: log.head, store: store, storeError: storeError)
+        )
+        self.state = Mutex(State(log: log, hasStore: store != nil, unknownThrough: log.head))
     }
 }
 
@@ -98,6 +108,10 @@ extension Hub {
             let id = SourceID(index: state.entries.count)
             state.entries.append(Entry(name: name, identity: identity, status: status))
             state.ids[name] = id
+            if state.unknownThrough > 0 {
+                // Who resumes from before must not take silence for nothing.
+                state.log.startAfter(state.unknownThrough, for: id)
+            }
             return id
         }
     }
@@ -110,6 +124,9 @@ extension Hub {
             state.entries[id.index].isRemoved = true
             state.entries[id.index].version = nil
             state.log.remove(id)
+            state.unknownThrough = state.log.head
+            state.fetched = [:]
+            state.fetchedBytes = 0
             for listener in state.listeners {
                 listener.enqueue(.removed(id))
             }
@@ -241,7 +258,6 @@ extension Hub {
     package func open(_ subscription: Subscription, at position: StreamPosition) -> StreamOpening {
         self.state.withLock { state in
             let statuses = Self.troubles(of: subscription, in: state)
-            let mode = subscription.format.mode
             func start(_ cursor: Cursor, gap: GapReason?, snapshots: [Frame], isComplete: Bool) -> StreamOpening {
                 if let gap { state.gaps[gap, default: 0] += 1 }
                 return StreamOpening(
@@ -261,11 +277,15 @@ extension Hub {
             case .malformed: return snapshots(gap: .malformed)
             case .latest: return start(state.log.cursor, gap: nil, snapshots: [], isComplete: true)
             case .earliest:
-                if let gap = state.log.gap(after: 0, of: subscription.sources, mode: mode) {
-                    return snapshots(gap: gap)
-                }
                 let origin = Cursor(epoch: state.log.epoch, sequence: 0)
+                if let gap = Self.gap(after: origin, of: subscription, in: state) { return snapshots(gap: gap) }
                 return start(origin, gap: nil, snapshots: [], isComplete: false)
+            case .time:
+                // Nobody looked where that is.
+                return snapshots(gap: .evicted)
+            case .past(let past):
+                if let gap = Self.gap(after: past.cursor, of: subscription, in: state) { return snapshots(gap: gap) }
+                return start(past.cursor, gap: past.gap, snapshots: past.snapshots, isComplete: false)
             case .after(let cursor):
                 if let gap = Self.gap(after: cursor, of: subscription, in: state) { return snapshots(gap: gap) }
                 return start(cursor, gap: nil, snapshots: [], isComplete: false)
@@ -285,7 +305,7 @@ extension Hub {
     ) -> StreamFeed {
         self.state.withLock { state in
             if let version = Self.onlyChanged(since: sequence, of: subscription, in: state),
-                Self.isUnreadable(version, after: sequence, by: subscription, in: state)
+                (maySkip || !state.hasStore) && Self.isUnreadable(version, after: sequence, by: subscription, in: state)
                     || maySkip && Self.backlogOutgrows(version, after: sequence, of: subscription, in: state)
             {
                 let frame = version.frame(wire: subscription.format.wire, step: .arrive)
@@ -411,19 +431,21 @@ extension Hub {
     }
 
     /// The events of these sources after a cursor, as far as memory reaches back.
-    package func changesInMemory(
+    func changesInMemory(
         of sources: [SourceID],
         after cursor: Cursor,
         mode: StreamMode = .patch,
         limit: Int
     ) -> ChangeLog.Reading {
         self.state.withLock { state in
-            if let gap = state.log.gap(after: cursor, of: sources, mode: mode) {
-                state.gaps[gap, default: 0] += 1
-                return .gap(gap)
-            }
+            if let gap = state.log.gap(after: cursor, of: sources, mode: mode) { return .gap(gap) }
             return state.log.read(after: cursor.sequence, of: sources, mode: mode, limit: limit)
         }
+    }
+
+    /// Counts a reader that could not continue.
+    func count(_ gap: GapReason) {
+        self.state.withLock { $0.gaps[gap, default: 0] += 1 }
     }
 
     /// The most requests that may wait for a change at one time.

@@ -44,7 +44,7 @@ struct LogReading {
         return changes
     }
 
-    private func sources(_ names: [String]) throws -> (rows: [SourceRow], isEverySource: Bool) {
+    func sources(_ names: [String]) throws -> (rows: [SourceRow], isEverySource: Bool) {
         guard names.count > 16 else {
             return (try Set(names).compactMap { try SourceRow.named($0, self.database) }, false)
         }
@@ -67,7 +67,7 @@ struct LogReading {
         return found
     }
 
-    private func change(_ sequence: Int64, valueWithoutPatchOnly: Bool) throws -> ChangeRow {
+    func change(_ sequence: Int64, valueWithoutPatchOnly: Bool) throws -> ChangeRow {
         let value = valueWithoutPatchOnly ? ", CASE WHEN patch IS NULL THEN value END" : ", value"
         let sql = "SELECT \(ChangeRow.columns)\(value) FROM change WHERE sequence = ?"
         let rows = try Row.fetchCursor(self.database.cachedStatement(sql: sql), arguments: [sequence])
@@ -159,7 +159,7 @@ struct LogReading {
     private func document(_ text: [UInt8]) throws -> Document {
         // Written by this program after it was parsed once: any limits that held then are below these.
         do throws(ParseError) {
-            return try Document(parsing: text, limits: Self.limits)
+            return try Document(parsing: text, limits: .widest)
         } catch {
             throw DamagedRow(what: "a stored text is not JSON")
         }
@@ -167,15 +167,13 @@ struct LogReading {
 
     private func apply(_ patch: Document, to document: Document) throws -> Document {
         do throws(PatchError) {
-            return try document.applying(patch: patch, limits: Self.limits)
+            return try document.applying(patch: patch, limits: .widest)
         } catch {
             throw DamagedRow(what: "a stored patch does not apply")
         }
     }
 
-    private static let limits = ParseLimits(maxBytes: .max, maxDepth: .max, maxNodes: .max)
-
-    private func number(_ sql: String, _ first: Int64, _ second: Int64) throws -> Int64? {
+    func number(_ sql: String, _ first: Int64, _ second: Int64) throws -> Int64? {
         try Row.fetchOne(self.database.cachedStatement(sql: sql), arguments: [first, second])?.optionalInteger(0)
     }
 

@@ -13,6 +13,8 @@ import Synchronization
 package final class SQLiteChangeStore: ChangeStore {
     private let thread: StoreThread
     private let maxPatches: Int
+    /// Answers changes that come after the end, in their order.
+    private let late = DispatchQueue(label: "freshet-log-late")
 
     private init(_ thread: StoreThread, maxPatches: Int) {
         self.thread = thread
@@ -67,8 +69,8 @@ package final class SQLiteChangeStore: ChangeStore {
         done: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         guard self.thread.inbox.put(.append(Append(change: change, snapshot: snapshot, done: done))) else {
-            // Nobody is left to call it in order: the thread has ended, or is about to.
-            return done(.failure(StoreError(.closed, "the log is closed")))
+            // The thread has ended, or is about to. Not inside this call, where the caller may hold a lock.
+            return self.late.async { done(.failure(StoreError(.closed, "the log is closed"))) }
         }
     }
 
@@ -87,6 +89,15 @@ package final class SQLiteChangeStore: ChangeStore {
         maxBytes: Int
     ) throws(StoreError) -> [StoredChange] {
         try self.read { try $0.changes(of: sources, after: sequence, limit: limit, maxBytes: maxBytes) }
+    }
+
+    package func changes(
+        of sources: [String],
+        before sequence: UInt64,
+        limit: Int,
+        maxBytes: Int
+    ) throws(StoreError) -> [StoredChange] {
+        try self.read { try $0.changes(of: sources, before: sequence, limit: limit, maxBytes: maxBytes) }
     }
 
     package func value(of source: String, at sequence: UInt64) throws(StoreError) -> StoredChange? {

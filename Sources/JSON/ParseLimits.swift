@@ -15,8 +15,8 @@ package struct ParseLimits: Hashable, Sendable {
         self.maxNodes = maxNodes
     }
 
-    /// As wide as the tape can hold: for text that this room wrote itself.
-    static let widest = ParseLimits(maxBytes: .max, maxDepth: .max, maxNodes: .max)
+    /// As wide as the tape can hold: for text that was parsed once and kept, or that this program wrote itself.
+    package static let widest = ParseLimits(maxBytes: .max, maxDepth: .max, maxNodes: .max)
 
     /// The same bounds, within what 32-bit offsets and counts of the tape can express.
     var clamped: ParseLimits {

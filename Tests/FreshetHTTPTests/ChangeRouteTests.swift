@@ -106,6 +106,120 @@ extension HTTPTests {
             }
         }
 
+        @Test(
+            "since takes a duration back and a time",
+            arguments: [("1h", 1), ("30m", 2), ("1ms", 4), ("2023-11-14T22:13:20Z", 1), ("9999-12-31T23:59:59Z", 4)]
+        )
+        func times(since: String, first: UInt64) async throws {
+            try await withGateway { gateway in
+                let source = try gateway.source("rates")
+                for minutes in [Int64(50), 20, 10] {
+                    let at = WallTime(milliseconds: WallClock.now.milliseconds - minutes * 60_000)
+                    try gateway.publish("[\(minutes)]", of: source, at: at)
+                }
+                let reply = try await gateway.get("/v1/changes/rates?since=\(since)")
+                #expect(try self.ids(reply) == (first..<4).map { "\(gateway.cursor($0))" })
+                #expect(try json(reply, "/gap").bool == false)
+                #expect(try text(reply, "/cursor") == "\(gateway.cursor(3))")
+            }
+        }
+
+        @Test("a time that memory no longer reaches back to is a gap: the oldest values that are kept, and all since")
+        func timeBeforeMemory() async throws {
+            try await withGateway(cacheBytes: 4000) { gateway in
+                let source = try gateway.source("rates")
+                for number in 1...20 { try gateway.publish("[\(number)]", of: source, isWhole: true) }
+                let reply = try await gateway.get("/v1/changes/rates?since=1h")
+                #expect(try text(reply, "/reason") == "evicted")
+                #expect(try text(reply, "/events/0/event") == "snapshot")
+                let numbers = try json(reply, "/events").elements.compactMap { $0["data"]?["value"]?[0]?.int }
+                let first = try #require(numbers.first)
+                #expect((2..<20).contains(first) && numbers == Array(first...20))
+                #expect(try text(reply, "/cursor") == "\(gateway.cursor(20))")
+            }
+        }
+
+        @Test("descending gives the newest first, in pages that end where the log begins", arguments: [1, 2, 4, 1000])
+        func descending(limit: Int) async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "a")
+                _ = try self.publishThree(gateway, of: "b")
+                var path = "/v1/changes/a,b?descending&limit=\(limit)"
+                var seen: [String] = []
+                while true {
+                    let reply = try await gateway.get(path)
+                    let ids = try self.ids(reply)
+                    #expect(ids.count <= limit)
+                    #expect(try json(reply, "/gap").bool == false)
+                    if seen.isEmpty { #expect(try text(reply, "/cursor") == "\(gateway.cursor(6))") }
+                    seen += ids
+                    let document = try Document(parsing: reply.body)
+                    guard let before = document.root["before"]?.string else { break }
+                    path = "/v1/changes/a,b?descending=true&limit=\(limit)&before=\(before)"
+                }
+                #expect(seen == (1...6).reversed().map { "\(gateway.cursor(UInt64($0)))" })
+            }
+        }
+
+        @Test("descending stops at since, and says where what lies between is not kept")
+        func descendingSince() async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "a")
+                let reply = try await gateway.get("/v1/changes/a?descending&since=\(gateway.cursor(1))")
+                #expect(try self.ids(reply) == ([3, 2] as [UInt64]).map { "\(gateway.cursor($0))" })
+                #expect(try Document(parsing: reply.body).root["before"] == nil)
+                let foreign = try await gateway.get("/v1/changes/a?descending&since=9-1")
+                #expect(try text(foreign, "/reason") == "epoch")
+            }
+            try await withGateway(cacheBytes: 4000) { gateway in
+                let source = try gateway.source("rates")
+                for number in 1...20 { try gateway.publish("[\(number)]", of: source, isWhole: true) }
+                let since = try await gateway.get("/v1/changes/rates?descending&since=\(gateway.cursor(1))")
+                #expect(try text(since, "/reason") == "evicted")
+                #expect(try self.ids(since).first == "\(gateway.cursor(20))")
+                let all = try await gateway.get("/v1/changes/rates?descending")
+                #expect(try json(all, "/gap").bool == false, "nobody asked for more than is kept")
+            }
+        }
+
+        @Test("lines end with a checkpoint where the last event does not tell where to go on")
+        func checkpoint() async throws {
+            try await withGateway { gateway in
+                _ = try self.publishThree(gateway, of: "a")
+                _ = try self.publishThree(gateway, of: "b")
+                let headers: HeaderFields = ["Accept": "application/x-ndjson"]
+                let line = #"{"event":"checkpoint","data":{"cursor":"\#(gateway.cursor(6))"}}"# + "\n"
+                let nothing = try await gateway.get("/v1/changes/a?since=\(gateway.cursor(4))", headers)
+                #expect(nothing.text == line)
+                #expect(try await gateway.get("/v1/changes/b?since=latest", headers).text == line)
+                let some = try await gateway.get("/v1/changes/a", headers).text
+                #expect(some.hasSuffix(line) && some.hasPrefix(#"{"id":"\#(gateway.cursor(1))""#))
+                #expect(try await !gateway.get("/v1/changes/b", headers).text.contains("checkpoint"))
+                let back = try await gateway.get("/v1/changes/b?descending&limit=1", headers).text
+                let end =
+                    #"{"event":"checkpoint","data":{"cursor":"\#(gateway.cursor(6))","before":"\#(gateway.cursor(6))"}}"#
+                #expect(back.hasSuffix(end + "\n"))
+            }
+        }
+
+        @Test("the earliest of a log that has lost its beginning opens with the values of there, and is no gap")
+        func earliestOfTheRest() async throws {
+            try await withGateway(cacheBytes: 4000) { gateway in
+                let source = try gateway.source("rates")
+                for number in 1...20 { try gateway.publish("[\(number)]", of: source, isWhole: true) }
+                let reply = try await gateway.get("/v1/changes/rates?since=earliest")
+                #expect(try json(reply, "/gap").bool == false)
+                let numbers = try json(reply, "/events").elements.compactMap { $0["data"]?["value"]?[0]?.int }
+                let first = try #require(numbers.first)
+                #expect((2..<20).contains(first) && numbers == Array(first...20))
+                var since = try text(reply, "/cursor")
+                try gateway.publish("[21]", of: source)
+                let next = try await gateway.get("/v1/changes/rates?since=\(since)")
+                since = try text(next, "/cursor")
+                #expect(try self.ids(next) == ["\(gateway.cursor(21))"] && since == "\(gateway.cursor(21))")
+            }
+        }
+
         @Test("an empty answer waits for a change")
         func longPoll() async throws {
             try await withGateway { gateway in
@@ -134,7 +248,8 @@ extension HTTPTests {
             arguments: [
                 ("limit=0", 400, "bad_limit"), ("limit=-1", 400, "bad_limit"), ("limit=x", 400, "bad_limit"),
                 ("limit=99999999999999999999", 400, "bad_limit"), ("mode=x", 400, "bad_mode"),
-                ("wait=9", 400, "bad_wait"),
+                ("wait=9", 400, "bad_wait"), ("descending=maybe", 400, "bad_descending"),
+                ("before=9-1", 400, "bad_before"), ("descending&before=x", 400, "bad_before"),
             ]
         )
         func refused(query: String, status: Int, problem: String) async throws {

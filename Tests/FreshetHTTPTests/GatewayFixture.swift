@@ -43,17 +43,18 @@ final class GatewayFixture: Sendable {
         return try #require(self.hub.addSource(name, status: status))
     }
 
-    /// Publishes JSON text, with the patch from the value before.
+    /// Publishes JSON text, with the patch from the value before unless the value is to stand for itself.
     @discardableResult
     func publish(
         _ text: String,
         of source: SourceID,
+        isWhole: Bool = false,
         validators: Validators = Validators(),
         freshness: Duration = .zero,
         at: WallTime = WallClock.now
     ) throws -> Cursor {
         let document = try Document(parsing: Array(text.utf8))
-        let patch = self.hub.version(of: source).map { $0.document.patch(to: document).text }
+        let patch = isWhole ? nil : self.hub.version(of: source).map { $0.document.patch(to: document).text }
         let change = Change(document: document, patch: patch, at: at, validators: validators, freshness: freshness)
         self.hub.publish(change, of: source)
         return try #require(self.hub.version(of: source)?.cursor)

@@ -2,6 +2,7 @@ import EventStream
 import FreshetCore
 import FreshetStreaming
 import FreshetTesting
+import JSON
 import Testing
 
 @testable import FreshetHTTP
@@ -54,6 +55,46 @@ extension HTTPTests {
                 let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", headers: headers)
                 #expect(try await client.head().headers["Content-Encoding"] == nil)
                 #expect(try await client.next()?.type == "hello")
+            }
+        }
+
+        @Test("since a time, a stream begins with the value of then, and every change since")
+        func sinceTime() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                for minutes in [Int64(50), 20, 10] {
+                    let at = WallTime(milliseconds: WallClock.now.milliseconds - minutes * 60_000)
+                    try gateway.publish(#"{"n":\#(minutes),"list":[1,2,3,4,5,6,7,8,9]}"#, of: rates, at: at)
+                }
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates?since=30m")
+                let events = try await client.next(4)
+                #expect(events.map(\.type) == ["hello", "snapshot", "patch", "patch"])
+                #expect(events[0].text.contains(#""cursor":"\#(gateway.cursor(1))""#))
+                #expect(events[1].text.contains(#""value":{"n":50,"#))
+                #expect(events.dropFirst().map(\.lastEventID) == (1...3).map { "\(gateway.cursor(UInt64($0)))" })
+                let header: HeaderFields = ["Last-Event-ID": "30m"]
+                let resumed = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", headers: header)
+                #expect(try await resumed.next(2).last?.text == #"{"reason":"malformed"}"#, "a cursor is no time")
+            }
+        }
+
+        @Test("since a time that memory no longer reaches back to, a stream says so and gives all that it has")
+        func sinceForgottenTime() async throws {
+            try await withGateway(cacheBytes: 4000) { gateway in
+                let rates = try gateway.source("rates")
+                for number in 1...20 { try gateway.publish("[\(number)]", of: rates, isWhole: true) }
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates?since=1h")
+                let opening = try await client.next(3)
+                #expect(opening.map(\.type) == ["hello", "gap", "snapshot"])
+                #expect(opening[1].text == #"{"reason":"evicted"}"#)
+                var last = try #require(Document(parsing: opening[2].data).root["value"]?[0]?.int)
+                #expect((2..<20).contains(last))
+                while last < 20 {
+                    let event = try #require(try await client.next())
+                    let next = try #require(Document(parsing: event.data).root["value"]?[0]?.int)
+                    #expect(next == last + 1)
+                    last = next
+                }
             }
         }
 

@@ -74,6 +74,45 @@ struct ChangeStoreTests {
         #expect(try sequences((0..<100).map { "s\($0)" }, 0, .max, .max) == Array(1...40))
     }
 
+    @Test("backwards comes what comes forwards, in pages of any size", arguments: [1, 3, 1000])
+    func backwards(limit: Int) throws {
+        let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
+        defer { store.close() }
+        store.record((1...40).map { History.change("s\($0 % 4)", $0, isWhole: $0 <= 4) })
+        for sources in [["s1"], ["s1", "s2"], (0..<100).map { "s\($0)" }, ["nobody"]] {
+            for before in [UInt64(0), 1, 17, 40, 41, .max] {
+                var seen: [StoredChange] = []
+                while case let page = try store.changes(
+                    of: sources,
+                    before: seen.last?.sequence ?? before,
+                    limit: limit,
+                    maxBytes: .max
+                ), !page.isEmpty {
+                    #expect(page.count <= limit)
+                    seen += page
+                }
+                #expect(try seen == store.everything(of: sources).filter { $0.sequence < before }.reversed())
+            }
+        }
+        #expect(try store.changes(of: ["s1", "s2"], before: 20, limit: 9, maxBytes: 1).map(\.sequence) == [18])
+    }
+
+    @Test("backwards it ends where changes are pruned, or a source was removed")
+    func backwardsToPruned() throws {
+        let (store, _) = try SQLiteChangeStore.open(self.folder.settings { $0.maxBytes = 30_000 })
+        defer { store.close() }
+        for start in stride(from: UInt64(1), to: 600, by: 20) {
+            store.record((start..<(start + 20)).map { History.change("s\($0 % 2)", $0, isWhole: $0 <= 2) })
+        }
+        store.remove(source: "s1")
+        store.record([History.change("s1", 601, isWhole: true), History.change("s0", 602)])
+        let pruned = try store.prunedThrough()
+        #expect(pruned["s0"] ?? 0 > 0 && pruned["s1"] == 600)
+        let all = try store.changes(of: ["s0", "s1"], before: .max, limit: .max, maxBytes: .max).map(\.sequence)
+        #expect(Array(all.prefix(3)) == [602, 601, 600])
+        #expect(try all.reversed() == store.everything(of: ["s0", "s1"]).map(\.sequence))
+    }
+
     @Test("the value at every sequence is the upstream's, rebuilt from few patches")
     func values() throws {
         let (store, _) = try SQLiteChangeStore.open(self.folder.settings { $0.maxPatchesPerBase = 4 })

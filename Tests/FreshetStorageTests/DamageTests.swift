@@ -172,6 +172,29 @@ struct DamageTests {
         try queue.close()
         #expect(throws: StoreError.self) { try store.everything(of: ["a", "b"]) }
     }
+
+    @Test(
+        "a missing row is noticed backwards too, by whole pages and by small ones: F66",
+        arguments: [1, 5, 12] as [Int64]
+    )
+    func missingRowBackwards(sequence: Int64) throws {
+        for limit in [2, 100] {
+            try self.closed.restore(to: self.folder)
+            let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
+            defer { store.close() }
+            let queue = try DatabaseQueue(path: self.folder.log)
+            try queue.write { try $0.execute(sql: "DELETE FROM change WHERE sequence = ?", arguments: [sequence]) }
+            try queue.close()
+            #expect(throws: StoreError.self) {
+                var before = UInt64.max
+                while case let page = try store.changes(of: ["a", "b"], before: before, limit: limit, maxBytes: .max),
+                    let last = page.last
+                {
+                    before = last.sequence
+                }
+            }
+        }
+    }
 }
 
 @Suite("Formats: F68")

@@ -17,14 +17,16 @@ package struct ChangeCache: Sendable {
     /// Events evicted so far.
     package private(set) var evictions: UInt64 = 0
 
-    private var shelves: [Shelf] = []
+    private(set) var shelves: [Shelf] = []
     private var recency = RecencyList()
 
     /// The events of one source.
-    private struct Shelf: Sendable {
+    struct Shelf: Sendable {
         var events = Deque<ChangeEvent>()
         /// The sequence of the last event that was evicted; 0 for none.
         var evictedThrough: UInt64 = 0
+        /// When that event was; the end of time where it is not known.
+        var evictedAt = WallTime(milliseconds: .max)
         /// How many of the oldest events were asked to drop their value.
         var valuesDropped = 0
         /// The sequence of the last event that can no longer be sent in a mode, since its value is gone.
@@ -52,6 +54,7 @@ package struct ChangeCache: Sendable {
         self.makeShelf(for: source)
         while self.evictFirst(of: source.index) {}
         self.shelves[source.index].evictedThrough = sequence
+        self.shelves[source.index].evictedAt = WallTime(milliseconds: .max)
         self.recency.remove(source.index)
     }
 
@@ -71,7 +74,9 @@ package struct ChangeCache: Sendable {
     /// Declares that events through `sequence` existed and are not here, as after a restart.
     package mutating func startAfter(_ sequence: UInt64, for source: SourceID) {
         self.makeShelf(for: source)
-        self.shelves[source.index].evictedThrough = max(self.shelves[source.index].evictedThrough, sequence)
+        guard self.shelves[source.index].evictedThrough < sequence else { return }
+        self.shelves[source.index].evictedThrough = sequence
+        self.shelves[source.index].evictedAt = WallTime(milliseconds: .max)
     }
 
     /// Up to `limit` events of these sources after `sequence`, in order. The caller has made sure that none of them
@@ -148,25 +153,9 @@ package struct ChangeCache: Sendable {
         self.count -= 1
         self.evictions += 1
         self.shelves[index].evictedThrough = event.sequence
+        self.shelves[index].evictedAt = event.at
         self.shelves[index].valuesDropped = max(0, self.shelves[index].valuesDropped - 1)
         return true
-    }
-}
-
-extension Deque<ChangeEvent> {
-    /// The index of the first event after `sequence`, by bisection.
-    fileprivate func firstIndex(after sequence: UInt64) -> Int {
-        var low = 0
-        var high = self.count
-        while low < high {
-            let middle = (low + high) / 2
-            if self[middle].sequence > sequence {
-                high = middle
-            } else {
-                low = middle + 1
-            }
-        }
-        return low
     }
 }
 

@@ -1,6 +1,6 @@
 // A change with its number: what the change log holds and every subscriber gets once.
 
-import JSON
+package import JSON
 
 /// One numbered change of one source, with its frames.
 ///
@@ -53,6 +53,18 @@ package struct ChangeEvent: Sendable {
     }
 
     package var sequence: UInt64 { self.cursor.sequence }
+
+    /// The RFC 6902 document of this change; `nil` where there is none, and the value stands for it.
+    package var patchDocument: Document? {
+        guard let patch = self.patch else { return nil }
+        let data = try? Document(parsing: Array(patch.bytes[patch.data]), limits: .widest)
+        return data?.extracting(Pointer().appending("patch"))
+    }
+
+    /// Puts back a value that was dropped, or not kept.
+    mutating func restore(value: [UInt8]) {
+        self.value = value
+    }
 
     /// The event as a subscriber of this format gets it, or `nil` where that needs a value that was dropped.
     package func frame(for format: StreamFormat) -> Frame? {

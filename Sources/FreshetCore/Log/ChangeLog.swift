@@ -89,4 +89,33 @@ package struct ChangeLog: Sendable {
     package func backlog(of sources: [SourceID], after sequence: UInt64, limit: Int) -> Int {
         self.cache.backlog(of: sources, after: sequence, limit: limit)
     }
+
+    /// The events of these sources before `sequence`, the newest first, down to where the first of them is missing.
+    package func readBack(before sequence: UInt64, of sources: [SourceID], mode: StreamMode, limit: Int) -> PastEvents {
+        let floor = sources.map { self.cache.unreadableThrough($0, in: mode) }.max() ?? 0
+        let events = self.cache.events(of: sources, before: sequence, after: floor, limit: limit)
+        if events.count >= limit { return PastEvents(events: events, end: .limit) }
+        return PastEvents(events: events, end: floor > 0 ? .evicted(through: floor) : .beginning)
+    }
+}
+
+/// A part of the log, the newest event first.
+package struct PastEvents: Sendable {
+    /// Why there are no older ones.
+    package enum End: Hashable, Sendable {
+        /// There may be; so many were asked for.
+        case limit
+        /// There never were any.
+        case beginning
+        /// Those through this sequence are not all kept.
+        case evicted(through: UInt64)
+    }
+
+    package var events: [ChangeEvent]
+    package var end: End
+
+    package init(events: [ChangeEvent], end: End) {
+        self.events = events
+        self.end = end
+    }
 }

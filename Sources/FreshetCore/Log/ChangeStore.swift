@@ -147,6 +147,14 @@ package protocol ChangeStore: AnyObject, Sendable {
         maxBytes: Int
     ) throws(StoreError) -> [StoredChange]
 
+    /// The changes of these sources before `sequence`, the newest first: at most `limit`, and about `maxBytes` of text.
+    func changes(
+        of sources: [String],
+        before sequence: UInt64,
+        limit: Int,
+        maxBytes: Int
+    ) throws(StoreError) -> [StoredChange]
+
     /// The value of a source after the change with this or the last earlier sequence; `nil` where it is not kept.
     func value(of source: String, at sequence: UInt64) throws(StoreError) -> StoredChange?
 
@@ -161,4 +169,17 @@ package protocol ChangeStore: AnyObject, Sendable {
 
     /// Commits what is queued and closes. Further calls fail with `.closed`.
     func close()
+}
+
+extension ChangeStore {
+    /// Reads everything forwards: for stores that are small.
+    package func changes(
+        of sources: [String],
+        before sequence: UInt64,
+        limit: Int,
+        maxBytes: Int
+    ) throws(StoreError) -> [StoredChange] {
+        let all = try self.changes(of: sources, after: 0, limit: .max, maxBytes: .max)
+        return all.filter { $0.sequence < sequence }.suffix(limit).reversed()
+    }
 }

@@ -134,6 +134,13 @@ package enum ControlFrame {
         Frame(event: "gap", data: Array(#"{"reason":"\#(reason.rawValue)"}"#.utf8), id: nil, wire: wire)
     }
 
+    /// How far a part of the log reaches where its last event does not tell, so that a client can go on from there;
+    /// `before` where older events may be had too.
+    package static func checkpoint(_ cursor: Cursor, before: Cursor? = nil, wire: StreamWire) -> Frame {
+        let older = before.map { #","before":"\#($0)""# } ?? ""
+        return Frame(event: "checkpoint", data: Array(#"{"cursor":"\#(cursor)"\#(older)}"#.utf8), id: nil, wire: wire)
+    }
+
     /// A source's state, once per transition.
     package static func status(_ status: SourceStatus, source: String, wire: StreamWire) -> Frame {
         var json = JSONWriter()

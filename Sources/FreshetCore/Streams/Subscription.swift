@@ -34,19 +34,24 @@ package final class Subscription: Sendable {
     }
 }
 
-/// Where a stream is to begin (CONTRACT §4, `since` and `Last-Event-ID`).
+/// Where a reader is to begin (CONTRACT §4, `since` and `Last-Event-ID`).
 package enum StreamPosition: Hashable, Sendable {
     /// With a snapshot of each source.
     case snapshot
     /// After the newest change, without a snapshot.
     case latest
-    /// With the oldest change that is kept.
+    /// With the oldest change that is kept. To be located first: ``Hub/locate(_:of:format:then:)``.
     case earliest
     case after(Cursor)
+    /// With the values that held at a time. To be located first.
+    case time(WallTime)
+    /// A position that was located.
+    case past(PastStart)
     /// Something was given that is not a cursor: a gap, then as `.snapshot`.
     case malformed
 
-    /// Reads `since` or `Last-Event-ID`; an empty one counts as absent, and so does a cursor of sequence 0.
+    /// Reads a cursor in the place of `Last-Event-ID`; an empty one counts as absent, and so does a cursor of
+    /// sequence 0.
     package init(_ text: some StringProtocol) {
         switch text {
         case "": self = .snapshot
@@ -59,6 +64,51 @@ package enum StreamPosition: Hashable, Sendable {
                 self = .malformed
             }
         }
+    }
+
+    /// Reads `since`: as a cursor is read, and a time, as a duration back from now (`10m`) or by itself (RFC 3339).
+    package init(since text: some StringProtocol, now: WallTime) {
+        let position = StreamPosition(text)
+        guard position == .malformed, let time = WallTime(text, before: now) else {
+            self = position
+            return
+        }
+        self = .time(time)
+    }
+}
+
+extension WallTime {
+    /// Reads a time, or a duration back from `now`. `nil` for what is neither.
+    package init?(_ text: some StringProtocol, before now: WallTime) {
+        if let time = WallTime(rfc3339: text) {
+            self = time
+            return
+        }
+        guard let duration = DurationText.duration(text) else { return nil }
+        let (time, overflow) = now.milliseconds.subtractingReportingOverflow(duration.milliseconds)
+        self.init(milliseconds: overflow ? .min : time)
+    }
+}
+
+/// A position of the past, located in the log: what held then, and where to go on.
+package final class PastStart: Hashable, Sendable {
+    /// What comes after it comes next.
+    package let cursor: Cursor
+    /// Set where the log does not reach back to what was asked for; then ``cursor`` is the oldest position that is kept.
+    package let gap: GapReason?
+    /// The values at ``cursor`` of the sources that had one, as `snapshot` events in the order of their cursors.
+    package let snapshots: [Frame]
+
+    init(cursor: Cursor, gap: GapReason?, snapshots: [Frame]) {
+        self.cursor = cursor
+        self.gap = gap
+        self.snapshots = snapshots
+    }
+
+    package static func == (left: PastStart, right: PastStart) -> Bool { left === right }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(ObjectIdentifier(self))
     }
 }
 

@@ -43,17 +43,21 @@ extension ConnectionHandler {
         self.log(head, status: 200)
         self.gateway.counters.handedOver()
         self.leave(context)
-        self.gateway.streams.adopt(
-            StreamHandover(
-                descriptor: descriptor,
-                sources: request.sources,
-                format: request.format,
-                position: request.position,
-                head: bytes,
-                isChunked: isChunked,
-                ticket: ticket
+        let streams = self.gateway.streams
+        // A time has to be looked up first, perhaps on the disk.
+        self.gateway.hub.locate(request.position, of: request.sources, format: request.format) { position in
+            streams.adopt(
+                StreamHandover(
+                    descriptor: descriptor,
+                    sources: request.sources,
+                    format: request.format,
+                    position: position,
+                    head: bytes,
+                    isChunked: isChunked,
+                    ticket: ticket
+                )
             )
-        )
+        }
     }
 
     private func admit() throws(Problem) -> AdmissionTicket {

@@ -33,10 +33,19 @@ enum OpenAPI {
           },
           "/v1/values/{source}": {
            "get": {
-            "summary": "The current value",
+            "summary": "The current value, or with `at` that of the past",
             "parameters": [
              {"$ref": "#/components/parameters/source"}, {"$ref": "#/components/parameters/wait"},
-             {"$ref": "#/components/parameters/since"},
+             {
+              "name": "since", "in": "query",
+              "description": "With `wait`: the cursor of the value that the client has.",
+              "schema": {"type": "string"}
+             },
+             {
+              "name": "at", "in": "query",
+              "description": "The value as it was: a cursor, a duration back from now (`10m`) or a time (RFC 3339).",
+              "schema": {"type": "string"}
+             },
              {
               "name": "If-None-Match", "in": "header", "description": "Tags that the client has.",
               "schema": {"type": "string"}
@@ -47,7 +56,8 @@ enum OpenAPI {
               "description": "The JSON text of the upstream, with ETag, Age, Cache-Control and Freshet-Cursor.",
               "content": {"application/json": {}}
              },
-             "304": {"description": "The client has this value."}, "404": {"$ref": "#/components/responses/Problem"},
+             "304": {"description": "The client has this value."}, "400": {"$ref": "#/components/responses/Problem"},
+             "404": {"$ref": "#/components/responses/Problem"}, "410": {"$ref": "#/components/responses/Problem"},
              "503": {"$ref": "#/components/responses/Problem"}
             }
            }
@@ -61,11 +71,21 @@ enum OpenAPI {
               "name": "limit", "in": "query", "description": "The most events in one answer.",
               "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
              },
+             {
+              "name": "descending", "in": "query",
+              "description": "The newest events first; `since` is then where to stop.",
+              "schema": {"type": "boolean", "default": false}, "allowEmptyValue": true
+             },
+             {
+              "name": "before", "in": "query",
+              "description": "With `descending`: only events before this cursor, which an answer gives.",
+              "schema": {"type": "string"}
+             },
              {"$ref": "#/components/parameters/wait"}, {"$ref": "#/components/parameters/mode"}
             ],
             "responses": {
              "200": {
-              "description": "Events after the cursor, and the cursor to continue with.",
+              "description": "Events and the cursor to continue with; of lines, the last is then a `checkpoint`.",
               "content": {
                "application/json": {"schema": {"$ref": "#/components/schemas/Changes"}}, "application/x-ndjson": {}
               }
@@ -273,7 +293,7 @@ enum OpenAPI {
             "type": "object", "required": ["events", "cursor", "gap"],
             "properties": {
              "events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
-             "cursor": {"type": "string"}, "gap": {"type": "boolean"},
+             "cursor": {"type": "string"}, "before": {"type": "string"}, "gap": {"type": "boolean"},
              "reason": {"enum": ["evicted", "epoch", "future", "malformed"]}
             }
            },
@@ -351,7 +371,8 @@ enum OpenAPI {
             "schema": {"enum": ["patch", "merge", "items", "snapshot"], "default": "patch"}
            },
            "since": {
-            "name": "since", "in": "query", "description": "A cursor, `latest` or `earliest`.",
+            "name": "since", "in": "query",
+            "description": "A cursor, a duration back from now (`10m`), a time (RFC 3339), `latest` or `earliest`.",
             "schema": {"type": "string"}
            },
            "source": {

@@ -50,7 +50,7 @@ struct StreamRequest: Hashable, Sendable {
         if let id = ids.compactMap({ $0 }).first(where: { !$0.isEmpty }) {
             return Cursor(id).map(StreamPosition.after) ?? .malformed
         }
-        return StreamPosition(query["since"] ?? "")
+        return StreamPosition(since: query["since"] ?? "", now: WallClock.now)
     }
 }
 

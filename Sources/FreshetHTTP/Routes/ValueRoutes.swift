@@ -14,6 +14,7 @@ struct ValueRoutes: Sendable {
 
     private func value(_ context: GatewayContext) async throws -> Answer {
         let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+        if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
         var version = self.gateway.hub.version(of: source)
         var isNews = true
         if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {

@@ -1,0 +1,65 @@
+// What a client asks for with `GET /v1/changes/{sources}`.
+
+import FreshetCore
+
+/// A part of the log that may be read.
+struct ChangeInquiry: Sendable {
+    var sources: [SourceID]
+    /// Always as JSON lines: a document holds the same objects.
+    var format: StreamFormat
+    /// The most changes in one answer. Snapshots that open one come on top where they are more.
+    var limit: Int
+    /// Where to begin; backwards: where to stop.
+    var position: StreamPosition
+    /// The newest changes first.
+    var isDescending: Bool
+    /// Backwards: only changes before this one.
+    var before: Cursor?
+    var isJSONLines: Bool
+
+    static let defaultLimit = 100
+    static let maxLimit = 1000
+
+    /// - Throws: 404 for unknown sources, 406 for a form that there is not, 400 for parameters that are none.
+    init(_ context: GatewayContext, hub: Hub) throws(Problem) {
+        let query = context.request.query
+        self.sources = try SourceSelection.resolve(context.segment("sources").utf8, in: hub)
+        let offered: [MediaType] = [.json, .jsonLines]
+        guard let type = MediaRange.best(of: offered, accept: context.request.head.value(of: "accept")) else {
+            let list = offered.map(\.rawValue).joined(separator: " and ")
+            throw Problem(406, "not_acceptable", "The log comes as \(list).")
+        }
+        self.isJSONLines = type == .jsonLines
+        self.format = StreamFormat(mode: try StreamRequest.mode(query), wire: .jsonLines)
+        self.limit = try Self.limit(query)
+        let since = query["since"] ?? ""
+        self.position = since.isEmpty ? .earliest : StreamPosition(since: since, now: WallClock.now)
+        self.isDescending = try Self.isDescending(query)
+        self.before = try Self.before(query)
+        guard self.before == nil || self.isDescending else {
+            throw .badParameter("before", "Only changes in descending order can be asked for with before.")
+        }
+    }
+
+    private static func limit(_ query: QueryString) throws(Problem) -> Int {
+        guard let text = query["limit"] else { return Self.defaultLimit }
+        guard text.utf8.count <= 9, text.utf8.allSatisfy(Octets.isDigit), let number = Int(text), number > 0 else {
+            throw .badParameter("limit", "The limit is a number from 1 to \(Self.maxLimit).")
+        }
+        return min(number, Self.maxLimit)
+    }
+
+    private static func isDescending(_ query: QueryString) throws(Problem) -> Bool {
+        switch query["descending"] {
+        case nil, "false", "0": return false
+        case "", "true", "1": return true
+        case _: throw .badParameter("descending", "Write descending, or descending=true or false.")
+        }
+    }
+
+    private static func before(_ query: QueryString) throws(Problem) -> Cursor? {
+        guard let text = query["before"], !text.isEmpty else { return nil }
+        guard let cursor = Cursor(text) else { throw .badParameter("before", "Write a cursor.") }
+        return cursor
+    }
+}

@@ -1,0 +1,186 @@
+// A part of the log as a client gets it, and how it is read.
+
+import FreshetCore
+
+/// Some events and how to go on from them.
+struct ChangePage: Sendable {
+    /// Objects of JSON text, as the lines of a stream have them.
+    private(set) var events: [[UInt8]] = []
+    /// What comes after the page comes after this.
+    var cursor: Cursor
+    /// Backwards: what is older than the page comes before this; `nil` where there is nothing.
+    var before: Cursor?
+    var gap: GapReason?
+    /// The position that the last event brings its reader to.
+    private var told: Cursor?
+    private var bytes = 0
+
+    /// The most bytes of events in one page, but for a single event that is larger.
+    private static let maxBytes = 8 << 20
+
+    init(cursor: Cursor, gap: GapReason? = nil) {
+        self.cursor = cursor
+        self.gap = gap
+    }
+
+    /// Whether a reader of lines could not tell from the last one where to go on.
+    var needsCheckpoint: Bool { self.told != self.cursor || self.before != nil }
+
+    /// This page and the next as one.
+    func followed(by next: ChangePage) -> ChangePage {
+        var page = next
+        page.events = self.events + next.events
+        page.gap = self.gap
+        return page
+    }
+
+    /// Adds the event that brings a reader to `cursor`, where it does.
+    ///
+    /// - Returns: `false` where the page is full; the event is not in it then.
+    mutating func append(_ frame: Frame, at cursor: Cursor?) -> Bool {
+        guard self.events.isEmpty || self.bytes + frame.payload.count <= Self.maxBytes else { return false }
+        self.add(frame)
+        self.told = cursor
+        return true
+    }
+
+    /// Adds snapshots, all of them: with some of them a reader would have a part of the values only.
+    mutating func append(_ snapshots: [Frame]) {
+        for snapshot in snapshots {
+            self.add(snapshot)
+        }
+    }
+
+    private mutating func add(_ frame: Frame) {
+        self.bytes += frame.payload.count
+        // Without its line feed.
+        self.events.append(Array(frame.bytes[frame.payload].dropLast()))
+    }
+}
+
+/// Reads pages.
+struct ChangeReading: Sendable {
+    let hub: Hub
+    let inquiry: ChangeInquiry
+
+    /// The page that was asked for.
+    func first() async -> ChangePage {
+        let position = await self.hub.locate(
+            self.inquiry.position,
+            of: self.inquiry.sources,
+            format: self.inquiry.format
+        )
+        guard !self.inquiry.isDescending else { return await self.backwards(to: position) }
+        switch position {
+        case .latest:
+            return ChangePage(cursor: self.hub.cursor)
+        case .after(let cursor):
+            return await self.next(after: cursor)
+        case .past(let start):
+            return await self.page(from: start)
+        case .earliest, .snapshot, .time:
+            return await self.next(after: Cursor(epoch: self.hub.cursor.epoch, sequence: 0))
+        case .malformed:
+            return self.rebuilt(because: .malformed)
+        }
+    }
+
+    /// The page after a cursor.
+    func next(after cursor: Cursor) async -> ChangePage {
+        guard !self.inquiry.isDescending else { return await self.backwards(to: .after(cursor)) }
+        return await self.page(after: cursor, limit: self.inquiry.limit)
+    }
+
+    private func page(after cursor: Cursor, limit: Int) async -> ChangePage {
+        let reading = await self.hub.changes(
+            of: self.inquiry.sources,
+            after: cursor,
+            mode: self.inquiry.format.mode,
+            limit: limit
+        )
+        switch reading {
+        case .gap(let reason):
+            return self.rebuilt(because: reason)
+        case .events(let events, let through, _):
+            var page = ChangePage(cursor: cursor)
+            for event in events {
+                // A value that is gone can only be told of as the values that hold now.
+                guard let frame = event.frame(for: self.inquiry.format) else {
+                    return page.events.isEmpty ? self.rebuilt(because: .evicted) : page
+                }
+                guard page.append(frame, at: event.cursor) else { return page }
+                page.cursor.sequence = event.sequence
+            }
+            page.cursor.sequence = max(page.cursor.sequence, through)
+            return page
+        }
+    }
+
+    /// The values as of the start, and what came after as far as the limit allows.
+    private func page(from start: PastStart) async -> ChangePage {
+        var page = ChangePage(cursor: start.cursor, gap: start.gap)
+        page.append(start.snapshots)
+        let left = self.inquiry.limit - start.snapshots.count
+        guard left > 0 else { return page }
+        let rest = await self.page(after: start.cursor, limit: left)
+        guard rest.gap == nil else { return rest }
+        return page.followed(by: rest)
+    }
+
+    /// A snapshot of each source in place of what cannot be given any more; the cursor is that of the same moment.
+    private func rebuilt(because reason: GapReason) -> ChangePage {
+        let subscription = self.hub.subscribe(to: self.inquiry.sources, format: self.inquiry.format)
+        defer { self.hub.unsubscribe(subscription) }
+        let opening = self.hub.open(subscription, at: .snapshot)
+        var page = ChangePage(cursor: opening.cursor, gap: reason)
+        page.append(opening.snapshots)
+        return page
+    }
+
+    // MARK: Backwards
+
+    /// The newest changes down to a position.
+    private func backwards(to position: StreamPosition) async -> ChangePage {
+        let head = self.hub.cursor
+        var upper = head
+        if let before = self.inquiry.before {
+            guard before.epoch == head.epoch else { return self.rebuilt(because: .epoch) }
+            upper.sequence = min(before.sequence > 0 ? before.sequence - 1 : 0, head.sequence)
+        }
+        switch position {
+        case .after(let cursor) where cursor.epoch != head.epoch: return self.rebuilt(because: .epoch)
+        case .after(let cursor) where cursor.sequence > head.sequence: return self.rebuilt(because: .future)
+        case .after(let cursor): return await self.backwards(from: upper, to: cursor.sequence)
+        case .past(let start) where start.gap != nil: return await self.backwards(from: upper, to: 0)
+        case .latest: return ChangePage(cursor: head)
+        case .malformed: return self.rebuilt(because: .malformed)
+        case .past, .earliest, .snapshot, .time: return await self.backwards(from: upper, to: nil)
+        }
+    }
+
+    /// `lower`: the position that was asked for; `nil` to go as far as the log is kept.
+    private func backwards(from upper: Cursor, to lower: UInt64?) async -> ChangePage {
+        let past = await self.hub.changes(
+            of: self.inquiry.sources,
+            before: upper.sequence &+ 1,
+            mode: self.inquiry.format.mode,
+            limit: self.inquiry.limit
+        )
+        var page = ChangePage(cursor: upper)
+        var oldest = upper
+        for event in past.events {
+            guard event.sequence > lower ?? 0 else { return page }
+            guard let frame = event.frame(for: self.inquiry.format), page.append(frame, at: nil) else {
+                page.before = page.events.isEmpty ? nil : oldest
+                return page
+            }
+            oldest.sequence = event.sequence
+        }
+        switch past.end {
+        case .limit: page.before = oldest
+        case .evicted(let through): page.gap = lower.map { $0 < through } == true ? .evicted : nil
+        case .beginning: break
+        }
+        return page
+    }
+}

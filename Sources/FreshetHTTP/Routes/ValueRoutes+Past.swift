@@ -1,0 +1,70 @@
+// `GET /v1/values/{source}?at=CURSOR`: the value as it was when the log stood there.
+
+import FreshetCore
+import NIOCore
+
+extension ValueRoutes {
+    /// `text` is a cursor, or a time as `since` takes it.
+    func past(_ source: SourceID, at text: String, _ context: GatewayContext) async throws(Problem) -> Answer {
+        guard context.request.query["wait"] == nil else {
+            throw .badParameter("wait", "A value of the past does not change; leave out wait, or at.")
+        }
+        if let cursor = Cursor(text) {
+            return try await self.past(source, at: cursor, isFixed: true, context)
+        }
+        guard let time = WallTime(text, before: WallClock.now) else {
+            throw .badParameter("at", "Write a cursor, a duration back from now such as 10m, or a time of RFC 3339.")
+        }
+        let position = await self.gateway.hub.locate(.time(time), of: [source], format: StreamFormat())
+        // Anything else: what came after the time is not kept, so neither is the value.
+        guard case .after(let cursor) = position else { throw self.absence(.gone(.evicted)) }
+        return try await self.past(source, at: cursor, isFixed: false, context)
+    }
+
+    /// `isFixed`: the same request will always be about this value.
+    private func past(
+        _ source: SourceID,
+        at cursor: Cursor,
+        isFixed: Bool,
+        _ context: GatewayContext
+    ) async throws(Problem) -> Answer {
+        let answer = await self.gateway.hub.value(of: source, at: cursor)
+        guard case .value(let value) = answer else { throw self.absence(answer) }
+        let tag = "\"\(value.cursor)\""
+        var answered = Answer(200)
+        answered.fields = [
+            // Weak where the text was rebuilt: equal as JSON, but not byte for byte (RFC 9110 §8.8.3).
+            AnswerField("ETag", value.isVerbatim ? tag : "W/\(tag)"),
+            AnswerField("Last-Modified", value.at.httpDate.text),
+            AnswerField("Cache-Control", isFixed ? "max-age=\(Self.immutableSeconds), immutable" : "no-cache"),
+            AnswerField("Freshet-Cursor", value.cursor.description),
+            AnswerField("X-Content-Type-Options", "nosniff"),
+        ]
+        let tags = context.request.head.value(of: "if-none-match")
+        if let tags, Precondition.matches(tags, etag: tag) {
+            answered.status = 304
+        } else {
+            answered.fields.append(AnswerField("Content-Type", "application/json"))
+            answered.body = ByteBuffer(bytes: value.text)
+        }
+        return answered
+    }
+
+    /// A year: no cursor ever names two values.
+    private static let immutableSeconds = 31_536_000
+
+    private func absence(_ answer: PastAnswer) -> Problem {
+        switch answer {
+        case .value, .none:
+            return Problem(404, "no_value_then", "The source had no value yet at this position.")
+        case .gone(.future):
+            return Problem(404, "cursor_in_future", "The log has not come to this cursor.")
+        case .gone(let reason):
+            var problem = Problem(410, "value_not_kept", "The value at this position is not kept.")
+            problem.members.append(Problem.Member(name: "reason", text: reason.rawValue))
+            return problem
+        case .unreadable:
+            return .busy("log_unreadable", "The log cannot be read now.", retryAfter: 5)
+        }
+    }
+}
