@@ -54,15 +54,15 @@ extension PollLane {
             self.held(source, for: wait)
         case .waitForOthers:
             source.activity = .inLine
-            if self.hosts[source.origin]?.isOpen == true { self.held(source, for: nil) }
+            if source.host.queue.isOpen { self.held(source, for: nil) }
         }
     }
 
     /// Lets the status say that the source waits for its host, and until when if that is known; a moment is not worth
     /// a word.
-    private func held(_ source: PolledSource, for wait: Duration?) {
-        guard wait ?? .seconds(1) >= .seconds(1), let host = self.hosts[source.origin] else { return }
-        source.machine.heldBack(for: wait, reason: host.reasonToWait, wall: .now)
+    func held(_ source: PolledSource, for wait: Duration?) {
+        guard wait ?? .seconds(1) >= .seconds(1) else { return }
+        source.machine.heldBack(for: wait, reason: source.host.queue.reasonToWait, wall: .now)
         self.hub.report(source.machine.status, of: source.id)
     }
 
