@@ -52,8 +52,10 @@ bench: setup
 
 ## sanitize: the streaming suites under ThreadSanitizer and AddressSanitizer
 sanitize: setup
-	timeout 3000 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan -j $(JOBS) --filter FreshetStreamingTests
-	timeout 3000 $(SWIFT) test --sanitize=address --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
+	FRESHET_SANITIZE=thread timeout 3000 $(SWIFT) test --sanitize=thread \
+	  --scratch-path .build-tsan -j $(JOBS) --filter FreshetStreamingTests
+	LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks timeout 3000 $(SWIFT) test --sanitize=address \
+	  --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
 
 ## simulate: the delivery simulation, SEEDS=7 or SEEDS=1-5000
 simulate: setup

@@ -114,7 +114,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FreshetStreamingTests",
-            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux"],
+            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux", "CThreadSanitizer"],
             swiftSettings: house
         ),
         .testTarget(
@@ -126,6 +126,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
+        .target(name: "CThreadSanitizer"),
         .target(name: "CPollFloor", dependencies: ["CCurl"]),
         .target(name: "CResolverStub", linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
