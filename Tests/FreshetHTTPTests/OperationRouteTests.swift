@@ -100,7 +100,7 @@ extension HTTPTests {
                 #expect(!page.text.contains("<script>"))
                 #expect(!page.text.contains("style="))
                 for (path, type) in [
-                    ("/page.js", "text/javascript"), ("/page.css", "text/css"),
+                    ("/page.js", "text/javascript"), ("/page.css", "text/css"), ("/page.svg", "image/svg+xml"),
                     ("/client/freshet.js", "text/javascript"),
                 ] {
                     let reply = try await gateway.get(path)

@@ -66,11 +66,13 @@ enum ClientModule {
         /**
          * Opens a stream and calls `changed(name, value, event)` for each snapshot and each change. The browser
          * reconnects by itself, and the gateway then sends what was missed, or says `gap` and sends snapshots.
-         * Returns a function that ends the stream.
+         * `options` may hold onOpen, onError, onStatus, onGap and onBye. Returns a function that ends the stream.
          */
         export function follow(url, changed, options = {}) {
           const values = new Map();
           const stream = new EventSource(url);
+          stream.onopen = () => options.onOpen?.();
+          stream.onerror = () => options.onError?.();
           const on = (name, action) => stream.addEventListener(name, (event) => action(JSON.parse(event.data), event));
           on("snapshot", (data, event) => {
             values.set(data.source, data.value);

@@ -10,6 +10,7 @@ struct PageRoutes: Sendable {
         routes.on(.get, "/") { _ in self.page() }
         self.add("/page.js", Page.script, type: "text/javascript; charset=utf-8", to: &routes)
         self.add("/page.css", Page.style, type: "text/css; charset=utf-8", to: &routes)
+        self.add("/page.svg", Page.icon, type: "image/svg+xml", to: &routes)
         self.add("/client/freshet.js", ClientModule.text, type: "text/javascript; charset=utf-8", to: &routes)
     }
 

@@ -1,0 +1,161 @@
+// What moves on the page at `/`. One stream of everything; the figures beside it are asked for every few seconds.
+
+extension Page {
+    /// Whatever comes from a source is set as `textContent`, so that it stays text (FAULTS S26).
+    static let script = #"""
+        import { follow } from "/client/freshet.js";
+
+        const element = (id) => document.getElementById(id);
+        const rows = new Map();
+        const values = new Map();
+        let sources = [];
+        let chosen = decodeURIComponent(location.hash.slice(1));
+
+        function make(tag, text, className) {
+          const made = document.createElement(tag);
+          if (text !== undefined) made.textContent = text;
+          if (className) made.className = className;
+          return made;
+        }
+
+        // Sources
+
+        function row(name) {
+          let cells = rows.get(name);
+          if (cells) return cells;
+          const line = element("sources").insertRow();
+          cells = Array.from({ length: 7 }, () => line.insertCell());
+          for (const cell of cells.slice(3)) cell.className = "n";
+          const button = make("button", name);
+          button.addEventListener("click", () => choose(name));
+          cells[0].append(button);
+          rows.set(name, cells);
+          return cells;
+        }
+
+        function setState(name, state, reason) {
+          const cell = row(name)[1];
+          cell.replaceChildren(make("span", state, "state " + state));
+          cell.title = reason || "";
+        }
+
+        const share = (part, whole) => (whole ? Math.round((100 * part) / whole) + " %" : "–");
+
+        async function refresh() {
+          const answer = await fetch("/v1/sources");
+          if (!answer.ok) return;
+          sources = (await answer.json()).sources;
+          const names = new Set(sources.map((source) => source.name));
+          for (const [name, cells] of rows) {
+            if (names.has(name)) continue;
+            cells[0].parentElement.remove();
+            rows.delete(name);
+          }
+          for (const source of sources) {
+            const cells = row(source.name);
+            setState(source.name, source.state, source.last_error?.message);
+            cells[2].textContent = source.interval;
+            cells[2].title = source.interval_reason;
+            cells[3].textContent = source.polls;
+            cells[4].textContent = share(source.not_modified, source.polls);
+            cells[5].textContent = source.changes;
+            cells[6].textContent = source.subscribers;
+          }
+          element("none").hidden = sources.length > 0;
+          showDetail();
+        }
+
+        // The chosen source
+
+        function choose(name) {
+          chosen = chosen === name ? "" : name;
+          history.replaceState(null, "", chosen ? "#" + encodeURIComponent(chosen) : location.pathname);
+          showDetail();
+        }
+
+        function showDetail() {
+          const source = sources.find((one) => one.name === chosen);
+          for (const [name, cells] of rows) cells[0].parentElement.classList.toggle("chosen", name === chosen);
+          element("detail").hidden = !source;
+          if (!source) return;
+          element("name").textContent = source.name;
+          const next = source.next_poll_at ? Math.max(0, (new Date(source.next_poll_at) - Date.now()) / 1000) : null;
+          const when = next === null ? "" : `next poll in ${next < 10 ? next.toFixed(1) : Math.round(next)} s: `;
+          element("reason").textContent = when + source.interval_reason;
+          const notes = source.warnings.map((warning) => make("li", warning.message, "warning"));
+          if (source.last_error && source.state !== "ok") {
+            notes.unshift(make("li", `${source.last_error.kind}: ${source.last_error.message}`, "error"));
+          }
+          if (source.collection) {
+            const { items, key, origin } = source.collection;
+            notes.push(make("li", `items at ${items || "the root"}${key ? ", told apart by " + key : ""} (${origin})`));
+          }
+          element("notes").replaceChildren(...notes);
+          const base = location.origin;
+          element("commands").textContent =
+            `curl -N ${base}/v1/streams/${source.name}\n` +
+            `curl ${base}/v1/values/${source.name}\n` +
+            `new EventSource("${base}/v1/streams/${source.name}")`;
+          showValue();
+        }
+
+        const maxShownBytes = 20000;
+
+        function showValue() {
+          if (!chosen || element("detail").hidden) return;
+          const text = values.has(chosen) ? JSON.stringify(values.get(chosen), null, 2) : "not yet";
+          element("value").textContent = text.length > maxShownBytes ? text.slice(0, maxShownBytes) + "\n…" : text;
+        }
+
+        // Changes
+
+        const maxOperations = 6;
+        const maxChanges = 60;
+        const brief = (value) => {
+          const text = JSON.stringify(value);
+          return text.length > 160 ? text.slice(0, 160) + "…" : text;
+        };
+
+        function operation(one) {
+          const line = make("div", undefined, "op " + one.op);
+          line.append(make("b", one.op), " ", make("i", one.path || "/"));
+          if ("from" in one) line.append(" from ", make("i", one.from));
+          if ("value" in one) line.append(" ", make("span", brief(one.value)));
+          return line;
+        }
+
+        function show(kind, data) {
+          const item = document.createElement("li");
+          const time = make("time", new Date(data.at).toLocaleTimeString());
+          time.dateTime = data.at;
+          item.append(time, " ", make("strong", data.source), " ", make("em", kind));
+          if (kind === "patch") {
+            item.append(...data.patch.slice(0, maxOperations).map(operation));
+            const more = data.patch.length - maxOperations;
+            if (more > 0) item.append(make("div", `and ${more} more`, "op"));
+          } else {
+            item.append(make("div", brief(data.value), "op"));
+          }
+          const list = element("changes");
+          list.prepend(item);
+          while (list.childElementCount > maxChanges) list.lastElementChild.remove();
+        }
+
+        function connected(text) {
+          element("connection").textContent = text;
+          element("connection").className = text;
+        }
+
+        follow("/v1/streams/*", (name, value, event) => {
+          values.set(name, value);
+          show(event.type, JSON.parse(event.data));
+          if (name === chosen) showValue();
+        }, {
+          onOpen: () => { connected("live"); refresh(); },
+          onError: () => connected("reconnecting"),
+          onStatus: (status) => setState(status.source, status.state, status.error?.message),
+        });
+        setInterval(refresh, 2000);
+
+        """#
+}
