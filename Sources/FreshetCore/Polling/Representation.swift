@@ -80,7 +80,7 @@ package enum Representation {
         imageLimits.maxBytes = max(limits.maxBytes, self.widestImage * min(limits.maxBytes, usual))
         switch format {
         case .json: return try self.parse(body, limits: limits)
-        case .ndjson: return try self.parse(self.array(ofLines: body), limits: imageLimits)
+        case .ndjson: return try self.parse(self.array(ofLines: body, limits: limits), limits: imageLimits)
         case .csv:
             try self.checkEncoding(of: body)
             return try self.parse(SeparatedValues(body).json(maxBytes: imageLimits.maxBytes), limits: imageLimits)
@@ -100,14 +100,22 @@ package enum Representation {
         }
     }
 
-    private static func array(ofLines body: [UInt8]) -> [UInt8] {
+    /// Each line has to be a value by itself: two broken lines can make a whole array together.
+    private static func array(ofLines body: [UInt8], limits: ParseLimits) throws(PollError) -> [UInt8] {
         var text: [UInt8] = [UInt8(ascii: "[")]
         text.reserveCapacity(body.count + 2)
-        for line in body.split(separator: 0x0A) where line.contains(where: { !$0.isWhitespace }) {
+        for (index, line) in body.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
+        where line.contains(where: { !$0.isWhitespace }) {
             if text.count > 1 {
                 text.append(UInt8(ascii: ","))
             }
-            text.append(contentsOf: line)
+            do throws(ParseError) {
+                text.append(contentsOf: try Document(parsing: Array(line), limits: limits).text)
+            } catch {
+                var fault = PollError(error)
+                fault.message = "line \(index + 1) is not JSON that can be taken: \(error)"
+                throw fault
+            }
         }
         text.append(UInt8(ascii: "]"))
         return text

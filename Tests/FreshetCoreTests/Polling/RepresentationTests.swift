@@ -89,6 +89,34 @@ struct RepresentationTests {
         #expect(ItemKeyGuess.rule(for: document)?.key?.description == "/County Name")
     }
 
+    @Test(
+        "lines of JSON are an array",
+        arguments: [
+            ("{\"a\":1}\n[2]\n\"x\"\n", #"[{"a":1},[2],"x"]"#),
+            ("\u{FEFF}1\r\n\r\n  2 \r\n", "[1,2]"),
+            ("9007199254740993", "[9007199254740993]"),
+        ]
+    )
+    func lines(text: String, json: String) throws {
+        #expect(try Self.text(of: text, as: .ndjson) == json)
+    }
+
+    @Test(
+        "each line has to be one value by itself",
+        arguments: [
+            ("1\n{\"a\":\n2}", 2), ("1,2", 1), ("1\n2],[3", 2), ("[1\n2]", 1), ("{\"a\":1} {\"a\":2}\n", 1),
+            ("\"a\nb\"", 1), ("1\n\n{\"a\"", 3),
+        ]
+    )
+    func brokenLines(text: String, line: Int) {
+        #expect {
+            try Self.text(of: text, as: .ndjson)
+        } throws: { error in
+            guard let error = error as? PollError else { return false }
+            return error.kind == .malformed && error.message.hasPrefix("line \(line) ")
+        }
+    }
+
     @Test("F39a: bytes that are not UTF-8 are refused in every format", arguments: SourceConfiguration.Format.allCases)
     func encoding(format: SourceConfiguration.Format) {
         let bodies: [SourceConfiguration.Format: ([UInt8], [UInt8])] = [
