@@ -3,7 +3,7 @@
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
-PACKAGES = libcurl4-openssl-dev zlib1g-dev libsqlite3-dev pkg-config
+PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev pkg-config
 SEEDS ?= 1-200
 LOOPS ?= 25
 

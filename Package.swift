@@ -33,8 +33,10 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CCodings", linkerSettings: [.linkedLibrary("dl")]),
+        .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .target(name: "CLinux"),
         .target(name: "JSON", swiftSettings: house),
+        .target(name: "XML", dependencies: ["CExpat"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
 
         // Layer 1: every decision, no I/O.
@@ -103,6 +105,7 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
+        .testTarget(name: "XMLTests", dependencies: ["XML", "JSON"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
         .testTarget(name: "FreshetCoreTests", dependencies: ["FreshetCore", "JSON"], swiftSettings: house),
         .testTarget(

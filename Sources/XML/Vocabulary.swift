@@ -1,0 +1,24 @@
+// Which elements are items of a collection whatever their number: a feed with one entry is still a list.
+
+/// What the widespread vocabularies list.
+enum Vocabulary {
+    /// (parent, item): RSS 2.0 and 1.0, Atom, KML, sitemaps.
+    private static let items: [(parent: StaticString, item: StaticString)] = [
+        ("channel", "item"), ("rdf:RDF", "item"), ("feed", "entry"), ("Document", "Placemark"),
+        ("Folder", "Placemark"), ("urlset", "url"), ("sitemapindex", "sitemap"),
+    ]
+
+    /// Whether an element stands in an array even by itself: by a vocabulary above, or since its parent's name is its
+    /// own with an `s`.
+    static func isItem(_ name: ArraySlice<UInt8>, in parent: ArraySlice<UInt8>) -> Bool {
+        if parent.count == name.count + 1, parent.last == UInt8(ascii: "s"), parent.dropLast() == name { return true }
+        return self.items.contains { $0.item == name && $0.parent == parent }
+    }
+}
+
+extension StaticString {
+    fileprivate static func == (left: StaticString, right: ArraySlice<UInt8>) -> Bool {
+        left.utf8CodeUnitCount == right.count
+            && UnsafeBufferPointer(start: left.utf8Start, count: left.utf8CodeUnitCount).elementsEqual(right)
+    }
+}

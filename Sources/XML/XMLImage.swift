@@ -1,0 +1,166 @@
+// XML as JSON: one fixed image, the same for the same bytes, made so that a new version of a document differs from the
+// last one only where its content does.
+
+/// Turns XML documents into JSON text.
+///
+/// | XML | JSON |
+/// | --- | --- |
+/// | the document | an object with the root element as its only member |
+/// | an element with neither attributes nor children | its text, a string; `""` where it is empty |
+/// | any other element | an object: attributes, then children, then its own text |
+/// | an attribute | the member `@name`, a string |
+/// | children of one name | one member in the place of the first: an array in document order if there are several |
+/// | text beside attributes or children | the member `#text` |
+///
+/// A lone child is an array too where it is an item of a collection, so that a feed of one item has the shape of a feed
+/// of two: where the source's configuration names it as its `items`; where its parent has the name of its plural
+/// (`stop` in `stops`); and where the vocabulary says so (``Vocabulary``).
+///
+/// Names keep their prefixes, and `xmlns` is an attribute like any other. Text is what is between the tags, CDATA
+/// included, in one piece, without the white space around it. Comments, processing instructions and the document type
+/// are left out; no entity is expanded but the five of XML and character references, nothing is ever fetched.
+package struct XMLImage {
+    /// What one document may cost.
+    package struct Limits: Hashable, Sendable {
+        /// The most elements open at once. The default is 63, which takes 127 levels of JSON.
+        package var maxDepth: Int
+        /// The most elements and attributes together. The default is 2,000,000.
+        package var maxNodes: Int
+        /// The most attributes that a document type may declare: each would be gone through at every element.
+        static let maxDeclarations = 256
+        /// The longest document in bytes: 1 GiB.
+        static let maxBytes = 1 << 30
+
+        package init(maxDepth: Int = 63, maxNodes: Int = 2_000_000) {
+            self.maxDepth = maxDepth
+            self.maxNodes = maxNodes
+        }
+    }
+
+    private let tree: XMLTree
+
+    /// Reads a document.
+    ///
+    /// - Parameters:
+    ///   - body: UTF-8, UTF-16, ISO 8859-1, US-ASCII or windows-1252, by its byte order mark or its declaration.
+    ///   - collection: The element names from the root to the source's items, if it says where they are.
+    ///   - limits: What it may cost.
+    /// - Throws: ``XMLError``.
+    package init(
+        parsing body: [UInt8],
+        collection: [[UInt8]] = [],
+        limits: Limits = Limits()
+    ) throws(XMLError) {
+        self.tree = try XMLReader.read(body, collection: collection, limits: limits)
+    }
+
+    /// The image as JSON text without white space. At most about three times as long as the document: one byte of
+    /// windows-1252 can be three of UTF-8.
+    package var json: [UInt8] {
+        var writer = XMLImageWriter(tree: self.tree)
+        writer.write()
+        return writer.text
+    }
+}
+
+/// Writes a tree without recursion: a document nests as deep as its author likes.
+private struct XMLImageWriter {
+    /// An object that is being written.
+    private struct Frame {
+        let element: Int
+        /// The first child of the next name; -1 when all are written.
+        var group: Int
+        /// The next child of the present name, inside its array.
+        var member = -1
+        var isInArray = false
+        var isEmpty: Bool
+    }
+
+    private let tree: XMLTree
+    private var frames: [Frame] = []
+    private(set) var text: [UInt8] = []
+
+    init(tree: XMLTree) {
+        self.tree = tree
+        self.text.reserveCapacity(tree.store.count * 2)
+    }
+
+    mutating func write() {
+        self.text.append(UInt8(ascii: "{"))
+        self.appendName(of: 0)
+        self.open(0)
+        while let frame = self.frames.last {
+            self.step(frame)
+        }
+        self.text.append(UInt8(ascii: "}"))
+    }
+
+    private mutating func step(_ frame: Frame) {
+        let top = self.frames.count - 1
+        if frame.isInArray {
+            guard frame.member >= 0 else {
+                self.text.append(UInt8(ascii: "]"))
+                self.frames[top].isInArray = false
+                return
+            }
+            self.text.append(UInt8(ascii: ","))
+            self.frames[top].member = Int(self.tree[frame.member].next)
+            self.open(frame.member)
+        } else if frame.group >= 0 {
+            let child = self.tree[frame.group]
+            self.separate(top)
+            self.appendName(of: frame.group)
+            self.frames[top].group = Int(child.nextName)
+            if child.isItem || child.next >= 0 {
+                self.text.append(UInt8(ascii: "["))
+                self.frames[top].isInArray = true
+                self.frames[top].member = Int(child.next)
+            }
+            self.open(frame.group)
+        } else {
+            self.close(top)
+        }
+    }
+
+    /// Writes an element's value, or begins it where it has children.
+    private mutating func open(_ index: Int) {
+        let element = self.tree[index]
+        guard element.isObject else {
+            if element.text.isEmpty {
+                self.text.append(contentsOf: "\"\"".utf8)
+            } else {
+                self.text.append(contentsOf: self.tree.json(element.text))
+            }
+            return
+        }
+        self.text.append(UInt8(ascii: "{"))
+        self.text.append(contentsOf: self.tree.json(element.attributes))
+        self.frames.append(Frame(element: index, group: Int(element.firstChild), isEmpty: element.attributes.isEmpty))
+    }
+
+    private mutating func close(_ top: Int) {
+        let element = self.tree[self.frames[top].element]
+        if element.lacksItems, let name = self.tree.itemName {
+            self.separate(top)
+            self.text.append(contentsOf: self.tree.names.json(name))
+            self.text.append(contentsOf: ":[]".utf8)
+        }
+        if !element.text.isEmpty {
+            self.separate(top)
+            self.text.append(contentsOf: "\"#text\":".utf8)
+            self.text.append(contentsOf: self.tree.json(element.text))
+        }
+        self.text.append(UInt8(ascii: "}"))
+        self.frames.removeLast()
+    }
+
+    private mutating func separate(_ top: Int) {
+        if !self.frames[top].isEmpty { self.text.append(UInt8(ascii: ",")) }
+        self.frames[top].isEmpty = false
+    }
+
+    private mutating func appendName(of index: Int) {
+        self.text.append(contentsOf: self.tree.names.json(Int(self.tree[index].name)))
+        self.text.append(UInt8(ascii: ":"))
+    }
+}
