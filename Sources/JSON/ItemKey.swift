@@ -116,19 +116,25 @@ extension Difference {
         let nodes = self.new.nodes
         guard nodes[sample].kind == .object else { return [] }
         var candidates: [(order: Int, candidate: KeyCandidate)] = []
-        func consider(_ name: Int, inside outer: [UInt64]) {
+        func consider(_ name: Int, inside outer: Int? = nil) {
             guard nodes[name + 1].kind == .string || nodes[name + 1].kind == .number else { return }
-            let rank = ItemKeyRank(self.new.bytes(name).dropFirst().dropLast())
-            let order = rank.rawValue * 2 + outer.count
-            candidates.append((order, KeyCandidate(key: ItemKey(names: outer + [nodes[name].hash]), rank: rank)))
+            var telling = self.new.bytes(name).dropFirst().dropLast()
+            if let outer, telling.elementsEqual("#text".utf8) {
+                // The text of an XML element with attributes has its name one level further out.
+                telling = self.new.bytes(outer).dropFirst().dropLast()
+            }
+            let rank = ItemKeyRank(telling)
+            let order = rank.rawValue * 2 + (outer == nil ? 0 : 1)
+            let names = (outer.map { [nodes[$0].hash] } ?? []) + [nodes[name].hash]
+            candidates.append((order, KeyCandidate(key: ItemKey(names: names), rank: rank)))
         }
         var name = sample + 1
         while name < nodes[sample].end, candidates.count < 64 {
-            consider(name, inside: [])
+            consider(name)
             if nodes[name + 1].kind == .object {
                 var inner = name + 2
                 while inner < nodes[name + 1].end, candidates.count < 64 {
-                    consider(inner, inside: [nodes[name].hash])
+                    consider(inner, inside: name)
                     inner = nodes[inner + 1].end
                 }
             }

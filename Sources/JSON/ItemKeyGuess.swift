@@ -63,7 +63,9 @@ package enum ItemKeyGuess {
                 let inner = pointer.appending(Pointer.Token(utf8: name))
                 if member.value.kind == .object, pointer.tokens.count < 2 { pending.append((member.value, inner)) }
                 guard member.value.kind == .string || member.value.int != nil else { continue }
-                let order = ItemKeyRank(name).rawValue * 4 + pointer.tokens.count
+                // The text of an XML element with attributes has its name one level further out.
+                let telling = name.elementsEqual("#text".utf8) ? pointer.tokens.last?.utf8 ?? name : name
+                let order = ItemKeyRank(telling).rawValue * 4 + pointer.tokens.count
                 candidates.append(Candidate(pointer: inner, order: order, position: candidates.count))
             }
         }

@@ -55,6 +55,15 @@ struct ItemChangesTests {
 
 @Suite("Guessing what identifies items")
 struct ItemKeyGuessTests {
+    @Test("the text of an XML element with attributes identifies by the element's name")
+    func text() throws {
+        let text =
+            ##"{"item":[{"title":{"#text":"x"},"guid":{"@a":"n","#text":"1"}},{"title":{"#text":"y"},"##
+            + ##""guid":{"@a":"n","#text":"2"}}]}"##
+        let rule = try #require(ItemKeyGuess.rule(for: Document(parsing: Array(text.utf8))))
+        #expect(rule.key?.description == "/guid/#text")
+    }
+
     @Test(
         "the collection and its key",
         arguments: [
