@@ -42,7 +42,7 @@ let package = Package(
         // Layer 1: every decision, no I/O.
         .target(
             name: "FreshetCore",
-            dependencies: ["JSON", "EventStream", .product(name: "Collections", package: "swift-collections")],
+            dependencies: ["JSON", "XML", "EventStream", .product(name: "Collections", package: "swift-collections")],
             swiftSettings: house
         ),
 

@@ -39,7 +39,7 @@ struct HistoryReplayTests {
 
     @Test(
         "every version arrives under `interval: adaptive`",
-        arguments: Suites.histories.filter { $0 != "essential-energy-kml" }
+        arguments: Suites.histories
     )
     func adaptive(name: String) async throws {
         let replay = try await Replay(

@@ -32,12 +32,18 @@ final class Replay {
 
     /// Where the recording's index says that keyed items are.
     private static func rule(of history: UpstreamHistory) -> ItemRule? {
+        if history.fileExtension == "kml" {
+            return ItemRule(items: Pointer(tokens: Self.placemarks), key: Pointer().appending("@id"))
+        }
         guard history.fileExtension == "json", let path = history.recordPath, let items = Pointer(path) else {
             return nil
         }
         guard let key = history.key, key != "object member name" else { return ItemRule(items: items, key: nil) }
         return ItemRule(items: items, key: Pointer().appending(key))
     }
+
+    /// Where a KML file has what its index calls placemarks.
+    private static let placemarks = ["kml", "Document", "Folder", "Placemark"].map { Pointer.Token($0) }
 
     var modes: [String] { ["patch", "merge", "snapshot"] + (self.rule == nil ? [] : ["items"]) }
     var version: Int { self.resource.version }
@@ -80,7 +86,8 @@ final class Replay {
     private func document(of body: [UInt8]) throws -> Document {
         let formats: [String: SourceConfiguration.Format] = ["csv": .csv, "kml": .xml]
         let format = formats[self.history.fileExtension] ?? .json
-        return try Representation.document(from: body, format: format, limits: ParseLimits())
+        let items = self.rule?.items
+        return try Representation.document(from: body, format: format, limits: ParseLimits(), collection: items)
     }
 
     private func waitForValue(_ expected: Document, from previous: Document) async throws {

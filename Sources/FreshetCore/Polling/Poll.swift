@@ -99,7 +99,7 @@ package struct PollError: Error, Hashable, Sendable {
         case decode
         /// Not UTF-8.
         case encoding
-        /// Not JSON, or JSON beyond the limits of depth and size.
+        /// Not what its format asks for: JSON, lines of JSON, a table, XML.
         case malformed
         case emptyBody = "empty_body"
         case contentType = "content_type"

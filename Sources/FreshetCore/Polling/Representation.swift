@@ -1,6 +1,7 @@
 // From the bytes of a response to JSON text: formats other than JSON have one fixed image in JSON.
 
 package import JSON
+import XML
 
 /// Reads a payload into a document.
 ///
@@ -9,7 +10,8 @@ package import JSON
 /// | json | itself |
 /// | ndjson | an array of the lines |
 /// | csv | an array of objects, one a record: see ``SeparatedValues`` |
-/// | xml, text | one string |
+/// | xml | an object with the root element as its only member: see `XMLImage` |
+/// | text | one string |
 package enum Representation {
     /// The format that a response without a configured one is read in, or why it is refused.
     ///
@@ -62,12 +64,14 @@ package enum Representation {
     ///   - body: A whole one, decoded.
     ///   - format: How to read it.
     ///   - limits: Bound the body. The image of another format may be ``widestImage`` times as long.
+    ///   - collection: Where the source's items are, if its configuration says: a lone element there is an array too.
     /// - Returns: The body's image in JSON.
     /// - Throws: ``PollError`` of kind `malformed`, `encoding`, `too_large` or `empty_body`, with the offset.
     package static func document(
         from body: [UInt8],
         format: SourceConfiguration.Format,
-        limits: ParseLimits
+        limits: ParseLimits,
+        collection: Pointer? = nil
     ) throws(PollError) -> Document {
         guard body.contains(where: { !$0.isWhitespace }) else {
             throw PollError(.emptyBody, "the upstream answered with an empty body")
@@ -84,7 +88,9 @@ package enum Representation {
         case .csv:
             try self.checkEncoding(of: body)
             return try self.parse(SeparatedValues(body).json(maxBytes: imageLimits.maxBytes), limits: imageLimits)
-        case .xml, .text: return try self.parse(self.string(body), limits: imageLimits)
+        case .xml:
+            return try self.parse(self.image(ofXML: body, limits: limits, collection), limits: imageLimits)
+        case .text: return try self.parse(self.string(body), limits: imageLimits)
         }
     }
 
@@ -119,6 +125,28 @@ package enum Representation {
         }
         text.append(UInt8(ascii: "]"))
         return text
+    }
+
+    private static func image(
+        ofXML body: [UInt8],
+        limits: ParseLimits,
+        _ collection: Pointer?
+    ) throws(PollError) -> [UInt8] {
+        // Each element takes up to two levels of JSON, and a value and a name of its own.
+        let elements = XMLImage.Limits(maxDepth: max(1, (limits.maxDepth - 1) / 2), maxNodes: limits.maxNodes / 2)
+        let way = (collection?.tokens ?? []).filter { $0.arrayIndex == nil }.map(\.utf8)
+        do throws(XMLError) {
+            return try XMLImage(parsing: body, collection: way, limits: elements).json
+        } catch {
+            let kind: PollError.Kind =
+                switch error.reason {
+                case .malformed, .entity: .malformed
+                case .encoding: .encoding
+                case .tooDeep, .tooManyNodes, .tooManyDeclarations, .tooLong: .tooLarge
+                case .noMemory: .internal
+                }
+            throw PollError(kind, "the body is not XML that can be taken: \(error)")
+        }
     }
 
     /// A byte order mark is left out (FAULTS S2).

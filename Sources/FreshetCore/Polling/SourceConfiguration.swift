@@ -170,6 +170,11 @@ extension SourceConfiguration {
     /// What the adaptive policy aims at: the expected age of the oldest unseen change.
     var adaptiveTarget: Duration { self.staleness ?? .seconds(30) }
 
+    /// Where in the payload the collection stands, if the configuration says.
+    var collection: Pointer? {
+        self.items.map { Pointer(tokens: (self.root?.tokens ?? []) + $0.tokens) }
+    }
+
     /// Where the keyed items stand, if the configuration says.
     package var itemRule: ItemRule? {
         guard self.items != nil || self.key != nil else { return nil }

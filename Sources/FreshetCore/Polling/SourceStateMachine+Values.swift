@@ -82,7 +82,12 @@ extension SourceStateMachine {
         let type = response.value(of: "content-type")
         if !isPush || type != nil { try self.checkContentType(type) }
         let format = try self.format(of: response)
-        let document = try Representation.document(from: response.body, format: format, limits: self.value.limits)
+        let document = try Representation.document(
+            from: response.body,
+            format: format,
+            limits: self.value.limits,
+            collection: self.configuration.collection
+        )
         for expectation in self.configuration.expect {
             if let violation = expectation.violation(in: document) { throw violation }
         }
