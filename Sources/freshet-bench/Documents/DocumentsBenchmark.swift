@@ -1,6 +1,7 @@
 // How fast a new version of a document is read and compared with the last one, and how small the patch is.
 
 import CLinux
+import FreshetCore
 import FreshetTesting
 import JSON
 
@@ -14,8 +15,9 @@ func runDocumentsBenchmark() throws {
     guard Suites.available else { return print("skipped: the recorded upstreams are not here") }
     for name in Suites.histories {
         let history = try Suites.history(name)
-        guard history.fileExtension == "json" else { continue }
-        try DocumentsRun(name, versions: history.bodies, baseline: history.baseline?.jsonPatchBytes).print()
+        let formats: [String: SourceConfiguration.Format] = ["csv": .csv, "kml": .xml]
+        let format = formats[history.fileExtension] ?? .json
+        try DocumentsRun(name, format, versions: history.bodies, baseline: history.baseline?.jsonPatchBytes).print()
     }
 }
 
@@ -28,11 +30,19 @@ private struct DocumentsRun {
     private let patchBytes: Int
     private let baseline: Int?
 
-    init(_ name: String, versions: [[UInt8]], baseline: Int? = nil) throws {
+    init(
+        _ name: String,
+        _ format: SourceConfiguration.Format = .json,
+        versions: [[UInt8]],
+        baseline: Int? = nil
+    ) throws {
+        func parse(_ body: [UInt8]) throws -> Document {
+            try Representation.document(from: body, format: format, limits: ParseLimits())
+        }
         self.name = name
         self.baseline = baseline
         self.steps = versions.count - 1
-        let documents = try versions.map { try Document(parsing: $0) }
+        let documents = try versions.map(parse)
         self.bytes = versions.dropFirst().reduce(0) { $0 + $1.count }
         self.patchBytes = zip(documents, documents.dropFirst()).reduce(0) { sum, pair in
             sum + min(pair.0.patch(to: pair.1).text.count, pair.1.text.count)
@@ -44,7 +54,7 @@ private struct DocumentsRun {
             let start = clinux_monotonic_ns()
             var sink = 0
             for (old, new) in zip(documents, versions.dropFirst()) {
-                sink &+= try old.patch(to: Document(parsing: new)).text.count
+                sink &+= try old.patch(to: parse(new)).text.count
             }
             guard sink > 0 else { throw BenchmarkFailure("\(name): no patch was made") }
             best = min(best, clinux_monotonic_ns() - start)
