@@ -1,13 +1,9 @@
 // One source under a budget of its own: here the adaptive interval has only the structure of the source to win by.
 
-import Foundation
-
 /// Compares the adaptive with the fixed interval on one history, at so many requests for each real change.
 ///
-/// A single history is noisy: what a run yields hangs on where the polls of either side happen to fall. So many runs
-/// are averaged, each with jitter, phase, and in the dequantised view change times of its own. And no single price
-/// decides, which may fall in or out of step with the source: a line is laid through seven around the one that spends
-/// the budget.
+/// A single history is noisy: what a run yields hangs on where the polls of either side happen to fall. So three runs
+/// of the adaptive interval, each with jitter of its own, and eight phases of the fixed one are averaged.
 struct HistoryComparison {
     /// The comparison at one budget.
     struct Result {
@@ -16,64 +12,75 @@ struct HistoryComparison {
         var versions: Int
         /// Requests for each change.
         var beta: Double
-        /// Mean delays in seconds.
+        /// Mean delays in seconds, of the adaptive and the fixed interval.
         var adaptive: Double
         var fixed: Double
-        var ratio: Double { adaptive / fixed }
+        /// Of the interval that halves on a change; nil where its bounds keep it from spending the budget.
+        var additiveIncrease: Double?
+        /// What equal distances yield on average, half an interval: with one source the known rate does no better.
+        var knownRate: Double
+        var ratio: Double { self.adaptive / self.fixed }
     }
 
     static let betas = [1.5, 2, 4]
-    /// Enough runs that some thousands of changes are averaged.
-    private static func runs(versions: Int) -> UInt64 { UInt64(min(50, max(3, 4000 / versions))) }
+    private static let seeds: [UInt64] = [1, 2, 3]
+    private static let phases: [UInt64] = Array(0..<8)
+    /// The settings of the fixed interval, in requests for each change.
+    private static let fixedSettings = [0.3, 0.6, 1, 1.5, 2, 3, 4, 6, 9]
+    /// The prices of the adaptive interval, in mean intervals between changes.
+    private static let prices = [0.0005, 0.002, 0.008, 0.025, 0.08, 0.25, 0.7, 2]
+    private static let scales = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
-    private let name: String
+    private let trace: Trace
     private let view: TraceView
     private let meanInterval: Double
-    private let traces: [Trace]
 
     /// Nil when the recording has too few versions to say anything.
     init?(name: String, recording: Recording, view: TraceView) {
-        guard let recorded = recording.history(name, .raw, draw: 0) else { return nil }
-        self.name = name
+        guard let trace = recording.history(name, view) else { return nil }
+        self.trace = trace
         self.view = view
-        self.meanInterval = recorded.duration / (Double(recorded.changes.count) + 0.5)
-        self.traces = (1...Self.runs(versions: recorded.versions)).compactMap {
-            recording.history(name, view, draw: $0)
-        }
+        self.meanInterval = trace.duration / (Double(trace.changes.count) + 0.5)
     }
 
     /// The results for all budgets that the bounds of 10 s and a day allow.
     func results() -> [Result] {
-        Self.betas.compactMap(result(beta:))
-    }
-
-    private func result(beta: Double) -> Result? {
-        let interval = meanInterval / beta
-        let fixed = averaged { index, _ in
-            FixedPolicy(interval: interval, phase: (Double(index) + 0.5) / Double(traces.count))
-        }
-        let requests = 3600 / interval
-        let price = calibrate(\.requestsPerHour, to: requests, knob: interval / 4, isRising: false, run: adaptive)?.knob
-        guard let price, fixed.delay > 0, let versions = traces.first?.versions else { return nil }
-        let runs = (-3...3).map { step in adaptive(theta: price * pow(1.05, Double(step))) }
-        return Result(
-            name: name,
-            view: view,
-            versions: versions,
-            beta: beta,
-            adaptive: delay(along: runs, at: requests),
-            fixed: fixed.delay
+        let budgets = Self.betas.map { 3600 * $0 / self.meanInterval }
+        guard let least = budgets.min(), let most = budgets.max() else { return [] }
+        let fixed = Curve(
+            runs: Self.fixedSettings.map { beta in
+                self.averaged(Self.phases) { FixedPolicy(interval: self.meanInterval / beta, generator: $0) }
+            }
         )
-    }
-
-    private func adaptive(theta: Double) -> Figures {
-        averaged { index, trace in
-            let generator = BenchmarkGenerator(name: name, seed: UInt64(index) + 1)
-            return AdaptivePolicy(theta: theta, trace: trace, generator: generator)
+        let adaptive = Curve(knobs: Self.prices.map { $0 * self.meanInterval }, covering: least...most) { theta in
+            self.averaged(Self.seeds) { AdaptivePolicy(theta: theta, trace: self.trace, generator: $0) }
+        }
+        let additiveIncrease = Curve(
+            runs: Self.scales.map { scale in
+                self.averaged(Self.seeds) { AdditiveIncreasePolicy(scale: scale, generator: $0) }
+            }
+        )
+        return zip(Self.betas, budgets).compactMap { beta, budget in
+            guard let ours = adaptive.figures(at: budget), let theirs = fixed.figures(at: budget), theirs.delay > 0
+            else { return nil }
+            return Result(
+                name: self.trace.name,
+                view: self.view,
+                versions: self.trace.versions,
+                beta: beta,
+                adaptive: ours.delay,
+                fixed: theirs.delay,
+                additiveIncrease: additiveIncrease.figures(at: budget)?.delay,
+                knownRate: 1800 / budget
+            )
         }
     }
 
-    private func averaged(_ policy: (Int, Trace) -> some PollingPolicy) -> Figures {
-        Figures.mean(traces.enumerated().map { index, trace in replay([trace]) { policy(index, $0) } })
+    private func averaged(_ seeds: [UInt64], _ policy: (MersenneTwister) -> some PollingPolicy) -> Figures {
+        Figures.mean(
+            seeds.map { seed in
+                replay([self.trace]) { policy(MersenneTwister(name: $0.name, seed: seed)) }
+            }
+        )
     }
 }

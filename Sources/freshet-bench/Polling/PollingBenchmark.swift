@@ -9,7 +9,7 @@ struct PollingBenchmarkOptions {
                                      [--theta SECONDS]... [--synthetic]
 
           --traces FILE            recorded change times: {"name": {"q": scraper's interval, "t": [unix times]}};
-                                   with a "t0" it is a member of a pool, watched for 28 days
+                                   with a "t0" it is a member of a pool, watched for 28 days or until "t1"
           --json                   machine-readable figures instead of tables
           --requests-per-hour N    the pool's budget (80)
           --theta SECONDS          also run the pool at this price, whatever it costs
@@ -60,9 +60,13 @@ func runPollingBenchmark(arguments: [String]) -> Int32 {
         do {
             try recordings.read(path)
         } catch {
-            FileHandle.standardError.write(Data("freshet-bench: \(path): not a file of traces: \(error)\n".utf8))
+            FileHandle.standardError.write(Data("freshet-bench: \(error)\n".utf8))
             return 1
         }
+    }
+    if recordings.isEmpty, !options.isSynthetic {
+        FileHandle.standardError.write(Data("freshet-bench: no traces in the files\n".utf8))
+        return 1
     }
     if options.isJSON {
         PollingJSON.print(recordings, options)

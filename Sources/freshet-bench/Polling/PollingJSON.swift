@@ -33,10 +33,12 @@ struct PollingJSON: Encodable {
     /// Runs the benchmark and prints the figures as one line.
     static func print(_ recordings: Recordings, _ options: PollingBenchmarkOptions) {
         let pool = PoolComparison(
-            traces: options.paths.isEmpty ? SyntheticTraces.make(days: 10) : recordings.pool(.raw)
+            traces: options.paths.isEmpty ? SyntheticTraces.make(days: 10) : recordings.pool(.raw),
+            covering: options.requestsPerHour...options.requestsPerHour
         )
         let fixed = pool.fixed(options.requestsPerHour)
-        let adaptive = options.thetas.first.map(pool.adaptive(theta:)) ?? pool.adaptive(options.requestsPerHour)
+        let adaptive =
+            options.thetas.first.map(pool.adaptive(theta:)) ?? pool.row(options.requestsPerHour).adaptive
         let output = PollingJSON(
             pool: adaptive.map {
                 Pool(

@@ -18,10 +18,10 @@ private let longestInterval = 86_400.0
 /// Polls at equal distances. The knob is the interval.
 struct FixedPolicy: PollingPolicy {
     let interval: Double
-    /// Where in the interval the polls lie, from 0 to 1.
-    let phase: Double
+    /// Draws where in the interval the polls lie.
+    var generator: MersenneTwister
 
-    func firstPoll() -> Double { phase * interval }
+    mutating func firstPoll() -> Double { generator.unit() * interval }
 
     func polled(now: Double, changed: Bool) -> Double { now + interval }
 }
@@ -29,22 +29,22 @@ struct FixedPolicy: PollingPolicy {
 /// Halves its interval on a change and lengthens it by half on none. The knob scales the interval.
 struct AdditiveIncreasePolicy: PollingPolicy {
     let scale: Double
-    var generator: BenchmarkGenerator
+    var generator: MersenneTwister
     private var interval = 900.0
 
-    init(scale: Double, generator: BenchmarkGenerator) {
+    init(scale: Double, generator: MersenneTwister) {
         self.scale = scale
         self.generator = generator
     }
 
     mutating func firstPoll() -> Double {
-        Double.random(in: 0..<1, using: &generator) * interval * scale
+        generator.unit() * interval * scale
     }
 
     mutating func polled(now: Double, changed: Bool) -> Double {
         interval = min(longestInterval, max(shortestInterval, interval * (changed ? 0.5 : 1.5)))
         let wait = min(longestInterval, max(shortestInterval, interval * scale))
-        return now + wait * Double.random(in: 0.95...1.05, using: &generator)
+        return now + wait * (0.95 + 0.1 * generator.unit())
     }
 }
 
@@ -52,16 +52,15 @@ struct AdditiveIncreasePolicy: PollingPolicy {
 /// knob is the price.
 struct KnownRatePolicy: PollingPolicy {
     let interval: Double
-    let phase: Double
+    private var generator: MersenneTwister
 
-    init(price: Double, trace: Trace, generator: BenchmarkGenerator) {
-        var generator = generator
+    init(price: Double, trace: Trace, generator: MersenneTwister) {
+        self.generator = generator
         let rate = max(Double(trace.changes.count), 0.5) / trace.duration
         self.interval = min(longestInterval, max(shortestInterval, (2 * price / rate).squareRoot()))
-        self.phase = Double.random(in: 0..<1, using: &generator)
     }
 
-    func firstPoll() -> Double { phase * interval }
+    mutating func firstPoll() -> Double { generator.unit() * interval }
 
     func polled(now: Double, changed: Bool) -> Double { now + interval }
 }
@@ -70,9 +69,9 @@ struct KnownRatePolicy: PollingPolicy {
 struct AdaptivePolicy: PollingPolicy {
     var theta: Double
     private var source: AdaptiveInterval
-    private var generator: BenchmarkGenerator
+    private var generator: MersenneTwister
 
-    init(theta: Double, trace: Trace, generator: BenchmarkGenerator, longestInterval: Double = longestInterval) {
+    init(theta: Double, trace: Trace, generator: MersenneTwister, longestInterval: Double = longestInterval) {
         self.theta = theta
         self.generator = generator
         self.source = AdaptiveInterval(

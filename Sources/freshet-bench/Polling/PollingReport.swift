@@ -13,13 +13,12 @@ enum PollingReport {
             print("A. no pool: none of the recordings has a t0")
         }
         if options.isSynthetic {
-            let pool = PoolComparison(traces: SyntheticTraces.make(days: 10))
+            let pool = PoolComparison(traces: SyntheticTraces.make(days: 10), covering: 160...160)
             print("\nB. synthetic pool, 30 sources, 10 days")
-            let adaptive = printBudget(pool, 160)
-            let fixed = pool.fixed(160)
-            if let adaptive {
-                goal("delay / fixed", adaptive.delay / fixed.delay, atMost: PollingGoals.syntheticDelay)
-                goal("age / fixed", adaptive.age / fixed.age, atMost: PollingGoals.syntheticAge)
+            let row = printBudget(pool, 160)
+            if let adaptive = row.adaptive {
+                goal("delay / fixed", adaptive.delay / row.fixed.delay, atMost: PollingGoals.syntheticDelay)
+                goal("age / fixed", adaptive.age / row.fixed.age, atMost: PollingGoals.syntheticAge)
             }
         }
         if !recordings.isEmpty { printHistories(recordings) }
@@ -32,34 +31,38 @@ enum PollingReport {
         _ view: TraceView,
         _ options: PollingBenchmarkOptions
     ) {
-        let pool = PoolComparison(traces: traces)
         let changes = traces.reduce(0) { $0 + $1.changes.count }
+        let budget = options.requestsPerHour
         print("\nA. \(title): \(traces.count) sources, \(changes) changes")
-        let budgets =
-            view == .raw
-            ? [options.requestsPerHour / 2, options.requestsPerHour, 2 * options.requestsPerHour]
-            : [options.requestsPerHour]
-        for budget in budgets {
-            let adaptive = printBudget(pool, budget)
-            if budget == options.requestsPerHour, let adaptive { poolGoals(pool, adaptive, budget, view) }
+        let budgets = view == .raw ? [budget / 2, budget, 2 * budget] : [budget]
+        let pool = PoolComparison(traces: traces, covering: (budget / 2)...(2 * budget))
+        for requests in budgets {
+            let row = printBudget(pool, requests)
+            if requests == budget { poolGoals(pool, row, budget, view) }
         }
-        for theta in options.thetas { row("adaptive, theta \(theta)", pool.adaptive(theta: theta), nil) }
+        for theta in options.thetas { self.row("adaptive, theta \(theta)", pool.adaptive(theta: theta), nil) }
         guard view == .raw else { return }
         print("\nA. budget controller: no knob, start-up included")
-        for budget in budgets {
-            header(budget)
-            let fixed = pool.fixed(budget)
-            let used = pool.budgeted(budget)
+        for requests in budgets {
+            header(requests)
+            let fixed = pool.fixed(requests)
+            let used = pool.budgeted(requests)
             row("adaptive, budget", used, fixed)
-            goal("used / budget", used.requestsPerHour / budget, atMost: 1)
-            if let most = PollingGoals.budgeted[budget] {
+            goal("used / budget", used.requestsPerHour / requests, atMost: 1)
+            if let most = PollingGoals.budgeted[requests] {
                 goal("delay / fixed", used.delay / fixed.delay, atMost: most)
             }
         }
     }
 
-    private static func poolGoals(_ pool: PoolComparison, _ adaptive: Figures, _ budget: Double, _ view: TraceView) {
-        let fixed = pool.fixed(budget)
+    private static func poolGoals(
+        _ pool: PoolComparison,
+        _ row: PoolComparison.Row,
+        _ budget: Double,
+        _ view: TraceView
+    ) {
+        guard let adaptive = row.adaptive else { return }
+        let fixed = row.fixed
         guard view == .raw else {
             goal("delay / fixed", adaptive.delay / fixed.delay, atMost: PollingGoals.dequantisedPoolDelay)
             return
@@ -68,49 +71,51 @@ enum PollingReport {
         goal("age / fixed", adaptive.age / fixed.age, atMost: PollingGoals.poolAge)
         goal("p95 / fixed", adaptive.delayP95 / fixed.delayP95, atMost: PollingGoals.poolP95)
         goal("missed", adaptive.missed, atMost: PollingGoals.poolMissed)
-        if let same = pool.adaptive(delay: fixed.delay) {
-            goal("requests for fixed's delay", same.requestsPerHour / budget, atMost: PollingGoals.poolRequests)
+        if let requests = pool.adaptiveRequests(forDelay: fixed.delay) {
+            goal("requests for fixed's delay / budget", requests / budget, atMost: PollingGoals.poolRequests)
         }
     }
 
-    /// Prints all policies at one budget, and returns the adaptive one's figures.
-    private static func printBudget(_ pool: PoolComparison, _ budget: Double) -> Figures? {
+    /// Prints all policies at one budget, and returns their figures.
+    private static func printBudget(_ pool: PoolComparison, _ budget: Double) -> PoolComparison.Row {
         header(budget)
-        let fixed = pool.fixed(budget)
-        let adaptive = pool.adaptive(budget)
-        row("fixed", fixed, fixed)
-        row("AIMD", pool.additiveIncrease(budget), fixed)
-        row("known rate", pool.knownRate(budget), fixed)
-        row("adaptive", adaptive, fixed)
-        return adaptive
+        let figures = pool.row(budget)
+        row("fixed", figures.fixed, figures.fixed)
+        row("AIMD", figures.additiveIncrease, figures.fixed)
+        row("known rate", figures.knownRate, figures.fixed)
+        row("adaptive", figures.adaptive, figures.fixed)
+        return figures
     }
 
     private static func printHistories(_ recordings: Recordings) {
         let results = recordings.histories()
-        print("\nC. each history by itself: adaptive / fixed mean delay at equal requests")
-        print(pad("history", 28) + "view".leftPadded(5) + "versions".leftPadded(10), terminator: "")
-        print(HistoryComparison.betas.map { "b=\($0)".leftPadded(8) }.joined())
-        let groups = Dictionary(grouping: results) { "\($0.name) \($0.view.rawValue)" }
-        for group in groups.sorted(by: { $0.key < $1.key }).map(\.value) {
-            guard let first = group.first else { continue }
-            let ratios = HistoryComparison.betas.map { beta in
-                (group.first { $0.beta == beta }.map { decimal($0.ratio, 2) } ?? "-").leftPadded(8)
-            }
+        print("\nC. each history by itself, at equal requests: mean delay in seconds, and adaptive / fixed")
+        let columns = ["view", "versions", "req/change", "fixed", "AIMD", "known rate", "adaptive", "/ fixed"]
+        print(pad("history", 28) + columns.map { $0.leftPadded(11) }.joined())
+        for result in results {
+            let cells = [
+                result.view.rawValue, "\(result.versions)", decimal(result.beta, 1), decimal(result.fixed, 0),
+                result.additiveIncrease.map { decimal($0, 0) } ?? "-", decimal(result.knownRate, 0),
+                decimal(result.adaptive, 0), decimal(result.ratio, 2),
+            ]
+            print(pad(result.name, 28) + cells.map { $0.leftPadded(11) }.joined())
+        }
+        if !recordings.tooShort.isEmpty {
             print(
-                pad(first.name, 28) + first.view.rawValue.leftPadded(5) + "\(first.versions)".leftPadded(10)
-                    + ratios.joined()
+                "left out, with fewer than \(Recording.fewestVersions) versions: "
+                    + recordings.tooShort.joined(separator: ", ")
             )
         }
+        printHistoryGoals(results, hasPool: recordings.hasPool)
+    }
+
+    private static func printHistoryGoals(_ results: [HistoryComparison.Result], hasPool: Bool) {
         for beta in HistoryComparison.betas {
             let ratios = results.filter { $0.beta == beta }.map(\.ratio).sorted()
             guard !ratios.isEmpty else { continue }
             let median = (ratios[(ratios.count - 1) / 2] + ratios[ratios.count / 2]) / 2
             // The goal is one for histories with structure; a pool is mostly of sources without.
-            goal(
-                "median at \(beta) requests a change",
-                median,
-                atMost: recordings.hasPool ? nil : PollingGoals.median[beta]
-            )
+            goal("median at \(beta) requests a change", median, atMost: hasPool ? nil : PollingGoals.median[beta])
         }
         for (title, range) in [("worst with 80 versions or more", 80...Int.max), ("worst with fewer than 20", 0...19)] {
             guard let worst = results.filter({ range.contains($0.versions) }).max(by: { $0.ratio < $1.ratio }) else {
@@ -122,12 +127,12 @@ enum PollingReport {
 
     private static func printRobustness() {
         print("\nD. a source that never changes, theta 60 s, longest interval 6 h, 30 days")
-        let dead = Trace(name: "dead", start: 0, end: 30 * 86_400, changes: [], quantum: 0, versions: 0)
+        let dead = Trace(name: "dead", start: 0, end: 30 * 86_400, changes: [], versions: 0)
         let figures = replay([dead]) { trace in
             AdaptivePolicy(
                 theta: 60,
                 trace: trace,
-                generator: BenchmarkGenerator(name: "dead", seed: 1),
+                generator: MersenneTwister(name: "dead", seed: 1),
                 longestInterval: 21_600
             )
         }

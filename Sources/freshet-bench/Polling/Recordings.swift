@@ -9,26 +9,31 @@ struct Recordings {
 
     /// Reads one more file.
     ///
-    /// - Throws: What the file system or the decoder says.
+    /// - Throws: ``TraceFile/Failure``.
     mutating func read(_ path: String) throws {
-        entries += try Recording.read(path).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        entries += try TraceFile.read(path).recordings
     }
 
     var isEmpty: Bool { entries.isEmpty }
 
     /// Whether some were recorded together, over one length of time.
-    var hasPool: Bool { entries.contains { $0.recording.t0 != nil } }
+    var hasPool: Bool { entries.contains { $0.recording.start != nil } }
 
     /// The members of the pool; all recordings where there is none.
     func pool(_ view: TraceView) -> [Trace] {
-        let members = hasPool ? entries.filter { $0.recording.t0 != nil } : entries
+        let members = hasPool ? entries.filter { $0.recording.start != nil } : entries
         return members.compactMap { $0.recording.poolMember($0.name, view) }
+    }
+
+    /// The names of those with too few versions to be run by themselves.
+    var tooShort: [String] {
+        entries.filter { $0.recording.history($0.name, .raw) == nil }.map(\.name)
     }
 
     /// All histories in all views that differ; on all cores.
     func histories() -> [HistoryComparison.Result] {
         let comparisons = entries.flatMap { name, recording in
-            TraceView.allCases.filter { $0 == .raw || recording.q > 0 }.compactMap { view in
+            TraceView.allCases.filter { $0 == .raw || recording.quantum > 0 }.compactMap { view in
                 HistoryComparison(name: name, recording: recording, view: view)
             }
         }

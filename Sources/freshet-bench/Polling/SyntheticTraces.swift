@@ -12,7 +12,7 @@ enum SyntheticTraces {
 
     private static func trace(_ name: String, _ times: [Double], _ duration: Double) -> Trace {
         let changes = times.filter { $0 > 0 && $0 < duration }.sorted()
-        return Trace(name: name, start: 0, end: duration, changes: changes, quantum: 0, versions: changes.count)
+        return Trace(name: name, start: 0, end: duration, changes: changes, versions: changes.count)
     }
 
     private static func memoryless(_ duration: Double) -> [Trace] {
@@ -66,7 +66,7 @@ enum SyntheticTraces {
             var random = Variates("diurnal\(index)")
             let times = random.arrivals(rate: 2 / interval, until: duration).filter { (time: Double) -> Bool in
                 let phase = time / 86_400 - 0.6
-                return Double.random(in: 0..<1, using: &random.generator) < cos(2 * Double.pi * phase)
+                return random.generator.unit() < cos(2 * Double.pi * phase)
             }
             return trace("diurnal\(index)", times, duration)
         }
@@ -85,7 +85,7 @@ enum SyntheticTraces {
             var random = Variates("switch\(index)")
             let times = random.arrivals(rate: habit.quick, until: duration).filter { time in
                 let isSlow = Int(time / (habit.days * 86_400)) % 2 == 0
-                return !isSlow || Double.random(in: 0..<1, using: &random.generator) < habit.slow / habit.quick
+                return !isSlow || random.generator.unit() < habit.slow / habit.quick
             }
             return trace("switch\(index)", times, duration)
         }
@@ -94,20 +94,20 @@ enum SyntheticTraces {
 
 /// Random numbers of the usual distributions.
 private struct Variates {
-    var generator: BenchmarkGenerator
+    var generator: MersenneTwister
 
     init(_ name: String) {
-        self.generator = BenchmarkGenerator(name: name, seed: 7)
+        self.generator = MersenneTwister(name: name, seed: 7)
     }
 
     /// With mean 1.
     mutating func exponential() -> Double {
-        -log(1 - Double.random(in: 0..<1, using: &generator))
+        -log(1 - generator.unit())
     }
 
     /// With mean 0 and standard deviation 1.
     mutating func normal() -> Double {
-        (2 * exponential()).squareRoot() * cos(2 * .pi * Double.random(in: 0..<1, using: &generator))
+        (2 * exponential()).squareRoot() * cos(2 * .pi * generator.unit())
     }
 
     /// The times of a Poisson process.
