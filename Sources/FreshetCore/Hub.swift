@@ -9,6 +9,8 @@ package enum HubNotice: Sendable {
     case published(PublishedEvent)
     /// A source's state changed.
     case status(SourceID, eventStream: Frame, jsonLine: Frame)
+    /// There is a new source. Streams that name it, or names like it, get its changes too.
+    case added(SourceID, name: String)
     /// A source is gone; its subscribers get no more of it.
     case removed(SourceID)
 }
@@ -103,8 +105,8 @@ extension Hub {
     ///
     /// - Returns: `nil` where the name is taken.
     package func addSource(_ name: String, identity: String = "", status: SourceStatus) -> SourceID? {
-        self.state.withLock { state in
-            guard state.ids[name] == nil else { return nil }
+        let (id, listeners) = self.state.withLock { state -> (SourceID?, [any HubListener]) in
+            guard state.ids[name] == nil else { return (nil, []) }
             let id = SourceID(index: state.entries.count)
             state.entries.append(Entry(name: name, identity: identity, status: status))
             state.ids[name] = id
@@ -112,8 +114,15 @@ extension Hub {
                 // Who resumes from before must not take silence for nothing.
                 state.log.startAfter(state.unknownThrough, for: id)
             }
-            return id
+            for listener in state.listeners {
+                listener.enqueue(.added(id, name: name))
+            }
+            return (id, state.listeners)
         }
+        for listener in listeners {
+            listener.wake()
+        }
+        return id
     }
 
     /// Forgets a source: its value, its changes, its name. Its number is never given out again.
@@ -220,18 +229,18 @@ extension Hub {
         self.state.withLock { $0.listeners.removeAll { $0 === listener } }
     }
 
-    /// Counts a subscriber in. Every call needs one of ``unsubscribe(_:)``.
+    /// Counts a subscriber in, or several. Each needs to be counted out by ``unsubscribe(_:count:)``.
     ///
     /// The sources are in ascending order, each once.
-    package func subscribe(to sources: [SourceID], format: StreamFormat) -> Subscription {
+    package func subscribe(to sources: [SourceID], format: StreamFormat, count: Int = 1) -> Subscription {
         self.state.withLock { state in
             let key = Subscription.Key(sources: sources, format: format)
             if let existing = state.subscriptions[key] {
-                existing.join()
+                existing.join(count)
                 return existing
             }
             let subscription = Subscription(key: key)
-            subscription.join()
+            subscription.join(count)
             state.subscriptions[key] = subscription
             for source in sources where state.entries.indices.contains(source.index) {
                 state.entries[source.index].subscriptions.append(subscription)
@@ -240,10 +249,10 @@ extension Hub {
         }
     }
 
-    /// Counts a subscriber out; the last one takes the subscription with it.
-    package func unsubscribe(_ subscription: Subscription) {
+    /// Counts subscribers out; the last one takes the subscription with it.
+    package func unsubscribe(_ subscription: Subscription, count: Int = 1) {
         self.state.withLock { state in
-            guard subscription.leave() else { return }
+            guard subscription.leave(count) else { return }
             state.subscriptions[subscription.key] = nil
             for source in subscription.sources where state.entries.indices.contains(source.index) {
                 state.entries[source.index].subscriptions.removeAll { $0 === subscription }

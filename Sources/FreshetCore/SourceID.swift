@@ -38,6 +38,16 @@ package struct SourceSelector: Hashable, Sendable {
 
     package var terms: [Term]
 
+    /// Whether a source of this name is among those that are named.
+    package func matches(_ name: String) -> Bool {
+        self.terms.contains { term in
+            switch term {
+            case .exact(let exact): exact == name
+            case .prefix(let prefix): name.hasPrefix(prefix)
+            }
+        }
+    }
+
     /// The most terms that one request may name.
     package static let maxTerms = 1000
 

@@ -66,6 +66,7 @@ final class Shard {
     /// What makes subscribers get the same bytes.
     struct GroupKey: Hashable {
         var subscription: ObjectIdentifier
+        var selector: SourceSelector?
         var isChunked: Bool
     }
 
@@ -135,8 +136,8 @@ final class Shard {
         case .drain(let duration, let done): self.startDrain(over: duration, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let reply): reply(self.close(id, reason))
-        case .fetched(let feed, let sequence, let slot, let generation):
-            self.takeFetched(feed, after: sequence, for: slot, generation: generation)
+        case .fetched(let feed, let subscription, let sequence, let slot, let generation):
+            self.takeFetched(feed, of: subscription, after: sequence, for: slot, generation: generation)
         case .stop: self.isStopping = true
         }
     }

@@ -94,23 +94,31 @@ extension Shard {
     }
 
     /// Takes what was read from the disk for a subscriber, if it still stands where it did.
-    func takeFetched(_ feed: StreamFeed, after sequence: UInt64, for index: Int32, generation: UInt32) {
+    func takeFetched(
+        _ feed: StreamFeed,
+        of subscription: Subscription,
+        after sequence: UInt64,
+        for index: Int32,
+        generation: UInt32
+    ) {
         guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation,
             self.backlogs[index]?.isFetching == true
         else { return }
         self.backlogs[index]?.isFetching = false
         self.backlogs[index]?.progressTick = self.clock.tick
-        let isInPlace = self.table.slot(index).pointee.machine.sequence == sequence
+        let isInPlace =
+            self.table.slot(index).pointee.machine.sequence == sequence
+            && self.group(of: index)?.subscription === subscription
         self.feed(index, with: isInPlace ? feed : nil)
     }
 
     /// Has the disk read; the answer comes through the inbox, so that the shard never waits for it.
     private func fetch(_ index: Int32, after sequence: UInt64, in group: SubscriberGroup) {
-        let inbox = self.inbox
+        let (inbox, subscription) = (self.inbox, group.subscription)
         let generation = self.table.slot(index).pointee.generation
         let limit = max(1, self.settings.replayBatchEvents)
-        self.hub.fetch(group.subscription, after: sequence, limit: limit) { feed in
-            _ = inbox.post(.fetched(feed, after: sequence, slot: index, generation: generation))
+        self.hub.fetch(subscription, after: sequence, limit: limit) { feed in
+            _ = inbox.post(.fetched(feed, of: subscription, after: sequence, slot: index, generation: generation))
         }
     }
 

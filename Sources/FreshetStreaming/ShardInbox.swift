@@ -10,8 +10,8 @@ enum ShardMessage: Sendable {
     case drain(over: Duration, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
     case close(SubscriberID, CloseReason, reply: @Sendable (Bool) -> Void)
-    /// What the disk gave for the subscriber in a slot.
-    case fetched(StreamFeed, after: UInt64, slot: Int32, generation: UInt32)
+    /// What the disk gave of a subscription for the subscriber in a slot.
+    case fetched(StreamFeed, of: Subscription, after: UInt64, slot: Int32, generation: UInt32)
     case stop
 
     /// Answers for a shard that has stopped.

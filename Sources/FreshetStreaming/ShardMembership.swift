@@ -139,14 +139,23 @@ extension Shard {
 
     /// Finds or makes the group, and counts the newcomer in.
     private func enterGroup(_ handover: StreamHandover) -> SubscriberGroup {
-        let subscription = self.hub.subscribe(to: handover.sources, format: handover.format)
-        let key = GroupKey(subscription: ObjectIdentifier(subscription), isChunked: handover.isChunked)
+        let subscription = self.hub.subscribe(to: self.sources(of: handover), format: handover.format)
+        let key = GroupKey(
+            subscription: ObjectIdentifier(subscription),
+            selector: handover.selector,
+            isChunked: handover.isChunked
+        )
         if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
             group.memberCount += 1
             return group
         }
         let number = Int32(self.groups.firstIndex { $0 == nil } ?? self.groups.count)
-        let group = SubscriberGroup(subscription: subscription, isChunked: handover.isChunked, index: number)
+        let group = SubscriberGroup(
+            subscription: subscription,
+            selector: handover.selector,
+            isChunked: handover.isChunked,
+            index: number
+        )
         group.memberCount = 1
         group.removed = Set(subscription.sources.filter { self.hub.report(of: $0) == nil })
         if Int(number) == self.groups.count {
@@ -156,20 +165,46 @@ extension Shard {
         }
         self.groupNumbers[key] = number
         for source in subscription.sources {
-            while self.groupsOfSource.count <= source.index {
-                self.groupsOfSource.append([])
-            }
-            self.groupsOfSource[source.index].append(group)
+            self.enter(group, under: source)
         }
         return group
+    }
+
+    /// The sources that are named now. Those that came since the request was read are among them, and those that come
+    /// from here on are told of by a notice that is yet to be taken.
+    private func sources(of handover: StreamHandover) -> [SourceID] {
+        guard let selector = handover.selector, case .success(let named) = self.hub.resolve(selector) else {
+            return handover.sources
+        }
+        return Set(handover.sources).union(named).sorted()
+    }
+
+    /// Gives the members of a group one more source.
+    func grow(_ group: SubscriberGroup, by source: SourceID) {
+        let old = group.subscription
+        if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
+        let sources = (old.sources + [source]).sorted()
+        group.subscription = self.hub.subscribe(to: sources, format: old.format, count: group.memberCount)
+        self.hub.unsubscribe(old, count: group.memberCount)
+        // A newcomer may have made a group of the same kind already; the two go on side by side.
+        if self.groupNumbers[group.key] == nil { self.groupNumbers[group.key] = group.index }
+        group.sharedReads.removeAll(keepingCapacity: true)
+        self.enter(group, under: source)
+    }
+
+    /// Has a group get the events of a source.
+    private func enter(_ group: SubscriberGroup, under source: SourceID) {
+        while self.groupsOfSource.count <= source.index {
+            self.groupsOfSource.append([])
+        }
+        self.groupsOfSource[source.index].append(group)
     }
 
     /// Counts a member out; the last one takes the group with it.
     private func leaveGroup(_ group: SubscriberGroup) {
         group.memberCount -= 1
         if group.memberCount == 0 {
-            let key = GroupKey(subscription: ObjectIdentifier(group.subscription), isChunked: group.isChunked)
-            self.groupNumbers[key] = nil
+            if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
             self.groups[Int(group.index)] = nil
             for source in group.subscription.sources {
                 self.groupsOfSource[source.index].removeAll { $0 === group }

@@ -28,6 +28,9 @@ extension Shard {
                 // In the order of the log: what came before goes out before.
                 self.deliverGathered()
                 self.tell(eventStream, jsonLine, of: source)
+            case .added(let source, let name):
+                self.deliverGathered()
+                self.add(source, name)
             case .removed(let source):
                 self.deliverGathered()
                 self.remove(source)
@@ -199,7 +202,7 @@ extension Shard {
     }
 }
 
-// MARK: - Status and removal
+// MARK: - Status, coming and going of sources
 
 extension Shard {
     /// Sends a status event to the live members of the source's groups; the others get the last one when they are.
@@ -219,6 +222,14 @@ extension Shard {
     private func wasToldAtOpening(_ index: Int32, _ frame: Frame) -> Bool {
         guard !self.toldAtOpening.isEmpty, let told = self.toldAtOpening[index] else { return false }
         return told.contains { $0.bytes == frame.bytes }
+    }
+
+    /// Streams that name the new source get it from here on: nothing of it was published before this notice.
+    private func add(_ source: SourceID, _ name: String) {
+        for case let group? in self.groups where group.selector?.matches(name) == true {
+            guard !group.subscription.sources.contains(source) else { continue }
+            self.grow(group, by: source)
+        }
     }
 
     private func remove(_ source: SourceID) {

@@ -8,6 +8,8 @@ package struct StreamHandover: Sendable {
     package var descriptor: Int32
     /// Ascending, each once.
     package var sources: [SourceID]
+    /// What named them. Sources that come later and are named by it are added to the stream; `nil` for none.
+    package var selector: SourceSelector?
     package var format: StreamFormat
     package var position: StreamPosition
     /// The HTTP response head, sent first, together with the first events.
@@ -20,6 +22,7 @@ package struct StreamHandover: Sendable {
     package init(
         descriptor: Int32,
         sources: [SourceID],
+        selector: SourceSelector? = nil,
         format: StreamFormat,
         position: StreamPosition,
         head: [UInt8],
@@ -28,6 +31,7 @@ package struct StreamHandover: Sendable {
     ) {
         self.descriptor = descriptor
         self.sources = sources
+        self.selector = selector
         self.format = format
         self.position = position
         self.head = head

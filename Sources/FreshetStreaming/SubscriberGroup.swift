@@ -4,7 +4,9 @@ import FreshetCore
 
 /// One group. An event is gathered once for it and then sent to each live member. Belongs to its shard's thread.
 final class SubscriberGroup {
-    let subscription: Subscription
+    /// Replaced by a larger one when a source comes that ``selector`` names.
+    var subscription: Subscription
+    let selector: SourceSelector?
     let isChunked: Bool
     /// The group's place in the shard's list.
     let index: Int32
@@ -46,10 +48,20 @@ final class SubscriberGroup {
         var maySkip: Bool
     }
 
-    init(subscription: Subscription, isChunked: Bool, index: Int32) {
+    init(subscription: Subscription, selector: SourceSelector?, isChunked: Bool, index: Int32) {
         self.subscription = subscription
+        self.selector = selector
         self.isChunked = isChunked
         self.index = index
+    }
+
+    /// What its members have in common.
+    var key: Shard.GroupKey {
+        Shard.GroupKey(
+            subscription: ObjectIdentifier(self.subscription),
+            selector: self.selector,
+            isChunked: self.isChunked
+        )
     }
 
     var wire: StreamWire { self.subscription.format.wire }

@@ -74,6 +74,7 @@ final class StreamFixture: Sendable {
     /// Hands a new connection over, as the HTTP server does.
     func subscribe(
         to sources: [SourceID],
+        selector: SourceSelector? = nil,
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
         isChunked: Bool = true,
@@ -81,6 +82,7 @@ final class StreamFixture: Sendable {
     ) throws -> StreamClient {
         try self.subscribeWithServerEnd(
             to: sources,
+            selector: selector,
             format: format,
             at: position,
             isChunked: isChunked,
@@ -88,9 +90,11 @@ final class StreamFixture: Sendable {
         ).client
     }
 
-    /// As ``subscribe(to:format:at:isChunked:receiveBuffer:)``, and tells the descriptor that the shard was given.
+    /// As ``subscribe(to:selector:format:at:isChunked:receiveBuffer:)``, and tells the descriptor that the shard was
+    /// given.
     func subscribeWithServerEnd(
         to sources: [SourceID],
+        selector: SourceSelector? = nil,
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
         isChunked: Bool = true,
@@ -104,6 +108,7 @@ final class StreamFixture: Sendable {
             StreamHandover(
                 descriptor: connection.server,
                 sources: sources,
+                selector: selector,
                 format: format,
                 position: position,
                 head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),

@@ -212,6 +212,40 @@ extension StreamingTests {
             #expect(late.events.map(\.type) == ["hello", "bye"])
         }
 
+        @Test("gets a source that comes later and that its path names, from its first change on and after a resume")
+        func grows() throws {
+            let fixture = try StreamFixture()
+            defer { fixture.stop() }
+            let first = try fixture.source("bike-1")
+            try fixture.publish(1, of: first, hasPatch: false)
+            let all = try fixture.subscribe(to: [first], selector: SourceSelector("bike-*"))
+            let one = try fixture.subscribe(to: [first], selector: SourceSelector("bike-1"))
+            #expect(all.receive(events: 2) && one.receive(events: 2))
+            let second = try fixture.source("bike-2")
+            let other = try fixture.source("car-1")
+            let late = try fixture.subscribe(to: [first], selector: SourceSelector("bike-*"))
+            #expect(late.receive(events: 2))
+            try fixture.publish(2, of: other, hasPatch: false)
+            try fixture.publish(3, of: second, hasPatch: false)
+            try fixture.publish(4, of: second)
+            try fixture.publish(5, of: first)
+            #expect(all.receive(through: 5) && late.receive(through: 5) && one.receive(through: 5))
+            #expect(all.events.dropFirst(2).map(\.sequence) == [3, 4, 5])
+            #expect(late.events.dropFirst(2).map(\.sequence) == [3, 4, 5])
+            #expect(one.events.dropFirst(2).map(\.sequence) == [5])
+            #expect(fixture.hub.report(of: second)?.subscribers == 2)
+            // Of its number there may be another one, whose name is taken again.
+            fixture.hub.removeSource(second)
+            let again = try fixture.source("bike-2")
+            try fixture.publish(6, of: again, hasPatch: false)
+            #expect(all.receive(through: 6) && late.receive(through: 6))
+            all.close()
+            late.close()
+            #expect(eventually { fixture.server.statistics.subscribers == 1 })
+            #expect(eventually { fixture.hub.report(of: again)?.subscribers == 0 })
+            #expect(fixture.hub.report(of: first)?.subscribers == 1)
+        }
+
         @Test("tells a source's state once per transition, and a newcomer what is not well")
         func status() throws {
             let fixture = try StreamFixture()

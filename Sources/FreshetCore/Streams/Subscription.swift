@@ -24,13 +24,13 @@ package final class Subscription: Sendable {
     /// Subscribers at this moment. Any thread.
     package var subscribers: Int { self.count.load(ordering: .relaxed) }
 
-    func join() {
-        self.count.add(1, ordering: .relaxed)
+    func join(_ count: Int) {
+        self.count.add(count, ordering: .relaxed)
     }
 
-    /// - Returns: Whether this was the last one.
-    func leave() -> Bool {
-        self.count.subtract(1, ordering: .relaxed).newValue <= 0
+    /// - Returns: Whether these were the last ones.
+    func leave(_ count: Int) -> Bool {
+        self.count.subtract(count, ordering: .relaxed).newValue <= 0
     }
 }
 

@@ -50,6 +50,7 @@ extension ConnectionHandler {
                 StreamHandover(
                     descriptor: descriptor,
                     sources: request.sources,
+                    selector: request.selector,
                     format: request.format,
                     position: position,
                     head: bytes,

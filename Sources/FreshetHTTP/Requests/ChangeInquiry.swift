@@ -23,7 +23,7 @@ struct ChangeInquiry: Sendable {
     /// - Throws: 404 for unknown sources, 406 for a form that there is not, 400 for parameters that are none.
     init(_ context: GatewayContext, hub: Hub) throws(Problem) {
         let query = context.request.query
-        self.sources = try SourceSelection.resolve(context.segment("sources").utf8, in: hub)
+        (self.sources, _) = try SourceSelection.resolve(context.segment("sources").utf8, in: hub)
         let offered: [MediaType] = [.json, .jsonLines]
         guard let type = MediaRange.best(of: offered, accept: context.request.head.value(of: "accept")) else {
             let list = offered.map(\.rawValue).joined(separator: " and ")

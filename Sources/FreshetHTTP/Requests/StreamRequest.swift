@@ -5,6 +5,8 @@ import FreshetCore
 /// A stream that may be opened.
 struct StreamRequest: Hashable, Sendable {
     var sources: [SourceID]
+    /// What named them; sources that come later and are named by it join the stream.
+    var selector: SourceSelector?
     var format: StreamFormat
     var position: StreamPosition
 
@@ -16,7 +18,7 @@ struct StreamRequest: Hashable, Sendable {
     init(_ head: RequestHead, hub: Hub) throws(Problem) {
         let names = head.path.utf8.dropFirst(Self.pathPrefix.utf8.count)
         let query = QueryString(head.query)
-        self.sources = try SourceSelection.resolve(names, in: hub)
+        (self.sources, self.selector) = try SourceSelection.resolve(names, in: hub)
         self.position = Self.position(head, query: query)
         let offered: [MediaType] = [.eventStream, .jsonLines]
         guard let type = MediaRange.best(of: offered, accept: head.value(of: "accept")) else {
@@ -73,10 +75,13 @@ extension StreamRequest {
 
 /// The part of a path that names sources.
 enum SourceSelection {
-    /// The sources that a list of names stands for, ascending.
+    /// The sources that a list of names stands for, ascending, and the list.
     ///
     /// - Throws: 404 where a name is no source's, or none fits; 400 for too many names.
-    static func resolve(_ path: some Collection<UInt8>, in hub: Hub) throws(Problem) -> [SourceID] {
+    static func resolve(
+        _ path: some Collection<UInt8>,
+        in hub: Hub
+    ) throws(Problem) -> (sources: [SourceID], selector: SourceSelector) {
         let text = PercentCoding.decoded(path, plusIsSpace: false)
         guard text.utf8.lazy.filter({ $0 == UInt8(ascii: ",") }).count < SourceSelector.maxTerms else {
             throw Problem(400, "too_many_sources", "A request names at most \(SourceSelector.maxTerms) sources.")
@@ -85,7 +90,7 @@ enum SourceSelection {
         switch hub.resolve(selector) {
         case .failure(let unknown): throw .unknownSource(unknown.name)
         case .success(let sources) where sources.isEmpty: throw .unknownSource()
-        case .success(let sources): return sources
+        case .success(let sources): return (sources, selector)
         }
     }
 
