@@ -98,10 +98,13 @@ extension Hub {
         guard let store = self.store else { return .gone(.evicted) }
         do throws(StoreError) {
             let stored = try store.value(of: name, at: cursor.sequence)
-            let isPruned = try (store.prunedThrough()[name] ?? 0) > 0
+            let floor = try self.floor(of: [name], in: store)
             // Begun anew in between: what was read is another numbering's.
             guard self.cursor.epoch == cursor.epoch else { return .gone(.epoch) }
-            guard let stored, let text = stored.value else { return isPruned ? .gone(.evicted) : .none }
+            let retired = self.state.withLock { $0.retired.end(of: name) }
+            guard let stored, let text = stored.value, stored.sequence > retired else {
+                return floor > 0 ? .gone(.evicted) : .none
+            }
             let found = Cursor(epoch: cursor.epoch, sequence: stored.sequence)
             return .value(PastValue(cursor: found, at: stored.at, text: text, isVerbatim: stored.patch == nil))
         } catch {
@@ -146,8 +149,7 @@ extension Hub {
                 limit: limit,
                 maxBytes: Self.maxFetchBytes
             )
-            let pruned = try store.prunedThrough()
-            let floor = ids.keys.compactMap { pruned[$0] }.max() ?? 0
+            let floor = try self.floor(of: ids.keys, in: store)
             let kept = stored.prefix { $0.sequence > floor }
             let events = try self.events(of: Array(kept), by: ids, epoch: log.epoch, mode: mode, store)
             guard self.cursor.epoch == log.epoch else { return nil }
@@ -254,10 +256,9 @@ extension Hub {
         let inMemory = self.state.withLock { $0.log.cache.position(of: sources, at: time, head: head) }
         if let inMemory { return inMemory }
         guard let store = self.store, let sequence = try? store.sequence(at: time),
-            let pruned = try? store.prunedThrough()
+            let floor = try? self.floor(of: self.idsByName(sources).keys, in: store)
         else { return nil }
-        let isKept = sources.allSatisfy { (self.name(of: $0).flatMap { pruned[$0] } ?? 0) <= sequence }
-        return isKept ? min(sequence, head) : nil
+        return floor <= sequence ? min(sequence, head) : nil
     }
 
     /// The oldest position after which every change of these sources is kept, and their values are known.
@@ -272,10 +273,11 @@ extension Hub {
     }
 
     private func oldestStoredPosition(of sources: [SourceID]) -> UInt64? {
-        guard let store = self.store, let pruned = try? store.prunedThrough() else { return nil }
+        guard let store = self.store else { return nil }
         var position: UInt64 = 0
         for name in sources.compactMap({ self.name(of: $0) }) {
-            guard let through = pruned[name], through > 0 else { continue }
+            guard let through = try? self.floor(of: [name], in: store) else { return nil }
+            guard through > 0 else { continue }
             // The first change that is kept is kept whole.
             guard let first = try? store.changes(of: [name], after: through, limit: 1, maxBytes: 1) else { return nil }
             position = max(position, first.first?.sequence ?? through)

@@ -23,7 +23,7 @@ extension Hub {
         var change: Change
         var source: SourceID
         var sequence: UInt64
-        var done: @Sendable (Cursor) -> Void
+        var done: @Sendable (Cursor?) -> Void
     }
 
     /// The most changes that may wait for the disk. Beyond it the disk counts as failed, and publishing goes on in
@@ -34,13 +34,14 @@ extension Hub {
     /// order of their numbers, and each is handed to every listener then. Any thread; never waits for the disk.
     ///
     /// `done` is called once the change is readable, with its cursor; on the store's thread or inside this call.
-    ///   It must not publish.
+    ///   It must not publish. A change of a source that is removed before that is dropped, and has no cursor.
     package func publish(
         _ change: Change,
         of source: SourceID,
-        done: @escaping @Sendable (Cursor) -> Void = { _ in }
+        done: @escaping @Sendable (Cursor?) -> Void = { _ in }
     ) {
         self.numbering.withLock { numbering in
+            guard self.isPresent(source) else { return done(nil) }
             numbering.last += 1
             let pending = Pending(change: change, source: source, sequence: numbering.last, done: done)
             guard let store = numbering.store else {
@@ -162,9 +163,9 @@ extension Hub {
         }
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
         let notice = HubNotice.published(PublishedEvent(sequence: event.sequence, source: source, frames: frames))
-        let waiters = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void]) in
+        let told = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void])? in
             guard state.entries.indices.contains(source.index), !state.entries[source.index].isRemoved else {
-                return ([], [])
+                return nil
             }
             state.log.append(event)
             state.entries[source.index].version = version
@@ -174,10 +175,11 @@ extension Hub {
             }
             return (state.listeners, Self.takeWaiters(for: source, in: &state))
         }
-        for listener in waiters.listeners {
+        guard let told else { return pending.done(nil) }
+        for listener in told.listeners {
             listener.wake()
         }
-        for resume in waiters.resume {
+        for resume in told.resume {
             resume()
         }
         pending.done(cursor)

@@ -101,8 +101,7 @@ extension Hub {
                 limit: limit,
                 maxBytes: Self.maxFetchBytes
             )
-            let pruned = try store.prunedThrough()
-            guard ids.keys.allSatisfy({ (pruned[$0] ?? 0) <= sequence }) else { return .gap(.evicted) }
+            guard try self.floor(of: ids.keys, in: store) <= sequence else { return .gap(.evicted) }
             // What is committed and not readable yet comes a moment later.
             let readable = stored.filter { $0.sequence <= log.sequence }
             let events = try self.events(of: readable, by: ids, epoch: log.epoch, mode: mode, store)
@@ -115,6 +114,18 @@ extension Hub {
         } catch {
             return .gap(.evicted)
         }
+    }
+
+    /// Up to where the store may lack changes of one of these sources: they are pruned, or what it still has is of an
+    /// earlier source of the name.
+    func floor(
+        of names: some Sequence<String>,
+        in store: any ChangeStore
+    ) throws(StoreError) -> UInt64 {
+        let pruned = try store.prunedThrough()
+        let others = pruned[StoreContents.others] ?? 0
+        let retired = self.state.withLock { $0.retired }
+        return names.map { max(pruned[$0] ?? others, retired.end(of: $0)) }.max() ?? 0
     }
 
     /// The changes as events that can be sent in this mode: with the whole value, rebuilt from the patches, where the

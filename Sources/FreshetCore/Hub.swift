@@ -54,11 +54,12 @@ package final class Hub: Sendable {
         var fetched: [FetchKey: StreamFeed] = [:]
         /// The bytes of the frames in ``fetched``.
         var fetchedBytes = 0
+        var entries: [Entry] = []
+        var ids: [String: SourceID] = [:]
         /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
         /// source that was removed and had its name.
         var unknownThrough: UInt64
-        var entries: [Entry] = []
-        var ids: [String: SourceID] = [:]
+        var retired = RetiredNames()
         var subscriptions: [Subscription.Key: Subscription] = [:]
         var listeners: [any HubListener] = []
         var waiters: [UInt64: Waiter] = [:]
@@ -101,7 +102,8 @@ package final class Hub: Sendable {
 // MARK: - Sources
 
 extension Hub {
-    /// Adds a source; its name is free unless it exists already and was not removed.
+    /// Adds a source; its name is free unless it exists already and was not removed. Whoever reads on from before this
+    /// process, or from before the end of another of this name, reads the store or has a gap.
     ///
     /// - Returns: `nil` where the name is taken.
     package func addSource(_ name: String, identity: String = "", status: SourceStatus) -> SourceID? {
@@ -125,9 +127,50 @@ extension Hub {
         return id
     }
 
-    /// Forgets a source: its value, its changes, its name. Its number is never given out again.
+    /// What the value of a source depends on is this from now on; see ``StoredSource/identity``. Called by whoever
+    /// publishes its changes, between the last by the old configuration and the first by the new one.
+    package func identify(_ id: SourceID, as identity: String) {
+        self.state.withLock { state in
+            guard state.entries.indices.contains(id.index) else { return }
+            state.entries[id.index].identity = identity
+        }
+    }
+
+    /// Forgets a source: its value, its changes, its name, in memory and in the store. Its number is never given out
+    /// again, and what is still published of it is dropped.
     package func removeSource(_ id: SourceID) {
-        let listeners = self.state.withLock { state -> [any HubListener] in
+        // No change may be numbered meanwhile: behind the removal in the store, it would be of the next source of
+        // this name.
+        let listeners = self.numbering.withLock { numbering in
+            if let name = self.name(of: id), self.isPresent(id) {
+                numbering.store?.remove(source: name)
+            }
+            return self.forget(id)
+        }
+        for listener in listeners {
+            listener.wake()
+        }
+    }
+
+    /// Forgets what an earlier process left in the store of a source that is none of ours: it is not configured any
+    /// more, or its value is another's now. Before that source is added, if it is.
+    package func disown(_ name: String) {
+        self.numbering.withLock { numbering in
+            numbering.store?.remove(source: name)
+            self.state.withLock { $0.retired.retire(name, at: $0.log.head) }
+        }
+    }
+
+    /// Whether a source was added and not removed.
+    func isPresent(_ id: SourceID) -> Bool {
+        self.state.withLock { state in
+            state.entries.indices.contains(id.index) && !state.entries[id.index].isRemoved
+        }
+    }
+
+    /// - Returns: Those who were told, to be woken.
+    private func forget(_ id: SourceID) -> [any HubListener] {
+        self.state.withLock { state -> [any HubListener] in
             guard state.entries.indices.contains(id.index), !state.entries[id.index].isRemoved else { return [] }
             state.ids[state.entries[id.index].name] = nil
             state.entries[id.index].isRemoved = true
@@ -136,13 +179,11 @@ extension Hub {
             state.unknownThrough = state.log.head
             state.fetched = [:]
             state.fetchedBytes = 0
+            state.retired.retire(state.entries[id.index].name, at: state.log.head)
             for listener in state.listeners {
                 listener.enqueue(.removed(id))
             }
             return state.listeners
-        }
-        for listener in listeners {
-            listener.wake()
         }
     }
 
@@ -337,7 +378,8 @@ extension Hub {
         }
     }
 
-    /// The one source of a subscription that changed after `sequence`; `nil` where it was none or several.
+    /// The one source of a subscription that changed after `sequence`; `nil` where it was none or several, or where
+    /// another of its name may have changed before it was removed.
     ///
     /// A snapshot may take the place of events only then: of several snapshots only the last could move the cursor,
     /// and a subscriber that was cut off before it would come back for events that it is already past.
@@ -348,9 +390,11 @@ extension Hub {
     ) -> SourceVersion? {
         var found: SourceVersion?
         for source in subscription.sources where state.entries.indices.contains(source.index) {
-            guard let version = state.entries[source.index].version, version.cursor.sequence > sequence else {
+            guard let version = state.entries[source.index].version else {
+                if state.log.cache.evictedThrough(source) > sequence { return nil }
                 continue
             }
+            guard version.cursor.sequence > sequence else { continue }
             guard found == nil else { return nil }
             found = version
         }

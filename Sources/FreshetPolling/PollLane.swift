@@ -186,6 +186,7 @@ extension PollLane {
             }
             machine.restored(version.document, validators: validators, at: version.at)
         }
+        self.hub.identify(id, as: configuration.identity)
         do {
             try self.transport.add(id, url: url, configuration: configuration)
         } catch {
@@ -272,7 +273,9 @@ extension PollLane {
         self.watchStaleness(source)
         if let error = verdict.error { return reply(.failure(error)) }
         if let change = verdict.change {
-            self.hub.publish(change, of: id) { reply(.success($0)) }
+            self.hub.publish(change, of: id) { cursor in
+                reply(cursor.map { .success($0) } ?? .failure(PollError(.internal, "the source was removed")))
+            }
         } else if let version = self.hub.version(of: id) {
             reply(.success(version.cursor))
         } else {

@@ -204,7 +204,9 @@ struct LogReading {
 
     func prunedThrough() throws -> [String: UInt64] {
         var pruned: [String: UInt64] = [:]
-        for source in try SourceRow.all(self.database) where source.prunedThrough > 0 {
+        let removedThrough = try LogHead.read(self.database).removedThrough
+        if removedThrough > 0 { pruned[StoreContents.others] = removedThrough }
+        for source in try SourceRow.all(self.database) where source.prunedThrough > 0 || removedThrough > 0 {
             if let name = source.name {
                 pruned[name] = UInt64(bitPattern: source.prunedThrough)
             }

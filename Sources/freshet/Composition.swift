@@ -84,7 +84,7 @@ struct Composition: Sendable {
 
     private static func hub(_ configuration: GatewayConfiguration, _ durable: DurableLog?) -> Hub {
         let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
-        if let durable { return durable.hub(cache: cache, sources: configuration.sources.count) }
+        if let durable { return durable.hub(cache: cache) }
         var generator = SystemRandomNumberGenerator()
         return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache))
     }

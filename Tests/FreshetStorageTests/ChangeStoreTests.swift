@@ -154,7 +154,7 @@ struct ChangeStoreTests {
         #expect(try store.value(of: "a", at: 21) == nil)
         store.record([History.change("a", 22)])
         #expect(try store.everything(of: ["a", "b"], after: 20).map(\.sequence) == [21, 22])
-        #expect(try store.prunedThrough() == ["a": 20])
+        #expect(try store.prunedThrough() == ["a": 20, "b": 0, StoreContents.others: 20])
         store.close()
         let (again, contents) = try SQLiteChangeStore.open(self.folder.settings())
         defer { again.close() }
@@ -171,7 +171,7 @@ struct ChangeStoreTests {
         let epoch = Epoch(rawValue: 4711)
         try store.restart(epoch: epoch, head: 7, sources: [History.snapshot("a", 5), History.snapshot("b", 7)])
         #expect(try store.everything(of: ["a", "b"]).isEmpty)
-        #expect(try store.prunedThrough() == ["a": 5, "b": 7])
+        #expect(try store.prunedThrough() == ["a": 5, "b": 7, StoreContents.others: 7])
         #expect(try store.value(of: "a", at: 6)?.value == History.value("a", 5))
         #expect(store.record([History.change("a", 8)]).committed == [8])
         store.close()

@@ -35,7 +35,7 @@ struct DurableLogTests {
         _ sources: [SourceConfiguration]
     ) throws -> (log: DurableLog, hub: Hub, registry: SourceRegistry) {
         let log = try DurableLog(.init(path: "\(folder.path)/changes.db"), logger: self.logger)
-        let hub = log.hub(cache: ChangeCache(), sources: sources.count)
+        let hub = log.hub(cache: ChangeCache())
         let registry = SourceRegistry(hub: hub, poller: try Poller(hub: hub), stored: log.contents.sources)
         try registry.apply(sources)
         return (log, hub, registry)
@@ -95,11 +95,11 @@ struct DurableLogTests {
             mode: .patch,
             limit: 10
         )
-        guard case .events(let events, _, _) = reading else {
+        // Nobody may build the old value's changes on the new one, or on none.
+        guard case .gap(.evicted) = reading else {
             Issue.record("\(reading)")
             return
         }
-        #expect(events.map(\.sequence) == [2])
     }
 
     @Test(

@@ -104,6 +104,9 @@ package struct StoreContents: Sendable {
     /// The epoch was drawn anew because an earlier numbering could not be continued: why.
     package var newEpochReason: String?
 
+    /// The name under which ``prunedThrough`` speaks of every source that is not in it.
+    package static let others = ""
+
     package init(
         epoch: Epoch,
         head: UInt64 = 0,
@@ -161,7 +164,8 @@ package protocol ChangeStore: AnyObject, Sendable {
     /// The last sequence committed at or before `time`; 0 where all are later.
     func sequence(at time: WallTime) throws(StoreError) -> UInt64
 
-    /// By name, as in ``StoreContents/prunedThrough``.
+    /// By name, as in ``StoreContents/prunedThrough``; under ``StoreContents/others`` what holds for the rest, which may
+    /// have been there and were removed.
     func prunedThrough() throws(StoreError) -> [String: UInt64]
 
     /// Begins a new numbering on a file that can be written again, with these values as its start.

@@ -43,15 +43,9 @@ final class DurableLog: Sendable {
         }
     }
 
-    /// A hub whose changes go to the file before anybody sees them. Its sources will be numbered from 0 to `count`.
-    func hub(cache: ChangeCache, sources count: Int) -> Hub {
-        var log = ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache)
-        if self.contents.head > 0 {
-            // What came before is in the file, or nowhere: who resumes from there must not take silence for nothing.
-            for index in 0..<count {
-                log.startAfter(self.contents.head, for: SourceID(index: index))
-            }
-        }
+    /// A hub whose changes go to the file before anybody sees them.
+    func hub(cache: ChangeCache) -> Hub {
+        let log = ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache)
         let readers = self.readers
         return Hub(log: log, store: self.store.withLock { $0 }, reader: { body in readers.async { body() } })
     }

@@ -45,6 +45,7 @@ final class SourceRegistry: Sendable {
     @discardableResult
     func apply(_ sources: [SourceConfiguration]) throws(StartFailure) -> Changes {
         try self.state.withLock { (state) throws(StartFailure) in
+            let others = self.takeOthers(from: &state.stored, sources)
             let before = state.entries
             var changes = Changes()
             do throws(PollError) {
@@ -56,10 +57,10 @@ final class SourceRegistry: Sendable {
                 state.entries = before
                 throw StartFailure(error.message)
             }
+            others.forEach(self.hub.disown)
             let names = Set(sources.map(\.name))
             for (name, entry) in state.entries where !names.contains(name) {
                 self.remove(entry)
-                self.hub.store?.remove(source: name)
                 state.entries[name] = nil
                 changes.removed.append(name)
             }
@@ -67,6 +68,21 @@ final class SourceRegistry: Sendable {
             state.stored = [:]
             return changes
         }
+    }
+
+    /// Takes out what an earlier process left of sources that are gone, or are others now.
+    ///
+    /// - Returns: Their names.
+    private func takeOthers(
+        from stored: inout [String: StoredSource],
+        _ sources: [SourceConfiguration]
+    ) -> [String] {
+        let identities = Dictionary(sources.map { ($0.name, $0.identity) }, uniquingKeysWith: { $1 })
+        let others = stored.values.filter { $0.identity != identities[$0.name] }.map(\.name)
+        for name in others {
+            stored[name] = nil
+        }
+        return others
     }
 
     private func put(
@@ -105,8 +121,11 @@ final class SourceRegistry: Sendable {
     ///
     /// - Returns: What the adaptive policy had learned.
     private func restore(_ source: SourceConfiguration, as id: SourceID, from stored: StoredSource?) -> [UInt8] {
-        guard let stored, stored.identity == source.identity, let document = try? Document(parsing: stored.value)
-        else { return [] }
+        guard let stored else { return [] }
+        guard let document = try? Document(parsing: stored.value) else {
+            self.hub.disown(stored.name)
+            return []
+        }
         self.hub.restore(stored, document: document, of: id)
         return stored.learned
     }
