@@ -170,22 +170,7 @@ extension PollLane {
     ) {
         let earlier = self.sources[id]
         if earlier != nil { self.remove(id, now: now) }
-        var machine = SourceStateMachine(
-            configuration: configuration,
-            phase: SourcePhase.phase(of: configuration.name),
-            now: now,
-            wall: .now,
-            learned: earlier.map(\.machine.learned) ?? learned
-        )
-        let isSame = earlier.map { $0.machine.configuration.identity == configuration.identity } ?? true
-        if isSame, let version = self.hub.version(of: id) {
-            var validators = version.validators
-            // A date says nothing about a request with other fields; an entity tag is unique over all of them.
-            if earlier.map({ $0.machine.configuration.headers != configuration.headers }) ?? false {
-                validators.lastModified = nil
-            }
-            machine.restored(version.document, validators: validators, at: version.at)
-        }
+        let machine = self.machine(for: id, configuration, after: earlier?.machine, learned: learned, now: now)
         self.hub.identify(id, as: configuration.identity)
         do {
             try self.transport.add(id, url: url, configuration: configuration)
@@ -198,6 +183,31 @@ extension PollLane {
         self.hub.report(machine.status, of: id)
         self.schedule(source, now: now)
         self.watchStaleness(source)
+    }
+
+    /// The machine of a source that is new, or another one from now on.
+    private func machine(
+        for id: SourceID,
+        _ configuration: SourceConfiguration,
+        after earlier: SourceStateMachine?,
+        learned: [UInt8],
+        now: MonotonicTime
+    ) -> SourceStateMachine {
+        let phase = SourcePhase.phase(of: configuration.name)
+        if let earlier {
+            return earlier.reconfigured(configuration, phase: phase, now: now, wall: .now)
+        }
+        var machine = SourceStateMachine(
+            configuration: configuration,
+            phase: phase,
+            now: now,
+            wall: .now,
+            learned: learned
+        )
+        if let version = self.hub.version(of: id) {
+            machine.restored(version.document, validators: version.validators, at: version.at)
+        }
+        return machine
     }
 
     private func remove(_ id: SourceID, now: MonotonicTime) {

@@ -65,6 +65,50 @@ package struct SourceStateMachine: Sendable {
         _ = self.enter(.ok, wall: wall)
     }
 
+    /// The machine of this source by another configuration (FAULTS F73).
+    ///
+    /// Where the value means the same by both, it is kept with its validators, its figures and its state: the next poll
+    /// is conditional, and only a difference is a change. Else the source begins anew. A poll under way has no result.
+    package func reconfigured(
+        _ configuration: SourceConfiguration,
+        phase: Double,
+        now: MonotonicTime,
+        wall: WallTime
+    ) -> SourceStateMachine {
+        guard configuration.identity == self.configuration.identity else {
+            return SourceStateMachine(configuration: configuration, phase: phase, now: now, wall: wall)
+        }
+        var machine = SourceStateMachine(
+            configuration: configuration,
+            phase: phase,
+            now: now,
+            wall: wall,
+            learned: self.learned
+        )
+        machine.value = self.value.reconfigured(configuration)
+        machine.trust = self.trust
+        machine.trust.reconfigured(
+            verifyEvery: configuration.verifyEvery,
+            isOtherRequest: configuration.headers != self.configuration.headers
+        )
+        machine.lifetimeFields = self.lifetimeFields
+        let fresh = machine.status
+        machine.staleness = self.staleness.reconfigured(configuration, interval: fresh.interval)
+        machine.status = self.status
+        machine.status.validators = machine.trust.validators
+        machine.status.collection = machine.value.collection
+        machine.status.setWarning(.insecure, configuration.tls.isInsecure)
+        machine.status.setWarning(.gone, false)
+        if self.status.state == .paused {
+            machine.nextPoll = .distantFuture
+        } else {
+            machine.status.interval = fresh.interval
+            machine.status.intervalReason = fresh.intervalReason
+            machine.status.nextPollAt = fresh.nextPollAt
+        }
+        return machine
+    }
+
     /// What the shell has to do after a result.
     package struct Verdict: Sendable {
         package var outcome: PollOutcome

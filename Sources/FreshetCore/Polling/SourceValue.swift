@@ -33,6 +33,18 @@ struct SourceValue: Sendable {
         self.isSettling = configuration.settle > 1
     }
 
+    /// The same value by another configuration of its source. One that waits to be seen again has to begin anew.
+    func reconfigured(_ configuration: SourceConfiguration) -> SourceValue {
+        var value = SourceValue(configuration: configuration)
+        guard let document = self.document else { return value }
+        value.restored(document)
+        value.body = self.body
+        value.format = configuration.format ?? self.format
+        value.flaps = self.flaps
+        value.volatile = self.volatile
+        return value
+    }
+
     /// A new value waits to be seen again.
     var isWaiting: Bool { self.guardian.isWaiting }
 

@@ -5,9 +5,16 @@
 /// The configured `staleness` counts from the last answer that brought or confirmed the value. What HTTP calls fresh is
 /// never stale (RFC 9111 §4.2), and while the upstream fails, `stale-if-error` puts the mark off (RFC 5861 §4).
 struct Staleness: Hashable, Sendable {
-    /// `.distantFuture` without a value.
-    private var due = MonotonicTime.distantFuture
-    private var dueOnError = MonotonicTime.distantFuture
+    /// What the last answer that brought or confirmed the value said of time.
+    private struct Confirmation: Hashable {
+        var at: MonotonicTime
+        var interval: Duration
+        var freshFor: Duration
+        var servedOnErrorFor: Duration
+    }
+
+    /// `nil` without a value.
+    private var last: Confirmation?
     private let configured: Duration?
     private let isAdaptive: Bool
 
@@ -21,14 +28,27 @@ struct Staleness: Hashable, Sendable {
 
     /// A value was brought or confirmed at `now`, and the next poll is planned `interval` later.
     mutating func confirmed(at now: MonotonicTime, interval: Duration, freshness: ResponseFreshness?) {
-        let limit = max(self.limit(interval: interval), freshness?.freshFor ?? .zero)
-        self.due = now + limit
-        self.dueOnError = now + max(limit, freshness?.servedOnErrorFor ?? .zero)
+        self.last = Confirmation(
+            at: now,
+            interval: interval,
+            freshFor: freshness?.freshFor ?? .zero,
+            servedOnErrorFor: freshness?.servedOnErrorFor ?? .zero
+        )
     }
 
-    /// When the value becomes stale. `isFailing`: the last poll failed.
+    /// The same value by another configuration of its source, which polls it every `interval`.
+    func reconfigured(_ configuration: SourceConfiguration, interval: Duration) -> Staleness {
+        var staleness = Staleness(configuration: configuration)
+        staleness.last = self.last
+        staleness.last?.interval = interval
+        return staleness
+    }
+
+    /// When the value becomes stale; `.distantFuture` without one. `isFailing`: the last poll failed.
     func deadline(isFailing: Bool) -> MonotonicTime {
-        isFailing ? self.dueOnError : self.due
+        guard let last = self.last else { return .distantFuture }
+        let limit = max(self.limit(interval: last.interval), last.freshFor)
+        return last.at + (isFailing ? max(limit, last.servedOnErrorFor) : limit)
     }
 
     /// With a fixed interval `staleness`, by default three intervals as they are at the moment. With an adaptive one

@@ -29,7 +29,7 @@ struct ValidatorTrust: Sendable {
     /// The tag never yields a 304.
     private(set) var isUseless = false
 
-    private let verifyEvery: Int?
+    private var verifyEvery: Int?
 
     /// Flaps until a tag counts as unreliable.
     private static let flapLimit = 5
@@ -54,7 +54,14 @@ struct ValidatorTrust: Sendable {
         return Validators(etag: self.validators.etag, lastModified: self.sendsDate ? self.validators.lastModified : nil)
     }
 
-    /// Takes the validators of an earlier process, or of a value whose source was configured anew.
+    /// The source is configured anew, and its value stays. `isOtherRequest`: its polls send other fields.
+    mutating func reconfigured(verifyEvery: Int?, isOtherRequest: Bool) {
+        self.verifyEvery = verifyEvery
+        // A date says nothing about a request with other fields; an entity tag is unique over all of them.
+        if isOtherRequest { self.validators.lastModified = nil }
+    }
+
+    /// Takes the validators of an earlier process.
     mutating func restored(_ validators: Validators) {
         self.validators = validators
         self.sendsDate = true

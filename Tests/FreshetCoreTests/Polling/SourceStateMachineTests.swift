@@ -148,6 +148,54 @@ struct SourceStateMachineTests {
         #expect(trace.machine.nextPoll - trace.now <= .seconds(10))
     }
 
+    @Test("F73: a source that is configured anew keeps value, validators, figures and state")
+    func reconfigured() throws {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: "\"a\""))
+        _ = trace.poll(.status(500))
+        var configuration = trace.machine.configuration
+        configuration.interval = .fixed(.seconds(3))
+        let old = trace.machine.status
+        trace.machine = trace.machine.reconfigured(configuration, phase: 0.5, now: trace.now, wall: trace.wall)
+        #expect(trace.machine.status.state == .failing)
+        #expect(trace.machine.status.polls == old.polls)
+        #expect(trace.machine.status.interval == .seconds(3))
+        #expect(trace.machine.nextPoll - trace.now <= .seconds(1))
+        let outcome = trace.poll(.notModified()).outcome
+        #expect(outcome == .notModified)
+        #expect(trace.requests.last?.validators.etag == Array("\"a\"".utf8))
+        let change = try #require(trace.poll(.body("[1,2]", etag: "\"b\"")).change)
+        #expect(change.document.text == Array("[1,2]".utf8))
+        let repeated = trace.poll(.body("[1,2]", etag: "\"c\"")).change
+        #expect(repeated == nil)
+    }
+
+    @Test("F73: another URL is another source: nothing of the old one is sent to it")
+    func reidentified() throws {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]", etag: "\"a\""))
+        var configuration = trace.machine.configuration
+        configuration.url = "http://upstream.test/other"
+        trace.machine = trace.machine.reconfigured(configuration, phase: 0.5, now: trace.now, wall: trace.wall)
+        let change = try #require(trace.poll(.body("[1]", etag: "\"a\"")).change)
+        #expect(change.patch == nil)
+        #expect(trace.requests.last?.validators.isEmpty == true)
+    }
+
+    @Test("F73: one that is paused stays paused")
+    func reconfiguredWhilePaused() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]"))
+        _ = trace.machine.pauseRequested(wall: trace.wall)
+        var configuration = trace.machine.configuration
+        configuration.timeout = .seconds(1)
+        trace.machine = trace.machine.reconfigured(configuration, phase: 0.5, now: trace.now, wall: trace.wall)
+        #expect(trace.machine.status.state == .paused)
+        #expect(trace.machine.nextPoll == .distantFuture)
+        let resumed = trace.machine.resumeRequested(now: trace.now, wall: trace.wall)
+        #expect(resumed == .ok)
+    }
+
     @Test("F82: sources of one interval spread over it")
     func phases() {
         var phases: Set<Int64> = []
@@ -200,7 +248,8 @@ struct SourceStateMachineTests {
         _ = trace.poll(.body("[1]"))
         #expect(trace.machine.pauseRequested(wall: trace.wall) == .paused)
         #expect(trace.machine.nextPoll == .distantFuture)
-        #expect(trace.machine.resumeRequested(now: trace.now, wall: trace.wall) == .ok)
+        let resumed = trace.machine.resumeRequested(now: trace.now, wall: trace.wall)
+        #expect(resumed == .ok)
         #expect(trace.machine.nextPoll == trace.now)
     }
 
