@@ -36,6 +36,9 @@ final class PollLane {
     /// Polls that are due within the same of these begin with one wake-up of the thread, the first a little late.
     private static let tickNanoseconds: Int64 = 1_000_000
 
+    /// Waking so much later than asked for means that the machine slept, or that this process was stopped.
+    static let sleepThreshold = Duration.seconds(1)
+
     /// - Throws: ``PollError`` of kind `internal` where descriptors, memory or libcurl are lacking.
     init(
         hub: Hub,
@@ -67,9 +70,12 @@ final class PollLane {
         }
         while !self.isStopping {
             let now = MonotonicTime.now
-            self.reactor.wait(until: self.wakeTime(now: now), now: now) { descriptor, readiness in
+            let time = self.wakeTime(now: now)
+            self.reactor.wait(until: time, now: now) { descriptor, readiness in
                 self.transport.socketReady(descriptor, readiness)
             }
+            let woken = MonotonicTime.now
+            if woken - max(time, now) >= Self.sleepThreshold { self.machineSlept(now: woken) }
             for command in self.inbox.take() { self.perform(command) }
             self.turn()
         }
@@ -118,6 +124,14 @@ final class PollLane {
         guard let budget = self.budget else { return now }
         let wait = budget.earliestStart(now: now.axisSeconds) - now.axisSeconds
         return wait <= 0 ? now : now + Duration(clampingSeconds: wait)
+    }
+
+    private func machineSlept(now: MonotonicTime) {
+        for source in self.sources.values where source.activity == .scheduled && !source.isUrgent {
+            guard source.machine.machineSlept(now: now, wall: .now) else { continue }
+            source.due = source.machine.nextPoll
+            self.queue.set(source.id, due: source.due)
+        }
     }
 
     private func end() {

@@ -50,6 +50,38 @@ struct SourcePhaseTests {
         }
     }
 
+    @Test("F82: polls under way peak at no more than twice their mean")
+    func concurrency() {
+        let names = (0..<500).map { "source-\($0)" }
+        let (interval, duration) = (Duration.seconds(10), Duration.seconds(1))
+        var generator = JitterGenerator()
+        var events: [(time: MonotonicTime, change: Int)] = []
+        let start = MonotonicTime(nanoseconds: 5_000_000_000)
+        for name in names {
+            var configuration = SourceConfiguration(name: name, url: "http://upstream.test/\(name)")
+            configuration.interval = .fixed(interval)
+            let phase = SourcePhase.phase(of: name)
+            let wall = WallTime(milliseconds: 0)
+            var machine = SourceStateMachine(configuration: configuration, phase: phase, now: start, wall: wall)
+            while machine.nextPoll < start + interval * 6 {
+                let now = machine.nextPoll
+                _ = machine.pollStarted(now: now, wall: wall)
+                // The first polls of all are due at once.
+                if now >= start + interval { events += [(now, 1), (now + duration, -1)] }
+                let response = PollResponse(status: 200, fields: [], body: Array("[1]".utf8))
+                _ = machine.responseReceived(response, now: now + duration, wall: wall, using: &generator)
+            }
+        }
+        events.sort { ($0.time, $0.change) < ($1.time, $1.change) }
+        var (underWay, peak) = (0, 0)
+        for event in events {
+            underWay += event.change
+            peak = max(peak, underWay)
+        }
+        let mean = Double(names.count) * (duration / interval)
+        #expect(Double(peak) <= 2 * mean, "\(peak) at a mean of \(mean)")
+    }
+
     @Test("is the same in every process")
     func stable() {
         #expect(Int(SourcePhase.phase(of: "rates") * 1_000_000) == 22472)

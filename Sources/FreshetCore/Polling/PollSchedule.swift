@@ -163,6 +163,13 @@ struct PollSchedule: Sendable {
     /// How often an upstream is asked that refuses our credentials (FAULTS F30). Seconds.
     private static let refusedInterval = 60.0
 
+    /// When a source polls that slept through its turn: a fixed interval at the next point of its grid, an adaptive one
+    /// within its interval, by its phase.
+    func afterSleep(now: MonotonicTime, interval: Duration) -> MonotonicTime {
+        guard self.adaptive != nil else { return self.gridPoint(after: now) }
+        return now + Duration(clampingSeconds: interval.inSeconds * self.phase)
+    }
+
     private func plan(_ decision: PollDecision, from start: MonotonicTime) -> Plan {
         let at = MonotonicTime(seconds: decision.at)
         guard case .interval = decision.reason else {

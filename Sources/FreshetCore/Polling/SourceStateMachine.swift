@@ -237,6 +237,19 @@ package struct SourceStateMachine: Sendable {
         return self.enter(self.condition(now: now), wall: wall)
     }
 
+    /// The machine slept, or this process was stopped. A poll that is late by more than its interval has missed its turn
+    /// and takes the next one, so that the sources stay spread and do not all poll at the moment of waking
+    /// (FAULTS F80).
+    ///
+    /// - Returns: Whether the next poll is at another time now.
+    package mutating func machineSlept(now: MonotonicTime, wall: WallTime) -> Bool {
+        guard self.nextPoll < now, now - self.nextPoll > self.status.interval else { return false }
+        self.nextPoll = self.schedule.afterSleep(now: now, interval: self.status.interval)
+        let wait = max((self.nextPoll - now).milliseconds, 0)
+        self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + wait)
+        return true
+    }
+
     /// Someone wants a poll now; a pause is not ended by it.
     package mutating func pollRequested(now: MonotonicTime) {
         self.nextPoll = now

@@ -148,6 +148,82 @@ struct SourceStateMachineTests {
         #expect(trace.machine.nextPoll - trace.now <= .seconds(10))
     }
 
+    @Test("F80: sources that slept through their turn poll once each, spread over the interval")
+    func asleep() {
+        var traces = (0..<500).map { index in Trace(phase: (Double(index) + 0.5) / 500) }
+        var tenths: [Int64: Int] = [:]
+        for index in traces.indices {
+            _ = traces[index].poll(.body("[1]"))
+            traces[index].now = MonotonicTime(nanoseconds: 1_600_000_000_000)
+            let (now, wall) = (traces[index].now, traces[index].wall)
+            let isMoved = traces[index].machine.machineSlept(now: now, wall: wall)
+            #expect(isMoved)
+            let wait = traces[index].machine.nextPoll - now
+            #expect(wait > .zero && wait <= .seconds(10))
+            let isMovedAgain = traces[index].machine.machineSlept(now: now, wall: wall)
+            #expect(!isMovedAgain)
+            tenths[wait.milliseconds / 1000, default: 0] += 1
+        }
+        #expect(tenths.values.max() ?? .max <= 100, "no more than twice the mean of each second: \(tenths)")
+    }
+
+    @Test("F80: a poll that is late by less than its interval is made at once", arguments: [0, 9])
+    func hardlyAsleep(seconds: Int) {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]"))
+        let due = trace.machine.nextPoll
+        let isMoved = trace.machine.machineSlept(now: due + .seconds(seconds), wall: trace.wall)
+        #expect(!isMoved)
+        #expect(trace.machine.nextPoll == due)
+    }
+
+    @Test(
+        "F79: steps of the wall clock move no poll",
+        arguments: [3600, -3600, 315_360_000, -315_360_000],
+        [false, true]
+    )
+    func wallClock(seconds: Int64, isAdaptive: Bool) {
+        var steady = Trace { if isAdaptive { $0.interval = .adaptive } }
+        var stepped = steady
+        for number in 0..<40 {
+            if number % 5 == 2 { stepped.wallOffset += seconds * 1000 }
+            let answer: Answer = number % 7 == 3 ? .status(500) : .body("[\(number / 3)]", etag: "\"\(number / 3)\"")
+            let outcomes = [steady.poll(answer).outcome, stepped.poll(answer).outcome]
+            #expect(outcomes[0] == outcomes[1])
+            #expect(steady.machine.nextPoll == stepped.machine.nextPoll, "poll \(number)")
+        }
+    }
+
+    @Test("F79: a date to retry after is read once, by the clock of that moment")
+    func retryDate() {
+        var trace = Trace()
+        _ = trace.poll(.body("[1]"))
+        // A minute after the wall clock of the next poll.
+        let wall = WallTime(milliseconds: trace.wall.milliseconds + (trace.machine.nextPoll - trace.now).milliseconds)
+        let date = HTTPDate(unixSeconds: Int(wall.seconds) + 60)
+        _ = trace.poll(.status(429, fields: ["retry-after": String(decoding: date.bytes, as: UTF8.self)]))
+        let wait = trace.machine.nextPoll - trace.now
+        #expect(wait >= .seconds(59))
+        trace.wallOffset -= 315_360_000_000
+        #expect(trace.machine.nextPoll - trace.now == wait)
+    }
+
+    @Test("F81: neither a leap second nor a change to daylight saving moves a poll")
+    func calendar() {
+        // The last poll before, and the first after, 2016-12-31T23:59:60Z and 2027-03-28T01:00:00Z.
+        for second: Int64 in [1_483_228_800, 1_806_195_600] {
+            var trace = Trace()
+            trace.wallOffset = second * 1000 - 35_000 - trace.wall.milliseconds
+            var times: [Duration] = []
+            for _ in 0..<8 {
+                let before = trace.now
+                _ = trace.poll(.body("[1]"))
+                times.append(trace.now - before)
+            }
+            #expect(times.dropFirst(2).allSatisfy { $0 == .seconds(10) }, "\(times)")
+        }
+    }
+
     @Test("F73: a source that is configured anew keeps value, validators, figures and state")
     func reconfigured() throws {
         var trace = Trace()
@@ -324,6 +400,8 @@ enum Answer: Sendable {
 struct Trace {
     var machine: SourceStateMachine
     var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
+    /// By how many milliseconds the wall clock was stepped.
+    var wallOffset: Int64 = 0
     private var generator = SeededGenerator(seed: 7)
     private(set) var requests: [PollRequest] = []
 
@@ -339,7 +417,8 @@ struct Trace {
     }
 
     var wall: WallTime {
-        WallTime(milliseconds: 1_763_877_600_000 + (self.now.nanoseconds - 1_000_000_000_000) / 1_000_000)
+        let start = 1_763_877_600_000 + self.wallOffset
+        return WallTime(milliseconds: start + (self.now.nanoseconds - 1_000_000_000_000) / 1_000_000)
     }
 
     /// Waits until the next poll is due, polls, and hands the answer in.
