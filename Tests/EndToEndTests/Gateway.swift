@@ -11,8 +11,17 @@ final class Gateway: Sendable {
     /// `configuration`: what follows `listen`.
     init(_ configuration: String, environment: [String: String?] = [:]) throws {
         self.folder = try TemporaryFolder()
-        let file = try self.folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")
+        let file = try self.folder.write(Self.text(configuration), to: "freshet.yaml")
         self.process = try FreshetProcess(["serve", "--config", file], environment: environment)
+    }
+
+    /// Puts another configuration in the place of the first, for a reload.
+    func write(_ configuration: String) throws {
+        try self.folder.write(Self.text(configuration), to: "freshet.yaml")
+    }
+
+    private static func text(_ configuration: String) -> String {
+        "listen: 127.0.0.1:0\n\(configuration)\n"
     }
 
     var client: HTTPTestClient {
@@ -37,10 +46,12 @@ final class Gateway: Sendable {
         try Document(parsing: try await self.client.get(path).body)
     }
 
-    /// Opens a stream and takes what it opens with: the snapshots, unless it resumes.
+    /// Opens a stream and takes what it opens with: the snapshots, unless it resumes. `count`: how many, where a pattern
+    /// names the sources.
     func follow(
         _ sources: String,
         mode: String,
+        count: Int? = nil,
         after id: String? = nil,
         holding values: [String: Document] = [:],
         rule: ItemRule? = nil
@@ -54,7 +65,7 @@ final class Gateway: Sendable {
         let hello = try #require(try await stream.next())
         #expect(hello.type == "hello")
         guard id == nil else { return follower }
-        for _ in sources.split(separator: ",") {
+        for _ in 0..<(count ?? sources.split(separator: ",").count) {
             try await follower.takeChange()
         }
         return follower

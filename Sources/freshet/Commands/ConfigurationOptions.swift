@@ -12,16 +12,36 @@ struct ConfigurationOptions: ParsableArguments {
 
     static let defaultPath = "freshet.yaml"
 
-    /// Loads the file.
+    /// How often a configuration is read that changes while it is, and the time between.
+    private static let maxReads = 10
+    private static let readInterval = Duration.milliseconds(50)
+
+    /// Loads the file. One that is being written, or swapped for another, is read again until it stays as it is.
     ///
     /// - Throws: ``StartFailure`` with every problem, for exit code 1.
     func load() throws(StartFailure) -> LoadedConfiguration {
         let path = self.path ?? Self.defaultPath
         guard self.path != nil || FileManager.default.fileExists(atPath: path) else { throw .noConfiguration }
+        for _ in 0..<Self.maxReads {
+            let stamps = FileStamps()
+            let result = Self.load(path, stamps.files)
+            if stamps.areCurrent { return try result.get() }
+            PlainThread.sleep(Self.readInterval)
+        }
+        throw StartFailure("\(path): changes while it is read; write it elsewhere and rename it to its place")
+    }
+
+    private static func load(_ path: String, _ files: ConfigurationFiles) -> Result<LoadedConfiguration, StartFailure> {
         do throws(ConfigurationErrors) {
-            return try ConfigurationLoader.load(path, environment: { ProcessInfo.processInfo.environment[$0] })
+            return .success(
+                try ConfigurationLoader.load(
+                    path,
+                    environment: { ProcessInfo.processInfo.environment[$0] },
+                    files: files
+                )
+            )
         } catch {
-            throw StartFailure(error.description)
+            return .failure(StartFailure(error.description))
         }
     }
 }

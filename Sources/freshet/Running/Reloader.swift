@@ -12,7 +12,12 @@ final class Reloader: Sendable {
         var isRunning = false
         /// Asked for while one was under way: once more, however often.
         var isWanted = false
+        /// When the last one that a signal asked for began.
+        var lastStart: MonotonicTime?
     }
+
+    /// Between the starts of two reloads that signals ask for.
+    private static let spacing = Duration.seconds(1)
 
     private let load: @Sendable () throws(StartFailure) -> LoadedConfiguration
     private let registry: SourceRegistry
@@ -42,7 +47,7 @@ final class Reloader: Sendable {
     /// A reload that a signal asked for is under way.
     var isBusy: Bool { self.state.withLock { $0.isRunning } }
 
-    /// Reloads because of a signal: a hundred of them while one reload is under way are one more.
+    /// Reloads because of a signal, at once: those that come within a second, or while it is under way, are one more.
     func signalled() {
         let starts = self.state.withLock { state -> Bool in
             state.isWanted = true
@@ -51,18 +56,29 @@ final class Reloader: Sendable {
         }
         guard starts else { return }
         PlainThread.start(name: "reload") { [self] in
-            while self.takeTurn() {
+            while let wait = self.takeTurn() {
+                PlainThread.sleep(wait)
+                self.beginTurn()
                 try? self.reload()
             }
         }
     }
 
-    private func takeTurn() -> Bool {
+    /// - Returns: How long the next reload has to wait; `nil` where none is wanted.
+    private func takeTurn() -> Duration? {
         self.state.withLock { state in
-            let goesOn = state.isWanted
+            state.isRunning = state.isWanted
+            guard state.isWanted else { return nil }
+            guard let last = state.lastStart else { return .zero }
+            return max(.zero, last + Self.spacing - MonotonicTime.now)
+        }
+    }
+
+    /// What is asked for from here on is not in this reload.
+    private func beginTurn() {
+        self.state.withLock { state in
             state.isWanted = false
-            state.isRunning = goesOn
-            return goesOn
+            state.lastStart = .now
         }
     }
 
