@@ -5,6 +5,7 @@ JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev pkg-config
 SEEDS ?= 1-200
+STEPS ?= 20000
 LOOPS ?= 25
 
 .PHONY: all setup build run test lint format bench sanitize simulate crash-test clean
@@ -57,9 +58,10 @@ sanitize: setup
 	LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks timeout 3000 $(SWIFT) test --sanitize=address \
 	  --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
 
-## simulate: the delivery simulation, SEEDS=7 or SEEDS=1-5000
+## simulate: core, log, disk and network under seeds, SEEDS=7 or SEEDS=1-5000, STEPS=20000
 simulate: setup
-	FRESHET_SEEDS=$(SEEDS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter DeliverySimulationTests
+	timeout 3000 $(RELEASE) --product freshet-bench
+	timeout 3000 .build/release/freshet-bench simulate --seeds $(SEEDS) --steps $(STEPS)
 
 ## crash-test: kill -9 with a subscriber that comes back, LOOPS times
 crash-test: setup

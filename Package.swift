@@ -97,17 +97,27 @@ let package = Package(
 
         // For tests and benchmarks only.
         .target(name: "FreshetTesting", dependencies: ["CLinux", "EventStream"], swiftSettings: house),
+        .target(
+            name: "FreshetSimulation",
+            dependencies: ["FreshetCore", "FreshetTesting", "JSON"],
+            swiftSettings: house
+        ),
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetTesting", "JSON", "CLinux", "CPollFloor",
+                "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON",
+                "CLinux", "CPollFloor",
             ],
             swiftSettings: house
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "JSON"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
-        .testTarget(name: "FreshetCoreTests", dependencies: ["FreshetCore", "JSON"], swiftSettings: house),
+        .testTarget(
+            name: "FreshetCoreTests",
+            dependencies: ["FreshetCore", "FreshetSimulation", "JSON"],
+            swiftSettings: house
+        ),
         .testTarget(
             name: "FreshetPollingTests",
             dependencies: [

@@ -1,12 +1,6 @@
 import FreshetCore
 import JSON
 
-extension SeededGenerator {
-    mutating func chance(_ probability: Double) -> Bool {
-        Double.random(in: 0..<1, using: &self) < probability
-    }
-}
-
 /// The values of simulated sources: `{"n":K,"p":J,"pad":"…"}`, the K-th value of a source, which followed the J-th. So a
 /// subscriber that holds J may be given a patch to K, any subscriber a snapshot, and nobody anything else.
 struct SimulatedValue: Hashable, Sendable {

@@ -1,0 +1,21 @@
+// Mistakes that are made on purpose, to see that the simulation would find them.
+
+/// A mistake in a part that the simulation stands in for, or in how it uses the core. Each is of a kind that a change of
+/// the real part could make.
+package enum PlantedBug: String, CaseIterable, Sendable {
+    /// The cursor rule: a live subscriber is sent every run, what it has already too.
+    case cursorRuleRepeats
+    /// The cursor rule: where a run ends in a full socket, the subscriber counts as having it all.
+    case cursorRuleForgets
+    /// Eviction: a reader whose events are gone goes on with the next that are there, and is not told.
+    case evictionIsSilent
+    /// Commit before send: the disk says that a change is safe when it has only been queued.
+    case sendBeforeCommit
+    /// Reload: a source that changed in something else than its identity loses its value and its validators.
+    case reloadForgetsValue
+    /// Reload: a source that changed begins with the value that subscribers have, and not with the last that was
+    /// published, which may still wait for the disk.
+    case reloadGoesBack
+    /// Reload: the streams of a source that was removed stay open.
+    case reloadKeepsStreams
+}

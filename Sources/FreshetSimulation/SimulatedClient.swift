@@ -1,0 +1,172 @@
+// The far end of the streams: an application that builds up values from what it is sent, and objects to what does not
+// follow.
+
+import FreshetCore
+
+/// One client, over all of its connections.
+struct SimulatedClient: Sendable {
+    let names: [String]
+    let mode: StreamMode
+
+    /// By source: the number of the value that it has built up.
+    private(set) var held: [String: Int] = [:]
+    /// What it sends when it comes back.
+    private(set) var lastEventID: String?
+    /// Everything up to here has been seen; `nil` where it begins or was told of a gap.
+    private var position: Cursor?
+    /// Snapshots replace what it has; until the last of them it is nowhere.
+    private var isRebuilding = true
+    /// What those snapshots stand for: nothing up to here is missing after them.
+    private var rebuildsThrough: Cursor?
+    /// It came with an id that the log does not know, and has to be told so.
+    private var expectsGap = false
+    private(set) var gaps = 0
+    private(set) var events = 0
+
+    init(names: [String], mode: StreamMode) {
+        self.names = names
+        self.mode = mode
+    }
+
+    /// A client with an id from elsewhere.
+    init(names: [String], mode: StreamMode, foreignID: String) {
+        self.init(names: names, mode: mode)
+        self.lastEventID = foreignID
+        self.expectsGap = true
+    }
+
+    /// It comes back: with what its last id stands for.
+    mutating func reconnects() {
+        guard let cursor = self.lastEventID.flatMap({ Cursor($0) }), cursor.sequence > 0 else {
+            self.begin(at: nil)
+            self.held = [:]
+            return
+        }
+        guard !self.expectsGap else { return }
+        self.position = cursor
+        self.isRebuilding = false
+    }
+
+    private mutating func begin(at cursor: Cursor?) {
+        self.position = cursor
+        self.isRebuilding = cursor == nil
+        self.rebuildsThrough = nil
+    }
+
+    private mutating func begin(_ start: Delivery.Start?) {
+        self.begin(at: start.flatMap { $0.hasSnapshots ? nil : $0.cursor })
+        self.rebuildsThrough = start?.cursor
+    }
+
+    /// Reads one event.
+    mutating func receive(_ delivery: Delivery, _ ledger: Ledger) {
+        let payload = delivery.frame.bytes[delivery.frame.payload]
+        guard let type = Self.field("event: ", in: payload) else { return ledger.object("an event without a name") }
+        let data = delivery.frame.bytes[delivery.frame.data]
+        switch type {
+        case "hello":
+            if let start = delivery.start, self.isRebuilding { self.begin(start) }
+        case "gap":
+            self.gaps += 1
+            self.expectsGap = false
+            self.begin(delivery.start)
+        case "bye":
+            break
+        case "snapshot", "patch", "merge":
+            self.events += 1
+            let id = Self.field("id: ", in: payload)
+            guard let source = Self.text(after: #""source":""#, in: data),
+                let number = Self.number(after: type == "patch" ? #""value":"# : #""n":"#, in: data)
+            else { return ledger.object("unreadable: \(String(decoding: payload, as: UTF8.self))") }
+            self.take(type, source, number, id: id, maySkip: delivery.maySkip, ledger)
+        case _:
+            ledger.object("unexpected event \(type)")
+        }
+    }
+
+    private mutating func take(
+        _ type: String,
+        _ source: String,
+        _ number: Int,
+        id: String?,
+        maySkip: Bool,
+        _ ledger: Ledger
+    ) {
+        if self.expectsGap { ledger.object("\(self.lastEventID ?? "-") was taken without a gap") }
+        if let id, let cursor = Cursor(id), cursor.sequence > 0 {
+            self.check(type, source, number, at: cursor, maySkip: maySkip, ledger)
+            // A value may be of an epoch before that of the log; the stream goes on in the log's.
+            let end = self.isRebuilding ? self.rebuildsThrough : nil
+            self.begin(
+                at: end.map { $0.epoch == cursor.epoch && $0.sequence < cursor.sequence ? cursor : $0 } ?? cursor
+            )
+        } else if !self.isRebuilding {
+            ledger.object("a \(type) of \(source) without a number")
+        }
+        if let id { self.lastEventID = id }
+        self.held[source] = number
+    }
+
+    /// Holds one event against the ledger: what its id stands for, what came before it, and what it builds upon.
+    private func check(
+        _ type: String,
+        _ source: String,
+        _ number: Int,
+        at cursor: Cursor,
+        maySkip: Bool,
+        _ ledger: Ledger
+    ) {
+        guard let entry = ledger.entry(at: cursor) else { return ledger.object("\(cursor) was never issued") }
+        if entry.source != source || entry.number != number {
+            ledger.object("\(cursor) is \(entry.source) \(entry.number) and was sent as \(source) \(number)")
+        }
+        if type != "snapshot", self.held[source] != entry.previous {
+            let held = self.held[source].map(String.init) ?? "nothing"
+            ledger.object("\(cursor): a \(type) of \(source) from \(entry.previous ?? 0) to \(number) on \(held)")
+        }
+        guard let position, !self.isRebuilding else { return }
+        guard let missed = ledger.between(position, cursor, of: self.names) else {
+            return ledger.object("\(cursor) after \(position)")
+        }
+        // One that did not keep up may be given the newest value for several of one source.
+        let isSkip = type == "snapshot" && (maySkip || self.mode == .snapshot)
+        let lost = isSkip ? missed.filter { $0 != source } : missed
+        if !lost.isEmpty {
+            ledger.object("\(cursor) after \(position): \(lost.count) events were lost in silence")
+        }
+    }
+
+    // MARK: Reading
+
+    /// The rest of the line that begins so.
+    static func field(_ name: String, in payload: ArraySlice<UInt8>) -> String? {
+        var line = payload
+        while let end = line.firstIndex(of: 0x0A) {
+            if line[..<end].starts(with: name.utf8) {
+                return String(decoding: line[..<end].dropFirst(name.utf8.count), as: UTF8.self)
+            }
+            line = line[(end + 1)...]
+        }
+        return nil
+    }
+
+    private static func start(after key: String, in bytes: ArraySlice<UInt8>) -> Int? {
+        let key = Array(key.utf8)
+        guard bytes.count >= key.count, let first = key.first else { return nil }
+        return bytes.indices.dropLast(key.count - 1)
+            .first { bytes[$0] == first && bytes[$0..<($0 + key.count)].elementsEqual(key) }
+            .map { $0 + key.count }
+    }
+
+    static func text(after key: String, in bytes: ArraySlice<UInt8>) -> String? {
+        self.start(after: key, in: bytes).map { start in
+            String(decoding: bytes[start...].prefix { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
+        }
+    }
+
+    static func number(after key: String, in bytes: ArraySlice<UInt8>) -> Int? {
+        guard let start = self.start(after: key, in: bytes) else { return nil }
+        let digits = bytes[start...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        return Int(String(decoding: digits, as: UTF8.self))
+    }
+}
