@@ -14,8 +14,6 @@ extension Hub {
         var store: (any ChangeStore)?
         /// Given to the store, not yet committed; oldest first.
         var pending = Deque<Pending>()
-        /// Why the store was given up, while it is.
-        var storeError: StoreError?
     }
 
     /// A change between its number and its commit.
@@ -79,7 +77,7 @@ extension Hub {
 
     /// Why changes are not made durable although a store was configured; `nil` while they are.
     package var storeError: StoreError? {
-        self.numbering.withLock { $0.storeError }
+        self.state.withLock { $0.storeError }
     }
 
     /// The store, while it works.
@@ -96,21 +94,32 @@ extension Hub {
         }
     }
 
-    /// Makes a store that failed the place of changes again, beginning with the values that hold now.
+    /// Makes a store that failed the place of changes again, beginning with the values that hold now. Blocks.
     ///
-    /// Publishing waits meanwhile, since nothing may be numbered between the snapshot and the first commit.
+    /// Tried first with an empty log of a numbering that nobody ever sees, so that nobody waits for a disk that is still
+    /// bad. Then publishing waits, since nothing may be numbered between the snapshot and the first commit.
     package func resumeStore(_ store: any ChangeStore) throws(StoreError) {
+        var generator = SystemRandomNumberGenerator()
+        do throws(StoreError) {
+            try store.restart(epoch: Epoch.random(using: &generator), head: 0, sources: [])
+        } catch {
+            self.state.withLock { $0.storeError = error }
+            throw error
+        }
         let result = self.numbering.withLock { numbering -> Result<Void, StoreError> in
             do throws(StoreError) {
                 try store.restart(epoch: numbering.epoch, head: numbering.last, sources: self.storedSources())
-                numbering.store = store
-                numbering.storeError = nil
-                self.state.withLock { $0.hasStore = true }
-                return .success(())
             } catch {
-                numbering.storeError = error
+                // The disk may hold this numbering all the same, and a later process go on in it.
+                self.giveUpStore(error, &numbering)
                 return .failure(error)
             }
+            numbering.store = store
+            self.state.withLock { state in
+                state.hasStore = true
+                state.storeError = nil
+            }
+            return .success(())
         }
         try result.get()
     }
@@ -138,11 +147,11 @@ extension Hub {
     private func giveUpStore(_ error: StoreError, _ numbering: inout Numbering) {
         var generator = SystemRandomNumberGenerator()
         numbering.store = nil
-        numbering.storeError = error
         numbering.epoch = Epoch.random(using: &generator)
         self.state.withLock { state in
             state.log.epochLost(newEpoch: numbering.epoch)
             state.hasStore = false
+            state.storeError = error
             state.fetched = [:]
             state.fetchedBytes = 0
         }

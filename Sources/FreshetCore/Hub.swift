@@ -50,6 +50,8 @@ package final class Hub: Sendable {
         var log: ChangeLog
         /// Whether what memory has evicted may still be read from the store.
         var hasStore: Bool
+        /// Why the store was given up, while it is.
+        var storeError: StoreError?
         /// What the store was last read for, shared by those who ask for the same.
         var fetched: [FetchKey: StreamFeed] = [:]
         /// The bytes of the frames in ``fetched``.
@@ -92,10 +94,10 @@ package final class Hub: Sendable {
         reader: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
     ) {
         self.reader = reader
-        self.numbering = Mutex(
-            Numbering(epoch: log.epoch, last: log.head, store: store, storeError: storeError)
+        self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
+        self.state = Mutex(
+            State(log: log, hasStore: store != nil, storeError: storeError, unknownThrough: log.head)
         )
-        self.state = Mutex(State(log: log, hasStore: store != nil, unknownThrough: log.head))
     }
 }
 

@@ -1,6 +1,7 @@
 // The one place where the parts are joined: hub, poller, streams, HTTP.
 
 import CLinux
+import Dispatch
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
@@ -86,7 +87,11 @@ struct Composition: Sendable {
         let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
         if let durable { return durable.hub(cache: cache) }
         var generator = SystemRandomNumberGenerator()
-        return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache))
+        let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
+        return Hub(
+            log: ChangeLog(epoch: .random(using: &generator), cache: cache),
+            reader: { body in readers.async { body() } }
+        )
     }
 
     /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams told and closed, then

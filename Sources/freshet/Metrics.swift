@@ -153,7 +153,7 @@ struct GatewayMetrics {
 extension GatewayMetrics {
     private func writeFile(_ durable: DurableLog, to metrics: inout MetricsText) {
         metrics.family("freshet_log_degraded", "gauge", "1 while changes are in memory alone although log.path is set.")
-        metrics.sample(self.hub.store == nil ? 1 : 0)
+        metrics.sample(self.hub.storeError == nil ? 0 : 1)
         guard let file = durable.statistics else { return }
         metrics.family("freshet_log_bytes", "gauge", "What snapshots and changes take on the disk.")
         metrics.sample(file.usedBytes)

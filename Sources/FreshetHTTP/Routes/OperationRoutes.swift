@@ -34,13 +34,21 @@ struct OperationRoutes: Sendable {
         let summary = states.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         let text = """
             listener: \(readiness.rawValue)
-            log: ok, \(self.gateway.hub.cursor)
+            log: \(self.log)
             sources: \(summary.isEmpty ? "none" : summary)
             streams: \(self.gateway.streams.statistics.subscribers)
             \(isReady ? "ready" : "not ready")
 
             """
         return .text(text, status: isReady ? 200 : 503)
+    }
+
+    /// A disk that failed does not make the gateway less ready: subscribers are served from memory (FAULTS F64). Why it
+    /// failed is in the process's own log, with the path.
+    private var log: String {
+        let cursor = self.gateway.hub.cursor
+        guard let error = self.gateway.hub.storeError else { return "ok, \(cursor)" }
+        return "degraded (\(error.kind.rawValue)), changes are in memory alone, \(cursor)"
     }
 
     private func metrics() -> Answer {

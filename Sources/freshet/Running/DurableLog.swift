@@ -14,8 +14,14 @@ final class DurableLog: Sendable {
     private let store: Mutex<SQLiteChangeStore?>
     /// What an earlier process left.
     let contents: StoreContents
+    /// Why the file could not be opened at the start, where the gateway runs all the same.
+    private let openingError: StoreError?
     /// Reads of the store, which block.
     private let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
+    /// When it is to be said again that changes are not durable; `nil` while they are.
+    private let nextReminder = Mutex<MonotonicTime?>(nil)
+
+    private static let reminderInterval = Duration.seconds(60)
 
     /// Opens the file, or begins one. A disk that is full or fails does not keep the gateway from starting: changes
     /// are in memory alone until ``mend(_:)`` succeeds.
@@ -30,13 +36,14 @@ final class DurableLog: Sendable {
             let (store, contents) = try SQLiteChangeStore.open(self.settings, using: &generator)
             self.store = Mutex(store)
             self.contents = contents
+            self.openingError = nil
         } catch {
             guard error.kind == .full || error.kind == .io else {
                 throw StartFailure("The change log cannot be opened: \(error.message)".escapingControls())
             }
-            logger.error("the change log is in memory alone", metadata: Self.metadata(error))
             self.store = Mutex(nil)
             self.contents = StoreContents(epoch: .random(using: &generator), newEpochReason: error.message)
+            self.openingError = error
         }
         if let reason = self.contents.newEpochReason {
             logger.warning("the numbering of changes begins anew", metadata: ["reason": "\(reason)"])
@@ -47,13 +54,41 @@ final class DurableLog: Sendable {
     func hub(cache: ChangeCache) -> Hub {
         let log = ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache)
         let readers = self.readers
-        return Hub(log: log, store: self.store.withLock { $0 }, reader: { body in readers.async { body() } })
+        return Hub(
+            log: log,
+            store: self.store.withLock { $0 },
+            storeError: self.openingError,
+            reader: { body in readers.async { body() } }
+        )
+    }
+
+    /// Sees whether changes are durable, and says so loudly when they no longer are, and again every minute until they
+    /// are. Called every second or so, by one task.
+    func watch(_ hub: Hub) {
+        if let failure = self.statistics?.failure {
+            // A reader met damage, and no change has come since that would have been told.
+            hub.storeFailed(failure)
+        }
+        guard let error = hub.storeError else {
+            self.nextReminder.withLock { $0 = nil }
+            return
+        }
+        let isTime = self.nextReminder.withLock { next in
+            guard next.map({ $0 <= .now }) ?? true else { return false }
+            next = .now + Self.reminderInterval
+            return true
+        }
+        guard isTime else { return }
+        self.logger.error(
+            "the change log has failed: changes are in memory alone, under a new epoch",
+            metadata: Self.metadata(error)
+        )
     }
 
     /// Tries to make a log durable again that is not: opens the file where it is not open, and begins a new numbering
     /// in it. Blocks; called by one thread.
     func mend(_ hub: Hub) {
-        guard hub.store == nil else { return }
+        guard hub.storeError != nil else { return }
         var generator = SystemRandomNumberGenerator()
         do throws(StoreError) {
             let store: SQLiteChangeStore

@@ -56,23 +56,31 @@ struct UpkeepService: Service {
     let durable: DurableLog?
     let maxAge: Duration?
 
-    /// Between two tries to mend.
-    private static let mendInterval = Duration.seconds(5)
+    /// Between two tries to mend: at first, and at most; it doubles in between.
+    private static let mendIntervals = Duration.seconds(1)...Duration.seconds(16)
 
     func run() async throws {
         // The wall clock is read once: a step of it by a day must not drop a day of changes (FAULTS F79).
         let (wall, start) = (WallTime.now, MonotonicTime.now)
         await cancelWhenGracefulShutdown {
-            var lastTry = start
+            var nextTry = start
+            var interval = Self.mendIntervals.lowerBound
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
+                guard !Task.isCancelled else { return }
                 if let maxAge = self.maxAge {
                     let age = (MonotonicTime.now - start) - maxAge
                     self.hub.prune(before: WallTime(milliseconds: wall.milliseconds + age.milliseconds))
                 }
-                if let durable, self.hub.store == nil, MonotonicTime.now - lastTry >= Self.mendInterval {
+                guard let durable else { continue }
+                durable.watch(self.hub)
+                if self.hub.storeError == nil {
+                    interval = Self.mendIntervals.lowerBound
+                    nextTry = .now + interval
+                } else if nextTry <= .now {
                     await self.mend(durable)
-                    lastTry = .now
+                    interval = min(interval * 2, Self.mendIntervals.upperBound)
+                    nextTry = .now + interval
                 }
             }
         }
