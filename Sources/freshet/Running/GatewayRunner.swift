@@ -82,18 +82,23 @@ struct GatewayRunner {
 
     /// One line that says it all, then one for each source at `debug`.
     private func logStart(_ composition: Composition, _ address: ListenAddress) {
-        self.logger.info(
-            "listening on \(Self.url(of: address))",
-            metadata: [
-                "sources": "\(self.configuration.sources.count)",
-                "cursor": "\(composition.hub.cursor)",
-                "cache": "\(SizeText.describe(self.configuration.cache.maxBytes))",
-                "max_subscribers": "\(self.configuration.effectiveMaxSubscribers)",
-                "log": "\(self.configuration.log?.path ?? "memory")",
-                "open_files": "\(SystemLimits.openFiles)",
-                "version": "\(FreshetVersion.current)",
-            ]
-        )
+        let cursor = composition.hub.cursor
+        var metadata: Logger.Metadata = [
+            "sources": "\(self.configuration.sources.count)",
+            "epoch": "\(cursor.epoch)",
+            "sequence": "\(cursor.sequence)",
+            "cache": "\(SizeText.describe(self.configuration.cache.maxBytes))",
+            "max_subscribers": "\(self.configuration.effectiveMaxSubscribers)",
+            "log": "\(self.configuration.log?.path ?? "memory")",
+            "open_files": "\(SystemLimits.openFiles)",
+            "version": "\(FreshetVersion.current)",
+        ]
+        if let log = self.configuration.log {
+            metadata["log_max_bytes"] = "\(SizeText.describe(log.maxBytes))"
+            metadata["log_max_age"] = "\(DurationText.describe(log.maxAge))"
+            metadata["log_state"] = "\(composition.hub.storeError.map { "degraded, \($0.kind.rawValue)" } ?? "durable")"
+        }
+        self.logger.info("listening on \(Self.url(of: address))", metadata: metadata)
         for source in self.configuration.sources {
             let interval = source.interval == .adaptive ? "adaptive" : DurationText.describe(source.nominalInterval)
             self.logger.debug(
