@@ -163,7 +163,10 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["freshet", "FreshetCore", "FreshetTesting", "EventStream", "JSON"],
+            dependencies: [
+                "freshet", "FreshetCore", "FreshetTesting", "EventStream", "JSON", "CFaultyVFS",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: house
         ),
     ]

@@ -45,6 +45,7 @@ static int plan_of(const char *path) {
 static int must_fail(int index, uint32_t operation) {
     if (index < 0) return 0;
     struct plan *plan = &plans[index];
+    if (!plan->is_used) return 0;
     if (plan->is_dark) return 1;
     if (!(plan->what.operations & operation)) return 0;
     plan->count++;
@@ -79,6 +80,14 @@ int faulty_begin(const char *prefix, struct faulty_plan what) {
     }
     pthread_mutex_unlock(&lock);
     return found;
+}
+
+void faulty_change(int plan, struct faulty_plan what) {
+    pthread_mutex_lock(&lock);
+    plans[plan].what = what;
+    plans[plan].count = 0;
+    plans[plan].failures = 0;
+    pthread_mutex_unlock(&lock);
 }
 
 int64_t faulty_count(int plan) {
@@ -146,6 +155,8 @@ static int write_partly(struct faulty_file *file, enum faulty_mode mode, const v
     }
     case FAULTY_FULL:
         return SQLITE_FULL;
+    case FAULTY_READ_ONLY:
+        return SQLITE_READONLY;
     default:
         return SQLITE_IOERR_WRITE;
     }

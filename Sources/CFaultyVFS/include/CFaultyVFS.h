@@ -30,6 +30,8 @@ enum faulty_mode {
     FAULTY_TORN = 4,
     /// The power goes: this and every later operation fails. See `faulty_restore_power`.
     FAULTY_POWER = 5,
+    /// A write finds the file system mounted read-only and does nothing.
+    FAULTY_READ_ONLY = 6,
 };
 
 /// What is to fail.
@@ -50,6 +52,8 @@ int faulty_install(void);
 /// Starts a plan for all files whose path begins with `prefix`, opened from now on. Returns its number; -1 where there
 /// are too many.
 int faulty_begin(const char *prefix, struct faulty_plan plan);
+/// Makes a plan do something else from now on, also with files that are open. Counts begin anew.
+void faulty_change(int plan, struct faulty_plan what);
 /// The operations counted so far.
 int64_t faulty_count(int plan);
 /// The operations that were made to fail so far.
