@@ -1,5 +1,6 @@
 import Foundation
 import FreshetCore
+import GRDB
 import Testing
 
 @testable import FreshetStorage
@@ -98,6 +99,28 @@ struct LogPathTests {
         #expect(store.record([History.change("a", 1, isWhole: true)]).committed == [1])
         store.close()
         #expect(self.error(folder.log) == nil)
+    }
+
+    @Test("a program that keeps the file locked is named as the fault, and a restart goes on: F69 (busy)")
+    func busy() throws {
+        let folder = try LogFolder()
+        let (store, _) = try SQLiteChangeStore.open(folder.settings())
+        defer { store.close() }
+        store.record([History.change("a", 1, isWhole: true)])
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        // The store may still be tidying up after the first change.
+        configuration.busyMode = .timeout(30)
+        let other = try DatabaseQueue(path: folder.log, configuration: configuration)
+        try other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
+        let errors = store.record([History.change("a", 2)]).errors
+        #expect(errors.map(\.kind) == [.locked])
+        #expect(errors.first?.message.contains("locked by another program") == true)
+        try other.writeWithoutTransaction { try $0.execute(sql: "ROLLBACK") }
+        try other.close()
+        #expect(folder.quarantined.isEmpty)
+        try store.restart(epoch: Epoch(rawValue: 5), head: 2, sources: [History.snapshot("a", 2)])
+        #expect(store.record([History.change("a", 3)]).committed == [3])
     }
 
     @Test("the log can be read by its owner only")
