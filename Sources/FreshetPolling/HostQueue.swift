@@ -15,6 +15,8 @@ struct HostQueue {
     /// Due, and not admitted, in the order in which they became due. The head of the array is ``head``.
     private var waiting: [SourceID] = []
     private var head = 0
+    /// How many from ``head`` on were released: they may ask for admission, all others go behind them.
+    private var called = 0
 
     init(concurrency: Int, gap: Duration) {
         self.gate = HostGate(
@@ -42,11 +44,55 @@ struct HostQueue {
         }
     }
 
-    /// Asks for a poll of `source` to begin now. Where the answer is to wait for others, it is put in line.
+    /// How long the gap or the host's own wish still keeps every poll waiting; negative where neither does.
+    func wait(now: MonotonicTime) -> Duration {
+        Duration(clampingSeconds: self.gate.earliest - now.axisSeconds)
+    }
+
+    /// Asks for a poll of `source` to begin now.
+    ///
+    /// First come, first served: who comes while others wait is put in line behind them, or a source whose times fall
+    /// well would keep the others from ever being polled. Where the answer is to wait until a time, the source keeps
+    /// its place at the head of the line, and asks again then.
     mutating func admit(_ source: SourceID, now: MonotonicTime) -> HostGate.Admission {
+        guard let place = self.calledPlace(of: source) else {
+            guard self.head == self.waiting.count else {
+                self.waiting.append(source)
+                return .waitForOthers
+            }
+            let admission = self.gate.admit(now: now.axisSeconds)
+            if case .proceed = admission { return admission }
+            self.waiting.append(source)
+            if case .wait = admission { self.called = 1 }
+            return admission
+        }
         let admission = self.gate.admit(now: now.axisSeconds)
-        if admission == .waitForOthers { self.waiting.append(source) }
+        switch admission {
+        case .proceed:
+            self.leave(place)
+        case .waitForOthers:
+            self.called -= 1
+            self.waiting.swapAt(place, self.head + self.called)
+        case .wait:
+            break
+        }
         return admission
+    }
+
+    /// Where the source stands among those that were released.
+    private func calledPlace(of source: SourceID) -> Int? {
+        self.waiting[self.head..<self.head + self.called].firstIndex(of: source)
+    }
+
+    /// Takes out one that was released, at the cost of those before it.
+    private mutating func leave(_ place: Int) {
+        for place in stride(from: place, to: self.head, by: -1) { self.waiting.swapAt(place, place - 1) }
+        self.head += 1
+        self.called -= 1
+        if self.head == self.waiting.count || self.head > 64 && self.head * 2 > self.waiting.count {
+            self.waiting.removeFirst(self.head)
+            self.head = 0
+        }
     }
 
     /// Takes note of the result of an admitted poll.
@@ -65,24 +111,21 @@ struct HostQueue {
         self.gate.abandoned(now: now.axisSeconds, isProbe: isProbe)
     }
 
-    /// The sources that may ask again, now that a poll has ended, first come first.
+    /// The sources that may ask, now that there may be room for them, first come first. Those that were released before
+    /// and have not asked yet are not among them.
     mutating func released() -> ArraySlice<SourceID> {
-        let room = max(1, self.gate.concurrency - self.gate.active)
-        let end = min(self.head + room, self.waiting.count)
-        let released = self.waiting[self.head..<end]
-        self.head = end
-        if self.head > 64, self.head * 2 > self.waiting.count {
-            self.waiting.removeFirst(self.head)
-            self.head = 0
-        }
-        return released
+        // With a gap one after another asks: of several that ask at the same time the same one could always be first.
+        let room = self.gate.gap > 0 ? 1 : max(1, self.gate.concurrency - self.gate.active)
+        let first = self.head + self.called
+        self.called = max(self.called, min(room, self.waiting.count - self.head))
+        return self.waiting[first..<self.head + self.called]
     }
 
-    /// Takes a source out of the line.
+    /// Takes a source out of the line. Whoever calls this sees to it that the next is released.
     mutating func forget(_ source: SourceID) {
-        self.waiting.removeSubrange(..<self.head)
-        self.head = 0
-        self.waiting.removeAll { $0 == source }
+        guard let place = self.waiting[self.head...].firstIndex(of: source) else { return }
+        if place < self.head + self.called { return self.leave(place) }
+        self.waiting.remove(at: place)
     }
 }
 

@@ -10,6 +10,7 @@ extension PollLane {
     /// Queues a source for the time that its machine wants.
     func schedule(_ source: PolledSource, now: MonotonicTime) {
         if self.sleepsWithoutListeners(source) { return self.fallAsleep(source, now: now) }
+        self.leaveLine(source)
         source.activity = .scheduled
         source.due = source.machine.nextPoll
         self.queue.set(source.id, due: source.due)
@@ -44,17 +45,21 @@ extension PollLane {
         switch source.host.queue.admit(source.id, now: now) {
         case .proceed(let isProbe):
             self.start(source, isCounted: true, isProbe: isProbe, now: now)
+            self.release(source.host)
         case .wait where source.isUrgent, .waitForOthers where source.isUrgent:
             source.host.queue.forget(source.id)
+            self.release(source.host)
             self.start(source, isCounted: false, isProbe: false, now: now)
         case .wait(let until):
+            source.activity = .inLine
             // Always later than now, whatever is lost in rounding: this very loop would meet it again.
             let wait = max(.microseconds(1), Duration(clampingSeconds: until - now.axisSeconds))
             self.queue.set(source.id, due: now + wait)
             self.held(source, for: wait)
         case .waitForOthers:
             source.activity = .inLine
-            if source.host.queue.isOpen { self.held(source, for: nil) }
+            let wait = source.host.queue.wait(now: now)
+            if source.host.queue.isOpen { self.held(source, for: nil) } else { self.held(source, for: wait) }
         }
     }
 

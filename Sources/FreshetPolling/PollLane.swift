@@ -252,7 +252,7 @@ extension PollLane {
         source.isUrgent = true
         source.machine.pollRequested(now: now)
         self.dormant.remove(id)
-        source.host.queue.forget(id)
+        self.leaveLine(source)
         source.activity = .scheduled
         source.due = now
         self.queue.set(id, due: now)
@@ -263,7 +263,7 @@ extension PollLane {
         let transition = source.machine.pauseRequested(wall: .now)
         if !source.isPolling {
             self.queue.remove(id)
-            source.host.queue.forget(id)
+            self.leaveLine(source)
             source.activity = .scheduled
         }
         self.report(source, transition: transition)
@@ -284,7 +284,6 @@ extension PollLane {
         guard !source.isPolling else { return }
         source.machine.credentialsRenewed(headers, now: now)
         self.dormant.remove(id)
-        source.host.queue.forget(id)
         self.schedule(source, now: now)
     }
 
@@ -333,13 +332,18 @@ extension PollLane {
         self.release(host)
     }
 
-    /// Lets those in line ask again, in the order of their due times among all that are due.
-    private func release(_ host: PolledHost) {
+    /// Lets those at the head of the line ask, in the order of their due times among all that are due.
+    func release(_ host: PolledHost) {
         for id in host.queue.released() {
-            guard let source = self.sources[id] else { continue }
-            source.activity = .scheduled
-            self.queue.set(id, due: source.due)
+            if let source = self.sources[id] { self.queue.set(id, due: source.due) }
         }
+    }
+
+    /// Takes a source out of the line of its host, and lets the next come forward.
+    func leaveLine(_ source: PolledSource) {
+        guard source.activity == .inLine else { return }
+        source.host.queue.forget(source.id)
+        self.release(source.host)
     }
 }
 
@@ -353,6 +357,7 @@ extension PollLane {
     }
 
     func fallAsleep(_ source: PolledSource, now: MonotonicTime) {
+        self.leaveLine(source)
         source.activity = .dormant
         self.queue.remove(source.id)
         if self.dormant.isEmpty { self.nextDormantCheck = now + Self.dormantInterval }

@@ -17,7 +17,7 @@ final class PolledSource {
         case dormant
         /// In the queue of due times, or paused.
         case scheduled
-        /// Due, and in line at its host.
+        /// Due, and in line at its host; in the queue of due times too once its turn has come to ask.
         case inLine
         /// `isCounted`: the host's gate admitted it and wants to hear of its end.
         case polling(since: MonotonicTime, isCounted: Bool, isProbe: Bool)

@@ -209,9 +209,26 @@ extension HTTPTests {
         func news() async throws {
             try await withGateway { gateway in
                 try gateway.publish("[1]", of: gateway.source("rates"))
-                for query in ["wait=5m", "wait=5m&since=\(gateway.cursor(0))", "wait=5m&since=nonsense"] {
-                    #expect(try await gateway.get("/v1/values/rates?\(query)").status == 200)
-                }
+                let path = "/v1/values/rates?wait=5m&since="
+                #expect(try await gateway.get(path + "\(gateway.cursor(0))").status == 200)
+                let reply = try await gateway.get(path + "nonsense")
+                #expect(reply.status == 400)
+                #expect(try code(reply) == "bad_since")
+            }
+        }
+
+        @Test("who says nothing of what it has waits for the next value", arguments: ["", "&since=latest"])
+        func fromNow(since: String) async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates)
+                async let reply = gateway.get("/v1/values/rates?wait=1m\(since)")
+                try await gateway.waitForWaiters(1)
+                try gateway.publish("[2]", of: rates)
+                #expect(try await reply.text == "[2]")
+                let late = try await gateway.get("/v1/values/rates?wait=20ms\(since)")
+                #expect(late.status == 200)
+                #expect(late.text == "[2]")
             }
         }
 

@@ -24,7 +24,50 @@ struct HostQueueTests {
         self.queue.finished(.answered, now: self.time(1), using: &self.generator)
         #expect(Array(self.queue.released()) == [self.sources[2]])
         self.queue.finished(.answered, now: self.time(1), using: &self.generator)
-        #expect(Array(self.queue.released()) == [self.sources[4], self.sources[5]])
+        // One of the two places is for the one that was released before.
+        #expect(Array(self.queue.released()) == [self.sources[4]])
+    }
+
+    @Test("F28: with a gap, who comes later polls later, however well its times fall")
+    mutating func fairness() {
+        self.queue = HostQueue(concurrency: 6, gap: .seconds(1))
+        var polls = [Int](repeating: 0, count: 4)
+        var due = [Int64](repeating: 0, count: 4)
+        // The first source is due at the very moment at which the gap is over, and asks first; as the poll thread does,
+        // those in line ask only where they were told when, or were released.
+        var asksAt: [Int: Int64] = [:]
+        for second in Int64(0)..<400 {
+            for number in 0..<4 where due[number] <= second && (asksAt[number] ?? second) <= second {
+                switch self.queue.admit(self.sources[number], now: self.time(second)) {
+                case .proceed:
+                    polls[number] += 1
+                    due[number] = second + 1
+                    asksAt[number] = nil
+                    self.queue.finished(.answered, now: self.time(second), using: &self.generator)
+                case .wait(let until):
+                    asksAt[number] = Int64(until.rounded(.up))
+                case .waitForOthers:
+                    asksAt[number] = .max
+                }
+                for source in self.queue.released() { asksAt[source.index] = second }
+            }
+        }
+        #expect(polls.allSatisfy { (99...101).contains($0) }, "\(polls)")
+    }
+
+    @Test("who leaves the line lets the next one come forward")
+    mutating func leaving() {
+        self.queue = HostQueue(concurrency: 1, gap: .seconds(5))
+        #expect(self.queue.admit(self.sources[0], now: self.time(0)) == .proceed(isProbe: false))
+        self.queue.finished(.answered, now: self.time(0), using: &self.generator)
+        #expect(self.queue.admit(self.sources[1], now: self.time(1)) == .wait(until: 5))
+        #expect(self.queue.admit(self.sources[2], now: self.time(2)) == .waitForOthers)
+        #expect(self.queue.released().isEmpty)
+        self.queue.forget(self.sources[1])
+        #expect(Array(self.queue.released()) == [self.sources[2]])
+        #expect(self.queue.admit(self.sources[2], now: self.time(5)) == .proceed(isProbe: false))
+        self.queue.forget(self.sources[2])
+        #expect(self.queue.released().isEmpty)
     }
 
     @Test("F20: with many sources, five failures in a row close the host to all but a probe")

@@ -490,7 +490,7 @@ extension PollError {
     init(status: Int, asksToWait: Bool) {
         switch status {
         case 401, 403: self.init(.auth, "the upstream answered \(status): check the source's credentials")
-        case 404, 410: self.init(.notFound, "the upstream answered \(status): the last good value is kept")
+        case 404, 410: self.init(.notFound, "the upstream answered \(status): there is nothing at this URL")
         case 429: self.init(.throttled, "the upstream answered 429 Too Many Requests")
         case 503 where asksToWait: self.init(.throttled, "the upstream answered 503 and asks to be left alone")
         case 300..<400: self.init(.redirect, "the upstream redirects (\(status)) to a place that is not followed")

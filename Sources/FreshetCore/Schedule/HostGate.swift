@@ -16,7 +16,8 @@ package struct HostGate: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         /// An answer that is not the host's failure.
         case answered
-        /// 429: the gap doubles, and everybody waits for `retryAfter` seconds if it is given.
+        /// 429: the gap doubles, and everybody waits for `retryAfter` seconds if it is given. A host without a gap that
+        /// does not say how long to wait gets one.
         case throttled(retryAfter: Double?)
         /// 503 with `Retry-After`: a failure, and everybody waits that long.
         case unavailable(retryAfter: Double)
@@ -35,10 +36,15 @@ package struct HostGate: Hashable, Sendable {
     /// Most requests out at once.
     package let concurrency: Int
 
-    private var earliest = -Double.infinity
+    /// No request starts before.
+    package private(set) var earliest = -Double.infinity
     private var answersInARow = 0
 
     private static let longestGap = 900.0
+    /// What a 429 makes of no gap.
+    private static let firstGap = 1.0
+    /// What is left of a widened gap no longer counts.
+    private static let leastWidening = 0.05
 
     package init(gap: Double = 1, concurrency: Int = 1, breaker: CircuitBreaker = CircuitBreaker()) {
         self.configuredGap = gap.isNaN ? 1 : min(Self.longestGap, max(0, gap))
@@ -80,7 +86,7 @@ package struct HostGate: Hashable, Sendable {
             // The host is alive and says so: not the breaker's business.
             breaker.succeeded()
             answersInARow = 0
-            gap = min(Self.longestGap, max(2 * gap, 1))
+            gap = min(Self.longestGap, retryAfter == nil ? max(2 * gap, Self.firstGap) : 2 * gap)
             pause(until: now + max(gap, retryAfter ?? 0))
         case .unavailable(let retryAfter):
             breaker.failed(now: now, using: &generator)
@@ -113,6 +119,7 @@ package struct HostGate: Hashable, Sendable {
         answersInARow += 1
         guard answersInARow >= 100 else { return }
         answersInARow = 0
-        gap = max(configuredGap, 0.9 * gap)
+        gap *= 0.9
+        if gap < configuredGap + Self.leastWidening { gap = configuredGap }
     }
 }

@@ -38,7 +38,7 @@ enum OpenAPI {
              {"$ref": "#/components/parameters/source"}, {"$ref": "#/components/parameters/wait"},
              {
               "name": "since", "in": "query",
-              "description": "With `wait`: the cursor of the value that the client has.",
+              "description": "With `wait`: the cursor of the value that the client has, or `latest` for the present one.",
               "schema": {"type": "string"}
              },
              {

@@ -18,8 +18,10 @@ struct ValueRoutes: Sendable {
         var version = self.gateway.hub.version(of: source)
         var isNews = true
         if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {
-            version = await self.news(of: source, deadline: deadline, context: context)
-            isNews = !self.isKnown(version, to: context)
+            let known = try self.known(to: context, present: version)
+            version = await self.news(of: source, known: known, deadline: deadline, context: context)
+            // Who named nothing that it has gets the value in any case.
+            isNews = known == .present(version?.cursor) || !known.holds(version)
         }
         guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
         guard let version else { throw self.absence(report) }
@@ -27,9 +29,14 @@ struct ValueRoutes: Sendable {
     }
 
     /// Waits until there is a value that the client does not have.
-    private func news(of source: SourceID, deadline: NIODeadline, context: GatewayContext) async -> SourceVersion? {
+    private func news(
+        of source: SourceID,
+        known: KnownValue,
+        deadline: NIODeadline,
+        context: GatewayContext
+    ) async -> SourceVersion? {
         var version = self.gateway.hub.version(of: source)
-        while self.isKnown(version, to: context), NIODeadline.now() < deadline, !Task.isCancelled {
+        while known.holds(version), NIODeadline.now() < deadline, !Task.isCancelled {
             await ChangeWait.change(
                 of: [source],
                 after: version?.cursor.sequence ?? 0,
@@ -45,15 +52,17 @@ struct ValueRoutes: Sendable {
         return version
     }
 
-    /// Whether the client said that it has this value, by its tag or by a cursor at or after it. No value is known
-    /// to everybody.
-    private func isKnown(_ version: SourceVersion?, to context: GatewayContext) -> Bool {
-        guard let version else { return true }
-        if let tags = context.request.head.value(of: "if-none-match") {
-            return Precondition.matches(tags, etag: version.etag)
+    /// What the client said that it has: a tag, a cursor, or, as it says nothing or `latest`, what there is now.
+    private func known(to context: GatewayContext, present: SourceVersion?) throws(Problem) -> KnownValue {
+        if let tags = context.request.head.value(of: "if-none-match") { return .tagged(tags) }
+        switch context.request.query["since"] {
+        case nil, "latest": return .present(present?.cursor)
+        case let text?:
+            guard let cursor = Cursor(text) else {
+                throw .badParameter("since", "Write a cursor, as Freshet-Cursor gave it, or latest.")
+            }
+            return .upTo(cursor)
         }
-        guard let since = context.request.query["since"].flatMap({ Cursor($0) }) else { return false }
-        return since.epoch == version.cursor.epoch && version.cursor.sequence <= since.sequence
     }
 
     private func answer(
@@ -126,5 +135,26 @@ struct ValueRoutes: Sendable {
             problem.members.append(Problem.Member(name: "kind", text: reported.error.kind.rawValue))
         }
         return problem
+    }
+}
+
+/// What a client that waits already has.
+private enum KnownValue: Equatable {
+    /// The values with these tags, as `If-None-Match` has them.
+    case tagged(String)
+    /// All up to this cursor.
+    case upTo(Cursor)
+    /// The value that there was when it asked, if any.
+    case present(Cursor?)
+
+    /// Whether the client has this value. No value is known to everybody.
+    func holds(_ version: SourceVersion?) -> Bool {
+        guard let version else { return true }
+        switch self {
+        case .tagged(let tags): return Precondition.matches(tags, etag: version.etag)
+        case .upTo(let cursor):
+            return cursor.epoch == version.cursor.epoch && version.cursor.sequence <= cursor.sequence
+        case .present(let cursor): return version.cursor == cursor
+        }
     }
 }

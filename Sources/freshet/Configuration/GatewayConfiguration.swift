@@ -24,7 +24,7 @@ struct GatewayConfiguration: Hashable, Sendable {
     struct Admin: Hashable, Sendable {
         /// A listener of its own; by default administration is on the main one, for this machine only.
         var listen: ListenAddress?
-        /// Names under which administration and page may be reached, beside `localhost` and addresses.
+        /// Names under which administration may be reached, beside `localhost` and addresses.
         var hostNames: [String] = []
     }
 

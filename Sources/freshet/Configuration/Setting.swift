@@ -130,7 +130,7 @@ extension SettingSection {
                 "host_names",
                 .list,
                 synonyms: ["hosts", "host"],
-                "Names under which administration and page may be reached, beside localhost and addresses."
+                "Names under which administration may be reached, beside localhost and addresses."
             ),
         ]
     )

@@ -51,7 +51,9 @@ final class PollLog: Sendable {
                 metadata["kind"] = "\(error.kind.rawValue)"
                 metadata["message"] = "\(error.message)"
             }
-            self.logger.warning("source in trouble, its last good value is served", metadata: metadata)
+            let hasValue = self.hub.version(of: id) != nil
+            let served = hasValue ? "its last good value is served" : "it has had no value yet"
+            self.logger.warning("source in trouble, \(served)", metadata: metadata)
         case .stale:
             self.logger.warning("source is stale", metadata: metadata)
         case .starting, .ok, .paused:

@@ -106,10 +106,8 @@ final class Reloader: Sendable {
             self.logger.info(
                 "configuration reloaded",
                 metadata: [
-                    "added": "\(changes.added.joined(separator: ","))",
-                    "changed": "\(changes.changed.joined(separator: ","))",
-                    "removed": "\(changes.removed.joined(separator: ","))",
-                ]
+                    "added": changes.added, "changed": changes.changed, "removed": changes.removed,
+                ].filter { !$0.value.isEmpty }.mapValues { "\($0.joined(separator: ","))" }
             )
         } catch {
             self.state.withLock { $0.isLastSuccessful = false }

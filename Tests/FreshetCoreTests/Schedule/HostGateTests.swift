@@ -140,6 +140,19 @@ struct HostGateTests {
         #expect(gate.gap == 900)
     }
 
+    @Test("F28: a host without a gap that says how long to wait gets no gap by it, and loses any that it got")
+    func noGap() {
+        var generator = SeededGenerator(seed: 1)
+        var gate = HostGate(gap: 0)
+        gate.finished(.throttled(retryAfter: 3), now: 0, using: &generator)
+        #expect(gate.gap == 0)
+        #expect(gate.earliest == 3)
+        gate.finished(.throttled(retryAfter: nil), now: 0, using: &generator)
+        #expect(gate.gap == 1)
+        for _ in 0..<3000 { gate.finished(.answered, now: 0, using: &generator) }
+        #expect(gate.gap == 0)
+    }
+
     @Test("a request that is given up frees its place, and its probe")
     func abandoned() {
         var generator = SeededGenerator(seed: 1)
