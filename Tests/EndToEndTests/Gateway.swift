@@ -36,7 +36,8 @@ final class Gateway: Sendable {
     func waitForValues(of sources: [String]) async throws {
         let client = try await self.client
         for source in sources {
-            let reply = try await client.get("/v1/values/\(source)?wait=20s")
+            // Without a tag it would wait for the value after the one that may already be there.
+            let reply = try await client.get("/v1/values/\(source)?wait=20s", headers: ["If-None-Match": "\"none\""])
             try #require(reply.status == 200, "\(source): \(reply.text) \(self.process.errors)")
         }
     }
