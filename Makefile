@@ -58,10 +58,11 @@ sanitize: setup
 	LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks timeout 3000 $(SWIFT) test --sanitize=address \
 	  --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
 
-## simulate: core, log, disk and network under seeds, SEEDS=7 or SEEDS=1-5000, STEPS=20000
+## simulate: core, log, disk and network under seeds, SEEDS=7 or SEEDS=1-5000, STEPS=20000, PLANT=all
 simulate: setup
 	timeout 3000 $(RELEASE) --product freshet-bench
-	timeout 3000 .build/release/freshet-bench simulate --seeds $(SEEDS) --steps $(STEPS)
+	timeout 3000 .build/release/freshet-bench simulate --seeds $(SEEDS) --steps $(STEPS) \
+	  $(if $(PLANT),--plant $(PLANT))
 
 ## crash-test: kill -9 with a subscriber that comes back, LOOPS times
 crash-test: setup

@@ -15,7 +15,7 @@ struct FreshetBench {
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
-          simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--bug NAME]
+          simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--plant NAME|all]
           all         documents, polls and fanout
         """
 

@@ -4,18 +4,25 @@ import FreshetSimulation
 import Glibc
 import Synchronization
 
-/// Runs the simulation with each seed and prints what happened; a seed that fails with what did not hold.
+/// Runs the simulation with each seed and prints what happened; a seed that fails with what did not hold, and with the
+/// command that runs it again.
 ///
-/// `--seeds 1-200`, `--steps 20000`, `--bug NAME` to plant one and see it found.
+/// `--seeds 1-200`, `--steps 20000`; `--plant NAME` makes a mistake on purpose and tells the seeds that find it, `--plant
+/// all` one after the other.
 ///
-/// - Returns: 1 where a seed failed.
+/// - Returns: 1 where a seed failed, or where a planted mistake was not found; 2 for arguments that are none.
 func runSimulation(arguments: [String]) -> Int32 {
-    let options = SimulationOptions(arguments)
-    let runs = SimulationRuns(options: options)
+    guard let options = SimulationOptions(arguments) else {
+        print("usage: freshet-bench simulate [--seeds FIRST-LAST] [--steps N] [--plant NAME|all]")
+        print("to plant: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))")
+        return 2
+    }
+    guard options.planted.isEmpty else {
+        return options.planted.map { runPlanted($0, options) }.max() ?? 0
+    }
     let start = ContinuousClock.now
-    runs.runAll()
+    let outcome = SimulationRuns(options: options).runAll()
     let seconds = (ContinuousClock.now - start) / .seconds(1)
-    let outcome = runs.outcome
     for (seed, objections) in outcome.failures.sorted(by: { $0.key < $1.key }) {
         print("seed \(seed): \(objections.first ?? "")")
         print("    make simulate SEEDS=\(seed) STEPS=\(options.steps)")
@@ -34,28 +41,54 @@ func runSimulation(arguments: [String]) -> Int32 {
     return outcome.failures.isEmpty ? 0 : 1
 }
 
+/// Runs every seed with one mistake, which has to be found.
+private func runPlanted(_ bug: PlantedBug, _ options: SimulationOptions) -> Int32 {
+    let outcome = SimulationRuns(options: options, bug: bug).runAll()
+    let seeds = outcome.failures.keys.sorted()
+    print("\(bug.rawValue): found by \(seeds.count) of \(options.seeds.count) seeds, as by \(seeds.prefix(10))")
+    if let seed = seeds.first {
+        print("    seed \(seed): \(outcome.failures[seed]?.first ?? "")")
+        print("    make simulate SEEDS=\(seed) STEPS=\(options.steps) PLANT=\(bug.rawValue)")
+    }
+    return seeds.isEmpty ? 1 : 0
+}
+
 /// What was asked for.
 struct SimulationOptions: Sendable {
     var seeds: ClosedRange<UInt64> = 1...200
+    /// Of each seed.
     var steps = 20_000
-    var bug: PlantedBug?
+    /// Mistakes to be made on purpose, one after the other.
+    var planted: [PlantedBug] = []
 
-    init(_ arguments: [String]) {
+    /// - Returns: `nil` where an argument is none of ours, or has no value that it could have.
+    init?(_ arguments: [String]) {
         var arguments = arguments[...]
         while let flag = arguments.popFirst() {
             let value = arguments.popFirst() ?? ""
             switch flag {
-            case "--seeds": self.seeds = Self.range(value) ?? self.seeds
-            case "--steps": self.steps = Int(value) ?? self.steps
-            case "--bug": self.bug = PlantedBug(rawValue: value)
-            case _: continue
+            case "--seeds":
+                guard let seeds = Self.range(value) else { return nil }
+                self.seeds = seeds
+            case "--steps":
+                guard let steps = Int(value), steps > 0 else { return nil }
+                self.steps = steps
+            case "--plant" where value == "all":
+                self.planted = PlantedBug.allCases
+            case "--plant":
+                guard let bug = PlantedBug(rawValue: value) else { return nil }
+                self.planted = [bug]
+            case _:
+                return nil
             }
         }
     }
 
     private static func range(_ text: String) -> ClosedRange<UInt64>? {
-        let bounds = text.split(separator: "-").compactMap { UInt64($0) }
-        guard let first = bounds.first, let last = bounds.last, first <= last else { return nil }
+        let bounds = text.split(separator: "-").map { UInt64($0) }
+        guard (1...2).contains(bounds.count), let first = bounds.first ?? nil, let last = bounds.last ?? nil,
+            first <= last, last < .max
+        else { return nil }
         return first...last
     }
 }
@@ -68,22 +101,24 @@ private final class SimulationRuns: Sendable {
     }
 
     private let options: SimulationOptions
+    private let bug: PlantedBug?
     private let next: Mutex<UInt64>
     private let state = Mutex(Outcome())
 
-    init(options: SimulationOptions) {
+    init(options: SimulationOptions, bug: PlantedBug? = nil) {
         self.options = options
+        self.bug = bug
         self.next = Mutex(options.seeds.lowerBound)
     }
 
-    var outcome: Outcome { self.state.withLock { $0 } }
-
-    func runAll() {
+    /// Returns when every seed has been run.
+    func runAll() -> Outcome {
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let threads = (0..<cores).compactMap { _ in self.startThread() }
         for thread in threads {
             pthread_join(thread, nil)
         }
+        return self.state.withLock { $0 }
     }
 
     private func startThread() -> pthread_t? {
@@ -108,7 +143,7 @@ private final class SimulationRuns: Sendable {
 
     private func work() {
         while let seed = self.take() {
-            var simulation = Simulation(seed: seed, bug: self.options.bug)
+            var simulation = Simulation(seed: seed, bug: self.bug)
             simulation.run(steps: self.options.steps)
             let (figures, objections) = (simulation.figures, simulation.objections)
             self.state.withLock { outcome in
