@@ -79,7 +79,7 @@ struct HistoryReplayTests {
         }
     }
 
-    @Test("one stream over several sources resumes with one cursor")
+    @Test("F60: one stream over several sources resumes with one cursor")
     func severalSources() async throws {
         let rates = try VersionedResource(versions: Array(Suites.history("exchange-rates").bodies.prefix(40)))
         let stories = try VersionedResource(versions: Array(Suites.history("hn-by-domain").bodies.prefix(40)))
@@ -106,6 +106,7 @@ struct HistoryReplayTests {
             if step % 2 == 0 { stories.advance() }
             try await follower.takeChanges(until: ["rates": rates.body, "stories": stories.body])
             (lastID, held) = (follower.lastEventID, follower.values)
+            #expect(follower.lastEventID.utf8.count <= 64)
             await follower.close()
         }
     }
