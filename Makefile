@@ -64,7 +64,7 @@ simulate: setup
 	timeout 3000 .build/release/freshet-bench simulate --seeds $(SEEDS) --steps $(STEPS) \
 	  $(if $(PLANT),--plant $(PLANT))
 
-## crash-test: kill -9 with a subscriber that comes back, LOOPS times
+## crash-test: kill -9 with subscribers that come back, LOOPS=25 times
 crash-test: setup
 	FRESHET_CRASH_LOOPS=$(LOOPS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter CrashTests
 

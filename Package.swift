@@ -105,8 +105,8 @@ let package = Package(
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON",
-                "CLinux", "CPollFloor",
+                "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
+                "FreshetTesting", "JSON", "CLinux", "CPollFloor",
             ],
             swiftSettings: house
         ),

@@ -53,10 +53,11 @@ struct FanOutRun {
         return try self.load(port: port, server: floor.identifier)
     }
 
-    func measureServer() throws -> LoadResult {
+    /// `log`: where every message is committed before it is sent; `nil` keeps them in memory.
+    func measureServer(log: String? = nil) throws -> LoadResult {
         let server = try ChildProcess(
             "/proc/self/exe",
-            ["fanout-server", "--shards", String(self.options.shards)] + self.pace
+            ["fanout-server", "--shards", String(self.options.shards)] + self.pace + (log.map { ["--log", $0] } ?? [])
         )
         defer { server.end() }
         guard let port = Int(server.line()) else { throw POSIXError(.EPROTO) }

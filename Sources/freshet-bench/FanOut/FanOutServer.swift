@@ -6,6 +6,7 @@
 import CLinux
 import Foundation
 import FreshetCore
+import FreshetStorage
 import FreshetStreaming
 import JSON
 
@@ -22,6 +23,8 @@ struct FanOutServerOptions {
     var window = 1
     /// Where `sseload` keeps its count of received events.
     var progress: String?
+    /// A change log to commit every message to before it is sent; `nil` keeps them in memory.
+    var log: String?
 
     init(_ arguments: [String]) {
         var arguments = arguments[...]
@@ -34,9 +37,20 @@ struct FanOutServerOptions {
             case "--wait": self.wait = Int(value) ?? 1
             case "--window": self.window = max(1, Int(value) ?? 1)
             case "--progress": self.progress = value
+            case "--log": self.log = value
             case _: break
             }
         }
+    }
+}
+
+extension FanOutServerOptions {
+    fileprivate func hub() throws -> Hub {
+        let cache = ChangeCache(maxBytes: 1 << 20)
+        guard let path = self.log else { return Hub(log: ChangeLog(epoch: Epoch(rawValue: 1), cache: cache)) }
+        var generator = SystemRandomNumberGenerator()
+        let (store, contents) = try SQLiteChangeStore.open(StoreSettings(path: path), using: &generator)
+        return Hub(log: ChangeLog(epoch: contents.epoch, head: contents.head, cache: cache), store: store)
     }
 }
 
@@ -46,7 +60,7 @@ struct FanOutServerOptions {
 func runFanOutServer(arguments: [String]) throws {
     let options = FanOutServerOptions(arguments)
     SystemLimits.raiseOpenFiles()
-    let hub = Hub(log: ChangeLog(epoch: Epoch(rawValue: 1), cache: ChangeCache(maxBytes: 1 << 20)))
+    let hub = try options.hub()
     let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "")
     guard let source = hub.addSource("bench", status: status) else { return }
     let server = StreamServer(hub: hub, settings: StreamSettings(shards: options.shards))
