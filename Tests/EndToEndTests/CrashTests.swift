@@ -4,25 +4,24 @@ import FreshetTesting
 import JSON
 import Testing
 
-/// kill -9 at random moments, with a subscriber that comes back each time: what it has seen in all has to be what the
-/// log holds, once, in order and unaltered.
+/// kill -9 at random moments and at the store's failpoints, with subscribers that come back: what they have seen in all
+/// has to be what the upstream served and what the log holds, once, in order and unaltered.
 @Suite("Crashes", .serialized, .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
 struct CrashTests {
-    /// `FRESHET_CRASH_LOOPS`; five by default.
-    private static let loops = Int(ProcessInfo.processInfo.environment["FRESHET_CRASH_LOOPS"] ?? "") ?? 5
+    /// `FRESHET_CRASH_LOOPS`; six by default.
+    private static let loops = Int(ProcessInfo.processInfo.environment["FRESHET_CRASH_LOOPS"] ?? "") ?? 6
+    private static let failpoints = ["before-commit", "after-commit", "after-mark", "before-checkpoint"]
 
-    @Test("F61, F62: what a subscriber has seen over kill -9 is what the log holds")
+    @Test("F61, F62: what subscribers have seen over kill -9 is what the upstream served, and what the log holds")
     func killed() async throws {
         let upstream = try ScriptedUpstream()
         let versions = Watched(0)
         upstream.on("/value") { _ in
-            // Another value for every poll, so that there is a change to lose at every moment.
             let number = versions.update { number -> Int in
                 number += 1
                 return number
             }
-            let pad = String(repeating: "x", count: 120)
-            let body = Array(#"{"n":\#(number),"pad":"\#(pad)"}"#.utf8)
+            let body = CrashWitness.body(number)
             return [.respond(UpstreamResponse(status: 200, headers: ["Content-Type": "application/json"], body: body))]
         }
         let folder = try TemporaryFolder()
@@ -36,35 +35,62 @@ struct CrashTests {
             to: "freshet.yaml"
         )
         var generator = SystemRandomNumberGenerator()
-        var seen: [StreamEvent] = []
-        for _ in 0..<Self.loops {
-            let process = try FreshetProcess(["serve", "--config", file])
-            let stream = try EventStreamClient(
-                try await process.endpoint(),
-                path: "/v1/streams/value",
-                lastEventID: seen.last?.lastEventID
-            )
-            let wanted = Int.random(in: 2...12, using: &generator)
-            for event in try await stream.next(wanted) {
-                try self.take(event, into: &seen)
+        var witnesses = ["patch", "merge", "patch"].map { CrashWitness(mode: $0) }
+        var contents: [String: Int] = [:]
+        for life in 0..<Self.loops {
+            // Every second life ends at a failpoint, every first at any moment.
+            let failpoint = life % 2 == 0 ? nil : Self.failpoints.randomElement(using: &generator)
+            let environment = failpoint.map {
+                ["FRESHET_FAILPOINT": "\($0):\(Int.random(in: 1...30, using: &generator))"]
             }
-            try await Task.sleep(for: .microseconds(Int.random(in: 0...15_000, using: &generator)))
-            process.send(SIGKILL)
-            // What had left before the kill still arrives.
-            while let event = try await stream.next() {
-                try self.take(event, into: &seen)
-            }
-            _ = try await process.exitStatus()
+            let process = try FreshetProcess(["serve", "--config", file], environment: environment ?? [:])
+            // The last one stays away for two lives of three.
+            let present = witnesses.indices.filter { $0 < 2 || life % 3 == 0 }
+            try await self.live(process, present, &witnesses, &contents, killsItself: failpoint != nil)
+            #expect(try await process.exitStatus() == .killed(signal: SIGKILL))
         }
-        try await self.compare(seen, withLogOf: file)
+        try await self.compare(witnesses[0].events, withLogOf: file)
+        let seen = witnesses.map(\.events.count)
+        print("crashes: \(Self.loops) kills, \(seen) events seen by each, \(contents.count) ids")
     }
 
-    private func take(_ event: StreamEvent, into seen: inout [StreamEvent]) throws {
-        switch event.type {
-        case "hello", "status": return
-        case "snapshot" where seen.isEmpty: seen.append(event)
-        case "patch": seen.append(event)
-        case let type: Issue.record("a \(type) after \(seen.last?.lastEventID ?? "nothing"): \(event.text.prefix(200))")
+    /// One life of the gateway, up to its last byte.
+    private func live(
+        _ process: FreshetProcess,
+        _ present: [Int],
+        _ witnesses: inout [CrashWitness],
+        _ contents: inout [String: Int],
+        killsItself: Bool
+    ) async throws {
+        let streams: [EventStreamClient]
+        do {
+            let endpoint = try await process.endpoint()
+            streams = try present.map { index in
+                let (mode, id) = (witnesses[index].mode, witnesses[index].lastEventID)
+                return try EventStreamClient(endpoint, path: "/v1/streams/value?mode=\(mode)", lastEventID: id)
+            }
+        } catch {
+            // It got to its failpoint before it listened.
+            guard killsItself, !process.isRunning else { throw error }
+            return
+        }
+        if killsItself {
+            // A failpoint that is not reached, such as a second checkpoint, is no reason to wait for long.
+            _ = try? await process.exitStatus(timeout: .seconds(3))
+        } else {
+            let wanted = Int.random(in: 2...12)
+            for _ in 0..<wanted {
+                guard let event = try await streams[0].next() else { break }
+                try witnesses[present[0]].take(event, &contents)
+            }
+            try await Task.sleep(for: .microseconds(Int.random(in: 0...15_000)))
+        }
+        process.send(SIGKILL)
+        for (stream, index) in zip(streams, present) {
+            // What had left before the kill still arrives.
+            while let event = try await stream.next() {
+                try witnesses[index].take(event, &contents)
+            }
         }
     }
 
@@ -92,7 +118,6 @@ struct CrashTests {
         }
         #expect(held.root["n"]?.int != nil)
         #expect(Set(seen.map(\.lastEventID)).count == seen.count, "no id twice")
-        print("crashes: \(Self.loops) kills, \(seen.count) events seen, all as the log has them")
         #expect(try await process.terminate() == .exited(0))
     }
 }

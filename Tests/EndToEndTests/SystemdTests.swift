@@ -81,7 +81,7 @@ private final class NotifySocket: Sendable {
         let deadline = ContinuousClock.now + .seconds(30)
         var buffer = [UInt8](repeating: 0, count: 4096)
         while ContinuousClock.now < deadline {
-            let count = recv(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+            let count = recv(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count >= 0 else {
                 // Nothing yet: others run meanwhile.
                 try? await Task.sleep(for: .milliseconds(2))
