@@ -78,13 +78,17 @@ struct ChangeRow: Hashable {
         }
     }
 
+    private static let insertion = "INSERT INTO change (\(columns), value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
     func insert(_ database: Database) throws {
-        let sql = "INSERT INTO change (\(Self.columns), value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        try database.cachedStatement(sql: sql).execute(arguments: [
+        let statement = try database.cachedStatement(sql: Self.insertion)
+        // As many as there are places, by ``insertion``: nothing to be checked for every change.
+        statement.setUncheckedArguments([
             self.sequence, self.source, self.previous, self.at, self.checksum,
             self.value.map { self.checksum(of: $0) },
             self.patch.data, self.merge.data, self.items.data, self.value.data,
         ])
+        try statement.execute()
     }
 
     /// The change as the core knows it.

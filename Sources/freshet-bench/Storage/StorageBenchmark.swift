@@ -5,6 +5,7 @@ import Foundation
 import FreshetCore
 import FreshetStorage
 import JSON
+import Synchronization
 
 /// Measures the server's CPU per delivered event at 1,000 subscribers and 50 events a second, from memory and over the
 /// log in turn; then changes a second that are published, committed and readable. Prints both.
@@ -55,8 +56,9 @@ struct StorageAppends {
     var path: String
 
     private static let sources = 100
+    private static let padding = String(repeating: "x", count: 100)
     /// Changes that may wait for the disk.
-    private static let window = 20_000
+    private static let window = 9_000
 
     static func count(_ arguments: [String]) -> Int {
         guard let index = arguments.firstIndex(of: "--appends"), index + 1 < arguments.count else { return 300_000 }
@@ -64,36 +66,94 @@ struct StorageAppends {
     }
 
     func run() throws {
+        try self.runStore()
+        try self.runHub()
+    }
+
+    /// The log alone: from the call that appends to the one that says that it is committed.
+    private func runStore() throws {
+        var generator = SystemRandomNumberGenerator()
+        let (store, _) = try SQLiteChangeStore.open(StoreSettings(path: self.path + "-store"), using: &generator)
+        defer { store.close() }
+        let bodies = (0..<1000).map { Array(#"{"n":\#($0),"pad":"\#(Self.padding)"}"#.utf8) }
+        let patches = (0..<1000).map { Array(#"[{"op":"replace","path":"/n","value":\#($0)}]"#.utf8) }
+        let merges = (0..<1000).map { Array(#"{"n":\#($0)}"#.utf8) }
+        let committed = Atomic(0)
+        let failed = Atomic(false)
+        let meter = Meter()
+        for number in 0..<self.count {
+            while number - committed.load(ordering: .acquiring) > Self.window, !failed.load(ordering: .relaxed) {
+                usleep(200)
+            }
+            let name = "source-\(number % Self.sources)"
+            let change = StoredChange(
+                sequence: UInt64(number + 1),
+                source: name,
+                at: WallTime(milliseconds: 0),
+                patch: patches[number % 1000],
+                merge: merges[number % 1000],
+                items: nil,
+                value: bodies[number % 1000]
+            )
+            let snapshot = StoredSource(
+                name: name,
+                identity: "",
+                sequence: change.sequence,
+                at: change.at,
+                value: bodies[number % 1000],
+                validators: Validators()
+            )
+            store.append(change, snapshot: snapshot) { result in
+                if case .failure = result { failed.store(true, ordering: .relaxed) }
+                committed.add(1, ordering: .releasing)
+            }
+        }
+        while committed.load(ordering: .acquiring) < self.count { usleep(200) }
+        guard !failed.load(ordering: .relaxed) else { throw BenchmarkFailure("the log failed") }
+        let commits = store.statistics().commits
+        print("storage: \(self.count) changes appended and committed: \(meter.text(self.count)), \(commits) commits")
+    }
+
+    /// The way of a change from the hub on: numbered, committed and readable.
+    private func runHub() throws {
         var generator = SystemRandomNumberGenerator()
         let (store, contents) = try SQLiteChangeStore.open(StoreSettings(path: self.path), using: &generator)
         defer { store.close() }
         let hub = Hub(log: ChangeLog(epoch: contents.epoch, cache: ChangeCache(maxBytes: 1 << 20)), store: store)
         let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "")
         let sources = (0..<Self.sources).compactMap { hub.addSource("source-\($0)", status: status) }
-        let padding = String(repeating: "x", count: 100)
-        let documents = try (0..<1000).map { try Document(parsing: Array(#"{"n":\#($0),"pad":"\#(padding)"}"#.utf8)) }
-        let (start, cpu) = (clinux_monotonic_ns(), Self.cpu)
+        let documents = try (0..<1000).map {
+            try Document(parsing: Array(#"{"n":\#($0),"pad":"\#(Self.padding)"}"#.utf8))
+        }
+        let meter = Meter()
         for number in 0..<self.count {
             // Far below what the queue takes, so that nothing is ever refused.
-            if number % 1000 == 0 { self.wait(until: number - Self.window, hub) }
+            if number % 500 == 0 { self.wait(until: number - Self.window, hub) }
             let change = Change(document: documents[number % 1000], at: WallTime(milliseconds: 0))
             hub.publish(change, of: sources[number % sources.count])
         }
         self.wait(until: self.count, hub)
-        let seconds = Double(clinux_monotonic_ns() - start) / 1e9
-        guard hub.storeError == nil else { throw BenchmarkFailure("the log failed") }
-        let micros = (Self.cpu - cpu) * 1e6 / Double(self.count)
+        if let error = hub.storeError { throw BenchmarkFailure("the log failed: \(error.message)") }
         let commits = store.statistics().commits
-        print(
-            "storage: \(self.count) changes of 120 bytes published, committed and readable: "
-                + "\(Int(Double(self.count) / seconds)) a second, \(Table.ratio(micros)) µs of CPU each, \(commits) commits"
-        )
+        print("storage: \(self.count) changes published and readable: \(meter.text(self.count)), \(commits) commits")
     }
 
     private func wait(until sequence: Int, _ hub: Hub) {
         while Int(clamping: hub.cursor.sequence) < sequence, hub.storeError == nil {
             usleep(200)
         }
+    }
+}
+
+/// Time and CPU since its beginning.
+private struct Meter {
+    private let start = clinux_monotonic_ns()
+    private let cpu = Self.cpu
+
+    func text(_ count: Int) -> String {
+        let seconds = Double(clinux_monotonic_ns() - self.start) / 1e9
+        let micros = (Self.cpu - self.cpu) * 1e6 / Double(count)
+        return "\(Int(Double(count) / seconds)) a second, \(Table.ratio(micros)) µs of CPU each"
     }
 
     /// CPU seconds of this process, of user and kernel.
