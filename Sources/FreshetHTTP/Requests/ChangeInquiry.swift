@@ -43,10 +43,12 @@ struct ChangeInquiry: Sendable {
 
     private static func limit(_ query: QueryString) throws(Problem) -> Int {
         guard let text = query["limit"] else { return Self.defaultLimit }
-        guard text.utf8.count <= 9, text.utf8.allSatisfy(Octets.isDigit), let number = Int(text), number > 0 else {
+        guard text.utf8.count <= 9, text.utf8.allSatisfy(Octets.isDigit), let number = Int(text),
+            (1...Self.maxLimit).contains(number)
+        else {
             throw .badParameter("limit", "The limit is a number from 1 to \(Self.maxLimit).")
         }
-        return min(number, Self.maxLimit)
+        return number
     }
 
     private static func isDescending(_ query: QueryString) throws(Problem) -> Bool {

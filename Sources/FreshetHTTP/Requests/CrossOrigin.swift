@@ -47,12 +47,12 @@ struct CrossOrigin: Hashable, Sendable {
         origin != "null" && origin != "*" && self.origins.contains(origin)
     }
 
-    /// Whether a request that changes something may come from where it says: from no web page, from our own, or from
-    /// one whose origin is listed by name. Browsers send `Origin` with every such request to another site, and
-    /// `Sec-Fetch-Site` with all.
+    /// Whether a request that changes something may come from where it says: from no web page, or from our own. The
+    /// origins that are listed may read, and no more. Browsers send `Origin` with every such request to another site,
+    /// and `Sec-Fetch-Site` with all.
     func mayChange(_ head: RequestHead) -> Bool {
         if let origin = head.value(of: "origin") {
-            return self.isListed(origin) || self.isOwn(origin, of: head)
+            return self.isOwn(origin, of: head)
         }
         switch head.value(of: "sec-fetch-site") {
         case nil, "same-origin", "none": return true
