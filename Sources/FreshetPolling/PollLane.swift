@@ -353,7 +353,7 @@ extension PollLane {
     /// Whether the source is to sleep until somebody listens.
     func sleepsWithoutListeners(_ source: PolledSource) -> Bool {
         source.machine.configuration.when == .subscribed && !source.isUrgent
-            && self.hub.subscriberCount(of: source.id) == 0
+            && !self.hub.isListenedTo(source.id)
     }
 
     func fallAsleep(_ source: PolledSource, now: MonotonicTime) {
@@ -362,6 +362,8 @@ extension PollLane {
         self.queue.remove(source.id)
         if self.dormant.isEmpty { self.nextDormantCheck = now + Self.dormantInterval }
         self.dormant.insert(source.id)
+        source.machine.fellAsleep()
+        self.hub.report(source.machine.status, of: source.id)
     }
 
     private func wake(_ id: SourceID, now: MonotonicTime) {

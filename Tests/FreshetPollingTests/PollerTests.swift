@@ -95,6 +95,8 @@ struct PollerTests {
         let other = try fixture.add("other", path: "/other") { $0.interval = .fixed(.milliseconds(10)) }
         #expect(await fixture.upstream.waitForRequests(count: 20))
         #expect(fixture.upstream.requests(to: "/sleeper").isEmpty)
+        let asleep = fixture.hub.report(of: sleeper)?.status
+        #expect(asleep?.nextPollAt == nil && asleep?.intervalReason == "nobody listens; polled when somebody does")
         let subscription = fixture.hub.subscribe(to: [sleeper], format: StreamFormat())
         fixture.poller.subscribersChanged(sleeper)
         #expect(await fixture.upstream.waitForRequest { $0.path == "/sleeper" && $0.number > 20 } != nil)

@@ -261,6 +261,12 @@ package struct SourceStateMachine: Sendable {
         self.status.nextPollAt = wait.map { WallTime(milliseconds: wall.milliseconds + $0.milliseconds) }
     }
 
+    /// Nobody listens to a source that is polled for listeners only.
+    package mutating func fellAsleep() {
+        self.status.intervalReason = "nobody listens; polled when somebody does"
+        self.status.nextPollAt = nil
+    }
+
     /// The credentials were read again and are others now: poll with them at once.
     package mutating func credentialsRenewed(_ headers: [SourceConfiguration.Field], now: MonotonicTime) {
         self.configuration.headers = headers

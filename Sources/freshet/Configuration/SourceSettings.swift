@@ -26,7 +26,7 @@ extension SettingSection {
             Setting(
                 "min_interval",
                 .duration,
-                "No poll sooner than this after the last; by default the interval, at most 1s."
+                "No poll sooner than this after the last; by default 1s where adaptive, else only the interval."
             ),
             Setting(
                 "max_interval",
