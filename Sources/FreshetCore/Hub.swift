@@ -233,6 +233,12 @@ extension Hub {
         }
     }
 
+    /// Whether somebody listens to this source now, or waits for its next change.
+    package func isListenedTo(_ source: SourceID) -> Bool {
+        self.subscriberCount(of: source) > 0
+            || self.state.withLock { state in state.waiters.values.contains { $0.sources.contains(source) } }
+    }
+
     package func report(of source: SourceID) -> SourceReport? {
         self.state.withLock { Self.report(of: source, in: $0) }
     }
@@ -541,6 +547,11 @@ extension Hub {
     /// Drops events older than `time` from memory.
     package func prune(before time: WallTime) {
         self.state.withLock { $0.log.prune(before: time) }
+    }
+
+    /// Drops events from memory until no more than so many bytes are held; the values stay.
+    package func shrinkCache(to bytes: Int) {
+        self.state.withLock { $0.log.shrink(to: bytes) }
     }
 
     /// Figures for metrics.

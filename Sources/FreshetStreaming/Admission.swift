@@ -18,6 +18,8 @@ package enum RefusalReason: String, CaseIterable, Sendable {
     case address
     /// The gateway is shutting down.
     case draining
+    /// The process is near the end of its memory.
+    case memory
 }
 
 /// One subscriber's place. It is free again when the last reference is gone, so that no path can forget it.
@@ -41,6 +43,7 @@ final class AdmissionDesk: Sendable {
         var total = 0
         var byNetwork: [PeerAddress: Int] = [:]
         var isDraining = false
+        var isShortOfMemory = false
         var refusals: [RefusalReason: UInt64] = [:]
     }
 
@@ -75,6 +78,7 @@ final class AdmissionDesk: Sendable {
 
     private func refusal(of address: PeerAddress, in state: State) -> RefusalReason? {
         if state.isDraining { return .draining }
+        if state.isShortOfMemory { return .memory }
         if state.total >= self.maxTotal { return .full }
         guard self.isBounded(address) else { return nil }
         return state.byNetwork[address.network, default: 0] >= self.maxPerAddress ? .address : nil
@@ -91,6 +95,11 @@ final class AdmissionDesk: Sendable {
     /// Refuses everybody from now on.
     func close() {
         self.state.withLock { $0.isDraining = true }
+    }
+
+    /// Refuses everybody until it is no longer so.
+    func setShortOfMemory(_ isShort: Bool) {
+        self.state.withLock { $0.isShortOfMemory = isShort }
     }
 
     var refusals: [RefusalReason: UInt64] {

@@ -164,6 +164,11 @@ extension StreamServer {
         self.desk.admit(address)
     }
 
+    /// Whether new subscribers are refused for want of memory.
+    package func setShortOfMemory(_ isShort: Bool) {
+        self.desk.setShortOfMemory(isShort)
+    }
+
     /// Takes over a connection. Never blocks; the first bytes are written by the shard, at once.
     ///
     /// Where the server has stopped, the connection is closed.

@@ -16,6 +16,7 @@ struct Composition: Sendable {
     let durable: DurableLog?
     let hub: Hub
     let streams: StreamServer
+    let memory: MemoryRelief
     let poller: Poller
     let registry: SourceRegistry
     let server: GatewayServer
@@ -40,6 +41,12 @@ struct Composition: Sendable {
         self.durable = durable
         self.hub = hub
         self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
+        self.memory = MemoryRelief(
+            watch: MemoryWatch(configured: configuration.limits.maxMemory),
+            hub: hub,
+            streams: self.streams,
+            logger: logger
+        )
         let log = PollLog(hub: hub, logger: logger)
         let renewal = CredentialRenewal(logger: logger)
         do throws(PollError) {
@@ -65,6 +72,7 @@ struct Composition: Sendable {
             hub: hub,
             streams: self.streams,
             poller: self.poller,
+            memory: self.memory,
             reloader: self.reloader,
             durable: durable
         )
@@ -129,6 +137,7 @@ struct Composition: Sendable {
                         service: UpkeepService(
                             hub: self.hub,
                             durable: self.durable,
+                            memory: self.memory,
                             maxAge: self.configuration.cache.maxAge
                         )
                     ),

@@ -4,14 +4,33 @@ import FreshetCore
 import FreshetPolling
 import FreshetStorage
 import FreshetStreaming
+import Synchronization
 
 /// One scrape of the figures of every room but HTTP, which adds its own.
 struct GatewayMetrics {
     let hub: Hub
     let streams: StreamServer
     let poller: Poller
+    let memory: MemoryRelief
     let reloader: Reloader?
     let durable: DurableLog?
+    private let saved = HighWater()
+
+    init(
+        hub: Hub,
+        streams: StreamServer,
+        poller: Poller,
+        memory: MemoryRelief,
+        reloader: Reloader?,
+        durable: DurableLog?
+    ) {
+        self.hub = hub
+        self.streams = streams
+        self.poller = poller
+        self.memory = memory
+        self.reloader = reloader
+        self.durable = durable
+    }
 
     func write(to text: inout [UInt8]) {
         var metrics = MetricsText()
@@ -21,6 +40,7 @@ struct GatewayMetrics {
         self.writeSources(sources, to: &metrics)
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
+        self.writeMemory(to: &metrics)
         if let durable {
             self.writeFile(durable, to: &metrics)
         }
@@ -63,7 +83,8 @@ struct GatewayMetrics {
             "counter",
             "Events delivered less polls made: what subscribers would have asked for at least, each for itself."
         )
-        metrics.sample(delivered > total ? delivered - total : 0)
+        // Polls that bring nothing for a while take nothing back: a counter never goes down.
+        metrics.sample(self.saved.raise(to: delivered > total ? delivered - total : 0))
     }
 
     private func writeSources(_ sources: [SourceReport], to metrics: inout MetricsText) {
@@ -127,6 +148,22 @@ struct GatewayMetrics {
         for (reason, count) in streams.refusals.map({ ("\($0.key)", $0.value) }).sorted(by: { $0.0 < $1.0 }) {
             metrics.sample(count, ("reason", reason))
         }
+    }
+
+    private func writeMemory(to metrics: inout MetricsText) {
+        let figures = self.memory.figures
+        metrics.family("freshet_memory_bytes", "gauge", "Memory that is taken, as it counts towards the limit.")
+        metrics.sample(figures.reading.used)
+        metrics.family("freshet_memory_limit_bytes", "gauge", "Memory that may be taken.")
+        metrics.sample(figures.reading.limit)
+        metrics.family(
+            "freshet_memory_pressure",
+            "gauge",
+            "0 none, 1 no new streams (80 %), 2 events in memory dropped (90 %), 3 slow streams ended (95 %)."
+        )
+        metrics.sample(figures.pressure.rawValue)
+        metrics.family("freshet_memory_streams_ended_total", "counter", "Streams ended for memory; all were behind.")
+        metrics.sample(figures.ended)
     }
 
     private func writeLog(to metrics: inout MetricsText) {
@@ -209,5 +246,17 @@ struct MetricsText {
         self.line("\(name)_bucket", "\(histogram.count)", [("le", "+Inf")])
         self.line("\(name)_sum", "\(histogram.sum)", [])
         self.line("\(name)_count", "\(histogram.count)", [])
+    }
+}
+
+/// The highest of the values that were seen.
+private final class HighWater: Sendable {
+    private let mark = Mutex<UInt64>(0)
+
+    func raise(to value: UInt64) -> UInt64 {
+        self.mark.withLock { mark in
+            mark = max(mark, value)
+            return mark
+        }
     }
 }

@@ -44,9 +44,7 @@ package struct ChangeCache: Sendable {
         self.bytes += event.cost
         self.count += 1
         self.recency.touch(event.source.index)
-        while self.bytes > self.maxBytes, let oldest = self.recency.leastRecent {
-            self.shrink(shelf: oldest)
-        }
+        self.shrink(to: self.maxBytes)
     }
 
     /// Forgets a source and all of its events; a reader of it has a gap from now on.
@@ -124,6 +122,13 @@ package struct ChangeCache: Sendable {
         }
     }
 
+    /// Evicts until no more than so many bytes are held; ``maxBytes`` stays the bound.
+    package mutating func shrink(to bytes: Int) {
+        while self.bytes > bytes, let oldest = self.recency.leastRecent {
+            self.shrink(shelf: oldest, to: bytes)
+        }
+    }
+
     private mutating func makeShelf(for source: SourceID) {
         while self.shelves.count <= source.index {
             self.shelves.append(Shelf())
@@ -131,8 +136,8 @@ package struct ChangeCache: Sendable {
     }
 
     /// Frees values or events of one source until the bound holds or nothing is left there.
-    private mutating func shrink(shelf index: Int) {
-        while self.bytes > self.maxBytes, self.shelves[index].valuesDropped < self.shelves[index].events.count {
+    private mutating func shrink(shelf index: Int, to bound: Int) {
+        while self.bytes > bound, self.shelves[index].valuesDropped < self.shelves[index].events.count {
             let position = self.shelves[index].valuesDropped
             let (bytes, lost) = self.shelves[index].events[position].dropValue()
             self.bytes -= bytes
@@ -141,7 +146,7 @@ package struct ChangeCache: Sendable {
             }
             self.shelves[index].valuesDropped += 1
         }
-        while self.bytes > self.maxBytes, self.evictFirst(of: index) {}
+        while self.bytes > bound, self.evictFirst(of: index) {}
         if self.shelves[index].events.isEmpty {
             self.recency.remove(index)
         }

@@ -85,6 +85,11 @@ package struct ChangeLog: Sendable {
         self.cache.prune(before: time)
     }
 
+    /// Drops events, those of the least recently used sources first, until no more than so many bytes are held.
+    package mutating func shrink(to bytes: Int) {
+        self.cache.shrink(to: bytes)
+    }
+
     /// The bytes of the events of these sources after `sequence`, counted up to `limit` and no further.
     package func backlog(of sources: [SourceID], after sequence: UInt64, limit: Int) -> Int {
         self.cache.backlog(of: sources, after: sequence, limit: limit)

@@ -75,6 +75,8 @@ extension ConnectionHandler {
                     "There are too many streams from this address.",
                     retryAfter: seconds
                 )
+            case .memory:
+                throw .busy("short_of_memory", "The gateway has no memory for more.", retryAfter: seconds)
             case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
             }
         }

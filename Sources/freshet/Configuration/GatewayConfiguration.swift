@@ -54,6 +54,8 @@ struct GatewayConfiguration: Hashable, Sendable {
         var writeTimeout: Duration = .seconds(30)
         /// Of a value that is pushed.
         var maxBodyBytes = 8 << 20
+        /// Bytes. By default what the control group or the machine allows.
+        var maxMemory: Int?
     }
 
     struct Shutdown: Hashable, Sendable {

@@ -126,6 +126,7 @@ struct GatewayDecoder {
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout
         limits.writeTimeout = reader.duration("write_timeout", in: range) ?? limits.writeTimeout
         limits.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? limits.maxBodyBytes
+        limits.maxMemory = reader.size("max_memory", in: (16 << 20)...(1 << 50))
     }
 
     private func decode(_ reader: SectionReader, into shutdown: inout GatewayConfiguration.Shutdown) {

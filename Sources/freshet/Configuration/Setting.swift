@@ -217,6 +217,12 @@ extension SettingSection {
                 "How long a subscriber may take nothing of what waits for it."
             ),
             Setting("max_body_bytes", .size, default: "8MiB", "The largest body that an upstream may push."),
+            Setting(
+                "max_memory",
+                .size,
+                synonyms: ["memory"],
+                "The memory to stay within; by default the control group's limit, or what the machine has."
+            ),
         ]
     )
 

@@ -50,10 +50,11 @@ struct ReadinessService: Service {
     }
 }
 
-/// Drops what is older than `cache.max_age`, and mends a log that is not durable.
+/// Drops what is older than `cache.max_age`, keeps within the memory there is, and mends a log that is not durable.
 struct UpkeepService: Service {
     let hub: Hub
     let durable: DurableLog?
+    let memory: MemoryRelief
     let maxAge: Duration?
 
     /// Between two tries to mend: at first, and at most; it doubles in between.
@@ -72,6 +73,7 @@ struct UpkeepService: Service {
                     let age = (MonotonicTime.now - start) - maxAge
                     self.hub.prune(before: WallTime(milliseconds: wall.milliseconds + age.milliseconds))
                 }
+                await self.memory.relieve()
                 guard let durable else { continue }
                 durable.watch(self.hub)
                 if self.hub.storeError == nil {

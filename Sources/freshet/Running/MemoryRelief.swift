@@ -1,0 +1,74 @@
+// What is given up when memory runs short, in the order of what it costs others.
+
+import FreshetCore
+import FreshetStreaming
+import Logging
+import Synchronization
+
+/// Acts on the memory pressure: closes the door, drops events from memory, ends the streams of who is behind (FAULTS
+/// F77). Polling goes on in any case.
+final class MemoryRelief: Sendable {
+    private let watch: MemoryWatch
+    private let hub: Hub
+    private let streams: StreamServer
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    struct State: Sendable {
+        var pressure = MemoryPressure.none
+        var reading = MemoryWatch.Reading(used: 0, limit: 0)
+        /// Streams ended for it.
+        var ended: UInt64 = 0
+    }
+
+    /// The most streams that are ended at one time; one of 20 of those that are behind, and one at least.
+    private static let maxEnded = 1000
+    private static let share = 20
+
+    init(watch: MemoryWatch, hub: Hub, streams: StreamServer, logger: Logger) {
+        self.watch = watch
+        self.hub = hub
+        self.streams = streams
+        self.logger = logger
+    }
+
+    /// As of the last ``relieve()``.
+    var figures: State { self.state.withLock { $0 } }
+
+    /// Measures, and gives up what is to be given up. Called every second or so, by one task.
+    func relieve() async {
+        let reading = self.watch.reading
+        let (before, pressure) = self.state.withLock { state in
+            let before = state.pressure
+            state.pressure = before.next(used: reading.used, limit: reading.limit)
+            state.reading = reading
+            return (before, state.pressure)
+        }
+        if before != pressure { self.tell(pressure, reading) }
+        self.streams.setShortOfMemory(pressure >= .elevated)
+        if pressure >= .high {
+            self.hub.shrinkCache(to: self.hub.statistics.cacheBytes / 2)
+        }
+        if pressure >= .critical { await self.endSlowest() }
+    }
+
+    private func tell(_ pressure: MemoryPressure, _ reading: MemoryWatch.Reading) {
+        let metadata: Logger.Metadata = ["used": "\(reading.used)", "limit": "\(reading.limit)"]
+        switch pressure {
+        case .none: self.logger.notice("memory is no longer short: new streams are taken again", metadata: metadata)
+        case .elevated: self.logger.warning("memory is short: no new streams are taken", metadata: metadata)
+        case .high: self.logger.warning("memory is short: events in memory are dropped", metadata: metadata)
+        case .critical: self.logger.error("memory is short: streams that are behind are ended", metadata: metadata)
+        }
+    }
+
+    /// Those that have read least.
+    private func endSlowest() async {
+        let behind = await self.streams.subscribers(limit: .max).filter { $0.state == .behind }
+        let slowest = behind.sorted { $0.sequence < $1.sequence }
+            .prefix(min(Self.maxEnded, max(1, behind.count / Self.share)))
+        for subscriber in slowest where await self.streams.close(subscriber.id, reason: .slow) {
+            self.state.withLock { $0.ended += 1 }
+        }
+    }
+}
