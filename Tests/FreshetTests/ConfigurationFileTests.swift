@@ -110,7 +110,8 @@ struct ConfigurationFileTests {
                     headerTimeout: .seconds(2),
                     idleTimeout: .seconds(90),
                     writeTimeout: .seconds(10),
-                    maxBodyBytes: 1 << 20
+                    maxBodyBytes: 1 << 20,
+                    maxMemory: 512 << 20
                 )
         )
         #expect(configuration.shutdown == .init(delay: .seconds(1), drain: .seconds(10)))

@@ -54,26 +54,8 @@ struct SourcesDecoder {
         defaults: SectionReader?
     ) -> SourceConfiguration? {
         let path = SectionReader.join(path, entry.key)
-        if let first = entry.firstPlace {
-            let place = first.file == entry.keyPlace.file ? "at line \(first.line)" : "at \(first)"
-            self.context.error(
-                path,
-                at: entry.keyPlace,
-                "duplicate source, first \(place)",
-                fix: "rename one of the two"
-            )
-            return nil
-        }
-        guard SourceName.isValid(entry.key) else {
-            self.context.error(
-                path,
-                at: entry.keyPlace,
-                "not a name for a source",
-                fix:
-                    "use a-z, 0-9, \".\", \"_\" and \"-\", beginning with a letter or digit, at most \(SourceName.maxBytes)"
-            )
-            return nil
-        }
+        // What is below a name that cannot be is read all the same: all errors are told at once.
+        let isNamed = self.checkName(entry, path: path)
         if case .text(let text, _) = entry.value.content, text.hasPrefix("http") {
             self.context.error(
                 path,
@@ -91,7 +73,31 @@ struct SourcesDecoder {
         self.read(reader, into: &source)
         self.readURL(reader, namedAt: entry.keyPlace, into: &source)
         self.crossCheck(reader, source)
-        return source
+        return isNamed ? source : nil
+    }
+
+    private func checkName(_ entry: ConfigurationNode.Entry, path: String) -> Bool {
+        if let first = entry.firstPlace {
+            let place = first.file == entry.keyPlace.file ? "at line \(first.line)" : "at \(first)"
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "duplicate source, first \(place)",
+                fix: "rename one of the two"
+            )
+            return false
+        }
+        guard SourceName.isValid(entry.key) else {
+            self.context.error(
+                path,
+                at: entry.keyPlace,
+                "not a name for a source",
+                fix:
+                    "use a-z, 0-9, \".\", \"_\" and \"-\", beginning with a letter or digit, at most \(SourceName.maxBytes)"
+            )
+            return false
+        }
+        return true
     }
 
     private func readURL(_ reader: SectionReader, namedAt place: Place, into source: inout SourceConfiguration) {
