@@ -111,7 +111,9 @@ final class Reloader: Sendable {
             )
         } catch {
             self.state.withLock { $0.isLastSuccessful = false }
-            self.logger.error("configuration refused, the old one goes on", metadata: ["problems": "\(error)"])
+            for problem in "\(error)".split(separator: "\n") {
+                self.logger.error("configuration refused, the old one goes on", metadata: ["problem": "\(problem)"])
+            }
             throw error
         }
     }
