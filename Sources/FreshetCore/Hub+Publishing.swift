@@ -206,7 +206,7 @@ extension Hub {
         guard !state.waiters.isEmpty else { return [] }
         let ready = state.waiters.filter { $0.value.sources.contains(source) }
         for id in ready.keys {
-            state.waiters[id] = nil
+            state.takeWaiter(id)
         }
         return ready.values.map(\.resume)
     }

@@ -43,6 +43,8 @@ package final class Hub: Sendable {
         var status: SourceStatus
         var version: SourceVersion?
         var subscriptions: [Subscription] = []
+        /// How many of ``State/waiters`` wait for this source: asked for by every poll that sleeps without listeners.
+        var waiters = 0
         var isRemoved = false
     }
 
@@ -68,6 +70,20 @@ package final class Hub: Sendable {
         var nextWaiter: UInt64 = 0
         var published: UInt64 = 0
         var gaps: [GapReason: UInt64] = [:]
+
+        mutating func count(_ waiter: Waiter, by difference: Int) {
+            for source in waiter.sources where self.entries.indices.contains(source.index) {
+                self.entries[source.index].waiters += difference
+            }
+        }
+
+        /// Takes a waiter out; `nil` where it is gone.
+        @discardableResult
+        mutating func takeWaiter(_ id: UInt64) -> Waiter? {
+            guard let waiter = self.waiters.removeValue(forKey: id) else { return nil }
+            self.count(waiter, by: -1)
+            return waiter
+        }
     }
 
     struct Waiter: Sendable {
@@ -235,8 +251,11 @@ extension Hub {
 
     /// Whether somebody listens to this source now, or waits for its next change.
     package func isListenedTo(_ source: SourceID) -> Bool {
-        self.subscriberCount(of: source) > 0
-            || self.state.withLock { state in state.waiters.values.contains { $0.sources.contains(source) } }
+        self.state.withLock { state in
+            guard state.entries.indices.contains(source.index) else { return false }
+            let entry = state.entries[source.index]
+            return entry.waiters > 0 || entry.subscriptions.contains { $0.subscribers > 0 }
+        }
     }
 
     package func report(of source: SourceID) -> SourceReport? {
@@ -527,7 +546,9 @@ extension Hub {
             }
             guard !isNewer, state.waiters.count < Self.maxWaiters else { return nil }
             state.nextWaiter += 1
-            state.waiters[state.nextWaiter] = Waiter(sources: sources, resume: resume)
+            let waiter = Waiter(sources: sources, resume: resume)
+            state.waiters[state.nextWaiter] = waiter
+            state.count(waiter, by: 1)
             return state.nextWaiter
         }
         if id == nil {
@@ -541,7 +562,7 @@ extension Hub {
     /// - Returns: Whether it was still there, so that its `resume` was not and will not be called.
     @discardableResult
     package func cancelWait(_ id: UInt64) -> Bool {
-        self.state.withLock { $0.waiters.removeValue(forKey: id) != nil }
+        self.state.withLock { $0.takeWaiter(id) != nil }
     }
 
     /// Drops events older than `time` from memory.

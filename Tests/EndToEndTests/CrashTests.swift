@@ -83,6 +83,7 @@ struct CrashTests {
                 guard let event = try await streams[0].next() else { break }
                 try witnesses[present[0]].take(event, &contents)
             }
+            // Waits for nothing: the kill is to come at any moment.
             try await Task.sleep(for: .microseconds(Int.random(in: 0...15_000)))
         }
         process.send(SIGKILL)

@@ -5,7 +5,7 @@ import Testing
 /// The program with less memory than it has taken already.
 @Suite("Short of memory", .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
 struct MemoryTests {
-    @Test("F77: no new streams, nothing in memory to replay, the slow ended first, and polling goes on")
+    @Test("F77: no new streams, nothing in memory to replay; who reads is served, and polling goes on")
     func short() async throws {
         let numbers = VersionedResource(versions: (0..<200).map { Array(#"{"n":\#($0)}"#.utf8) })
         let upstream = try ScriptedUpstream()

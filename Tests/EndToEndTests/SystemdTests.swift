@@ -83,7 +83,7 @@ private final class NotifySocket: Sendable {
         while ContinuousClock.now < deadline {
             let count = recv(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
             guard count >= 0 else {
-                // Nothing yet: others run meanwhile.
+                // Nothing yet. Looked for again and not waited for: a blocking receive would hold a thread of the pool.
                 try? await Task.sleep(for: .milliseconds(2))
                 continue
             }

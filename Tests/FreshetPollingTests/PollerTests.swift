@@ -97,6 +97,12 @@ struct PollerTests {
         #expect(fixture.upstream.requests(to: "/sleeper").isEmpty)
         let asleep = fixture.hub.report(of: sleeper)?.status
         #expect(asleep?.nextPollAt == nil && asleep?.intervalReason == "nobody listens; polled when somebody does")
+        #expect(!fixture.hub.isListenedTo(sleeper))
+        // One who waits for a change is a listener until the wait ends.
+        let waiting = fixture.hub.wait(for: [sleeper], after: 0) {}
+        let wait = try #require(waiting)
+        #expect(fixture.hub.isListenedTo(sleeper) && !fixture.hub.isListenedTo(other))
+        #expect(fixture.hub.cancelWait(wait) && !fixture.hub.isListenedTo(sleeper))
         let subscription = fixture.hub.subscribe(to: [sleeper], format: StreamFormat())
         fixture.poller.subscribersChanged(sleeper)
         #expect(await fixture.upstream.waitForRequest { $0.path == "/sleeper" && $0.number > 20 } != nil)

@@ -49,6 +49,7 @@ struct FanOutRun {
         let threads = ["--port", String(port), "--threads", String(self.options.shards), "--chunked"]
         let floor = try ChildProcess(self.tools.floor, threads + self.pace)
         defer { floor.end() }
+        // It prints nothing once it listens, and a connection of ours would count as one of its subscribers.
         usleep(200_000)
         return try self.load(port: port, server: floor.identifier)
     }

@@ -86,6 +86,7 @@ func runFanOutServer(arguments: [String]) throws {
     print(acceptor.port)
     fflush(nil)
     while server.statistics.subscribers < options.wait {
+        // Before the measurement begins: a look now and then costs nothing that counts.
         usleep(5000)
     }
     FanOutPublisher(options: options, hub: hub, server: server, source: source).run()
@@ -100,6 +101,7 @@ struct FanOutPublisher {
 
     func run() {
         let progress = self.options.progress.flatMap(LoadProgress.init)
+        // The load client measures from when all are connected, which it finds out by itself.
         usleep(300_000)
         let start = clinux_monotonic_ns()
         var count = 0

@@ -83,6 +83,7 @@ struct StorageAppends {
         let meter = Meter()
         for number in 0..<self.count {
             while number - committed.load(ordering: .acquiring) > Self.window, !failed.load(ordering: .relaxed) {
+                // A look is cheap, and a wake-up for every commit would be measured too.
                 usleep(200)
             }
             let name = "source-\(number % Self.sources)"
@@ -127,7 +128,7 @@ struct StorageAppends {
         }
         let meter = Meter()
         for number in 0..<self.count {
-            // Far below what the queue takes, so that nothing is ever refused.
+            // Below the 10,000 that may wait for the disk, so that nothing is ever refused.
             if number % 500 == 0 { self.wait(until: number - Self.window, hub) }
             let change = Change(document: documents[number % 1000], at: WallTime(milliseconds: 0))
             hub.publish(change, of: sources[number % sources.count])
@@ -138,6 +139,7 @@ struct StorageAppends {
         print("storage: \(self.count) changes published and readable: \(meter.text(self.count)), \(commits) commits")
     }
 
+    /// Looks now and then: a listener would cost what is to be measured.
     private func wait(until sequence: Int, _ hub: Hub) {
         while Int(clamping: hub.cursor.sequence) < sequence, hub.storeError == nil {
             usleep(200)

@@ -57,6 +57,7 @@ final class Reloader: Sendable {
         guard starts else { return }
         PlainThread.start(name: "reload") { [self] in
             while let wait = self.takeTurn() {
+                // The rest of the second that reloads are apart; signals that come meanwhile are served by this turn.
                 PlainThread.sleep(wait)
                 self.beginTurn()
                 try? self.reload()

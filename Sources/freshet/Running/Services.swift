@@ -39,6 +39,7 @@ struct ReadinessService: Service {
         self.systemd.ready()
         await cancelWhenGracefulShutdown {
             guard let interval = self.systemd.watchdogInterval else {
+                // Until the shutdown cancels it: there is no watchdog to be told.
                 try? await Task.sleep(for: .seconds(1 << 40))
                 return
             }
