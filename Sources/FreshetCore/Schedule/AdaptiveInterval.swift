@@ -11,6 +11,12 @@ package struct AdaptiveInterval: Hashable, Sendable {
     /// Polls failed in a row.
     package private(set) var failures = 0
 
+    /// How far a poll is moved at random, as a share of the wait. Sources that learned the same clock must not stay in
+    /// step; but what is known of a clock must not be blurred.
+    static let jitterWithPattern = 0.02
+    /// While no pattern is known, polls that fall at ever other phases find one sooner.
+    static let jitterWithoutPattern = 0.05
+
     /// - Parameters:
     ///   - model: A new model, or one restored from storage.
     ///   - bounds: The user's; by default 10 s to a day.
@@ -48,8 +54,8 @@ package struct AdaptiveInterval: Hashable, Sendable {
         failures = 0
         model.observe(now: now, changed: changed, lastModified: lastModified)
         let due = model.due(theta: theta, weight: weight, horizon: bounds.maximum)
-        // Two per cent of jitter: sources that learned the same clock must not stay in step.
-        let jitter = 1 + 0.04 * (Double.random(in: 0..<1, using: &generator) - 0.5)
+        let spread = model.pattern == .none ? Self.jitterWithoutPattern : Self.jitterWithPattern
+        let jitter = 1 + spread * (2 * Double.random(in: 0..<1, using: &generator) - 1)
         let reason: PollDecision.Reason =
             due - now >= bounds.maximum ? .maximumInterval : .expectedAge(following: model.pattern)
         let wish = PollDecision(at: now + (due - now) * jitter, reason: reason)

@@ -117,6 +117,11 @@ enum PollingReport {
             // The goal is one for histories with structure; a pool is mostly of sources without.
             goal("median at \(beta) requests a change", median, atMost: hasPool ? nil : PollingGoals.median[beta])
         }
+        for result in results {
+            guard let most = PollingGoals.histories[result.name]?[result.view]?[result.beta] else { continue }
+            let name = "\(result.name), \(result.view.rawValue), \(decimal(result.beta, 0)) a change"
+            goal(name, result.ratio, atMost: most)
+        }
         for (title, range) in [("worst with 80 versions or more", 80...Int.max), ("worst with fewer than 20", 0...19)] {
             guard let worst = results.filter({ range.contains($0.versions) }).max(by: { $0.ratio < $1.ratio }) else {
                 continue
