@@ -10,6 +10,7 @@ struct FreshetBench {
 
           documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
+          stalled     how late the others are while one subscriber in ten does not read
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
@@ -29,6 +30,7 @@ struct FreshetBench {
             case "documents": try runDocumentsBenchmark()
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
+            case "stalled": try runStalledBenchmark(arguments: rest)
             case "storage": try runStorageBenchmark(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
             case "peers": try runPeersBenchmark(arguments: rest)

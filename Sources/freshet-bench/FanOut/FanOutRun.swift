@@ -13,6 +13,9 @@ struct LoadResult: Decodable {
     var p99Microseconds: Double
     /// Growth of the server's resident memory while the clients connected, per connection.
     var bytesPerConnection: Double
+    /// The server's resident memory when all had connected and at the end of the measured window.
+    var connectedKilobytes: Int
+    var finalKilobytes: Int
     var gaps: Int
     var duplicates: Int
 
@@ -23,6 +26,16 @@ struct LoadResult: Decodable {
         case eventsPerSecond = "events_per_s"
         case p99Microseconds = "p99_us"
         case bytesPerConnection = "rss_per_conn_b"
+        case connectedKilobytes = "srv_rss_conn_kb"
+        case finalKilobytes = "srv_rss_end_kb"
+    }
+}
+
+extension [LoadResult] {
+    /// 0 where there is none.
+    func median(_ figure: KeyPath<LoadResult, Double>) -> Double {
+        let sorted = self.map { $0[keyPath: figure] }.sorted()
+        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
     }
 }
 
@@ -40,7 +53,10 @@ struct FanOutRun {
     }
 
     private var pace: [String] {
-        ["--rate", self.messageRate, "--size", "200", "--wait", String(self.subscribers), "--window", "1"]
+        [
+            "--rate", self.messageRate, "--size", String(self.options.size), "--wait", String(self.subscribers),
+            "--window", "1",
+        ]
             + ["--progress", self.progress]
     }
 
@@ -70,7 +86,7 @@ struct FanOutRun {
             self.tools.load,
             ["--port", String(port), "-n", String(self.subscribers), "--progress", self.progress]
                 + ["--check-seq", "\"n\":", "--warmup", "1", "--duration", String(self.options.seconds)]
-                + ["--pids", String(server)]
+                + ["--pids", String(server)] + self.options.loadArguments
         )
         let output = client.text()
         _ = client.wait()
@@ -88,30 +104,32 @@ struct FanOutRun {
 struct FanOutRow {
     var subscribers: Int
     var shards: Int
+    /// A run of each, one after the other, with the same index.
     var floor: [LoadResult]
     var ours: [LoadResult]
 
     var text: String {
-        let base = self.median(self.floor, \.microsecondsPerEvent)
-        let cost = self.median(self.ours, \.microsecondsPerEvent)
+        let base = self.floor.median(\.microsecondsPerEvent)
+        let cost = self.ours.median(\.microsecondsPerEvent)
         let columns = [
             String(self.subscribers).leftPadded(to: 11),
             String(self.shards).leftPadded(to: 6),
             String(format: "%8.2f", base),
             String(format: "%10.2f", cost),
-            String(format: "%5.3f", cost / base),
-            String(format: "%10.0f", self.median(self.floor, \.eventsPerSecond)),
-            String(format: "%12.0f", self.median(self.ours, \.eventsPerSecond)),
-            String(format: "%6.1f", self.median(self.ours, \.p99Microseconds) / 1000),
-            String(format: "%6.0f", self.median(self.ours, \.bytesPerConnection)),
+            String(format: "%5.3f", self.ratio),
+            String(format: "%10.0f", self.floor.median(\.eventsPerSecond)),
+            String(format: "%12.0f", self.ours.median(\.eventsPerSecond)),
+            String(format: "%6.1f", self.ours.median(\.p99Microseconds) / 1000),
+            String(format: "%6.0f", self.ours.median(\.bytesPerConnection)),
             String(self.ours.reduce(0) { $0 + $1.gaps + $1.duplicates + $1.failed }).leftPadded(to: 4),
         ]
         return columns.joined(separator: "  ")
     }
 
-    private func median(_ results: [LoadResult], _ figure: KeyPath<LoadResult, Double>) -> Double {
-        let sorted = results.map { $0[keyPath: figure] }.sorted()
-        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+    /// The median over the pairs: what slows the machine for a minute slows both runs of a pair.
+    private var ratio: Double {
+        let ratios = zip(self.ours, self.floor).map { $0.microsecondsPerEvent / $1.microsecondsPerEvent }.sorted()
+        return ratios.isEmpty ? 0 : ratios[ratios.count / 2]
     }
 }
 

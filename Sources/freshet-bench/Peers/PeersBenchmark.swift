@@ -33,26 +33,21 @@ func runPeersBenchmark(arguments: [String]) throws {
                 results[peer, default: []].append(try run.measure())
             }
         }
-        let floor = median(results[.floor], \.microsecondsPerEvent)
+        let floor = (results[.floor] ?? []).median(\.microsecondsPerEvent)
         for peer in peers {
             let own = results[peer] ?? []
             Table.row(
                 peer.rawValue,
                 "\(count)",
-                Table.ratio(median(own, \.microsecondsPerEvent)),
-                Table.ratio(median(own, \.microsecondsPerEvent) / floor),
-                "\(Int(median(own, \.eventsPerSecond)))",
-                Table.ratio(median(own, \.p99Microseconds) / 1000),
-                "\(Int(median(own, \.bytesPerConnection)))",
+                Table.ratio(own.median(\.microsecondsPerEvent)),
+                Table.ratio(own.median(\.microsecondsPerEvent) / floor),
+                "\(Int(own.median(\.eventsPerSecond)))",
+                Table.ratio(own.median(\.p99Microseconds) / 1000),
+                "\(Int(own.median(\.bytesPerConnection)))",
                 "\(own.reduce(0) { $0 + $1.failed + $1.gaps + $1.duplicates })"
             )
         }
     }
-}
-
-private func median(_ results: [LoadResult]?, _ figure: KeyPath<LoadResult, Double>) -> Double {
-    let sorted = (results ?? []).map { $0[keyPath: figure] }.sorted()
-    return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
 }
 
 /// What the benchmark was asked to do.

@@ -166,10 +166,3 @@ private struct Meter {
         return Double(seconds) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
     }
 }
-
-extension [LoadResult] {
-    fileprivate func median(_ figure: KeyPath<LoadResult, Double>) -> Double {
-        let sorted = self.map { $0[keyPath: figure] }.sorted()
-        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
-    }
-}
