@@ -124,6 +124,7 @@ extension Shard {
         _ = clinux_set_user_timeout(descriptor, Int32(clamping: self.settings.userTimeout.milliseconds))
         let third = Int32(clamping: max(1, self.settings.userTimeout.milliseconds / 3000))
         _ = clinux_set_keepalive(descriptor, third, third, 3)
+        _ = clinux_set_notsent_lowat(descriptor, Int32(clamping: self.settings.unsentBytes))
         if let bytes = self.settings.sendBufferBytes {
             _ = clinux_set_send_buffer(descriptor, Int32(clamping: bytes))
         }

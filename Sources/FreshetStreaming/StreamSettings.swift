@@ -15,6 +15,10 @@ package struct StreamSettings: Sendable {
     package var userTimeout: Duration = .seconds(60)
     /// Bytes that the kernel may hold for one subscriber (SO_SNDBUF). Default: `nil`, the kernel decides.
     package var sendBufferBytes: Int?
+    /// Bytes that the kernel may hold for one subscriber beyond those on their way (TCP_NOTSENT_LOWAT), to a segment's
+    /// precision. By itself it would take megabytes for one that does not read, each copied in the time of those who
+    /// do, and all of them stale when it reads again. Default: 128 KiB.
+    package var unsentBytes = 128 << 10
     /// Subscribers at one time. Default: `nil`, the soft limit of open files less ``descriptorReserve(below:)``.
     package var maxSubscribers: Int?
     /// Subscribers at one time of one IPv4 address or one IPv6 /64; 0 for no bound. Default: 0. Loopback and unix

@@ -33,6 +33,8 @@ struct StalledComparison {
     private static let messagesPerSecond = 20.0
 
     /// - Parameter stalled: How many do not read, besides those that do.
+    /// - Returns: What the load client saw, and of latencies only those of the subscribers that read.
+    /// - Throws: where a process cannot be run or says something unexpected.
     private func measure(stalled: Int) throws -> LoadResult {
         var options = self.options
         let subscribers = Self.healthy + stalled
