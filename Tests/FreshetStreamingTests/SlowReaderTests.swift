@@ -82,6 +82,25 @@ extension StreamingTests {
             #expect(eventually { fixture.server.statistics.blocked == 0 })
         }
 
+        @Test("leaves the kernel no more than a bounded part of what it does not read (F40, S12)")
+        func unsent() throws {
+            let fixture = try StreamFixture { $0.shards = 1 }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            let format = StreamFormat(mode: .snapshot)
+            let slow = try fixture.subscribe(to: [source], format: format, at: .latest, receiveBuffer: 4096)
+            let healthy = try fixture.subscribe(to: [source], format: format, at: .latest)
+            #expect(slow.receive(events: 1) && healthy.receive(events: 1))
+            // Half a megabyte, of which the kernel by itself would hold all.
+            for number in 1...64 {
+                try fixture.publish(number, of: source, padding: 8000)
+                #expect(healthy.receive(through: UInt64(number)))
+            }
+            #expect(eventually { fixture.server.statistics.blocked == 1 })
+            #expect(slow.receive(through: 64))
+            #expect(slow.events.count < 50)
+        }
+
         @Test("that lagged is skipped ahead to a snapshot when its backlog is larger than the value (F49)")
         func skips() throws {
             let fixture = try StreamFixture(Self.small)
