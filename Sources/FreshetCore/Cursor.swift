@@ -40,7 +40,10 @@ extension Cursor: CustomStringConvertible {
     package static let maxTextBytes = 64
 
     package var description: String {
-        "\(self.epoch)-\(self.sequence)"
+        var text = self.epoch.text
+        text.append(UInt8(ascii: "-"))
+        text.appendDigits(self.sequence)
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// Parses the text form. `nil` for anything that ``description`` does not produce, such as upper case, signs,
@@ -77,7 +80,15 @@ extension Cursor: CustomStringConvertible {
 
 extension Epoch: CustomStringConvertible {
     /// As the text of a cursor begins: base 36 in lower case.
-    package var description: String { String(self.rawValue, radix: 36) }
+    package var description: String { String(decoding: self.text, as: UTF8.self) }
+
+    /// The bytes of ``description``, with room for the rest of a cursor.
+    fileprivate var text: [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(28)
+        text.appendDigits(self.rawValue, radix: 36)
+        return text
+    }
 }
 
 extension Epoch {

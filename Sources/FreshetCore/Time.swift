@@ -66,19 +66,19 @@ extension WallTime: CustomStringConvertible {
         let date = CivilDate(daysSince1970: days)
         var text: [UInt8] = []
         text.reserveCapacity(24)
-        text.appendDecimal(date.year, width: 4)
+        text.appendDigits(date.year, width: 4)
         text.append(UInt8(ascii: "-"))
-        text.appendDecimal(date.month, width: 2)
+        text.appendDigits(date.month, width: 2)
         text.append(UInt8(ascii: "-"))
-        text.appendDecimal(date.day, width: 2)
+        text.appendDigits(date.day, width: 2)
         text.append(UInt8(ascii: "T"))
-        text.appendDecimal(ofDay / 3_600_000, width: 2)
+        text.appendDigits(ofDay / 3_600_000, width: 2)
         text.append(UInt8(ascii: ":"))
-        text.appendDecimal(ofDay / 60_000 % 60, width: 2)
+        text.appendDigits(ofDay / 60_000 % 60, width: 2)
         text.append(UInt8(ascii: ":"))
-        text.appendDecimal(ofDay / 1000 % 60, width: 2)
+        text.appendDigits(ofDay / 1000 % 60, width: 2)
         text.append(UInt8(ascii: "."))
-        text.appendDecimal(ofDay % 1000, width: 3)
+        text.appendDigits(ofDay % 1000, width: 3)
         text.append(UInt8(ascii: "Z"))
         return text
     }
@@ -137,12 +137,27 @@ extension Duration {
 }
 
 extension [UInt8] {
-    /// Appends `value` in decimal, padded with zeros on the left up to `width` digits.
-    package mutating func appendDecimal(_ value: some BinaryInteger, width: Int = 1) {
-        let text = String(value)
-        for _ in 0..<Swift.max(0, width - text.utf8.count) {
+    /// Appends `value` in base `radix`, 2 to 36 and in lower case, padded with zeros on the left up to `width` digits; the
+    /// sign does not count.
+    ///
+    /// Digit by digit, without a `String` between: every event carries a time, a cursor and a length.
+    @inlinable
+    package mutating func appendDigits<Value: FixedWidthInteger>(
+        _ value: Value,
+        radix: Value.Magnitude = 10,
+        width: Int = 1
+    ) {
+        let start = self.count
+        var rest = value.magnitude
+        repeat {
+            let digit = UInt8(truncatingIfNeeded: rest % radix)
+            self.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            rest /= radix
+        } while rest > 0
+        while self.count - start < width {
             self.append(UInt8(ascii: "0"))
         }
-        self.append(contentsOf: text.utf8)
+        if value < 0 { self.append(UInt8(ascii: "-")) }
+        self[start...].reverse()
     }
 }

@@ -119,7 +119,8 @@ enum Escapes {
 }
 
 /// Appends `string` as a JSON string, quotes included. Quotes, backslashes and all control characters are escaped.
-package func appendJSONString(_ string: some StringProtocol, to text: inout [UInt8]) {
+package func appendJSONString(_ string: String, to text: inout [UInt8]) {
+    // Specialized here: other modules would call the generic form through witness tables, byte by byte.
     appendJSONString(utf8: string.utf8, to: &text)
 }
 

@@ -45,14 +45,14 @@ package struct JSONWriter: Sendable {
     }
 
     /// The name of the member whose value comes next.
-    package mutating func name(_ name: some StringProtocol) {
+    package mutating func name(_ name: String) {
         self.separate()
         appendJSONString(name, to: &self.text)
         self.text.append(UInt8(ascii: ":"))
         self.isFirst = true
     }
 
-    package mutating func string(_ value: some StringProtocol) {
+    package mutating func string(_ value: String) {
         self.separate()
         appendJSONString(value, to: &self.text)
     }
@@ -94,28 +94,28 @@ package struct JSONWriter: Sendable {
 // MARK: - Members in one call
 
 extension JSONWriter {
-    package mutating func member(_ name: some StringProtocol, _ value: some StringProtocol) {
+    package mutating func member(_ name: String, _ value: String) {
         self.name(name)
         self.string(value)
     }
 
-    package mutating func member(_ name: some StringProtocol, _ value: some FixedWidthInteger) {
+    package mutating func member(_ name: String, _ value: some FixedWidthInteger) {
         self.name(name)
         self.number(value)
     }
 
-    package mutating func member(_ name: some StringProtocol, _ value: Double) {
+    package mutating func member(_ name: String, _ value: Double) {
         self.name(name)
         self.number(value)
     }
 
-    package mutating func member(_ name: some StringProtocol, _ value: Bool) {
+    package mutating func member(_ name: String, _ value: Bool) {
         self.name(name)
         self.bool(value)
     }
 
     /// A member whose value is JSON text already. Not checked.
-    package mutating func member(_ name: some StringProtocol, raw value: some Sequence<UInt8>) {
+    package mutating func member(_ name: String, raw value: some Sequence<UInt8>) {
         self.name(name)
         self.raw(value)
     }

@@ -45,4 +45,25 @@ struct TimeTests {
     func text(milliseconds: Int64, text: String) {
         #expect(Duration.milliseconds(milliseconds).text == text)
     }
+
+    @Test("decimal digits are those of String", arguments: [0, 7, 10, 1999, -1, -305, Int64.min, .max])
+    func decimal(value: Int64) {
+        var digits = Array("x".utf8)
+        digits.appendDigits(value)
+        #expect(digits == Array("x\(value)".utf8))
+    }
+
+    @Test("digits of other bases too are those of String", arguments: [2, 16, 36], [UInt64(0), 35, 36, 4095, .max])
+    func digits(radix: Int, value: UInt64) {
+        var digits: [UInt8] = []
+        digits.appendDigits(value, radix: UInt64(radix))
+        #expect(digits == Array(String(value, radix: radix).utf8))
+    }
+
+    @Test("zeros on the left fill the width, the sign apart", arguments: [(5, "005"), (-5, "-005"), (1234, "1234")])
+    func decimalWidth(value: Int, text: String) {
+        var digits: [UInt8] = []
+        digits.appendDigits(value, width: 3)
+        #expect(digits == Array(text.utf8))
+    }
 }

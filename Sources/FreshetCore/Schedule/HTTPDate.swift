@@ -38,12 +38,12 @@ package struct HTTPDate: Hashable, Sendable {
         let weekday = (days % 7 + 7 + 4) % 7
         var bytes = Array(DateReader.dayNames[weekday].prefix(3))
         bytes += Array(", ".utf8)
-        bytes.appendDecimal(date.day, width: 2)
+        bytes.appendDigits(date.day, width: 2)
         bytes += [0x20] + DateReader.monthNames[Int(date.month) - 1] + [0x20]
-        bytes.appendDecimal(date.year, width: 4)
+        bytes.appendDigits(date.year, width: 4)
         for (separator, number) in [(0x20 as UInt8, second / 3600), (0x3A, second / 60 % 60), (0x3A, second % 60)] {
             bytes.append(separator)
-            bytes.appendDecimal(number, width: 2)
+            bytes.appendDigits(number, width: 2)
         }
         return bytes + Array(" GMT".utf8)
     }

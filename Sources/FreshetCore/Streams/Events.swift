@@ -121,10 +121,10 @@ package enum ControlFrame {
     package static func hello(cursor: Cursor, heartbeat: Duration, retry: Int64, wire: StreamWire) -> Frame {
         var data = Array(#"{"cursor":"\#(cursor)","heartbeat":"#.utf8)
         let seconds = heartbeat.milliseconds
-        data.appendDecimal(seconds / 1000)
+        data.appendDigits(seconds / 1000)
         if seconds % 1000 != 0 {
             data.append(UInt8(ascii: "."))
-            data.appendDecimal(seconds % 1000, width: 3)
+            data.appendDigits(seconds % 1000, width: 3)
         }
         data.append(UInt8(ascii: "}"))
         return self.withRetry(retry, Frame(event: "hello", data: data, id: nil, wire: wire), wire: wire)

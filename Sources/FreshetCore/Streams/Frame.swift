@@ -69,7 +69,8 @@ package struct Frame: Sendable {
         self.data = write(&bytes)
         self.payload = Self.sizeLineBytes..<bytes.count
         bytes.append(contentsOf: [0x0D, 0x0A])
-        let size = String(self.payload.count, radix: 16).utf8
+        var size: [UInt8] = []
+        size.appendDigits(self.payload.count, radix: 16)
         let start = Self.sizeLineBytes - 2 - size.count
         bytes.replaceSubrange(start..<Self.sizeLineBytes - 2, with: size)
         bytes[Self.sizeLineBytes - 2] = 0x0D

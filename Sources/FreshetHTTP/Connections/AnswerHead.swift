@@ -27,7 +27,7 @@ enum AnswerHead {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(512)
         bytes.append(contentsOf: "HTTP/1.1 ".utf8)
-        bytes.appendDecimal(answer.status)
+        bytes.appendDigits(answer.status)
         bytes.append(UInt8(ascii: " "))
         bytes.append(contentsOf: StatusText.of(answer.status).utf8)
         bytes.append(contentsOf: "\r\nDate: ".utf8)
