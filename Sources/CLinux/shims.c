@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,7 +125,8 @@ int clinux_accept(int listener) {
 
 ssize_t clinux_send(int fd, const void *bytes, size_t count) {
     for (;;) {
-        ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+        // Not `send`, a cancellation point: in a process with threads, two atomic operations around each call.
+        ssize_t sent = syscall(SYS_sendto, fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
         if (sent >= 0) return sent;
         if (errno != EINTR) return -errno;
     }
