@@ -17,8 +17,15 @@ func runFanOutBenchmark(arguments: [String]) throws {
         return
     }
     let options = FanOutOptions(arguments)
-    print("fan-out: server CPU per delivered event of 200 bytes, medians of \(options.runs) pairs of runs")
-    print("subscribers  shards  floor µs  freshet µs  ratio  floor ev/s  freshet ev/s  p99 ms  idle B  gaps")
+    print(
+        "fan-out: server CPU per delivered event of 200 bytes, medians of \(options.runs) pairs of runs,",
+        "of the ratios the quartiles too"
+    )
+    print(
+        "subscribers  shards  floor µs  freshet µs  ratio  lower  upper",
+        "floor ev/s  freshet ev/s  p99 ms  idle B  gaps",
+        separator: "  "
+    )
     for count in options.counts {
         var floor: [LoadResult] = []
         var ours: [LoadResult] = []

@@ -98,11 +98,22 @@ struct FanOutPublisher {
     var hub: Hub
     var server: StreamServer
     var source: SourceID
+    private let message: FanOutMessage
+
+    init(options: FanOutServerOptions, hub: Hub, server: StreamServer, source: SourceID) {
+        self.options = options
+        self.hub = hub
+        self.server = server
+        self.source = source
+        self.message = FanOutMessage(size: options.size)
+    }
 
     func run() {
         let progress = self.options.progress.flatMap(LoadProgress.init)
         // The load client measures from when all are connected, which it finds out by itself.
         usleep(300_000)
+        // Every stream began with a `hello`, which counts as an event.
+        let before = progress?.events ?? 0
         let start = clinux_monotonic_ns()
         var count = 0
         var round = RoundTime()
@@ -111,7 +122,7 @@ struct FanOutPublisher {
                 let due = start + Int64(Double(count) * 1e9 / self.options.rate)
                 self.sleep(until: due)
             } else if let progress {
-                self.waitForWindow(count, progress, &round)
+                self.waitForWindow(count, progress, since: before, &round)
             }
             count += 1
             self.publish(count)
@@ -129,26 +140,53 @@ struct FanOutPublisher {
     ///
     /// The floor looks only once it has sent; here others send meanwhile, and a look every 20 µs would be a sixth of the
     /// server's CPU. So most of a round is slept through first.
-    private func waitForWindow(_ count: Int, _ progress: LoadProgress, _ round: inout RoundTime) {
+    private func waitForWindow(_ count: Int, _ progress: LoadProgress, since before: UInt64, _ round: inout RoundTime) {
         guard count >= self.options.window else { return }
         let begin = clinux_monotonic_ns()
         defer { round.took(clinux_monotonic_ns() - begin) }
         self.sleep(until: begin + round.quietNanoseconds)
-        let goal = UInt64((count - self.options.window + 1) * self.options.wait)
+        let goal = before + UInt64((count - self.options.window + 1) * self.options.wait)
         while progress.events < goal {
             self.sleep(until: clinux_monotonic_ns() + round.lookNanoseconds)
         }
     }
 
     private func publish(_ number: Int) {
-        // What this event has around the stamped object and the floor's has not: `event: snapshot`, source and time.
-        let overhead = 88
-        var text = Array(#"{"n":\#(number),"t":\#(clinux_realtime_ns()),"pad":""#.utf8)
-        let padding = max(0, self.options.size - overhead - text.count)
-        text.append(contentsOf: repeatElement(UInt8(ascii: "x"), count: padding))
-        text.append(contentsOf: Array(#""}"#.utf8))
+        let text = self.message.text(number, at: clinux_realtime_ns())
         guard let document = try? Document(parsing: text) else { return }
         self.hub.publish(Change(document: document, at: WallTime(milliseconds: 0)), of: self.source)
+    }
+}
+
+/// What is published: a numbered and stamped object, filled up to the size that was asked for.
+///
+/// Its making counts as the server's CPU, so it copies what is there before.
+private struct FanOutMessage {
+    private let size: Int
+    private let number = Array(#"{"n":"#.utf8)
+    private let time = Array(#","t":"#.utf8)
+    private let filling = Array(#","pad":""#.utf8)
+    private let filler: [UInt8]
+    private let end = Array(#""}"#.utf8)
+    /// What an event has around the object and the floor's has not: `event: snapshot`, source and time.
+    private static let overhead = 88
+
+    init(size: Int) {
+        self.size = size
+        self.filler = Array(repeating: UInt8(ascii: "x"), count: size)
+    }
+
+    func text(_ number: Int, at nanoseconds: Int64) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(self.size)
+        text.append(contentsOf: self.number)
+        text.appendDigits(number)
+        text.append(contentsOf: self.time)
+        text.appendDigits(nanoseconds)
+        text.append(contentsOf: self.filling)
+        text.append(contentsOf: self.filler.prefix(max(0, self.size - Self.overhead - text.count)))
+        text.append(contentsOf: self.end)
+        return text
     }
 }
 
@@ -157,7 +195,7 @@ struct RoundTime {
     private var typical: Int64 = 0
 
     /// Nanoseconds in which the next message cannot be with everybody: most of a typical round.
-    var quietNanoseconds: Int64 { self.typical * 3 / 4 }
+    var quietNanoseconds: Int64 { self.typical / 8 * 7 }
     /// Between two looks after that.
     var lookNanoseconds: Int64 { max(20_000, self.typical / 32) }
 

@@ -38,8 +38,10 @@ struct PeerRun {
 
     private func startPublisher(port: Int, ready: String) throws -> ChildProcess? {
         guard let path = self.peer.publishPath else { return nil }
+        let progress = LoadProgress(path: "\(self.scratch)/progress")
+        let greetings = UInt64(self.peer.eventsOnConnect * self.subscribers)
         let deadline = clinux_monotonic_ns() + 60_000_000_000
-        while !FileManager.default.fileExists(atPath: ready) {
+        while !FileManager.default.fileExists(atPath: ready) || (progress?.events ?? 0) < greetings {
             guard clinux_monotonic_ns() < deadline else { throw BenchmarkFailure("\(self.peer): nobody connected") }
             usleep(10_000)
         }

@@ -99,6 +99,14 @@ enum Peer: String, CaseIterable {
         }
     }
 
+    /// What a subscriber is sent before any message: the publisher, who counts events, begins after it.
+    var eventsOnConnect: Int {
+        switch self {
+        case .floor, .nchan: 0
+        case .freshet: 1
+        }
+    }
+
     /// Where messages are posted to; the floor makes its own.
     var publishPath: String? {
         switch self {
