@@ -50,8 +50,22 @@ struct PeerRun {
             self.publisher,
             ["post", "--port", "\(port)", "--path", path, "--kind", "raw", "--content-type", "application/json"]
                 + ["--rate", "0", "--size", "200", "--duration", "\(self.options.seconds + 2)"]
-                + ["--progress", "\(self.scratch)/progress", "--subs", "\(self.subscribers)", "--window", "1"]
+                + ["--progress", "\(self.scratch)/progress", "--subs", "\(self.subscribers)"]
+                + ["--window", "\(self.options.window)"]
         )
+    }
+
+    /// An upstream with a value that never changes. Without one the source would be in trouble, which every subscriber is
+    /// told in an event; the publisher counts events.
+    private static let upstream = Result {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+        let answer = head + "{}"
+        let acceptor = try BareAcceptor { descriptor in
+            _ = clinux_send(descriptor, answer, answer.utf8.count)
+            _ = clinux_close(descriptor)
+        }
+        Thread.detachNewThread { acceptor.run() }
+        return acceptor.port
     }
 
     private func startServer(port: Int) throws -> ChildProcess {
@@ -60,15 +74,16 @@ struct PeerRun {
             return try ChildProcess(
                 self.tools.floor,
                 ["--port", "\(port)", "--threads", "\(self.options.workers)", "--chunked", "--rate", "0"]
-                    + ["--size", "200", "--wait", "\(self.subscribers)", "--window", "1"]
+                    + ["--size", "200", "--wait", "\(self.subscribers)", "--window", "\(self.options.window)"]
                     + ["--progress", "\(self.scratch)/progress"]
             )
         case .nchan:
             let file = try self.write(self.nginxConfiguration(port: port), to: "nginx.conf")
             return try ChildProcess(Peer.nginx, ["-p", self.scratch, "-c", file])
         case .freshet:
-            // The source is never polled: its values are pushed.
-            let text = "listen: 127.0.0.1:\(port)\nsources:\n  bench: { url: http://127.0.0.1:1/, interval: 24h }\n"
+            // The source is polled once; then its values are pushed.
+            let url = "http://127.0.0.1:\(try Self.upstream.get())/"
+            let text = "listen: 127.0.0.1:\(port)\nsources:\n  bench: { url: '\(url)', interval: 24h }\n"
             return try ChildProcess(
                 self.options.gateway,
                 ["serve", "--config", try self.write(text, to: "freshet.yaml")]

@@ -4,10 +4,11 @@
 import CLinux
 import Foundation
 
-/// Measures server CPU per delivered event of 200 bytes, pushed over HTTP one after the other, each to everybody before
-/// the next, by `ssefloor`, nchan and this program in turn. Prints a table.
+/// Measures server CPU per delivered event of 200 bytes, pushed over HTTP one after the other, a few on their way at
+/// once, by `ssefloor`, nchan and this program in turn. Prints a table.
 ///
-/// `--runs N` (3), `--seconds S` (5), `--counts 100,1000,10000`, `--workers N` (the number of cores; also the shards).
+/// `--runs N` (3), `--seconds S` (5), `--counts 100,1000,10000`, `--window N` messages that not everybody has yet (8),
+/// `--workers N` (the number of cores; also the shards).
 /// nchan is nginx with its module, `apt install nginx-light libnginx-mod-nchan`; without it, it is left out.
 ///
 /// - Throws: where a process cannot be run or says something unexpected.
@@ -17,7 +18,7 @@ func runPeersBenchmark(arguments: [String]) throws {
     }
     let options = PeersOptions(arguments)
     let peers = Peer.allCases.filter { $0.isThere(options) }
-    print("peers: server CPU µs per event of 200 bytes, one event a send, medians of \(options.runs) runs in turn")
+    print("peers: server CPU µs per event of 200 bytes, medians of \(options.runs) runs, window \(options.window)")
     Table.row("server", "subscribers", "CPU µs/event", "to the floor", "events/s", "p99 ms", "RSS B/idle", "lost")
     for count in options.counts {
         var results: [Peer: [LoadResult]] = [:]
@@ -55,6 +56,8 @@ struct PeersOptions {
     var runs = 3
     var seconds = 5
     var counts = [100, 1000, 10_000]
+    /// Messages on their way at once.
+    var window = 8
     var workers = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     var gateway = Bundle.main.bundlePath + "/freshet"
 
@@ -66,6 +69,7 @@ struct PeersOptions {
             case "--runs": self.runs = max(1, Int(value) ?? self.runs)
             case "--seconds": self.seconds = max(1, Int(value) ?? self.seconds)
             case "--counts": self.counts = value.split(separator: ",").compactMap { Int($0) }
+            case "--window": self.window = max(1, Int(value) ?? self.window)
             case "--workers": self.workers = max(1, Int(value) ?? self.workers)
             case "--gateway": self.gateway = value
             case _: break
@@ -99,11 +103,12 @@ enum Peer: String, CaseIterable {
         }
     }
 
-    /// What a subscriber is sent before any message: the publisher, who counts events, begins after it.
+    /// What a subscriber is sent before any message: `hello`, and the value that there is. The publisher, who counts
+    /// events, begins after it.
     var eventsOnConnect: Int {
         switch self {
         case .floor, .nchan: 0
-        case .freshet: 1
+        case .freshet: 2
         }
     }
 
