@@ -168,7 +168,7 @@ extension Hub {
         let event = ChangeEvent(pending.change, cursor: cursor, source: source, sourceName: name)
         var frames = FrameSet()
         for format in formats where frames[format] == nil {
-            frames[format] = event.frame(for: format)
+            if let frame = event.frame(for: format) { frames.add(frame, for: format) }
         }
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
         let notice = HubNotice.published(PublishedEvent(sequence: event.sequence, source: source, frames: frames))

@@ -140,7 +140,7 @@ extension [UInt8] {
     /// Appends `value` in base `radix`, 2 to 36 and in lower case, padded with zeros on the left up to `width` digits; the
     /// sign does not count.
     ///
-    /// Digit by digit, without a `String` between: every event carries a time, a cursor and a length.
+    /// Digit by digit, without a `String` between: every event carries a time and a cursor.
     @inlinable
     package mutating func appendDigits<Value: FixedWidthInteger>(
         _ value: Value,

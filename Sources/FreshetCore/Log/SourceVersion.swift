@@ -16,7 +16,8 @@ package final class SourceVersion: Sendable {
     package let freshness: Duration
 
     private struct Encoded: Sendable {
-        var frames: [Frame?] = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
+        /// Empty until the first is asked for, which for most versions nobody does.
+        var frames: [Frame?] = []
     }
 
     private let encoded = Mutex(Encoded())
@@ -49,6 +50,9 @@ package final class SourceVersion: Sendable {
     package func frame(wire: StreamWire, step: Step) -> Frame {
         let slot = step.rawValue + (wire == .eventStream ? 0 : Step.allCases.count)
         return self.encoded.withLock { encoded in
+            if encoded.frames.isEmpty {
+                encoded.frames = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
+            }
             if let frame = encoded.frames[slot] { return frame }
             let id: Cursor? =
                 switch step {

@@ -27,20 +27,6 @@ package struct StreamFormat: Hashable, Sendable {
         self.mode = mode
         self.wire = wire
     }
-
-    package static let count = StreamMode.allCases.count * StreamWire.allCases.count
-
-    /// A number in `0..<count`, to index tables with.
-    package var index: Int {
-        let mode =
-            switch self.mode {
-            case .patch: 0
-            case .merge: 1
-            case .items: 2
-            case .snapshot: 3
-            }
-        return self.wire == .eventStream ? mode : mode + StreamMode.allCases.count
-    }
 }
 
 /// The immutable bytes of one event, ready for a socket.
@@ -59,22 +45,27 @@ package struct Frame: Sendable {
 
     /// The length of a chunk size line: at most 16 hexadecimal digits and CRLF.
     private static let sizeLineBytes = 18
+    private static let lineEnd: [UInt8] = [0x0D, 0x0A]
 
     /// Encodes an event in place: `write` appends the payload, of about `capacity` bytes, and returns where the JSON text
     /// stands in the buffer.
     package init(capacity: Int, _ write: (inout [UInt8]) -> Range<Int>) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.sizeLineBytes + capacity + 2)
-        bytes.append(contentsOf: repeatElement(0, count: Self.sizeLineBytes))
+        bytes.append(contentsOf: repeatElement(0, count: Self.sizeLineBytes - 2))
+        bytes.append(contentsOf: Self.lineEnd)
         self.data = write(&bytes)
         self.payload = Self.sizeLineBytes..<bytes.count
-        bytes.append(contentsOf: [0x0D, 0x0A])
-        var size: [UInt8] = []
-        size.appendDigits(self.payload.count, radix: 16)
-        let start = Self.sizeLineBytes - 2 - size.count
-        bytes.replaceSubrange(start..<Self.sizeLineBytes - 2, with: size)
-        bytes[Self.sizeLineBytes - 2] = 0x0D
-        bytes[Self.sizeLineBytes - 1] = 0x0A
+        bytes.append(contentsOf: Self.lineEnd)
+        // Hexadecimal, from the last digit on, as long as there are any.
+        var start = Self.sizeLineBytes - 2
+        var rest = self.payload.count
+        repeat {
+            start -= 1
+            let digit = UInt8(truncatingIfNeeded: rest & 0xF)
+            bytes[start] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            rest >>= 4
+        } while rest > 0
         self.chunk = start..<bytes.count
         self.bytes = bytes
     }
@@ -95,12 +86,17 @@ package struct Frame: Sendable {
 
 /// The frames of one change event, by format; absent where nobody asked for that format when it was published.
 package struct FrameSet: Sendable {
-    private var frames: [Frame?] = Array(repeating: nil, count: StreamFormat.count)
+    // A list, not a table: nearly always there is one, and a table of nothing is filled and torn down for every event.
+    private var frames: [(format: StreamFormat, frame: Frame)] = []
 
     package init() {}
 
     package subscript(format: StreamFormat) -> Frame? {
-        get { self.frames[format.index] }
-        set { self.frames[format.index] = newValue }
+        self.frames.first { $0.format == format }?.frame
+    }
+
+    /// Adds the frame in a format that is absent.
+    package mutating func add(_ frame: Frame, for format: StreamFormat) {
+        self.frames.append((format, frame))
     }
 }
