@@ -31,8 +31,10 @@ extension StreamingTests {
             let fixture = try StreamFixture(cacheBytes: cacheBytes) {
                 $0.sendBufferBytes = 4096
                 $0.replayBatchEvents = 7
-                // Readers stall for as long as the script takes: none of them is to be closed for it.
+                // Readers stall for as long as the script takes: none of them is to be closed for it, not by the kernel
+                // either, which counts a window of zero as silence.
                 $0.writeTimeout = .seconds(3600)
+                $0.userTimeout = .seconds(3600)
             }
             defer { fixture.stop() }
             let names = ["a", "b", "c", "d"]
