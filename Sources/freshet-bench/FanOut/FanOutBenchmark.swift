@@ -7,8 +7,8 @@ import Foundation
 /// the same load client, and the memory of an idle subscriber. Prints a table.
 ///
 /// `--runs N` (5), `--shards N` (1: as many as the floor has threads), `--seconds S` (4), `--counts 100,1000`,
-/// `--rate EVENTS` deliveries a second instead of one event after the other. The C tools are taken from
-/// FRESHET_BENCH_TOOLS, by default `../shared/bench`.
+/// `--rate EVENTS` deliveries a second instead of one event after the other, `--pin` the servers to one core and the load
+/// client to another. The C tools are taken from FRESHET_BENCH_TOOLS, by default `../shared/bench`.
 ///
 /// - Throws: where a process cannot be run or says something unexpected.
 func runFanOutBenchmark(arguments: [String]) throws {
@@ -50,12 +50,19 @@ struct FanOutOptions {
     var rate = 0.0
     /// Bytes of a message.
     var size = 200
+    /// Whether servers run on the first core and the load client on the second, so that the scheduler has no say in what
+    /// a send costs.
+    var isPinned = false
     /// What else the load client is told.
     var loadArguments: [String] = []
 
     init(_ arguments: [String]) {
         var arguments = arguments[...]
         while let flag = arguments.popFirst() {
+            if flag == "--pin" {
+                self.isPinned = true
+                continue
+            }
             let value = arguments.popFirst() ?? ""
             switch flag {
             case "--runs": self.runs = max(1, Int(value) ?? self.runs)

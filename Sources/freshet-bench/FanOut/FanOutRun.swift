@@ -63,7 +63,7 @@ struct FanOutRun {
     func measureFloor() throws -> LoadResult {
         let port = try Self.freePort()
         let threads = ["--port", String(port), "--threads", String(self.options.shards), "--chunked"]
-        let floor = try ChildProcess(self.tools.floor, threads + self.pace)
+        let floor = try self.start(self.tools.floor, threads + self.pace, core: 0)
         defer { floor.end() }
         // It prints nothing once it listens, and a connection of ours would count as one of its subscribers.
         usleep(200_000)
@@ -72,9 +72,10 @@ struct FanOutRun {
 
     /// `log`: where every message is committed before it is sent; `nil` keeps them in memory.
     func measureServer(log: String? = nil) throws -> LoadResult {
-        let server = try ChildProcess(
-            "/proc/self/exe",
-            ["fanout-server", "--shards", String(self.options.shards)] + self.pace + (log.map { ["--log", $0] } ?? [])
+        let server = try self.start(
+            Bundle.main.executablePath ?? "/proc/self/exe",
+            ["fanout-server", "--shards", String(self.options.shards)] + self.pace + (log.map { ["--log", $0] } ?? []),
+            core: 0
         )
         defer { server.end() }
         guard let port = Int(server.line()) else { throw POSIXError(.EPROTO) }
@@ -82,15 +83,22 @@ struct FanOutRun {
     }
 
     private func load(port: Int, server: Int32) throws -> LoadResult {
-        let client = try ChildProcess(
+        let client = try self.start(
             self.tools.load,
             ["--port", String(port), "-n", String(self.subscribers), "--progress", self.progress]
                 + ["--check-seq", "\"n\":", "--warmup", "1", "--duration", String(self.options.seconds)]
-                + ["--pids", String(server)] + self.options.loadArguments
+                + ["--pids", String(server)] + self.options.loadArguments,
+            core: 1
         )
         let output = client.text()
         _ = client.wait()
         return try JSONDecoder().decode(LoadResult.self, from: output)
+    }
+
+    /// `taskset` becomes the program, whose process identifier is then the child's.
+    private func start(_ path: String, _ arguments: [String], core: Int) throws -> ChildProcess {
+        guard self.options.isPinned else { return try ChildProcess(path, arguments) }
+        return try ChildProcess("/usr/bin/taskset", ["-c", String(core), path] + arguments)
     }
 
     /// A port that was free a moment ago: the floor takes no port of the kernel's choice.
