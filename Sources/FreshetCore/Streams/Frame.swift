@@ -62,8 +62,7 @@ package struct Frame: Sendable {
         var rest = self.payload.count
         repeat {
             start -= 1
-            let digit = UInt8(truncatingIfNeeded: rest & 0xF)
-            bytes[start] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            bytes[start] = UInt8(digit: UInt8(truncatingIfNeeded: rest & 0xF))
             rest >>= 4
         } while rest > 0
         self.chunk = start..<bytes.count

@@ -65,8 +65,7 @@ struct FanOutRun {
         let threads = ["--port", String(port), "--threads", String(self.options.shards), "--chunked"]
         let floor = try self.start(self.tools.floor, threads + self.pace, core: 0)
         defer { floor.end() }
-        // It prints nothing once it listens, and a connection of ours would count as one of its subscribers.
-        usleep(200_000)
+        try Self.awaitListener(port: port)
         return try self.load(port: port, server: floor.identifier)
     }
 
@@ -99,6 +98,33 @@ struct FanOutRun {
     private func start(_ path: String, _ arguments: [String], core: Int) throws -> ChildProcess {
         guard self.options.isPinned else { return try ChildProcess(path, arguments) }
         return try ChildProcess("/usr/bin/taskset", ["-c", String(core), path] + arguments)
+    }
+
+    /// Returns once somebody listens there, which servers do not tell alike. A connection without a request is no
+    /// subscriber to any of them.
+    ///
+    /// - Throws: `BenchmarkFailure` after ten seconds.
+    static func awaitListener(port: Int) throws {
+        let deadline = clinux_monotonic_ns() + 10_000_000_000
+        while !self.isListening(port: port) {
+            guard clinux_monotonic_ns() < deadline else { throw BenchmarkFailure("nobody listens on port \(port)") }
+            // A refused connection is all that tells; nothing is measured yet.
+            usleep(5000)
+        }
+    }
+
+    private static func isListening(port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { _ = clinux_close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = UInt16(clamping: port).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
     }
 
     /// A port that was free a moment ago: the floor takes no port of the kernel's choice.

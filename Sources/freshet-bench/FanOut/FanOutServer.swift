@@ -110,7 +110,7 @@ struct FanOutPublisher {
 
     func run() {
         let progress = self.options.progress.flatMap(LoadProgress.init)
-        // The load client measures from when all are connected, which it finds out by itself.
+        // As long as the floor waits before its first message: the load client finds out by itself that all are connected.
         usleep(300_000)
         // Every stream began with a `hello`, which counts as an event.
         let before = progress?.events ?? 0

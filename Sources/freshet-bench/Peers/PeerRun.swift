@@ -3,7 +3,7 @@
 import CLinux
 import Foundation
 
-/// One run. Every server is given the same messages of 200 bytes, each after the last one is with everybody.
+/// One run. Every server is given the same messages of 200 bytes, as many on their way at once as the options say.
 struct PeerRun {
     var peer: Peer
     var tools: BenchTools
@@ -21,6 +21,7 @@ struct PeerRun {
         let port = try FanOutRun.freePort()
         let server = try self.startServer(port: port)
         defer { server.end() }
+        // A server listens before its workers are there, whose CPU and memory count, and before its own memory has settled.
         usleep(1_000_000)
         let ready = "\(self.scratch)/ready"
         let client = try ChildProcess(
@@ -43,6 +44,7 @@ struct PeerRun {
         let deadline = clinux_monotonic_ns() + 60_000_000_000
         while !FileManager.default.fileExists(atPath: ready) || (progress?.events ?? 0) < greetings {
             guard clinux_monotonic_ns() < deadline else { throw BenchmarkFailure("\(self.peer): nobody connected") }
+            // The load client tells in files, and nothing is measured yet.
             usleep(10_000)
         }
         // A second more than the client counts, and what comes before it counts.
@@ -63,10 +65,14 @@ struct PeerRun {
         let acceptor = try BareAcceptor { descriptor in
             _ = clinux_send(descriptor, answer, answer.utf8.count)
             _ = clinux_close(descriptor)
+            Self.polled.signal()
         }
         Thread.detachNewThread { acceptor.run() }
         return acceptor.port
     }
+
+    /// Signalled once per answer of the upstream.
+    private static let polled = DispatchSemaphore(value: 0)
 
     private func startServer(port: Int) throws -> ChildProcess {
         switch self.peer {
@@ -84,10 +90,14 @@ struct PeerRun {
             // The source is polled once; then its values are pushed.
             let url = "http://127.0.0.1:\(try Self.upstream.get())/"
             let text = "listen: 127.0.0.1:\(port)\nsources:\n  bench: { url: '\(url)', interval: 24h }\n"
-            return try ChildProcess(
+            let gateway = try ChildProcess(
                 self.options.gateway,
                 ["serve", "--config", try self.write(text, to: "freshet.yaml")]
             )
+            guard Self.polled.wait(timeout: .now() + 10) == .success else {
+                throw BenchmarkFailure("\(self.peer): its source was not polled")
+            }
+            return gateway
         }
     }
 
