@@ -19,8 +19,8 @@ package struct ListenError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// Serves CONTRACT §3 over HTTP/1.1. Hummingbird's router finds the routes; connections are read by this room itself,
-/// since an event stream leaves with its descriptor and requests are read more strictly than a library's parser does.
+/// Serves CONTRACT §3 over HTTP/1.1. Connections are read by this room itself, since an event stream leaves with its
+/// descriptor and requests are read more strictly than a library's parser does.
 ///
 /// Every call may come from any thread.
 package final class GatewayServer: Service {

@@ -1,9 +1,7 @@
-// One request on its way through the router.
+// One request on its way to the route that answers it.
 
 import FreshetCore
 import FreshetStreaming
-import Hummingbird
-import Logging
 import NIOCore
 
 /// A complete request and where it came from.
@@ -24,23 +22,14 @@ struct IncomingRequest: Sendable {
     var query: QueryString { QueryString(self.head.query) }
 }
 
-/// What Hummingbird's router carries along: the request as this server read it.
-struct GatewayContext: RequestContext {
-    struct Source: RequestContextSource {
-        var logger: Logger
-        var request: IncomingRequest
-    }
-
-    var coreContext: CoreRequestContextStorage
+/// What a route is called with.
+struct GatewayContext: Sendable {
     let request: IncomingRequest
+    /// The parameters of the path, percent-encoded.
+    let parameters: [String: Substring]
 
-    init(source: Source) {
-        self.coreContext = CoreRequestContextStorage(source: source)
-        self.request = source.request
-    }
-
-    /// A part of the path, still percent-encoded; the router has made sure that it is there.
-    func segment(_ name: String) -> String {
-        self.parameters.get(name) ?? ""
+    /// A parameter of the path, still percent-encoded; empty for a name that the path does not have.
+    func segment(_ name: String) -> Substring {
+        self.parameters[name] ?? ""
     }
 }

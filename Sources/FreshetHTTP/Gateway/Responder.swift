@@ -1,14 +1,11 @@
 // From a request to its answer: the steps that every path has in common.
 
-import HTTPTypes
-import Hummingbird
 import Logging
 
 /// Answers everything but streams. Any thread.
 struct Responder: Sendable {
     let gateway: Gateway
-    let paths: PathTable
-    private let router: RouterResponder<GatewayContext>
+    let routes: RouteTable
 
     init(gateway: Gateway) {
         self.gateway = gateway
@@ -19,17 +16,21 @@ struct Responder: Sendable {
         AdminRoutes(gateway: gateway).add(to: &routes)
         OperationRoutes(gateway: gateway).add(to: &routes)
         PageRoutes().add(to: &routes)
-        self.paths = routes.paths
-        self.router = routes.router.buildResponder()
+        self.routes = routes
     }
 
-    /// How many bytes of body a request to this path may have.
+    /// How many bytes of body a request may have.
     func bodyLimit(_ head: RequestHead) -> Int {
-        head.method == "POST" && head.path.hasPrefix(AdminRoutes.prefix) && head.path.hasSuffix(AdminRoutes.valueSuffix)
-            ? self.gateway.settings.maxBodyBytes : Self.droppedBodyBytes
+        guard head.framing != .none, let route = self.routes.match(head.path)?.endpoint.route(for: head.method) else {
+            return Self.droppedBodyBytes
+        }
+        switch route.bodyLimit {
+        case .dropped: return Self.droppedBodyBytes
+        case .upload: return self.gateway.settings.maxBodyBytes
+        }
     }
 
-    /// Of a body that nobody asked for.
+    /// The most bytes of a body that no route takes.
     static let droppedBodyBytes = 64 << 10
 
     func respond(to request: IncomingRequest) async -> Answer {
@@ -37,61 +38,44 @@ struct Responder: Sendable {
         guard head.path != "*" else {
             return Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, DELETE, OPTIONS")])
         }
-        guard let methods = self.paths.methods(at: head.path) else {
-            return self.allow(head, Problem.noSuchRoute.answer)
-        }
-        guard head.method != "OPTIONS" else { return self.options(head, methods: methods) }
-        guard methods.contains(head.method) else {
-            return self.allow(head, Problem.methodNotAllowed(methods).answer)
+        guard let match = self.routes.match(head.path) else { return self.allow(head, Problem.noSuchRoute.answer) }
+        guard head.method != "OPTIONS" else { return self.options(head, at: match.endpoint) }
+        let answer = await self.answer(request, match)
+        return match.endpoint.isCrossOrigin ? self.allow(head, answer) : answer
+    }
+
+    private func answer(_ request: IncomingRequest, _ match: RouteTable.Match) async -> Answer {
+        guard let route = match.endpoint.route(for: request.head.method) else {
+            return Problem.methodNotAllowed(match.endpoint.methods).answer
         }
         do {
-            return self.allow(head, try await Answer(self.route(request)))
+            return try await route.handler(GatewayContext(request: request, parameters: match.parameters))
         } catch let problem as Problem {
-            return self.allow(head, problem.answer)
+            return problem.answer
         } catch {
-            self.gateway.logger.error("request failed", metadata: ["error": "\(error)", "method": "\(head.method)"])
-            return self.allow(head, Problem.internalError.answer)
+            let metadata: Logger.Metadata = ["error": "\(error)", "method": "\(request.head.method)"]
+            self.gateway.logger.error("request failed", metadata: metadata)
+            return Problem.internalError.answer
         }
     }
 
-    /// Hands the request to Hummingbird. HEAD is GET whose body the connection leaves out.
-    private func route(_ request: IncomingRequest) async throws -> Response {
-        let head = request.head
-        guard let method = HTTPRequest.Method(head.method == "HEAD" ? "GET" : head.method) else {
-            throw Problem.malformed("The method is not a token.")
+    private func options(_ head: RequestHead, at endpoint: RouteTable.Endpoint) -> Answer {
+        guard endpoint.isCrossOrigin else {
+            return Answer(204, fields: [AnswerField("Allow", endpoint.methods.joined(separator: ", "))])
         }
-        var fields = HTTPFields()
-        for field in head.fields {
-            guard let name = HTTPField.Name(field.name) else { continue }
-            fields.append(HTTPField(name: name, value: field.value))
-        }
-        let target = head.query.isEmpty ? head.path : "\(head.path)?\(head.query)"
-        let line = HTTPRequest(
-            method: method,
-            scheme: "http",
-            authority: head.authority,
-            path: target,
-            headerFields: fields
-        )
-        let source = GatewayContext.Source(logger: self.gateway.logger, request: request)
-        return try await self.router.respond(
-            to: Request(head: line, body: RequestBody(buffer: request.body)),
-            context: GatewayContext(source: source)
-        )
+        return self.options(head, methods: endpoint.methods)
     }
 
     /// The answer to OPTIONS: what the path can do, and to which pages.
     func options(_ head: RequestHead, methods: [String]) -> Answer {
         var answer = Answer(204, fields: [AnswerField("Allow", methods.joined(separator: ", "))])
-        guard !head.path.hasPrefix(AdminRoutes.prefix) else { return answer }
         self.gateway.crossOrigin.allow(head, in: &answer)
         self.gateway.crossOrigin.allowPreflight(head, methods: methods, in: &answer)
         return answer
     }
 
-    /// Adds the CORS fields, to everything but the administration.
+    /// Adds the CORS fields.
     func allow(_ head: RequestHead, _ answer: Answer) -> Answer {
-        guard !head.path.hasPrefix(AdminRoutes.prefix) else { return answer }
         var answer = answer
         self.gateway.crossOrigin.allow(head, in: &answer)
         return answer

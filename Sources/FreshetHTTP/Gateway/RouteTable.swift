@@ -1,66 +1,93 @@
-// Every path of the gateway: found by Hummingbird's router, and listed here for `Allow`, which the router cannot tell.
+// Every path of the gateway, found segment by segment.
 
-import HTTPTypes
-import Hummingbird
+/// The routes as a tree of path segments. A literal segment is preferred to a parameter at the same place.
+struct RouteTable: Sendable {
+    /// The routes of one path.
+    struct Endpoint: Sendable {
+        /// The path as it was added; a segment that begins with `:` is a parameter.
+        let path: String
+        fileprivate(set) var routes: [Route] = []
 
-/// Collects the routes while they are made.
-struct RouteTable {
-    typealias Handler = @Sendable (GatewayContext) async throws -> Answer
+        /// What `Allow` says: the methods of the routes, and OPTIONS.
+        var methods: [String] { self.routes.flatMap(\.method.names) + ["OPTIONS"] }
 
-    let router = Router(context: GatewayContext.self)
-    private(set) var paths = PathTable()
+        /// Whether pages of other origins may read what this path answers.
+        var isCrossOrigin: Bool { self.routes.allSatisfy(\.isCrossOrigin) }
 
-    /// Adds a route. GET brings HEAD along; every path answers OPTIONS.
-    mutating func on(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
-        self.router.on(RouterPath(path), method: method) { _, context in
-            try await handler(context)
-        }
-        self.paths.add(path, methods: method == .get ? ["GET", "HEAD"] : [method.rawValue])
-    }
-}
-
-/// What each path answers to.
-struct PathTable: Sendable {
-    /// A path in parts; a part that begins with `:` stands for any one.
-    private struct Pattern: Hashable, Sendable {
-        var parts: [String]
-
-        init(_ path: String) {
-            self.parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        }
-
-        func matches(_ path: [Substring]) -> Bool {
-            path.count == self.parts.count
-                && zip(self.parts, path).allSatisfy { $0.hasPrefix(":") ? !$1.isEmpty : $0.utf8.elementsEqual($1.utf8) }
+        /// The route for a method as the request line has it; `nil` where the path does not answer to it.
+        func route(for method: String) -> Route? {
+            self.routes.first { $0.method.names.contains(method) }
         }
     }
 
-    private struct Entry: Sendable {
-        var pattern: Pattern
-        var path: String
-        var methods: [String]
+    /// A path that was found, with what stands in the place of its parameters.
+    struct Match: Sendable {
+        let endpoint: Endpoint
+        /// Still percent-encoded, never empty.
+        let parameters: [String: Substring]
     }
 
-    private var entries: [Entry] = []
-
-    /// The paths as they were added, each with its methods.
-    var all: [(path: String, methods: [String])] {
-        self.entries.map { ($0.path, $0.methods) }
+    private struct Node: Sendable {
+        var literals: [Substring: Int] = [:]
+        var parameter: (name: String, node: Int)?
+        var endpoint: Int?
     }
 
-    fileprivate mutating func add(_ path: String, methods: [String]) {
-        let pattern = Pattern(path)
-        if let index = self.entries.firstIndex(where: { $0.pattern == pattern }) {
-            self.entries[index].methods += methods
+    /// In the order in which they were added.
+    private(set) var endpoints: [Endpoint] = []
+    private var nodes = [Node()]
+    /// No path that is routed has more segments.
+    private static let maxSegments = 16
+
+    /// Adds a route. Every path answers OPTIONS as well.
+    mutating func on(
+        _ method: Route.Method,
+        _ path: String,
+        bodyLimit: Route.BodyLimit = .dropped,
+        isCrossOrigin: Bool = true,
+        _ handler: @escaping Route.Handler
+    ) {
+        let route = Route(method: method, bodyLimit: bodyLimit, isCrossOrigin: isCrossOrigin, handler: handler)
+        let node = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+            .reduce(0) { self.child(of: $0, for: $1) }
+        if let endpoint = self.nodes[node].endpoint {
+            self.endpoints[endpoint].routes.append(route)
         } else {
-            self.entries.append(Entry(pattern: pattern, path: path, methods: methods))
+            self.nodes[node].endpoint = self.endpoints.count
+            self.endpoints.append(Endpoint(path: path, routes: [route]))
         }
     }
 
-    /// The methods that a path answers to, OPTIONS among them; `nil` where there is nothing.
-    func methods(at path: String) -> [String]? {
-        let parts = path.split(separator: "/", maxSplits: 16, omittingEmptySubsequences: false)
-        guard let entry = self.entries.first(where: { $0.pattern.matches(parts) }) else { return nil }
-        return entry.methods + ["OPTIONS"]
+    private mutating func child(of node: Int, for segment: Substring) -> Int {
+        let next = self.nodes.count
+        if segment.hasPrefix(":") {
+            if let parameter = self.nodes[node].parameter { return parameter.node }
+            self.nodes[node].parameter = (String(segment.dropFirst()), next)
+        } else {
+            if let literal = self.nodes[node].literals[segment] { return literal }
+            self.nodes[node].literals[segment] = next
+        }
+        self.nodes.append(Node())
+        return next
+    }
+
+    /// What stands at a path; `nil` where nothing does. Segments are compared as they came, not decoded.
+    func match(_ path: String) -> Match? {
+        var node = 0
+        var parameters: [String: Substring] = [:]
+        let segments = path.dropFirst()
+            .split(separator: "/", maxSplits: Self.maxSegments, omittingEmptySubsequences: false)
+        for segment in segments {
+            if let literal = self.nodes[node].literals[segment] {
+                node = literal
+            } else if let parameter = self.nodes[node].parameter, !segment.isEmpty {
+                parameters[parameter.name] = segment
+                node = parameter.node
+            } else {
+                return nil
+            }
+        }
+        guard let endpoint = self.nodes[node].endpoint else { return nil }
+        return Match(endpoint: self.endpoints[endpoint], parameters: parameters)
     }
 }

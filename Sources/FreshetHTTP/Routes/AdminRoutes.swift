@@ -2,20 +2,19 @@
 
 import FreshetCore
 import FreshetStreaming
-import HTTPTypes
 import JSON
 import NIOCore
 
 struct AdminRoutes: Sendable {
     let gateway: Gateway
 
-    static let prefix = "/v1/admin/"
-    static let valueSuffix = "/value"
     /// The most subscribers in one list.
     static let maxSubscribers = 10_000
 
     func add(to routes: inout RouteTable) {
-        self.route(.post, "/v1/admin/sources/:source/value", in: &routes) { try await self.push($0) }
+        self.route(.post, "/v1/admin/sources/:source/value", bodyLimit: .upload, in: &routes) {
+            try await self.push($0)
+        }
         self.route(.post, "/v1/admin/sources/:source/poll", in: &routes) { try await self.poll($0) }
         self.route(.post, "/v1/admin/sources/:source/pause", in: &routes) { context in
             try await self.report(context) { await self.gateway.control.pause($0) }
@@ -29,12 +28,13 @@ struct AdminRoutes: Sendable {
     }
 
     private func route(
-        _ method: HTTPRequest.Method,
+        _ method: Route.Method,
         _ path: String,
+        bodyLimit: Route.BodyLimit = .dropped,
         in routes: inout RouteTable,
-        _ handler: @escaping RouteTable.Handler
+        _ handler: @escaping Route.Handler
     ) {
-        routes.on(method, path) { context in
+        routes.on(method, path, bodyLimit: bodyLimit, isCrossOrigin: false) { context in
             let request = context.request
             if let refusal = self.refusal(of: request.head, from: request.peer, by: request.listener) { throw refusal }
             return try await handler(context)
@@ -165,7 +165,7 @@ extension AdminRoutes {
     }
 
     private func close(_ context: GatewayContext) async throws -> Answer {
-        guard let id = SubscriberID(context.segment("id")), await self.gateway.streams.close(id) else {
+        guard let id = SubscriberID(String(context.segment("id"))), await self.gateway.streams.close(id) else {
             throw Problem(404, "unknown_subscriber", "There is no such subscriber.")
         }
         return Answer(204)

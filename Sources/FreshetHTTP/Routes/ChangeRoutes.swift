@@ -1,7 +1,6 @@
 // `GET /v1/changes/{sources}`: the change log as JSON, for clients that come back from time to time.
 
 import FreshetCore
-import HTTPTypes
 import JSON
 import NIOCore
 

@@ -2,7 +2,6 @@
 
 import FreshetCore
 import FreshetStreaming
-import HTTPTypes
 import JSON
 import Synchronization
 

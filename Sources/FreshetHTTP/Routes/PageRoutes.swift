@@ -1,7 +1,5 @@
 // The page for people, and the client for their programs.
 
-import HTTPTypes
-
 struct PageRoutes: Sendable {
     /// Nothing from elsewhere, nothing inline: text of an upstream cannot become a program here (FAULTS S26).
     private static let policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

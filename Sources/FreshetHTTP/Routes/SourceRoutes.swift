@@ -1,7 +1,6 @@
 // `GET /v1/sources`: what is polled, how it goes, and who listens.
 
 import FreshetCore
-import HTTPTypes
 import JSON
 
 struct SourceRoutes: Sendable {

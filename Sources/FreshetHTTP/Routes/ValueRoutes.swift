@@ -1,7 +1,6 @@
 // `GET /v1/values/{source}`: the current value, for caches and for clients that cannot hold a stream.
 
 import FreshetCore
-import HTTPTypes
 import JSON
 import NIOCore
 

@@ -1,0 +1,31 @@
+// A route as a value: what it answers, what it may be sent, and who may read the answer.
+
+/// One method of one path.
+struct Route: Sendable {
+    enum Method: String, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case delete = "DELETE"
+
+        /// The methods of RFC 9110 that this one brings along: HEAD is GET whose body the connection leaves out.
+        var names: [String] {
+            self == .get ? ["GET", "HEAD"] : [self.rawValue]
+        }
+    }
+
+    /// How many bytes of body a request may have.
+    enum BodyLimit: Sendable {
+        /// The route takes no body; a short one is read and dropped.
+        case dropped
+        /// A new value, up to `limits.max_body_bytes`.
+        case upload
+    }
+
+    typealias Handler = @Sendable (GatewayContext) async throws -> Answer
+
+    var method: Method
+    var bodyLimit: BodyLimit
+    /// Whether pages of the origins in `cors.origins` may read the answer.
+    var isCrossOrigin: Bool
+    var handler: Handler
+}
