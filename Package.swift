@@ -111,7 +111,7 @@ let package = Package(
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
         .testTarget(
             name: "FreshetCoreTests",
-            dependencies: ["FreshetCore", "FreshetSimulation", "JSON"],
+            dependencies: ["FreshetCore", "FreshetSimulation", "JSON", "CAllocations", "CLinux"],
             swiftSettings: house
         ),
         .testTarget(
@@ -136,6 +136,7 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "CThreadSanitizer"),
+        .target(name: "CAllocations"),
         .target(name: "CPollFloor", dependencies: ["CCurl"]),
         .target(name: "CResolverStub", linkerSettings: [.linkedLibrary("dl")]),
         .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),

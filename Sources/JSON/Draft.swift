@@ -15,11 +15,11 @@ struct Draft {
     }
 
     private var contents: [Content] = []
-    private var arrays: [[Cell]] = []
+    private var arrays: [DraftArray] = []
     private var objects: [DraftObject] = []
     private var root: Cell
     private let limits: ParseLimits
-    /// Cells copied, elements shifted, bytes compared: what a patch may spend besides the size of its result.
+    /// Cells copied, steps to and within arrays, bytes compared: what a patch may spend besides the size of its result.
     private var work = 0
     private static let workLimit = 1 << 30
 
@@ -72,8 +72,7 @@ extension Draft {
             let count = self.arrays[array].count
             let position = last.utf8 == [UInt8(ascii: "-")] ? count : last.arrayIndex
             guard let position, position <= count else { throw PatchFailure(reason: .noTarget) }
-            try self.spend(count - position)
-            self.arrays[array].insert(cell, at: position)
+            try self.spend(self.arrays[array].insert(cell, at: position))
         }
     }
 
@@ -88,8 +87,9 @@ extension Draft {
         case .array(let array):
             let count = self.arrays[array].count
             guard let position = last.arrayIndex, position < count else { throw PatchFailure(reason: .noTarget) }
-            try self.spend(count - position)
-            return self.arrays[array].remove(at: position)
+            let (cell, steps) = self.arrays[array].remove(at: position)
+            try self.spend(steps)
+            return cell
         }
     }
 
@@ -121,13 +121,13 @@ extension Draft {
             case .untouched:
                 continue
             case .array(let array):
-                var cells = self.arrays[array]
+                var cells = self.arrays[array].cells
                 try self.spend(cells: cells.count + 1)
                 for index in cells.indices {
                     cells[index] = self.makeCell(self.contents[cells[index]])
                 }
                 pending += cells
-                self.arrays.append(cells)
+                self.arrays.append(DraftArray(cells))
                 self.contents[next] = .array(self.arrays.count - 1)
             case .object(let object):
                 var members = self.objects[object]
@@ -175,7 +175,9 @@ extension Draft {
                 next = self.objects[object].find(token)
             case .array(let array):
                 let position = token.arrayIndex ?? .max
-                next = position < self.arrays[array].count ? self.arrays[array][position] : nil
+                guard position < self.arrays[array].count else { throw PatchFailure(reason: .noTarget) }
+                try self.spend(self.arrays[array].stepsToFind)
+                next = self.arrays[array][position]
             }
             guard let next else { throw PatchFailure(reason: .noTarget) }
             cell = next
@@ -195,7 +197,7 @@ extension Draft {
         try self.spend(cells: value.count)
         switch value.kind {
         case .array:
-            self.arrays.append(value.elements.map { self.makeCell(.untouched($0)) })
+            self.arrays.append(DraftArray(value.elements.map { self.makeCell(.untouched($0)) }))
             self.contents[cell] = .array(self.arrays.count - 1)
         case .object:
             var object = DraftObject()
@@ -223,26 +225,30 @@ extension Draft {
 
     private func text(of cell: Cell) throws(PatchFailure) -> [UInt8] {
         var text: [UInt8] = []
-        /// Containers being written, with the position of the next child.
-        var open: [(content: Content, position: Int)] = []
+        /// Containers being written, with the position of the next child, and an array's cells.
+        var open: [(content: Content, cells: [Cell], position: Int)] = []
         var current: Cell? = cell
         while true {
             if let cell = current {
                 current = nil
                 switch self.contents[cell] {
-                case .untouched(let value): text.append(contentsOf: value.text)
-                case .array: text.append(UInt8(ascii: "["))
-                case .object: text.append(UInt8(ascii: "{"))
+                case .untouched(let value):
+                    text.append(contentsOf: value.text)
+                case .array(let array):
+                    text.append(UInt8(ascii: "["))
+                    open.append((self.contents[cell], self.arrays[array].cells, 0))
+                case .object:
+                    text.append(UInt8(ascii: "{"))
+                    open.append((self.contents[cell], [], 0))
                 }
-                if case .untouched = self.contents[cell] {} else { open.append((self.contents[cell], 0)) }
                 guard text.count <= self.limits.maxBytes else { throw PatchFailure(reason: .tooLarge) }
             }
             guard let container = open.last else { return text }
             switch container.content {
             case .untouched:
                 return text
-            case .array(let array):
-                current = container.position < self.arrays[array].count ? self.arrays[array][container.position] : nil
+            case .array:
+                current = container.position < container.cells.count ? container.cells[container.position] : nil
             case .object(let object):
                 current = self.objects[object].write(&open[open.count - 1].position, to: &text)
             }

@@ -7,6 +7,8 @@ package enum ItemKeyGuess {
     private static let containerLimit = 200
     /// An object with fewer members than this is a record, not a collection.
     private static let keyedMinimum = 4
+    /// Members of a record that are considered as its identity: to judge a name costs more than to compare one.
+    private static let candidateLimit = 1024
 
     /// The rule for the largest collection in `document`; nil where nothing looks like one.
     ///
@@ -59,6 +61,7 @@ package enum ItemKeyGuess {
             let (record, pointer) = pending[position]
             position += 1
             for member in record.members {
+                guard candidates.count < self.candidateLimit else { return candidates }
                 let name = member.key.utf8 ?? []
                 let inner = pointer.appending(Pointer.Token(utf8: name))
                 if member.value.kind == .object, pointer.tokens.count < 2 { pending.append((member.value, inner)) }

@@ -24,21 +24,26 @@ extension Document {
     }
 }
 
-/// Writes a merge patch, one pair of objects after the other, without recursion.
+/// Writes a merge patch, one pair of objects after the other, without recursion. Linear in both documents.
 private struct MergeWriter {
-    /// A pair of objects being compared. `names` finds the old object's members; nil where the old value is no object.
+    /// A pair of objects being compared.
     private struct Frame {
-        var names: NameIndex?
-        var isKept: [Bool]
+        /// Finds the old object's members.
+        let names: NameIndex
+        /// Where the old object's members begin in `isKept`.
+        let firstKept: Int
+        /// The new object's next member, by its name node.
         var position: Int
-        var end: Int
-        var isEmpty = true
+        let end: Int
     }
 
     let old: Storage
     let new: Storage
     private var text: [UInt8] = []
     private var frames: [Frame] = []
+    /// Per member of the old objects being compared, the outermost object first: the new object has it too. One array
+    /// for all frames, because a copy of a frame must not share what the next step changes.
+    private var isKept: [Bool] = []
 
     init(old: Storage, new: Storage) {
         self.old = old
@@ -51,18 +56,17 @@ private struct MergeWriter {
             return self.holdsNullMember(0) ? nil : self.new.text
         }
         self.open(old: 0, new: 0)
-        while var frame = self.frames.last {
+        while let frame = self.frames.last {
             guard frame.position < frame.end else {
                 self.close(frame)
                 continue
             }
             let name = frame.position
             let value = name + 1
-            frame.position = self.new.nodes[value].end
-            let match = frame.names?.find(name, of: self.new)
-            if let match { frame.isKept[match] = true }
-            let oldValue = match.flatMap { frame.names?.names[$0] }.map { $0 + 1 }
-            self.frames[self.frames.count - 1] = frame
+            self.frames[self.frames.count - 1].position = self.new.nodes[value].end
+            let match = frame.names.find(name, of: self.new)
+            if let match { self.isKept[frame.firstKept + match] = true }
+            let oldValue = match.map { frame.names.names[$0] + 1 }
             if let oldValue, self.old.nodes[oldValue].hash == self.new.nodes[value].hash { continue }
 
             self.write(self.new.sourceText(name))
@@ -80,22 +84,19 @@ private struct MergeWriter {
         self.text.append(UInt8(ascii: "{"))
         let names = NameIndex(self.old, from: old + 1, to: self.old.nodes[old].end)
         self.frames.append(
-            Frame(
-                names: names,
-                isKept: [Bool](repeating: false, count: names.names.count),
-                position: new + 1,
-                end: self.new.nodes[new].end
-            )
+            Frame(names: names, firstKept: self.isKept.count, position: new + 1, end: self.new.nodes[new].end)
         )
+        self.isKept.append(contentsOf: repeatElement(false, count: names.names.count))
     }
 
     /// Removes what the new object does not have, and ends the patch object.
     private mutating func close(_ frame: Frame) {
-        for (name, isKept) in zip(frame.names?.names ?? [], frame.isKept) where !isKept {
+        for (index, name) in frame.names.names.enumerated() where !self.isKept[frame.firstKept + index] {
             self.write(self.old.sourceText(name))
             self.text.append(contentsOf: "null".utf8)
         }
         self.text.append(UInt8(ascii: "}"))
+        self.isKept.removeSubrange(frame.firstKept...)
         self.frames.removeLast()
     }
 

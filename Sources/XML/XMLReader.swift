@@ -194,11 +194,15 @@ final class XMLReader {
         let depth = self.open.count
         self.matched = min(self.matched, depth)
         self.tree.groupChildren(of: index)
-        let text = Self.trimmed(self.texts[depth][...])
-        if !text.isEmpty {
-            self.tree[index].text = self.tree.keep { $0.appendJSONString(text) }
-        }
+        self.keepText(at: depth, of: index)
+        // Nothing else refers to the text any more: a shared one would be given a new buffer as long as the longest.
         self.texts[depth].removeAll(keepingCapacity: true)
+    }
+
+    private func keepText(at depth: Int, of index: Int) {
+        let text = Self.trimmed(self.texts[depth][...])
+        guard !text.isEmpty else { return }
+        self.tree[index].text = self.tree.keep { $0.appendJSONString(text) }
     }
 
     /// Without the white space of XML around it.

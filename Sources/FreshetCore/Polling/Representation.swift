@@ -110,17 +110,23 @@ package enum Representation {
     private static func array(ofLines body: [UInt8], limits: ParseLimits) throws(PollError) -> [UInt8] {
         var text: [UInt8] = [UInt8(ascii: "[")]
         text.reserveCapacity(body.count + 2)
+        var nodes = 1
         for (index, line) in body.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
         where line.contains(where: { !$0.isWhitespace }) {
             if text.count > 1 {
                 text.append(UInt8(ascii: ","))
             }
             do throws(ParseError) {
-                text.append(contentsOf: try Document(parsing: Array(line), limits: limits).text)
+                let document = try Document(parsing: Array(line), limits: limits)
+                text.append(contentsOf: document.text)
+                nodes += document.nodeCount
             } catch {
                 var fault = PollError(error)
                 fault.message = "line \(index + 1) is not JSON that can be taken: \(error)"
                 throw fault
+            }
+            guard nodes <= limits.maxNodes else {
+                throw PollError(.tooLarge, "the lines hold more than \(limits.maxNodes) values")
             }
         }
         text.append(UInt8(ascii: "]"))
