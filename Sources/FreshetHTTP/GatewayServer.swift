@@ -120,6 +120,7 @@ package final class GatewayServer: Service {
         responder: Responder
     ) async throws -> any Channel {
         let (gateway, registry) = (self.gateway, self.registry)
+        let isUnixSocket = if case .unix = address { true } else { false }
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: CInt(clamping: gateway.settings.backlog))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -136,7 +137,8 @@ package final class GatewayServer: Service {
                         gateway: gateway,
                         responder: responder,
                         registry: registry,
-                        listener: listener
+                        listener: listener,
+                        isUnixSocket: isUnixSocket
                     )
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }

@@ -64,7 +64,7 @@ final class AdmissionDesk: Sendable {
                 state.refusals[refusal, default: 0] += 1
             } else {
                 state.total += 1
-                if self.isBounded(address) { state.byNetwork[address.network, default: 0] += 1 }
+                if let network = self.network(of: address) { state.byNetwork[network, default: 0] += 1 }
             }
             return refusal
         }
@@ -72,23 +72,24 @@ final class AdmissionDesk: Sendable {
         return .refused(reason, retryAfter: .milliseconds(Int64.random(in: 1000...10_000)))
     }
 
-    private func isBounded(_ address: PeerAddress) -> Bool {
-        self.maxPerAddress > 0 && !address.isLoopback
+    /// What the limit per address counts; `nil` where it does not apply.
+    private func network(of address: PeerAddress) -> PeerAddress? {
+        self.maxPerAddress > 0 ? address.countedNetwork : nil
     }
 
     private func refusal(of address: PeerAddress, in state: State) -> RefusalReason? {
         if state.isDraining { return .draining }
         if state.isShortOfMemory { return .memory }
         if state.total >= self.maxTotal { return .full }
-        guard self.isBounded(address) else { return nil }
-        return state.byNetwork[address.network, default: 0] >= self.maxPerAddress ? .address : nil
+        guard let network = self.network(of: address) else { return nil }
+        return state.byNetwork[network, default: 0] >= self.maxPerAddress ? .address : nil
     }
 
     fileprivate func release(_ address: PeerAddress) {
         self.state.withLock { state in
             state.total -= 1
-            guard self.isBounded(address), let count = state.byNetwork[address.network] else { return }
-            state.byNetwork[address.network] = count > 1 ? count - 1 : nil
+            guard let network = self.network(of: address), let count = state.byNetwork[network] else { return }
+            state.byNetwork[network] = count > 1 ? count - 1 : nil
         }
     }
 

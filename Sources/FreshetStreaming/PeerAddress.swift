@@ -2,61 +2,86 @@
 
 import Glibc
 
-/// The address of a client: IPv4, IPv6, or none for a unix socket.
+/// The address of a client: IPv4, IPv6, a unix socket, or unknown. It tells clients apart; it proves nothing about them.
 package struct PeerAddress: Hashable, Sendable {
+    private enum Kind: UInt8, Sendable {
+        case unknown
+        case unix
+        case network
+    }
+
     /// The 128 bits of an IPv6 address; IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2), so that a client counts the
-    /// same over either kind of socket. Both zero for a unix socket.
+    /// same over either kind of socket. Both zero where there is no network address.
     private var high: UInt64
     private var low: UInt64
     package var port: UInt16
+    private var kind: Kind
 
     /// The other end of a unix socket.
-    package static let local = PeerAddress(high: 0, low: 0, port: 0)
+    package static let local = PeerAddress(.unix, high: 0, low: 0, port: 0)
+    /// Nothing is known: the default, which no rule favours. All such clients count as one.
+    package static let unknown = PeerAddress(.unknown, high: 0, low: 0, port: 0)
 
-    private init(high: UInt64, low: UInt64, port: UInt16) {
+    private init(_ kind: Kind, high: UInt64, low: UInt64, port: UInt16) {
+        self.kind = kind
         self.high = high
         self.low = low
         self.port = port
     }
 
-    /// `text`: as `inet_ntop` writes it, a zone (`%eth0`) allowed; anything else is ``local``.
+    /// `text`: as `inet_ntop` writes it, a zone (`%eth0`) allowed; anything else is ``unknown``.
     package init(_ text: some StringProtocol, port: Int = 0) {
         let number = UInt16(exactly: port) ?? 0
         let bare = String(text.prefix { $0 != "%" })
         var v4 = in_addr()
         var v6 = in6_addr()
         if inet_pton(AF_INET, bare, &v4) == 1 {
-            self.init(high: 0, low: Self.mappedPrefix << 32 | UInt64(UInt32(bigEndian: v4.s_addr)), port: number)
+            let low = Self.mappedPrefix << 32 | UInt64(UInt32(bigEndian: v4.s_addr))
+            self.init(.network, high: 0, low: low, port: number)
         } else if inet_pton(AF_INET6, bare, &v6) == 1 {
             let (high, low) = withUnsafeBytes(of: &v6) { bytes in
                 (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
             }
-            self.init(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low), port: number)
+            self.init(.network, high: UInt64(bigEndian: high), low: UInt64(bigEndian: low), port: number)
         } else {
-            self = .local
+            self = .unknown
         }
     }
 
     private static let mappedPrefix: UInt64 = 0xFFFF
 
-    private var isIPv4: Bool { self.high == 0 && self.low >> 32 == Self.mappedPrefix }
+    private var isIPv4: Bool { self.kind == .network && self.high == 0 && self.low >> 32 == Self.mappedPrefix }
 
-    /// On this machine: 127.0.0.0/8, `::1`, or a unix socket.
+    /// Whether this is an IPv4 or an IPv6 address.
+    package var isNetworkAddress: Bool { self.kind == .network }
+
+    /// Whether many clients may stand behind it, since a proxy on this machine connects from it: 127.0.0.0/8, `::1`, or
+    /// a unix socket.
     package var isLoopback: Bool {
-        if self.isIPv4 { return (self.low >> 24) & 0xFF == 127 }
-        return self.high == 0 && self.low <= 1
+        switch self.kind {
+        case .unknown: false
+        case .unix: true
+        case .network: self.isIPv4 ? (self.low >> 24) & 0xFF == 127 : self.high == 0 && self.low == 1
+        }
     }
 
-    /// What one client is counted by: the IPv4 address, or the IPv6 /64, within which addresses are free to choose.
+    /// What limits per address count a client by: the IPv4 address, or the IPv6 /64, within which addresses are free
+    /// to choose. `nil` for loopback addresses and unix sockets, which have no such limit.
+    package var countedNetwork: PeerAddress? { self.isLoopback ? nil : self.network }
+
     var network: PeerAddress {
-        PeerAddress(high: self.high, low: self.isIPv4 ? self.low : 0, port: 0)
+        PeerAddress(self.kind, high: self.high, low: self.isIPv4 ? self.low : 0, port: 0)
     }
 }
 
 extension PeerAddress: CustomStringConvertible {
-    /// `192.0.2.1:443`, `[2001:db8::1]:443`, `unix`.
+    /// `192.0.2.1:443`, `[2001:db8::1]:443`, `unix`, `unknown`.
     package var description: String {
-        guard self.high != 0 || self.low != 0 else { return "unix" }
+        switch self.kind {
+        case .unknown: return "unknown"
+        case .unix: return "unix"
+        case .network: break
+        }
         if self.isIPv4 {
             let octets = [24, 16, 8, 0].map { String((self.low >> UInt64($0)) & 0xFF) }
             return octets.joined(separator: ".") + ":\(self.port)"

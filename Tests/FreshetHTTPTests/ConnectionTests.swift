@@ -202,7 +202,7 @@ extension HTTPTests {
 
         @Test("S13: connections are counted by IPv4 address and by IPv6 /64, those on this machine not at all")
         func networks() {
-            func network(_ address: String) -> ClientNetwork? { ClientNetwork(address, peer: .init(address)) }
+            func network(_ address: String) -> PeerAddress? { PeerAddress(address).countedNetwork }
             #expect(network("127.0.0.1") == nil)
             #expect(network("::1") == nil)
             #expect(network("192.0.2.1") != network("192.0.2.2"))
@@ -210,6 +210,7 @@ extension HTTPTests {
             #expect(network("2001:db8::1") == network("2001:db8::ffff:2"))
             #expect(network("2001:db8::1") != network("2001:db8:0:1::1"))
             #expect(network("fe80::1%eth0") == network("fe80::2"))
+            #expect(network("") != nil, "A01: an unknown client is counted")
         }
 
         @Test(

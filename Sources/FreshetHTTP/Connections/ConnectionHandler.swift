@@ -35,8 +35,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let responder: Responder
     let listener: IncomingRequest.Listener
     private let registry: ConnectionRegistry
-    private(set) var peer = PeerAddress.local
-    private var network: ClientNetwork?
+    /// The connection came over a unix socket, where peers have no address.
+    private let isUnixSocket: Bool
+    private(set) var peer = PeerAddress.unknown
+    /// What the connection is counted by, if anything.
+    private var network: PeerAddress?
 
     private var phase = Phase.idle
     private var parser: RequestParser
@@ -60,7 +63,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private static let maxPipelinedBytes = 512 << 10
     private static let lingerTime = TimeAmount.seconds(1)
 
-    init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {
+    init(
+        gateway: Gateway,
+        responder: Responder,
+        registry: ConnectionRegistry,
+        listener: IncomingRequest.Listener,
+        isUnixSocket: Bool
+    ) {
+        self.isUnixSocket = isUnixSocket
         self.gateway = gateway
         self.responder = responder
         self.registry = registry
@@ -77,10 +87,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: The channel's life
 
     func channelActive(context: ChannelHandlerContext) {
-        if let address = context.remoteAddress, let text = address.ipAddress {
+        if self.isUnixSocket {
+            self.peer = .local
+        } else if let address = context.remoteAddress, let text = address.ipAddress {
             self.peer = PeerAddress(text, port: address.port ?? 0)
         }
-        self.network = ClientNetwork(context.remoteAddress?.ipAddress, peer: self.peer)
+        guard self.peer != .unknown else {
+            // Reset before it was accepted: its bytes may still be there, and nobody waits for an answer.
+            self.phase = .ended
+            self.gateway.counters.refused(.noPeer)
+            return context.close(promise: nil)
+        }
+        self.network = self.peer.countedNetwork
         if let refusal = self.registry.enter(context.channel, network: self.network) {
             self.gateway.counters.refused(refusal)
             // Its first bytes are read, so that closing does not reset the connection before the answer is there.

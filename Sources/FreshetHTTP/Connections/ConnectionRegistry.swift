@@ -1,39 +1,17 @@
 // Every connection that is not a stream: counted, bounded, and told when the gateway stops.
 
 import FreshetStreaming
-import Glibc
 import NIOCore
 import Synchronization
 
 /// Tells a connection that the server stops: answer what is under way, then close.
 struct QuiesceEvent: Sendable {}
 
-/// What one client is counted by: the IPv4 address, or the IPv6 /64, within which addresses are free to choose.
-struct ClientNetwork: Hashable, Sendable {
-    private var bytes: [UInt8]
-
-    /// `nil` for those that are never bounded: loopback and unix sockets, behind which is a proxy. The address is as
-    /// `inet_ntop` writes it.
-    init?(_ address: String?, peer: PeerAddress) {
-        guard !peer.isLoopback, let address else { return nil }
-        let bare = String(address.prefix { $0 != "%" })
-        var bytes = [UInt8](repeating: 0, count: 16)
-        guard inet_pton(AF_INET6, bare, &bytes) == 1 else {
-            self.bytes = Array(bare.utf8)
-            return
-        }
-        // An IPv4 client over an IPv6 socket (RFC 4291 §2.5.5.2) is itself, and not one with all the others.
-        let isMapped = bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
-        self.bytes =
-            isMapped ? Array(bytes.suffix(4).map { "\($0)" }.joined(separator: ".").utf8) : Array(bytes.prefix(8))
-    }
-}
-
 /// Counts open connections. Any thread; asked once per connection.
 final class ConnectionRegistry: Sendable {
     private struct State: Sendable {
         var channels: [ObjectIdentifier: any Channel] = [:]
-        var byNetwork: [ClientNetwork: Int] = [:]
+        var byNetwork: [PeerAddress: Int] = [:]
         var isQuiescing = false
     }
 
@@ -48,8 +26,9 @@ final class ConnectionRegistry: Sendable {
         self.streams = streams
     }
 
-    /// Counts a connection in, unless there are too many. Each that got in has to ``leave(_:network:)``.
-    func enter(_ channel: any Channel, network: ClientNetwork?) -> ConnectionRefusal? {
+    /// Counts a connection in, unless there are too many. Each that got in has to ``leave(_:network:)``. `network`: see
+    /// ``PeerAddress/countedNetwork``.
+    func enter(_ channel: any Channel, network: PeerAddress?) -> ConnectionRefusal? {
         let limit = self.limit
         return self.state.withLock { state in
             guard state.channels.count < limit else { return .full }
@@ -62,7 +41,7 @@ final class ConnectionRegistry: Sendable {
         }
     }
 
-    func leave(_ channel: any Channel, network: ClientNetwork?) {
+    func leave(_ channel: any Channel, network: PeerAddress?) {
         self.state.withLock { state in
             state.channels[ObjectIdentifier(channel)] = nil
             guard let network, let count = state.byNetwork[network] else { return }

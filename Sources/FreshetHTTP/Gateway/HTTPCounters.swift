@@ -8,6 +8,8 @@ enum ConnectionRefusal: String, CaseIterable, Sendable {
     case full
     /// As many as are allowed from one address.
     case address
+    /// The client had gone before the connection was accepted, and its address with it.
+    case noPeer = "no_peer"
 }
 
 /// Counters of the HTTP server. Any thread.
@@ -74,7 +76,7 @@ final class HTTPCounters: Sendable {
         family(
             "freshet_http_connections_refused_total",
             "counter",
-            "Connections answered 503 at once, by reason.",
+            "Connections answered 503 at once, or closed unread (no_peer), by reason.",
             ConnectionRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.refusals[$0] ?? 0)") }
         )
         family("freshet_http_handovers_total", "counter", "Streams handed to a shard.", [("", "\(state.handovers)")])

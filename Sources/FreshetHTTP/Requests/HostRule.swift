@@ -18,9 +18,9 @@ struct HostRule: Hashable, Sendable {
         var host = authority.lowercased()[...]
         if host.hasPrefix("[") {
             guard let end = host.firstIndex(of: "]") else { return false }
-            return PeerAddress(host[host.index(after: host.startIndex)..<end]) != .local
+            return PeerAddress(host[host.index(after: host.startIndex)..<end]).isNetworkAddress
         }
         if let colon = host.firstIndex(of: ":") { host = host[..<colon] }
-        return self.names.contains(String(host)) || PeerAddress(host) != .local
+        return self.names.contains(String(host)) || PeerAddress(host).isNetworkAddress
     }
 }
