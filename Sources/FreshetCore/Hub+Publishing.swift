@@ -163,11 +163,11 @@ extension Hub {
     /// Makes a change readable and hands it to the listeners, with its frames in the formats that somebody listens in.
     private func commit(_ pending: Pending, epoch: Epoch) {
         let source = pending.source
-        let (formats, name) = self.demand(for: source)
+        let (demand, name) = self.demand(for: source)
         let cursor = Cursor(epoch: epoch, sequence: pending.sequence)
         let event = ChangeEvent(pending.change, cursor: cursor, source: source, sourceName: name)
         var frames = FrameSet()
-        for format in formats where frames[format] == nil {
+        for (format, _) in demand.counts {
             if let frame = event.frame(for: format) { frames.add(frame, for: format) }
         }
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
@@ -194,11 +194,11 @@ extension Hub {
         pending.done(cursor)
     }
 
-    /// The formats in which somebody listens to this source, some of them repeatedly, and its name.
-    private func demand(for source: SourceID) -> (formats: [StreamFormat], name: String) {
+    /// The formats in which the source is listened to, and its name.
+    private func demand(for source: SourceID) -> (demand: FormatDemand, name: String) {
         self.state.withLock { state in
-            guard state.entries.indices.contains(source.index) else { return ([], "") }
-            return (state.entries[source.index].subscriptions.map(\.format), state.entries[source.index].name)
+            guard state.entries.indices.contains(source.index) else { return (FormatDemand(), "") }
+            return (state.entries[source.index].demand, state.entries[source.index].name)
         }
     }
 

@@ -42,7 +42,7 @@ package final class Hub: Sendable {
         var identity: String
         var status: SourceStatus
         var version: SourceVersion?
-        var subscriptions: [Subscription] = []
+        var demand = FormatDemand()
         /// How many of ``State/waiters`` wait for this source: asked for by every poll that sleeps without listeners.
         var waiters = 0
         var isRemoved = false
@@ -225,6 +225,36 @@ extension Hub {
         }
     }
 
+    /// The sources that a pattern names now, ascending.
+    package func sources(matching pattern: SourcePattern) -> [SourceID] {
+        self.state.withLock { state in
+            var found: [SourceID] = []
+            for term in pattern.terms {
+                switch term {
+                case .exact(let name):
+                    if let id = state.ids[name] { found.append(id) }
+                case .prefix(let prefix):
+                    for (name, id) in state.ids where name.hasPrefix(prefix) {
+                        found.append(id)
+                    }
+                }
+            }
+            // No source twice: no term of a pattern covers another.
+            return found.sorted()
+        }
+    }
+
+    /// Those of the sources that were removed.
+    package func removed(among sources: [SourceID]) -> Set<SourceID> {
+        self.state.withLock { state in
+            Set(
+                sources.filter { source in
+                    !state.entries.indices.contains(source.index) || state.entries[source.index].isRemoved
+                }
+            )
+        }
+    }
+
     /// A name that no source has.
     package struct UnknownSource: Error, Hashable, Sendable {
         package var name: String
@@ -245,7 +275,7 @@ extension Hub {
     package func subscriberCount(of source: SourceID) -> Int {
         self.state.withLock { state in
             guard state.entries.indices.contains(source.index) else { return 0 }
-            return state.entries[source.index].subscriptions.reduce(0) { $0 + $1.subscribers }
+            return state.entries[source.index].demand.subscribers
         }
     }
 
@@ -254,7 +284,7 @@ extension Hub {
         self.state.withLock { state in
             guard state.entries.indices.contains(source.index) else { return false }
             let entry = state.entries[source.index]
-            return entry.waiters > 0 || entry.subscriptions.contains { $0.subscribers > 0 }
+            return entry.waiters > 0 || !entry.demand.isEmpty
         }
     }
 
@@ -270,7 +300,7 @@ extension Hub {
             name: entry.name,
             status: entry.status,
             version: entry.version,
-            subscribers: entry.subscriptions.reduce(0) { $0 + $1.subscribers }
+            subscribers: entry.demand.subscribers
         )
     }
 }
@@ -303,15 +333,11 @@ extension Hub {
     package func subscribe(to sources: [SourceID], format: StreamFormat, count: Int = 1) -> Subscription {
         self.state.withLock { state in
             let key = Subscription.Key(sources: sources, format: format)
-            if let existing = state.subscriptions[key] {
-                existing.join(count)
-                return existing
-            }
-            let subscription = Subscription(key: key)
+            let subscription = state.subscriptions[key] ?? Subscription(key: key)
             subscription.join(count)
             state.subscriptions[key] = subscription
             for source in sources where state.entries.indices.contains(source.index) {
-                state.entries[source.index].subscriptions.append(subscription)
+                state.entries[source.index].demand.add(count, in: format)
             }
             return subscription
         }
@@ -320,11 +346,10 @@ extension Hub {
     /// Counts subscribers out; the last one takes the subscription with it.
     package func unsubscribe(_ subscription: Subscription, count: Int = 1) {
         self.state.withLock { state in
-            guard subscription.leave(count) else { return }
-            state.subscriptions[subscription.key] = nil
             for source in subscription.sources where state.entries.indices.contains(source.index) {
-                state.entries[source.index].subscriptions.removeAll { $0 === subscription }
+                state.entries[source.index].demand.remove(count, in: subscription.format)
             }
+            if subscription.leave(count) { state.subscriptions[subscription.key] = nil }
         }
     }
 

@@ -40,12 +40,7 @@ package struct SourceSelector: Hashable, Sendable {
 
     /// Whether a source of this name is among those that are named.
     package func matches(_ name: String) -> Bool {
-        self.terms.contains { term in
-            switch term {
-            case .exact(let exact): exact == name
-            case .prefix(let prefix): name.hasPrefix(prefix)
-            }
-        }
+        self.terms.contains { $0.matches(name) }
     }
 
     /// The most terms that one request may name.
@@ -65,6 +60,67 @@ package struct SourceSelector: Hashable, Sendable {
                 guard SourceName.isValid(part) else { return nil }
                 self.terms.append(.exact(String(part)))
             }
+        }
+    }
+}
+
+/// A selector in the one form that all selectors of the same names have: sorted, each term once, and no term that
+/// another one covers. `a,a,b` and `b,a` are equal, and `a*,ab,ab*` is `a*` (A08).
+package struct SourcePattern: Hashable, Sendable {
+    /// Ascending by their text.
+    package let terms: [SourceSelector.Term]
+
+    package init(_ selector: SourceSelector) {
+        let sorted = selector.terms.sorted { left, right in
+            // Of equal text the prefix comes first, which covers the name.
+            left.text == right.text ? left.isPrefix && !right.isPrefix : left.text < right.text
+        }
+        var kept: [SourceSelector.Term] = []
+        for term in sorted {
+            // What a prefix covers follows it without a gap.
+            guard let last = kept.last, term == last || last.isPrefix && term.text.hasPrefix(last.text) else {
+                kept.append(term)
+                continue
+            }
+        }
+        self.terms = kept
+    }
+
+    /// Whether a source of this name is among those that are named.
+    package func matches(_ name: String) -> Bool {
+        // The only term that can match is the last one that is not after the name.
+        var range = 0..<self.terms.count
+        while !range.isEmpty {
+            let middle = range.lowerBound + range.count / 2
+            if self.terms[middle].text <= name {
+                range = (middle + 1)..<range.upperBound
+            } else {
+                range = range.lowerBound..<middle
+            }
+        }
+        guard range.lowerBound > 0 else { return false }
+        return self.terms[range.lowerBound - 1].matches(name)
+    }
+}
+
+extension SourceSelector.Term {
+    fileprivate var text: String {
+        switch self {
+        case .exact(let text), .prefix(let text): text
+        }
+    }
+
+    fileprivate var isPrefix: Bool {
+        switch self {
+        case .exact: false
+        case .prefix: true
+        }
+    }
+
+    fileprivate func matches(_ name: String) -> Bool {
+        switch self {
+        case .exact(let exact): exact == name
+        case .prefix(let prefix): name.hasPrefix(prefix)
         }
     }
 }

@@ -16,6 +16,8 @@ package enum RefusalReason: String, CaseIterable, Sendable {
     case full
     /// As many as are allowed from one address.
     case address
+    /// The streams of one address name as many different sets of sources as are allowed.
+    case sourceSets = "source_sets"
     /// The gateway is shutting down.
     case draining
     /// The process is near the end of its memory.
@@ -25,23 +27,32 @@ package enum RefusalReason: String, CaseIterable, Sendable {
 /// One subscriber's place. It is free again when the last reference is gone, so that no path can forget it.
 package final class AdmissionTicket: Sendable {
     package let address: PeerAddress
+    fileprivate let sourceSet: Int?
     private let desk: AdmissionDesk
 
-    fileprivate init(address: PeerAddress, desk: AdmissionDesk) {
+    fileprivate init(address: PeerAddress, sourceSet: Int?, desk: AdmissionDesk) {
         self.address = address
+        self.sourceSet = sourceSet
         self.desk = desk
     }
 
     deinit {
-        self.desk.release(self.address)
+        self.desk.release(self)
     }
 }
 
 /// Counts places. Any thread; asked once per connection, never per event.
 final class AdmissionDesk: Sendable {
+    /// What the streams of one address hold.
+    private struct Holding: Sendable {
+        var streams = 0
+        /// Streams by what they ask for, named by its hash: two sets with the same hash count as one, which does no harm.
+        var sourceSets: [Int: Int] = [:]
+    }
+
     private struct State: Sendable {
         var total = 0
-        var byNetwork: [PeerAddress: Int] = [:]
+        var byNetwork: [PeerAddress: Holding] = [:]
         var isDraining = false
         var isShortOfMemory = false
         var refusals: [RefusalReason: UInt64] = [:]
@@ -50,46 +61,67 @@ final class AdmissionDesk: Sendable {
     private let state = Mutex(State())
     private let maxTotal: Int
     private let maxPerAddress: Int
+    private let maxSourceSetsPerAddress: Int
 
-    init(maxTotal: Int, maxPerAddress: Int) {
+    /// `maxPerAddress`: streams of one address, `maxSourceSetsPerAddress`: different sets of sources in them; 0 for no
+    /// bound.
+    init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0) {
         self.maxTotal = maxTotal
         self.maxPerAddress = maxPerAddress
+        self.maxSourceSetsPerAddress = maxSourceSetsPerAddress
     }
 
-    /// Takes a place for a client.
-    func admit(_ address: PeerAddress) -> Admission {
+    /// Takes a place for a client. `sourceSet`: the hash of what the stream asks for.
+    func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
         let reason = self.state.withLock { state -> RefusalReason? in
-            let refusal = self.refusal(of: address, in: state)
+            let refusal = self.refusal(of: address, sourceSet, in: state)
             if let refusal {
                 state.refusals[refusal, default: 0] += 1
-            } else {
-                state.total += 1
-                if let network = self.network(of: address) { state.byNetwork[network, default: 0] += 1 }
+                return refusal
             }
-            return refusal
+            state.total += 1
+            guard let network = self.network(of: address) else { return nil }
+            state.byNetwork[network, default: Holding()].streams += 1
+            if let sourceSet {
+                state.byNetwork[network, default: Holding()].sourceSets[sourceSet, default: 0] += 1
+            }
+            return nil
         }
-        guard let reason else { return .admitted(AdmissionTicket(address: address, desk: self)) }
+        guard let reason else {
+            return .admitted(AdmissionTicket(address: address, sourceSet: sourceSet, desk: self))
+        }
         return .refused(reason, retryAfter: .milliseconds(Int64.random(in: 1000...10_000)))
     }
 
-    /// What the limit per address counts; `nil` where it does not apply.
+    /// What the limits per address count; `nil` where they do not apply.
     private func network(of address: PeerAddress) -> PeerAddress? {
-        self.maxPerAddress > 0 ? address.countedNetwork : nil
+        self.maxPerAddress > 0 || self.maxSourceSetsPerAddress > 0 ? address.countedNetwork : nil
     }
 
-    private func refusal(of address: PeerAddress, in state: State) -> RefusalReason? {
+    private func refusal(of address: PeerAddress, _ sourceSet: Int?, in state: State) -> RefusalReason? {
         if state.isDraining { return .draining }
         if state.isShortOfMemory { return .memory }
         if state.total >= self.maxTotal { return .full }
-        guard let network = self.network(of: address) else { return nil }
-        return state.byNetwork[network, default: 0] >= self.maxPerAddress ? .address : nil
+        guard let network = self.network(of: address), let holding = state.byNetwork[network] else { return nil }
+        if self.maxPerAddress > 0, holding.streams >= self.maxPerAddress { return .address }
+        guard self.maxSourceSetsPerAddress > 0, let sourceSet, holding.sourceSets[sourceSet] == nil else { return nil }
+        return holding.sourceSets.count >= self.maxSourceSetsPerAddress ? .sourceSets : nil
     }
 
-    fileprivate func release(_ address: PeerAddress) {
+    fileprivate func release(_ ticket: AdmissionTicket) {
         self.state.withLock { state in
             state.total -= 1
-            guard let network = self.network(of: address), let count = state.byNetwork[network] else { return }
-            state.byNetwork[network] = count > 1 ? count - 1 : nil
+            guard let network = self.network(of: ticket.address), let streams = state.byNetwork[network]?.streams
+            else { return }
+            guard streams > 1 else {
+                state.byNetwork[network] = nil
+                return
+            }
+            state.byNetwork[network]?.streams = streams - 1
+            guard let sourceSet = ticket.sourceSet,
+                let count = state.byNetwork[network]?.sourceSets[sourceSet]
+            else { return }
+            state.byNetwork[network]?.sourceSets[sourceSet] = count > 1 ? count - 1 : nil
         }
     }
 

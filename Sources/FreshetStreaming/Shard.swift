@@ -21,8 +21,8 @@ final class Shard {
     /// By ``SubscriberGroup/index``; `nil` where a number is free.
     var groups: [SubscriberGroup?] = []
     var groupNumbers: [GroupKey: Int32] = [:]
-    /// By source index: the groups that get its events.
-    var groupsOfSource: [[SubscriberGroup]] = []
+    /// The numbers of the groups that get a source's events.
+    var groupIndex = SourceIndex()
     /// Groups that have something gathered in this turn.
     var gathered: [SubscriberGroup] = []
     /// Groups with ``SubscriberGroup/sharedReads``, which live until the end of the turn.
@@ -41,6 +41,9 @@ final class Shard {
     /// Numbers the status notices.
     var statusNumber: UInt64 = 0
 
+    /// Subscribers to be ended in the next turns, the first at ``nextEnd``.
+    var pendingEnds: [PendingEnd] = []
+    var nextEnd = 0
     var drain: DrainPlan?
     var isStopping = false
 
@@ -60,13 +63,14 @@ final class Shard {
     /// Bounds of a turn: what healthy subscribers wait for at most while others are let in or fed.
     static let maxJoinsPerTurn = 64
     static let maxFeedsPerTurn = 64
+    static let maxEndsPerTurn = 128
     /// The most bytes of several frames that leave in one send.
     static let minScratchBytes = 64 << 10
 
     /// What makes subscribers get the same bytes.
     struct GroupKey: Hashable {
         var subscription: ObjectIdentifier
-        var selector: SourceSelector?
+        var pattern: SourcePattern?
         var isChunked: Bool
     }
 
@@ -102,6 +106,7 @@ final class Shard {
             self.admitArrivals()
             self.forgetSharedReads()
             if self.clock.hasTicked() { self.keepTime() }
+            self.continueEnds()
             self.continueDrain()
             self.publishFigures()
         }
@@ -112,7 +117,8 @@ final class Shard {
     static let inboxMark = UInt64.max
 
     private func wait() -> Int {
-        let hasWork = !self.ready.isEmpty || self.nextArrival < self.arrivals.count
+        let hasWork =
+            !self.ready.isEmpty || self.nextArrival < self.arrivals.count || self.nextEnd < self.pendingEnds.count
         let timeout = hasWork ? 0 : self.clock.milliseconds(untilNextTickOr: self.drain?.step)
         return max(0, Int(clinux_epoll_wait(self.epoll, self.events, Self.maxEvents, timeout)))
     }

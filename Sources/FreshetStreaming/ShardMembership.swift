@@ -143,41 +143,37 @@ extension Shard {
         let subscription = self.hub.subscribe(to: self.sources(of: handover), format: handover.format)
         let key = GroupKey(
             subscription: ObjectIdentifier(subscription),
-            selector: handover.selector,
+            pattern: handover.pattern,
             isChunked: handover.isChunked
         )
         if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
             group.memberCount += 1
             return group
         }
-        let number = Int32(self.groups.firstIndex { $0 == nil } ?? self.groups.count)
+        let number = self.groupIndex.insert(subscription.sources)
         let group = SubscriberGroup(
             subscription: subscription,
-            selector: handover.selector,
+            pattern: handover.pattern,
             isChunked: handover.isChunked,
             index: number
         )
         group.memberCount = 1
-        group.removed = Set(subscription.sources.filter { self.hub.report(of: $0) == nil })
+        group.removed = self.hub.removed(among: subscription.sources)
         if Int(number) == self.groups.count {
             self.groups.append(group)
         } else {
             self.groups[Int(number)] = group
         }
         self.groupNumbers[key] = number
-        for source in subscription.sources {
-            self.enter(group, under: source)
-        }
         return group
     }
 
     /// The sources that are named now. Those that came since the request was read are among them, and those that come
     /// from here on are told of by a notice that is yet to be taken.
     private func sources(of handover: StreamHandover) -> [SourceID] {
-        guard let selector = handover.selector, case .success(let named) = self.hub.resolve(selector) else {
-            return handover.sources
-        }
-        return Set(handover.sources).union(named).sorted()
+        guard let pattern = handover.pattern else { return handover.sources }
+        let named = self.hub.sources(matching: pattern)
+        return named == handover.sources ? named : Set(handover.sources).union(named).sorted()
     }
 
     /// Gives the members of a group one more source.
@@ -190,15 +186,12 @@ extension Shard {
         // A newcomer may have made a group of the same kind already; the two go on side by side.
         if self.groupNumbers[group.key] == nil { self.groupNumbers[group.key] = group.index }
         group.sharedReads.removeAll(keepingCapacity: true)
-        self.enter(group, under: source)
+        self.groupIndex.add(source, to: group.index)
     }
 
-    /// Has a group get the events of a source.
-    private func enter(_ group: SubscriberGroup, under source: SourceID) {
-        while self.groupsOfSource.count <= source.index {
-            self.groupsOfSource.append([])
-        }
-        self.groupsOfSource[source.index].append(group)
+    /// The groups that get the events of a source.
+    func groups(of source: SourceID) -> [SubscriberGroup] {
+        self.groupIndex.members(of: source).compactMap { self.groups[Int($0)] }
     }
 
     /// Counts a member out; the last one takes the group with it.
@@ -207,9 +200,7 @@ extension Shard {
         if group.memberCount == 0 {
             if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
             self.groups[Int(group.index)] = nil
-            for source in group.subscription.sources {
-                self.groupsOfSource[source.index].removeAll { $0 === group }
-            }
+            self.groupIndex.remove(group.index)
         }
         self.hub.unsubscribe(group.subscription)
     }
@@ -238,7 +229,46 @@ extension Shard {
 
 // MARK: - Ends
 
+/// A subscriber that is to be ended in one of the next turns.
+struct PendingEnd {
+    var index: Int32
+    /// Of the slot; where it is another by then, the subscriber has gone by itself.
+    var generation: UInt32
+    var reason: CloseReason
+    /// Its socket takes nothing: it is closed without `bye` if that is still so.
+    var isStuck: Bool
+}
+
 extension Shard {
+    /// Ends a subscriber in one of the next turns, so that events go out between two of many closes (A08).
+    func endLater(_ index: Int32, _ reason: CloseReason, isStuck: Bool = false) {
+        let generation = self.table.slot(index).pointee.generation
+        self.pendingEnds.append(
+            PendingEnd(index: index, generation: generation, reason: reason, isStuck: isStuck)
+        )
+    }
+
+    /// Ends some of the subscribers that wait for their end.
+    func continueEnds() {
+        let end = min(self.nextEnd + Self.maxEndsPerTurn, self.pendingEnds.count)
+        while self.nextEnd < end {
+            let pending = self.pendingEnds[self.nextEnd]
+            self.nextEnd += 1
+            guard self.table.isUsed(pending.index),
+                self.table.slot(pending.index).pointee.generation == pending.generation
+            else { continue }
+            if !pending.isStuck {
+                self.end(pending.index, pending.reason)
+            } else if let backlog = self.backlogs[pending.index], self.isStuck(backlog) {
+                self.release(pending.index, .told(pending.reason))
+            }
+        }
+        if self.nextEnd == self.pendingEnds.count, self.nextEnd > 0 {
+            self.pendingEnds.removeAll(keepingCapacity: self.nextEnd < 1024)
+            self.nextEnd = 0
+        }
+    }
+
     /// Tells a subscriber `bye` after what waits for it, and closes when that is sent.
     func end(_ index: Int32, _ reason: CloseReason) {
         guard let group = self.group(of: index) else { return }

@@ -41,8 +41,8 @@ extension Shard {
     }
 
     private func gather(_ event: PublishedEvent) {
-        guard self.groupsOfSource.indices.contains(event.source.index) else { return }
-        for group in self.groupsOfSource[event.source.index] {
+        for number in self.groupIndex.members(of: event.source) {
+            guard let group = self.groups[Int(number)] else { continue }
             if !group.isGathered {
                 group.isGathered = true
                 self.gathered.append(group)
@@ -207,9 +207,8 @@ extension Shard {
 extension Shard {
     /// Sends a status event to the live members of the source's groups; the others get the last one when they are.
     private func tell(_ eventStream: Frame, _ jsonLine: Frame, of source: SourceID) {
-        guard self.groupsOfSource.indices.contains(source.index) else { return }
         self.statusNumber += 1
-        for group in self.groupsOfSource[source.index] {
+        for group in self.groups(of: source) {
             let frame = group.wire == .eventStream ? eventStream : jsonLine
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: self.statusNumber, frame: frame)
             let members = group.live
@@ -226,28 +225,23 @@ extension Shard {
 
     /// Streams that name the new source get it from here on: nothing of it was published before this notice.
     private func add(_ source: SourceID, _ name: String) {
-        for case let group? in self.groups where group.selector?.matches(name) == true {
-            guard !group.subscription.sources.contains(source) else { continue }
+        for case let group? in self.groups where group.pattern?.matches(name) == true {
+            guard !self.groupIndex.holds(group.index, source) else { continue }
             self.grow(group, by: source)
         }
     }
 
     private func remove(_ source: SourceID) {
-        guard self.groupsOfSource.indices.contains(source.index) else { return }
-        for group in self.groupsOfSource[source.index] {
+        var hasOrphans = false
+        for group in self.groups(of: source) {
             group.removed.insert(source)
             group.statuses[source] = nil
-            guard group.isOrphaned else { continue }
-            for index in self.members(of: group) {
-                self.end(index, .removed)
-            }
+            hasOrphans = hasOrphans || group.isOrphaned
         }
-    }
-
-    /// Every member, live or not. Looks at all slots: for rare occasions.
-    private func members(of group: SubscriberGroup) -> [Int32] {
-        (0..<self.table.end).filter {
-            self.table.isUsed($0) && self.table.slot($0).pointee.group == group.index
+        guard hasOrphans else { return }
+        for index in 0..<self.table.end where self.table.isUsed(index) {
+            guard let group = self.group(of: index), group.isOrphaned, group.removed.contains(source) else { continue }
+            self.endLater(index, .removed)
         }
     }
 }

@@ -36,16 +36,18 @@ extension Shard {
         self.sendHeartbeats()
     }
 
-    /// Closes those whose socket took nothing for too long.
+    /// Closes those whose socket took nothing for too long, in the next turns.
     private func closeSlow() {
-        guard !self.backlogs.isEmpty else { return }
-        let tick = self.clock.tick
-        let slow = self.backlogs.filter {
-            !$0.value.isQueued && !$0.value.isFetching && tick &- $0.value.progressTick > self.clock.writeTicks
+        // Those that were found before come first.
+        guard !self.backlogs.isEmpty, self.nextEnd == self.pendingEnds.count else { return }
+        for (index, backlog) in self.backlogs where self.isStuck(backlog) {
+            self.endLater(index, backlog.closing ?? .slow, isStuck: true)
         }
-        for (index, backlog) in slow {
-            self.release(index, .told(backlog.closing ?? .slow))
-        }
+    }
+
+    func isStuck(_ backlog: Backlog) -> Bool {
+        !backlog.isQueued && !backlog.isFetching
+            && self.clock.tick &- backlog.progressTick > self.clock.writeTicks
     }
 
     /// Sends a heartbeat to each live subscriber that was sent nothing for a while.
@@ -93,7 +95,7 @@ extension Shard {
     /// Closes as many as are due. At the end of the time those who do not take their `bye` are closed without.
     func continueDrain() {
         guard var plan = self.drain, !plan.done.isEmpty else { return }
-        let target = plan.target(at: self.clock.now)
+        let target = min(plan.target(at: self.clock.now), plan.next + Self.maxEndsPerTurn)
         while plan.next < target {
             let (index, generation) = plan.order[plan.next]
             plan.next += 1
@@ -101,7 +103,7 @@ extension Shard {
             self.end(index, .drain)
         }
         self.drain = plan
-        guard plan.isOver(at: self.clock.now) else { return }
+        guard plan.isOver(at: self.clock.now), plan.next == plan.order.count else { return }
         for index in 0..<self.table.end where self.table.isUsed(index) {
             self.release(index, .told(.drain))
         }

@@ -9,7 +9,7 @@ package struct StreamHandover: Sendable {
     /// Ascending, each once.
     package var sources: [SourceID]
     /// What named them. Sources that come later and are named by it are added to the stream; `nil` for none.
-    package var selector: SourceSelector?
+    package var pattern: SourcePattern?
     package var format: StreamFormat
     package var position: StreamPosition
     /// The HTTP response head, sent first, together with the first events.
@@ -31,7 +31,7 @@ package struct StreamHandover: Sendable {
     ) {
         self.descriptor = descriptor
         self.sources = sources
-        self.selector = selector
+        self.pattern = selector.map(SourcePattern.init)
         self.format = format
         self.position = position
         self.head = head

@@ -56,7 +56,8 @@ package final class StreamServer: Sendable {
         self.settings = settings
         self.desk = AdmissionDesk(
             maxTotal: settings.effectiveMaxSubscribers,
-            maxPerAddress: settings.maxSubscribersPerAddress
+            maxPerAddress: settings.effectiveMaxSubscribersPerAddress,
+            maxSourceSetsPerAddress: settings.maxSourceSetsPerAddress
         )
     }
 
@@ -160,8 +161,10 @@ private final class ShardLaunch: Sendable {
 
 extension StreamServer {
     /// Asks for a subscriber's place; before the connection is taken from the HTTP server.
-    package func admit(_ address: PeerAddress) -> Admission {
-        self.desk.admit(address)
+    ///
+    /// `sourceSet`: the hash of the sources and the format of the stream; `nil` does not count it.
+    package func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
+        self.desk.admit(address, sourceSet: sourceSet)
     }
 
     /// Whether new subscribers are refused for want of memory.

@@ -21,9 +21,12 @@ package struct StreamSettings: Sendable {
     package var unsentBytes = 128 << 10
     /// Subscribers at one time. Default: `nil`, the soft limit of open files less ``descriptorReserve(below:)``.
     package var maxSubscribers: Int?
-    /// Subscribers at one time of one IPv4 address or one IPv6 /64; 0 for no bound. Default: 0. Loopback and unix
-    /// sockets are never bounded: behind them is a proxy.
-    package var maxSubscribersPerAddress = 0
+    /// Subscribers at one time of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never
+    /// bounded: behind them is a proxy. Default: `nil`, a tenth of all subscribers, from 100 to 1,000 (A08).
+    package var maxSubscribersPerAddress: Int?
+    /// Different sets of sources that the subscribers of one such address may name; 0 for no bound. Streams of the same
+    /// set share what is kept for it, so that a set costs more than a stream. Default: 256 (A08).
+    package var maxSourceSetsPerAddress = 256
     /// The most events that a subscriber that is behind is given at once. Default: 64.
     package var replayBatchEvents = 64
     /// The most bytes of events that are given at once, but for a single event that is larger. Default: 256 KiB.
@@ -39,6 +42,11 @@ package struct StreamSettings: Sendable {
     /// Descriptors that are kept for everything but subscribers: polls, requests, files. A twentieth, 64 to 1000.
     package static func descriptorReserve(below limit: Int) -> Int {
         min(max(64, limit / 20), 1000)
+    }
+
+    /// The bound on the subscribers of one address that is in force; 0 for none.
+    var effectiveMaxSubscribersPerAddress: Int {
+        self.maxSubscribersPerAddress ?? min(max(100, self.effectiveMaxSubscribers / 10), 1000)
     }
 
     /// The bound on subscribers that is in force.

@@ -4,9 +4,9 @@ import FreshetCore
 
 /// One group. An event is gathered once for it and then sent to each live member. Belongs to its shard's thread.
 final class SubscriberGroup {
-    /// Replaced by a larger one when a source comes that ``selector`` names.
+    /// Replaced by a larger one when a source comes that ``pattern`` names.
     var subscription: Subscription
-    let selector: SourceSelector?
+    let pattern: SourcePattern?
     let isChunked: Bool
     /// The group's place in the shard's list.
     let index: Int32
@@ -48,9 +48,9 @@ final class SubscriberGroup {
         var maySkip: Bool
     }
 
-    init(subscription: Subscription, selector: SourceSelector?, isChunked: Bool, index: Int32) {
+    init(subscription: Subscription, pattern: SourcePattern?, isChunked: Bool, index: Int32) {
         self.subscription = subscription
-        self.selector = selector
+        self.pattern = pattern
         self.isChunked = isChunked
         self.index = index
     }
@@ -59,7 +59,7 @@ final class SubscriberGroup {
     var key: Shard.GroupKey {
         Shard.GroupKey(
             subscription: ObjectIdentifier(self.subscription),
-            selector: self.selector,
+            pattern: self.pattern,
             isChunked: self.isChunked
         )
     }

@@ -169,7 +169,8 @@ extension GatewayConfiguration {
         settings.retry = self.retry
         settings.writeTimeout = self.limits.writeTimeout
         settings.maxSubscribers = self.effectiveMaxSubscribers
-        settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress ?? 0
+        settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress
+        settings.maxSourceSetsPerAddress = self.limits.maxSourceSetsPerAddress
         return settings
     }
 

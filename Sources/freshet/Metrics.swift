@@ -145,8 +145,8 @@ struct GatewayMetrics {
             metrics.sample(count, ("reason", reason))
         }
         metrics.family("freshet_subscribers_refused_total", "counter", "Streams that were not admitted, by reason.")
-        for (reason, count) in streams.refusals.map({ ("\($0.key)", $0.value) }).sorted(by: { $0.0 < $1.0 }) {
-            metrics.sample(count, ("reason", reason))
+        for reason in RefusalReason.allCases {
+            metrics.sample(streams.refusals[reason, default: 0], ("reason", reason.rawValue))
         }
     }
 

@@ -187,6 +187,46 @@ struct AdmissionTests {
         #expect(isAdmitted("192.0.2.1"))
     }
 
+    @Test("A08: bounds the different source sets of one address, not the streams of one set, not loopback")
+    func sourceSets() {
+        let desk = AdmissionDesk(maxTotal: 100, maxPerAddress: 10, maxSourceSetsPerAddress: 2)
+        var tickets: [String: AdmissionTicket] = [:]
+        func refusal(_ address: String, _ set: Int) -> RefusalReason? {
+            switch desk.admit(PeerAddress(address), sourceSet: set) {
+            case .admitted(let ticket):
+                tickets["\(address) \(set) \(tickets.count)"] = ticket
+                return nil
+            case .refused(let reason, let delay):
+                #expect((1000...10_000).contains(delay.milliseconds))
+                return reason
+            }
+        }
+        #expect(refusal("192.0.2.1", 1) == nil && refusal("192.0.2.1", 1) == nil && refusal("192.0.2.1", 2) == nil)
+        #expect(refusal("192.0.2.1", 3) == .sourceSets)
+        #expect(refusal("192.0.2.1", 2) == nil && refusal("192.0.2.2", 3) == nil)
+        for set in 0..<10 {
+            #expect(refusal("127.0.0.1", set) == nil)
+        }
+        #expect(desk.refusals == [.sourceSets: 1])
+        tickets = tickets.filter { !$0.key.hasPrefix("192.0.2.1 1 ") }
+        #expect(refusal("192.0.2.1", 3) == nil && refusal("192.0.2.1", 1) == .sourceSets)
+        for _ in 0..<7 { _ = refusal("192.0.2.1", 3) }
+        #expect(refusal("192.0.2.1", 3) == .address)
+        tickets = [:]
+        #expect(refusal("192.0.2.1", 4) == nil)
+    }
+
+    @Test(
+        "A08: one address has a tenth of all places unless it is said otherwise, from 100 to 1,000",
+        arguments: [(960, nil, 100), (5000, nil, 500), (100_000, nil, 1000), (5000, 7, 7), (5000, 0, 0)]
+    )
+    func defaultShare(subscribers: Int, configured: Int?, share: Int) {
+        var settings = StreamSettings(shards: 1)
+        settings.maxSubscribers = subscribers
+        settings.maxSubscribersPerAddress = configured
+        #expect(settings.effectiveMaxSubscribersPerAddress == share)
+    }
+
     @Test("refuses everybody while the gateway drains")
     func draining() {
         let desk = AdmissionDesk(maxTotal: 3, maxPerAddress: 0)

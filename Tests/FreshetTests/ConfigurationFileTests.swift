@@ -105,6 +105,7 @@ struct ConfigurationFileTests {
                 == .init(
                     maxSubscribers: 5000,
                     maxSubscribersPerAddress: 50,
+                    maxSourceSetsPerAddress: 30,
                     maxConnections: 400,
                     maxConnectionsPerAddress: 20,
                     headerTimeout: .seconds(2),

@@ -21,9 +21,6 @@ package final class Subscription: Sendable {
     package var sources: [SourceID] { self.key.sources }
     package var format: StreamFormat { self.key.format }
 
-    /// Subscribers at this moment. Any thread.
-    package var subscribers: Int { self.count.load(ordering: .relaxed) }
-
     func join(_ count: Int) {
         self.count.add(count, ordering: .relaxed)
     }

@@ -30,7 +30,7 @@ extension ConnectionHandler {
             answer.isStream = true
             return self.answer(answer, to: head, context: context)
         }
-        let ticket = try self.admit()
+        let ticket = try self.admit(request)
         let descriptor = try self.duplicate(context)
         let isChunked = head.version == .http11
         let bytes = AnswerHead.bytes(
@@ -61,8 +61,8 @@ extension ConnectionHandler {
         }
     }
 
-    private func admit() throws(Problem) -> AdmissionTicket {
-        switch self.gateway.streams.admit(self.peer) {
+    private func admit(_ request: StreamRequest) throws(Problem) -> AdmissionTicket {
+        switch self.gateway.streams.admit(self.peer, sourceSet: request.sourceSet) {
         case .admitted(let ticket):
             return ticket
         case .refused(let reason, let retryAfter):
@@ -75,6 +75,11 @@ extension ConnectionHandler {
                     "There are too many streams from this address.",
                     retryAfter: seconds
                 )
+            case .sourceSets:
+                let detail =
+                    "The streams of this address name too many different sets of sources; open fewer, or name the same."
+                let field = AnswerField("Retry-After", "\(max(1, seconds))")
+                throw Problem(429, "too_many_source_sets", detail, fields: [field])
             case .memory:
                 throw .busy("short_of_memory", "The gateway has no memory for more.", retryAfter: seconds)
             case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)

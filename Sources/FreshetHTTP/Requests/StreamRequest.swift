@@ -57,6 +57,14 @@ struct StreamRequest: Hashable, Sendable {
 }
 
 extension StreamRequest {
+    /// The hash of what streams share that ask for the same sources in the same format.
+    var sourceSet: Int {
+        var hasher = Hasher()
+        if let selector { hasher.combine(SourcePattern(selector)) } else { hasher.combine(self.sources) }
+        hasher.combine(self.format)
+        return hasher.finalize()
+    }
+
     /// The fields of the answer, without those that say how it is framed.
     var answer: Answer {
         let type = self.format.wire == .jsonLines ? MediaType.jsonLines : .eventStream

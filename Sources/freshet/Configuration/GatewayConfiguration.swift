@@ -44,7 +44,10 @@ struct GatewayConfiguration: Hashable, Sendable {
     struct Limits: Hashable, Sendable {
         /// By default what the limit of file descriptors allows.
         var maxSubscribers: Int?
+        /// By default a tenth of all, from 100 to 1,000.
         var maxSubscribersPerAddress: Int?
+        /// Different sets of sources in the streams of one address.
+        var maxSourceSetsPerAddress = 256
         /// Connections that are not streams. By default what the limit of file descriptors allows.
         var maxConnections: Int?
         var maxConnectionsPerAddress: Int?

@@ -119,6 +119,8 @@ struct GatewayDecoder {
     private func decode(_ reader: SectionReader, into limits: inout GatewayConfiguration.Limits) {
         limits.maxSubscribers = reader.count("max_subscribers", in: 1...10_000_000)
         limits.maxSubscribersPerAddress = reader.count("max_subscribers_per_address", in: 1...10_000_000)
+        limits.maxSourceSetsPerAddress =
+            reader.count("max_source_sets_per_address", in: 1...1_000_000) ?? limits.maxSourceSetsPerAddress
         limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)
         limits.maxConnectionsPerAddress = reader.count("max_connections_per_address", in: 1...1_000_000)
         let range = Duration.milliseconds(100)...Duration.seconds(3600)

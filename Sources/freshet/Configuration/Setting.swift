@@ -191,7 +191,13 @@ extension SettingSection {
             Setting(
                 "max_subscribers_per_address",
                 .count,
-                "The most streams from one address at one time; without it, any number."
+                "The most streams from one address at one time, this machine apart; by default a tenth of max_subscribers, from 100 to 1000."
+            ),
+            Setting(
+                "max_source_sets_per_address",
+                .count,
+                default: "256",
+                "The most different sets of sources that the streams of one address may name."
             ),
             Setting(
                 "max_connections",
