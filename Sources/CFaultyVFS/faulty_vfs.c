@@ -302,7 +302,8 @@ int faulty_install(void) {
     pthread_mutex_lock(&lock);
     int result = SQLITE_OK;
     if (!real_vfs) {
-        real_vfs = sqlite3_vfs_find("unix");
+        // As the program has it.
+        real_vfs = sqlite3_vfs_find("unix-excl");
         if (real_vfs) {
             // What is not replaced below does not look at its first argument, or works on the copy as well.
             vfs = *real_vfs;

@@ -37,9 +37,9 @@ struct FileDescriptor: ~Copyable, Sendable {
         fsync(self.raw) == 0
     }
 
-    var inode: UInt64? {
+    var identity: FileIdentity? {
         var status = stat()
-        return fstat(self.raw, &status) == 0 ? UInt64(status.st_ino) : nil
+        return fstat(self.raw, &status) == 0 ? FileIdentity(status) : nil
     }
 }
 

@@ -6,9 +6,12 @@ import Glibc
 /// Holds a log for this process until it ends or lets go.
 ///
 /// A lock on a file of its own, `PATH.lock`, that is never deleted: the kernel drops it with the process, however that
-/// ends. SQLite's own locks would also keep out `sqlite3 PATH` and the readers of this process.
+/// ends. It names the process that holds it, which SQLite's own lock does not.
 struct FileLock: ~Copyable, Sendable {
     private let descriptor: FileDescriptor
+
+    /// Of the file that is locked, which may no longer be the one at its path.
+    var identity: FileIdentity? { self.descriptor.identity }
 
     /// - Throws: `.locked`, naming the process that holds it; `.readOnly` where the file cannot be made.
     init(_ path: LogPath) throws(StoreError) {

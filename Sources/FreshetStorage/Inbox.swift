@@ -14,6 +14,8 @@ final class Inbox: Sendable {
         case remove(source: String)
         /// A reader met damage.
         case fault(StoreError)
+        /// See whether the files are still those of the log.
+        case inspect
         /// Something to run by itself, after all that came before.
         case run(@Sendable () -> Void)
         /// Commit, close, end the thread; then run.
@@ -40,6 +42,8 @@ final class Inbox: Sendable {
         var isRefusing = false
         var isClosed = false
         var isWaiting = false
+        /// An ``Item/inspect`` waits: more of them would say the same.
+        var isInspecting = false
     }
 
     /// The most sources whose validators wait.
@@ -65,6 +69,10 @@ final class Inbox: Sendable {
                 state.updates[append.change.source] = nil
             case .close:
                 state.isClosed = true
+                state.items.append(item)
+            case .inspect:
+                guard !state.isInspecting else { return (true, false) }
+                state.isInspecting = true
                 state.items.append(item)
             case .refused, .remove, .fault, .run:
                 state.items.append(item)
@@ -112,7 +120,10 @@ final class Inbox: Sendable {
     private func takeNow(orWait waits: Bool) -> Intake? {
         self.state.withLock { state in
             guard state.items.isEmpty else {
-                defer { state.items = [] }
+                defer {
+                    state.items = []
+                    state.isInspecting = false
+                }
                 return Intake(items: state.items)
             }
             state.isWaiting = waits

@@ -19,6 +19,8 @@ final class LogFile {
     private var lock: FileLock?
     private var mark: FileDescriptor?
     private var inode: UInt64 = 0
+    /// The files as they were last seen; kept while the log is closed, to tell its own file from another.
+    var known: KnownFiles?
     private var connection: DatabaseQueue?
 
     /// Takes the lock. Opens nothing yet.
@@ -29,7 +31,19 @@ final class LogFile {
         try self.path.check()
         self.lock = try FileLock(self.path)
         self.readers = LogReaders(path: self.path)
+        guard SharedIndex.isInHeap else {
+            throw StoreError(.io, "log.path: this SQLite cannot keep the index of a log in memory; install another")
+        }
     }
+
+    /// Takes the lock again where its file was deleted or replaced: another process could have it.
+    func takeLock() throws(StoreError) {
+        if let found = FileIdentity.of(self.path.lockFile), found.identity == self.lock?.identity { return }
+        self.lock = try FileLock(self.path)
+    }
+
+    /// A write-ahead log that has grown beyond this is cut to it once its changes are in the main file.
+    static let walLimitBytes = 16 << 20
 
     /// How every connection is set up.
     static func configuration() -> Configuration {
@@ -37,6 +51,7 @@ final class LogFile {
         configuration.label = "freshet.log"
         configuration.foreignKeysEnabled = false
         configuration.busyMode = .timeout(2)
+        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA mmap_size = 0") }
         // A transaction that could not even be rolled back is a failed disk, not a programmer's error.
         configuration.allowsUnsafeTransactions = true
         return configuration
@@ -131,8 +146,7 @@ final class LogFile {
                 sql: """
                     PRAGMA synchronous = FULL;
                     PRAGMA wal_autocheckpoint = 0;
-                    PRAGMA journal_size_limit = \(16 << 20);
-                    PRAGMA mmap_size = 0;
+                    PRAGMA journal_size_limit = \(Self.walLimitBytes);
                     PRAGMA cache_size = -16384;
                     PRAGMA cell_size_check = ON;
                     PRAGMA secure_delete = OFF;
@@ -153,6 +167,11 @@ final class LogFile {
         try self.checkpoint(truncating: true)
         try self.claim(head)
         try self.readers.open()
+        _ = unlink(self.path.sharedIndexFile)
+        self.known = KnownFiles(self.path)
+        guard self.known != nil else {
+            throw StoreError(.io, "\(self.path.file): a file of the log vanished while it was opened")
+        }
     }
 
     /// Writes the mark and syncs it, with the names of both files.
@@ -193,6 +212,8 @@ final class LogFile {
             guard let row = try Row.fetchOne(database, sql: sql) else { return 0 }
             return try max(Int(row.integer(1)), 0)
         }
+        // Pruning makes the file shorter, and emptying the write-ahead log that.
+        self.known?.filesResized()
         Failpoint.hit("after-checkpoint")
         return frames.multipliedReportingOverflow(by: self.settings.pageBytes).partialValue
     }

@@ -36,7 +36,7 @@ struct FoundLog: Hashable {
 
     private static func head(of file: String, _ count: Int) -> (bytes: [UInt8], inode: UInt64?) {
         guard let file = FileDescriptor(file, O_RDONLY | O_NOFOLLOW) else { return ([], nil) }
-        return (file.head(count), file.inode)
+        return (file.head(count), file.identity?.inode)
     }
 
     /// Whether the mark says that this very file is a log of ours, whatever its bytes say.

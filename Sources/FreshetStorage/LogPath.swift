@@ -12,6 +12,8 @@ struct LogPath: Hashable, Sendable {
     var sharedIndexFile: String { self.file + "-shm" }
     var markFile: String { self.file + ".mark" }
     var lockFile: String { self.file + ".lock" }
+    /// A copy that is being made, to take the place of the log.
+    var copyFile: String { self.file + ".copy" }
     var folder: String { self.split.folder }
     var name: String { self.split.name }
 

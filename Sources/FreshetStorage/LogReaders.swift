@@ -4,7 +4,7 @@ import FreshetCore
 import GRDB
 import Synchronization
 
-/// A few read-only connections, or why there are none.
+/// A few connections that only read, or why there are none.
 final class LogReaders: Sendable {
     /// Reads run beside each other up to this number; more wait.
     static let count = 2
@@ -60,7 +60,8 @@ final class LogReaders: Sendable {
 
     private func connect() throws(StoreError) -> DatabaseQueue {
         var configuration = LogFile.configuration()
-        configuration.readonly = true
+        // A connection opened for reading only would take the lock of the whole process for one of readers.
+        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA query_only = ON") }
         do {
             return try DatabaseQueue(path: self.path, configuration: configuration)
         } catch {

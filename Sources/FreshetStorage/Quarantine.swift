@@ -13,7 +13,7 @@ extension LogPath {
     /// - Returns: Where the log is now.
     /// - Throws: `.io` where it cannot be moved.
     func setAside(at time: WallTime) throws(StoreError) -> String {
-        let target = self.freeName(at: time)
+        let target = self.freeName("corrupt", at: time)
         guard rename(self.file, target) == 0 else {
             let reason = describe(errno: errno)
             throw StoreError(.io, "\(self.file) is damaged and cannot be moved to \(target) (\(reason)); move it away")
@@ -25,6 +25,14 @@ extension LogPath {
         return target
     }
 
+    /// Moves a file that somebody has put in the place of the log to `PATH.replaced-20261123T060000Z`; it is never
+    /// deleted.
+    func moveForeignFile(at time: WallTime) {
+        let target = self.freeName("replaced", at: time)
+        guard rename(self.file, target) == 0 else { return }
+        _ = rename(self.walFile, target + "-wal")
+    }
+
     /// Deletes the log, its write-ahead log and its shared index, so that a new one can be begun.
     func removeFiles() {
         _ = unlink(self.file)
@@ -33,10 +41,10 @@ extension LogPath {
         self.syncFolder()
     }
 
-    private func freeName(at time: WallTime) -> String {
+    private func freeName(_ reason: String, at time: WallTime) -> String {
         // 2026-11-23T06:00:00.123Z without what a file name had better not have.
         let stamp = time.rfc3339.prefix(19).filter { $0 != 0x2D && $0 != 0x3A } + [0x5A]
-        let name = "\(self.file).corrupt-\(String(decoding: stamp, as: UTF8.self))"
+        let name = "\(self.file).\(reason)-\(String(decoding: stamp, as: UTF8.self))"
         guard self.exists(name) else { return name }
         return (2..<1000).lazy.map { "\(name)-\($0)" }.first { !self.exists($0) } ?? "\(name)-1000"
     }

@@ -61,6 +61,12 @@ package final class SQLiteChangeStore: ChangeStore {
         return statistics
     }
 
+    /// Sees whether somebody deleted, moved, replaced or cut the log's files, also while nothing is written: to be called
+    /// every second or so. Any thread, at once; ``statistics()`` says later what came of it.
+    package func inspect() {
+        self.thread.inbox.put(.inspect)
+    }
+
     // MARK: - ChangeStore
 
     package func append(

@@ -5,8 +5,8 @@ import Glibc
 
 /// Where the change log is and how much it may hold.
 package struct StoreSettings: Sendable {
-    /// `log.path`. A relative one counts from the working directory at the time of opening. Beside it lie `-wal` and
-    /// `-shm` (SQLite's), `.mark` (see ``IssuedMark``) and `.lock`.
+    /// `log.path`. A relative one counts from the working directory at the time of opening. Beside it lie `-wal`
+    /// (SQLite's), `.mark` (see ``IssuedMark``) and `.lock`.
     package var path: String
     /// `log.max_bytes`: what snapshots and changes may take together. The write-ahead log comes on top, usually below
     /// 16 MiB. The default, 1 GiB, holds some millions of small changes.

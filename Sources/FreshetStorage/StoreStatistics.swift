@@ -18,6 +18,10 @@ package struct StoreStatistics: Hashable, Sendable {
     package var queuedBytes = 0
     /// From the beginning of the last transaction to its being on disk.
     package var lastCommitDuration: Duration = .zero
+    /// How often the log went on in a new file because somebody deleted, moved or replaced one of its files.
+    package var renewals: UInt64 = 0
+    /// What was done to the files the last time.
+    package var lastRenewalReason: String?
     /// Why the store takes no changes; `nil` while it does.
     package var failure: StoreError?
 

@@ -93,6 +93,9 @@ final class StoreThread: @unchecked Sendable {
             case .fault(let error):
                 self.commit(&batch)
                 self.fail(error)
+            case .inspect:
+                self.commit(&batch)
+                self.inspect()
             case .run(let body):
                 self.commit(&batch)
                 body()
@@ -150,6 +153,8 @@ final class StoreThread: @unchecked Sendable {
 
     /// One transaction with what `body` writes, the validators that wait, and the head; then the mark.
     private func write(_ body: (inout LogWriter, Database) throws -> Void) -> Result<Void, StoreError> {
+        // A file that was cut is as long as before once something was written behind the gap.
+        self.inspect()
         if let failure = self.failure { return .failure(failure) }
         guard var writer = self.writer else { return .failure(self.closed) }
         self.writer = nil
@@ -168,6 +173,9 @@ final class StoreThread: @unchecked Sendable {
         self.file.writeMark(epoch: writer.head.epoch, head: writer.head.head)
         Failpoint.hit("after-mark")
         self.writer = writer
+        // Before anybody is told: what was committed to a file that is gone would be gone with the process.
+        self.inspect()
+        if let failure = self.failure { return .failure(failure) }
         let duration = start.duration(to: .now)
         self.statistics.withLock {
             $0.commits += 1
@@ -252,6 +260,28 @@ final class StoreThread: @unchecked Sendable {
         return bytes
     }
 
+    // MARK: - Files that somebody touched
+
+    /// Goes on in a new file where one of the log's was deleted, moved or replaced, and fails where one was cut.
+    private func inspect() {
+        guard self.failure == nil, let head = self.writer?.head, let harm = self.file.harm() else { return }
+        switch harm {
+        case .cut(let what):
+            self.fail(StoreError(.corrupt, what))
+        case .displaced(let what):
+            do throws(StoreError) {
+                try self.file.renew(head)
+                self.uncheckpointedBytes = 0
+                self.statistics.withLock {
+                    $0.renewals += 1
+                    $0.lastRenewalReason = what
+                }
+            } catch {
+                self.fail(StoreError(error.kind, "\(what); \(error.message)"))
+            }
+        }
+    }
+
     // MARK: - Failing, beginning anew, closing
 
     /// Takes no more changes. A file that the disk failed on, or that is damaged, is moved away at once, so that nobody
@@ -275,10 +305,11 @@ final class StoreThread: @unchecked Sendable {
         }
         self.writer = nil
         self.file.close(self.closed)
-        // What is left of the old log is of no use any more: its cursors belong to another epoch.
-        self.file.path.removeFiles()
         let opened: LogFile.Opened
         do throws(StoreError) {
+            try self.file.prepareFolder()
+            // What is left of the old log is of no use any more: its cursors belong to another epoch.
+            self.file.clearPath()
             opened = try self.file.restart(epoch: epoch, head: head, sources: sources)
         } catch {
             self.failure = error

@@ -200,6 +200,12 @@ extension GatewayMetrics {
         metrics.sample(file.prunedEvents)
         metrics.family("freshet_log_commits_total", "counter", "Transactions.")
         metrics.sample(file.commits)
+        metrics.family(
+            "freshet_log_renewals_total",
+            "counter",
+            "Times the log went on in a new file because somebody deleted, moved or replaced one of its files."
+        )
+        metrics.sample(file.renewals)
         metrics.family("freshet_log_queued_events", "gauge", "Changes that wait for the disk.")
         metrics.sample(file.queuedEvents)
         metrics.family("freshet_log_last_commit_seconds", "gauge", "How long the last transaction took.")

@@ -31,7 +31,7 @@ struct CrashImage {
             Self.put(bytes, at: path, truncating: true)
         }
         guard adopts, var mark = self.files[".mark"].flatMap({ IssuedMark($0) }) else { return }
-        mark.inode = FileDescriptor(folder.log, O_RDONLY)?.inode ?? 0
+        mark.inode = FileDescriptor(folder.log, O_RDONLY)?.identity?.inode ?? 0
         Self.put(mark.bytes, at: folder.log + ".mark", truncating: false)
     }
 

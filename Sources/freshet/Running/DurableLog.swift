@@ -20,6 +20,8 @@ final class DurableLog: Sendable {
     private let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
     /// When it is to be said again that changes are not durable; `nil` while they are.
     private let nextReminder = Mutex<MonotonicTime?>(nil)
+    /// Of ``StoreStatistics/renewals``: so many were logged.
+    private let loggedRenewals = Mutex<UInt64>(0)
 
     private static let reminderInterval = Duration.seconds(60)
 
@@ -65,6 +67,8 @@ final class DurableLog: Sendable {
     /// Sees whether changes are durable, and says so loudly when they no longer are, and again every minute until they
     /// are. Called every second or so, by one task.
     func watch(_ hub: Hub) {
+        self.store.withLock { $0 }?.inspect()
+        self.logRenewals()
         if let failure = self.statistics?.failure {
             // A reader met damage, and no change has come since that would have been told.
             hub.storeFailed(failure)
@@ -82,6 +86,19 @@ final class DurableLog: Sendable {
         self.logger.error(
             "the change log has failed: changes are in memory alone, under a new epoch",
             metadata: Self.metadata(error)
+        )
+    }
+
+    private func logRenewals() {
+        guard let statistics = self.statistics else { return }
+        let isNew = self.loggedRenewals.withLock { logged in
+            defer { logged = statistics.renewals }
+            return statistics.renewals > logged
+        }
+        guard isNew else { return }
+        self.logger.error(
+            "the change log's files were touched: the log goes on in a new file, with all its changes",
+            metadata: ["path": "\(self.settings.path)", "reason": "\(statistics.lastRenewalReason ?? "")"]
         )
     }
 
