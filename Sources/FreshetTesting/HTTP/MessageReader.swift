@@ -36,7 +36,7 @@ struct RequestReader: Sendable {
 }
 
 /// What comes out of a connection that carries responses.
-enum ResponsePart: Hashable, Sendable {
+package enum ResponsePart: Hashable, Sendable {
     /// A 1xx response; the real one follows.
     case interim(ResponseHead)
     case head(ResponseHead)
@@ -46,19 +46,21 @@ enum ResponsePart: Hashable, Sendable {
 }
 
 /// Reads responses from a connection, one after the other.
-struct ResponseReader: Sendable {
+package struct ResponseReader: Sendable {
     private var buffer = ByteBuffer()
     private var body: BodyReader?
     private var methods: [String] = []
+
+    package init() {}
 
     /// Chunks of the body so far; with one event per chunk, events.
     var chunks: Int { self.body?.chunks ?? 0 }
 
     /// To be told of each request, since the answer to a HEAD has no body (RFC 9112 §6.3).
-    mutating func requestSent(method: String) { self.methods.append(method) }
+    package mutating func requestSent(method: String) { self.methods.append(method) }
 
     /// Takes the next bytes and returns what they complete.
-    mutating func push(_ bytes: [UInt8]) throws -> [ResponsePart] {
+    package mutating func push(_ bytes: [UInt8]) throws -> [ResponsePart] {
         self.buffer.append(bytes)
         var parts: [ResponsePart] = []
         while true {
@@ -76,7 +78,7 @@ struct ResponseReader: Sendable {
     }
 
     /// The connection has ended: the end of a body that has no other; throws when something is missing.
-    mutating func streamEnded() throws -> [ResponsePart] {
+    package mutating func streamEnded() throws -> [ResponsePart] {
         if self.body != nil {
             try self.body?.streamEnded()
             self.body = nil
