@@ -16,9 +16,10 @@ struct FreshetBench {
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
+          hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
           simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--plant NAME|all]
-          all         documents, polls and fanout
+          all         documents, polls, fanout and hostile
         """
 
     static func main() {
@@ -36,22 +37,24 @@ struct FreshetBench {
             case "peers": try runPeersBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
+            case "hostile": exit(try runHostileBenchmark(arguments: rest))
             case "polling": exit(runPollingBenchmark(arguments: rest))
             case "simulate": exit(runSimulation(arguments: rest))
             case "all":
                 try runDocumentsBenchmark()
                 try runPollsBenchmark(arguments: [])
                 try runFanOutBenchmark(arguments: [])
+                exit(try runHostileBenchmark(arguments: []))
             case _: self.fail(self.usage)
             }
         } catch {
-            self.fail("freshet-bench \(name): \(error)")
+            self.fail("freshet-bench \(name): \(error)", code: 1)
         }
     }
 
-    /// Tells what is wrong and ends with the exit code of a usage error.
-    private static func fail(_ text: String) -> Never {
+    /// Prints what is wrong to standard error and exits; 64 is a usage error.
+    private static func fail(_ text: String, code: Int32 = 64) -> Never {
         _ = (text + "\n").withCString { write(2, $0, strlen($0)) }
-        exit(64)
+        exit(code)
     }
 }

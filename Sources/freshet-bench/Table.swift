@@ -11,6 +11,9 @@ enum Table {
         print(padded.joined())
     }
 
+    /// As ``ratio(_:)``, and a hyphen for what was not measured.
+    static func text(_ value: Double) -> String { value.isFinite ? self.ratio(value) : "-" }
+
     /// Two digits after the point.
     static func ratio(_ value: Double) -> String {
         let hundredths = Int((value * 100).rounded())

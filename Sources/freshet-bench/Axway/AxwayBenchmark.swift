@@ -7,10 +7,12 @@ import Foundation
 /// Measures from the change at the upstream to the subscriber, with the wait for the next poll and without, and prints
 /// a table beside the published figures: 21 ms at the 99th percentile, 5,455 events a second.
 ///
-/// `--runs N` (3), `--seconds S` (20), `--subscribers N` (3000), `--documents N` (100), `--gateway PATH` of the program
+/// Every subscriber's ids have to rise, and one subscriber of each document has to receive exactly the changes that the
+/// gateway's log lists. `--runs N` (3), `--seconds S` (20), `--subscribers N` (3000), `--documents N` (100), `--gateway PATH` of the program
 /// (`freshet` beside this one). Origin and load client are those of ``BenchTools``; all share this machine's cores.
 ///
-/// - Throws: where a process cannot be run or says something unexpected.
+/// - Throws: where a process cannot be run or says something unexpected, where nothing was counted, and where a change was
+///   lost, doubled or out of order.
 func runAxwayBenchmark(arguments: [String]) throws {
     guard let tools = BenchTools(), let origin = BenchTools.publisher() else {
         return print("axway: skipped: no ssepub.c and sseload.c in \(BenchTools.directory), or no gcc")
@@ -23,7 +25,7 @@ func runAxwayBenchmark(arguments: [String]) throws {
         "axway: \(options.subscribers) subscribers, \(options.documents) documents of 50 KB polled every 500 ms,",
         "a fifth renewed each time; medians of \(options.runs) runs; published: p99 21 ms, 5455 events/s"
     )
-    Table.row("latency from", "p50 ms", "p99 ms", "max ms", "events/s", "B/event", "CPU µs/event", "failed")
+    Table.row("latency from", "p50 ms", "p99 ms", "max ms", "events/s", "B/event", "CPU µs/event", "failed", "ids")
     for start in AxwayRun.Start.allCases {
         var results: [AxwayResult] = []
         for _ in 0..<options.runs {
@@ -40,7 +42,8 @@ func runAxwayBenchmark(arguments: [String]) throws {
             "\(Int(median(\.eventsPerSecond)))",
             "\(Int(median { $0.bytes / max(1, $0.events) }))",
             Table.ratio(median(\.microsecondsPerEvent)),
-            "\(results.reduce(0) { $0 + $1.failed + options.subscribers - $1.connected })"
+            "\(results.reduce(0) { $0 + $1.failed + options.subscribers - options.documents - $1.connected })",
+            "\(results.reduce(0) { $0 + $1.ids })"
         )
     }
 }
@@ -84,9 +87,14 @@ struct AxwayResult: Decodable {
     /// All that came, the snapshots at the start among it.
     var bytes: Double
     var events: Double
+    /// Events whose id was compared with the one before.
+    var ids: Int
+    /// Ids that did not rise.
+    var duplicates: Int
 
     enum CodingKeys: String, CodingKey {
-        case connected, failed, bytes, events
+        case connected, failed, bytes, events, ids
+        case duplicates = "dups"
         case eventsPerSecond = "events_per_s"
         case timed = "lat_n"
         case p50Microseconds = "p50_us"
@@ -134,9 +142,13 @@ struct AxwayRun {
         )
         defer { gateway.end() }
         try self.waitForValues(port: port)
+        let witnesses = AxwayWitnesses(documents: self.options.documents, port: port)
+        try witnesses.start()
+        defer { witnesses.end() }
+        let others = max(1, self.options.subscribers - self.options.documents)
         let client = try ChildProcess(
             self.tools.load,
-            ["--port", "\(port)", "-n", "\(self.options.subscribers)", "--path", "/v1/streams/d%d"]
+            ["--port", "\(port)", "-n", "\(others)", "--check-ids", "--path", "/v1/streams/d%d"]
                 + ["--path-mod", "\(self.options.documents)", "--t", "json", "--warmup", "3"]
                 + ["--duration", "\(self.options.seconds)", "--pids", "\(gateway.identifier)"]
         )
@@ -145,6 +157,11 @@ struct AxwayRun {
         let result = try JSONDecoder().decode(AxwayResult.self, from: output)
         // The stamp stands in a member `t`, and a patch may replace that member alone: then it has no `"t":`.
         guard result.timed > 0 else { throw BenchmarkFailure("no event held the origin's stamp") }
+        guard result.ids > 0 else { throw BenchmarkFailure("the load client counted no id: nothing was checked") }
+        guard result.duplicates == 0 else {
+            throw BenchmarkFailure("\(result.duplicates) of \(result.ids) ids did not rise")
+        }
+        try witnesses.compareWithLog()
         return result
     }
 

@@ -157,4 +157,16 @@ final class ChildProcess {
         self.process.terminate()
         self.process.waitUntilExit()
     }
+
+    /// Sends SIGTERM and returns the exit code, or the number of the signal that ended the process: SIGKILL where it does
+    /// not end in time.
+    func terminate(patienceSeconds: Int) -> Int32 {
+        self.process.terminate()
+        let identifier = self.process.processIdentifier
+        let kill = DispatchWorkItem { _ = Glibc.kill(identifier, SIGKILL) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(patienceSeconds), execute: kill)
+        self.process.waitUntilExit()
+        kill.cancel()
+        return self.process.terminationStatus
+    }
 }

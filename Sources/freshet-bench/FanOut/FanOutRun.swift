@@ -16,11 +16,13 @@ struct LoadResult: Decodable {
     /// The server's resident memory when all had connected and at the end of the measured window.
     var connectedKilobytes: Int
     var finalKilobytes: Int
+    /// Events whose id was compared with the one before.
+    var ids: Int
     var gaps: Int
     var duplicates: Int
 
     enum CodingKeys: String, CodingKey {
-        case connected, failed, gaps
+        case connected, failed, ids, gaps
         case duplicates = "dups"
         case microsecondsPerEvent = "srv_cpu_s_per_M"
         case eventsPerSecond = "events_per_s"
@@ -28,6 +30,17 @@ struct LoadResult: Decodable {
         case bytesPerConnection = "rss_per_conn_b"
         case connectedKilobytes = "srv_rss_conn_kb"
         case finalKilobytes = "srv_rss_end_kb"
+    }
+}
+
+extension LoadResult {
+    /// - Parameters:
+    ///   - output: What the load client printed.
+    ///   - isNumbered: Whether the server gives events ids that count on.
+    /// - Throws: `BenchmarkFailure` where no id was counted although there must be some: nothing was checked then.
+    init(_ output: Data, isNumbered: Bool = true) throws {
+        self = try JSONDecoder().decode(LoadResult.self, from: output)
+        if isNumbered, self.ids == 0 { throw BenchmarkFailure("the load client counted no id: nothing was checked") }
     }
 }
 
@@ -85,13 +98,13 @@ struct FanOutRun {
         let client = try self.start(
             self.tools.load,
             ["--port", String(port), "-n", String(self.subscribers), "--progress", self.progress]
-                + ["--check-seq", "\"n\":", "--warmup", "1", "--duration", String(self.options.seconds)]
+                + ["--check-ids", "--warmup", "1", "--duration", String(self.options.seconds)]
                 + ["--pids", String(server)] + self.options.loadArguments,
             core: 1
         )
         let output = client.text()
         _ = client.wait()
-        return try JSONDecoder().decode(LoadResult.self, from: output)
+        return try LoadResult(output)
     }
 
     /// `taskset` becomes the program, whose process identifier is then the child's.

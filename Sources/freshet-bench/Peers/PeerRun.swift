@@ -19,7 +19,8 @@ struct PeerRun {
         try files.createDirectory(atPath: self.scratch, withIntermediateDirectories: true)
         defer { try? files.removeItem(atPath: self.scratch) }
         let port = try FanOutRun.freePort()
-        let server = try self.startServer(port: port)
+        let publishPort = self.peer == .freshet ? try FanOutRun.freePort() : port
+        let server = try self.startServer(port: port, publishPort: publishPort)
         defer { server.end() }
         // A server listens before its workers are there, whose CPU and memory count, and before its own memory has settled.
         usleep(1_000_000)
@@ -27,14 +28,15 @@ struct PeerRun {
         let client = try ChildProcess(
             self.tools.load,
             ["--port", "\(port)", "--path", self.peer.streamPath, "-n", "\(self.subscribers)", "--warmup", "1"]
-                + ["--progress", "\(self.scratch)/progress", "--ready-file", ready, "--check-seq", "\"n\":"]
+                + ["--progress", "\(self.scratch)/progress", "--ready-file", ready]
+                + (self.peer.numbersEvents ? ["--check-ids"] : ["--check-seq", "\"n\":"])
                 + ["--duration", "\(self.options.seconds)", "--pids", self.processes(of: server)]
         )
-        let publisher = try self.startPublisher(port: port, ready: ready)
+        let publisher = try self.startPublisher(port: publishPort, ready: ready)
         let output = client.text()
         _ = client.wait()
         publisher?.end()
-        return try JSONDecoder().decode(LoadResult.self, from: output)
+        return try LoadResult(output, isNumbered: self.peer.numbersEvents)
     }
 
     private func startPublisher(port: Int, ready: String) throws -> ChildProcess? {
@@ -74,7 +76,7 @@ struct PeerRun {
     /// Signalled once per answer of the upstream.
     private static let polled = DispatchSemaphore(value: 0)
 
-    private func startServer(port: Int) throws -> ChildProcess {
+    private func startServer(port: Int, publishPort: Int) throws -> ChildProcess {
         switch self.peer {
         case .floor:
             return try ChildProcess(
@@ -89,7 +91,8 @@ struct PeerRun {
         case .freshet:
             // The source is polled once; then its values are pushed.
             let url = "http://127.0.0.1:\(try Self.upstream.get())/"
-            let text = "listen: 127.0.0.1:\(port)\nsources:\n  bench: { url: '\(url)', interval: 24h }\n"
+            let listeners = "listen: 127.0.0.1:\(port)\nadmin: { listen: '127.0.0.1:\(publishPort)' }\n"
+            let text = listeners + "sources:\n  bench: { url: '\(url)', interval: 24h }\n"
             let gateway = try ChildProcess(
                 self.options.gateway,
                 ["serve", "--config", try self.write(text, to: "freshet.yaml")]

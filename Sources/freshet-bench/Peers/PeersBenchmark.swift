@@ -103,6 +103,14 @@ enum Peer: String, CaseIterable {
         }
     }
 
+    /// Whether the ids of events end in a number that counts on.
+    var numbersEvents: Bool {
+        switch self {
+        case .floor, .freshet: true
+        case .nchan: false
+        }
+    }
+
     /// What a subscriber is sent before any message: `hello`, and the value that there is. The publisher, who counts
     /// events, begins after it.
     var eventsOnConnect: Int {
