@@ -4,11 +4,16 @@ SWIFT ?= swift
 JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev pkg-config
+# What tests run beside the program: the page is looked at in a browser.
+TEST_PACKAGES = chromium
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25
+# What `make test-long` does more often, or for longer, than `make test`. Tests read these variables.
+LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
+  FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60
 
-.PHONY: all setup build run test lint format bench sanitize simulate crash-test clean
+.PHONY: all setup build run test test-long lint format bench sanitize simulate crash-test clean
 
 all: build
 
@@ -31,10 +36,17 @@ build: setup
 run: build
 	.build/release/freshet demo
 
-## test: every suite
+## test: every suite, in less than twenty minutes on two cores
+test: PACKAGES += $(TEST_PACKAGES)
 test: setup
 	timeout 3000 $(SWIFT) build --build-tests -j $(JOBS)
 	timeout 2700 $(SWIFT) test --skip-build --no-parallel
+
+## test-long: the same suites with their loops, soaks and exhaustive searches; hours
+test-long: PACKAGES += $(TEST_PACKAGES)
+test-long: setup
+	timeout 3000 $(SWIFT) build --build-tests -j $(JOBS)
+	$(LONG) timeout 28800 $(SWIFT) test --skip-build --no-parallel
 
 ## lint: formatting, and the rules that the compiler does not hold
 lint:
@@ -45,7 +57,7 @@ lint:
 format:
 	$(SWIFT) format --in-place --recursive --parallel --configuration .swift-format Package.swift Sources Tests
 
-## bench: parse, diff, fan-out and polling, each beside a floor or a peer
+## bench: parse, diff, fan-out and polling, each beside a floor or a peer; hostile clients beside a quiet run
 bench: setup
 	timeout 3000 $(RELEASE) --product freshet
 	timeout 3000 $(RELEASE) --product freshet-bench
