@@ -1,3 +1,4 @@
+import EventStream
 import Foundation
 import FreshetTesting
 import Testing
@@ -24,48 +25,26 @@ struct CredentialTests {
             """
         )
         try await gateway.waitForValues(of: ["guarded", "other"])
-        func refusals() -> Int { upstream.requests(to: "/").count { $0.headers["Authorization"] == "Bearer one" } }
+        let stream = try EventStreamClient(try await gateway.process.endpoint(), path: "/v1/streams/guarded")
+        #expect(try await stream.next(2).map(\.type) == ["hello", "snapshot"])
 
         _ = try folder.write("two\n", to: "token")
         valid.update { $0 = "two" }
         let client = try await gateway.client
-        let renewed = try await self.value(of: "guarded", in: client) { $0.contains("two") }
-        #expect(renewed, "\(gateway.process.errors)")
+        _ = try await stream.next { $0.text.contains(#""two""#) }
 
         valid.update { $0 = "three" }
         let isRefused = await upstream.waitForRequest(timeout: .seconds(30)) { request in
             request.path == "/" && request.headers["Authorization"] == "Bearer two" && valid.value == "three"
         }
         #expect(isRefused != nil)
-        let failing = try await self.source("guarded", in: client) { $0.contains(#""kind":"auth""#) }
-        #expect(failing)
+        _ = try await stream.next { $0.type == "status" && $0.text.contains(#""kind":"auth""#) }
         let before = upstream.requests(to: "/").count
         let others = upstream.requests(to: "/other").count
         #expect(await upstream.waitForRequests(count: before + others + 50, timeout: .seconds(30)))
         #expect(upstream.requests(to: "/").count <= before + 1, "once a minute at most")
         #expect(try await client.get("/v1/values/guarded").text == #"{"token":"two"}"#)
+        await stream.close()
         #expect(try await gateway.terminate() == .exited(0))
-    }
-
-    /// Asks until the answer fits, for half a minute.
-    private func ask(_ path: String, in client: HTTPTestClient, until fits: (String) -> Bool) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(30)
-        while ContinuousClock.now < deadline {
-            if fits(try await client.get(path).text) { return true }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        return false
-    }
-
-    private func value(
-        of source: String,
-        in client: HTTPTestClient,
-        until fits: (String) -> Bool
-    ) async throws -> Bool {
-        try await self.ask("/v1/values/\(source)", in: client, until: fits)
-    }
-
-    private func source(_ name: String, in client: HTTPTestClient, until fits: (String) -> Bool) async throws -> Bool {
-        try await self.ask("/v1/sources/\(name)", in: client, until: fits)
     }
 }

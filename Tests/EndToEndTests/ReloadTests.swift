@@ -55,7 +55,7 @@ struct ProgramReloadTests {
         resource.advance()
         try await follower.takeChanges(until: ["value": resource.body])
         let sources = try await gateway.document("/v1/sources/value")
-        #expect(sources.root["url"]?.string == nil || sources.root["state"]?.string == "ok")
+        #expect(sources.root["state"]?.string == "ok")
 
         try gateway.write(good)
         #expect(try await gateway.client.post("/v1/admin/reload", body: []).status == 200)
@@ -137,7 +137,7 @@ struct ProgramReloadTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
-    @Test("F74: a hundred SIGHUPs at once are two reloads, and the last configuration is in force")
+    @Test("F74: a hundred SIGHUPs at once are at most two reloads, and the last configuration is in force")
     func manySignals() async throws {
         let gateway = try Gateway("sources: { a: { url: \"http://127.0.0.1:1/a\" } }")
         _ = try await gateway.client.get("/livez")

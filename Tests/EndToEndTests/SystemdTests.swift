@@ -1,3 +1,4 @@
+import Foundation
 import FreshetTesting
 import Glibc
 import Testing
@@ -28,6 +29,7 @@ struct SystemdTests {
             #expect(await manager.next { $0 != "WATCHDOG=1" } == "READY=1")
         }
         #expect(gateway.process.isRunning)
+        #expect(await manager.next { $0 == "WATCHDOG=1" } != nil, "after reloads too")
 
         gateway.process.send(SIGTERM)
         #expect(await manager.next { $0 != "WATCHDOG=1" } == "STOPPING=1")
@@ -53,6 +55,7 @@ private final class NotifySocket: Sendable {
     let path: String
     private let folder: TemporaryFolder
     private let descriptor: Int32
+    private let datagrams = Watched<[String]>([])
 
     private struct Failure: Error {}
 
@@ -72,24 +75,29 @@ private final class NotifySocket: Sendable {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
         }
         guard result == 0 else { throw Failure() }
+        let datagrams = self.datagrams
+        Thread.detachNewThread {
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            // A socket that is shut down receives nothing: see `deinit`.
+            while case let count = recv(descriptor, &buffer, buffer.count, 0), count > 0 {
+                datagrams.update { $0.append(String(decoding: buffer[..<count], as: UTF8.self)) }
+            }
+            Glibc.close(descriptor)
+        }
     }
 
-    deinit { Glibc.close(self.descriptor) }
+    /// Ends the thread, which then closes the descriptor.
+    deinit { shutdown(self.descriptor, Int32(SHUT_RDWR)) }
 
     /// The next datagram that is looked for; `nil` when none comes in time.
-    func next(where isWanted: (String) -> Bool = { _ in true }) async -> String? {
-        let deadline = ContinuousClock.now + .seconds(30)
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while ContinuousClock.now < deadline {
-            let count = recv(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            guard count >= 0 else {
-                // Nothing yet. Looked for again and not waited for: a blocking receive would hold a thread of the pool.
-                try? await Task.sleep(for: .milliseconds(2))
-                continue
+    func next(where isWanted: @escaping @Sendable (String) -> Bool = { _ in true }) async -> String? {
+        await self.datagrams.wait(timeout: .patience) { datagrams in
+            guard let index = datagrams.firstIndex(where: isWanted) else {
+                datagrams = []
+                return nil
             }
-            let text = String(decoding: buffer[..<count], as: UTF8.self)
-            if isWanted(text) { return text }
+            defer { datagrams.removeFirst(index + 1) }
+            return datagrams[index]
         }
-        return nil
     }
 }

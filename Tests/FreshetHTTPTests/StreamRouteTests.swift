@@ -338,8 +338,8 @@ extension HTTPTests {
             }
         }
 
-        @Test("F46: streams that come and go leave no descriptor behind")
-        func descriptors() async throws {
+        @Test("F46: streams that come and go leave no connection and no subscriber behind")
+        func comeAndGo() async throws {
             try await withGateway { gateway in
                 try gateway.source("rates")
                 for round in 0..<60 {

@@ -100,6 +100,16 @@ struct PollerFaultTests {
         try await self.expect(.tooLarge, configure: { $0.maxBodyBytes = 100 }) { _ in
             [.respond(.json("[" + String(repeating: "1,", count: 100) + "1]"))]
         }
+        let bomb = Gzip.member([UInt8](repeating: 0x20, count: 4 << 20))
+        try await self.expect(.tooLarge, configure: { $0.maxBodyBytes = 1 << 20 }) { _ in
+            let headers: HeaderFields = ["Content-Encoding": "gzip", "Content-Type": "application/json"]
+            return [.respond(UpstreamResponse(headers: headers, body: bomb))]
+        }
+        let chunk = "1000\r\n" + String(repeating: "1", count: 4096) + "\r\n"
+        let endless = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        try await self.expect(.tooLarge, configure: { $0.maxBodyBytes = 100_000 }) { _ in
+            [.send(endless + String(repeating: chunk, count: 64)), .stall]
+        }
     }
 
     @Test("F22: a 304 to a request without validators is asked about once, then it is a failure")

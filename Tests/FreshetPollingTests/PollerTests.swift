@@ -24,7 +24,7 @@ struct PollerTests {
         #expect(fixture.status(of: id)?.state == .ok)
     }
 
-    @Test("polls by itself, at the source's interval")
+    @Test("polls by itself, and publishes what it finds")
     func interval() async throws {
         let fixture = try PollingFixture()
         let resource = VersionedResource(versions: [Array("[1]".utf8), Array("[2]".utf8)])
@@ -42,6 +42,18 @@ struct PollerTests {
         #expect(metrics.polls[id]?[.notModified] ?? 0 >= 3)
         #expect(metrics.lateness.count >= metrics.duration.count)
         #expect(metrics.wireBytes == 6)
+    }
+
+    @Test("polls a source of four times the interval a fourth as often")
+    func intervals() async throws {
+        let fixture = try PollingFixture()
+        fixture.upstream.on("*", respond: .json("[1]"))
+        _ = try fixture.add("often", path: "/often") { $0.interval = .fixed(.milliseconds(100)) }
+        _ = try fixture.add("seldom", path: "/seldom") { $0.interval = .fixed(.milliseconds(400)) }
+        let last = await fixture.upstream.waitForRequest { $0.path == "/often" && $0.number >= 30 }
+        let requests = try #require(last).number
+        let seldom = fixture.upstream.requests.prefix(requests).count { $0.path == "/seldom" }
+        #expect((4...10).contains(seldom), "\(seldom) of \(requests)")
     }
 
     @Test("pauses and resumes")

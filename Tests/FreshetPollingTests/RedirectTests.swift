@@ -88,7 +88,7 @@ struct RedirectTests {
     }
 
     @Test(
-        "S16: deny_private refuses every address of metadata services before a packet leaves",
+        "S16: deny_private refuses addresses of metadata services, however they are written, by policy",
         arguments: [
             "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "0xA9FEA9FE", "2852039166",
         ]
@@ -98,7 +98,7 @@ struct RedirectTests {
         #expect(result.kind == .policy)
     }
 
-    @Test("S16: a redirect to loopback gets no connection, from a private upstream or with deny_private")
+    @Test("S16: a redirect to loopback in any spelling gets no connection, not even from a private upstream")
     func redirectInside() async {
         for (index, host) in ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:7f00:1]", "[::1]", "0"].enumerated() {
             self.redirect("/in\(index)", to: "http://\(host):\(self.sink.port)/")

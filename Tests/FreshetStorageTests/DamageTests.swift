@@ -5,7 +5,7 @@ import Testing
 
 @testable import FreshetStorage
 
-/// Set to look at every byte and not at a sample.
+/// Set by `make test-long`, to look at every byte and not at a sample.
 private let isExhaustive = ProcessInfo.processInfo.environment["FRESHET_EXHAUSTIVE"] != nil
 
 @Suite("Damaged and exchanged files")
@@ -45,7 +45,10 @@ struct DamageTests {
         }
     }
 
-    @Test("any flipped byte is without effect, or noticed: F66", arguments: ["", "-wal", ".mark"])
+    @Test(
+        "a flipped byte is without effect, or noticed, at every 23rd place or at each: F66",
+        arguments: ["", "-wal", ".mark"]
+    )
     func flips(suffix: String) throws {
         let image = suffix.isEmpty ? self.closed : self.crashed
         let bytes = try #require(image.files[suffix])
@@ -67,7 +70,10 @@ struct DamageTests {
         #expect(newEpochs > 0, "no damage was noticed at all")
     }
 
-    @Test("a file cut at any length gives what it gave, or is noticed: F66", arguments: ["", "-wal", ".mark"])
+    @Test(
+        "a cut file gives what it gave, or is noticed, at every 97th length or at each: F66",
+        arguments: ["", "-wal", ".mark"]
+    )
     func truncations(suffix: String) throws {
         let image = suffix.isEmpty ? self.closed : self.crashed
         let count = try #require(image.files[suffix]).count

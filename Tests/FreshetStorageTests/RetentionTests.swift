@@ -64,18 +64,13 @@ struct RetentionTests {
         defer { store.close() }
         store.record((1...200).map { History.change("a", $0, isWhole: $0 % 10 == 1) })
         clock.set(WallTime(milliseconds: 250_000))
-        // The thread looks by itself; this waits for it.
-        let deadline = ContinuousClock.now + .seconds(60)
-        while try store.prunedThrough()["a"] ?? 0 < 140, ContinuousClock.now < deadline {
-            usleep(1000)
-        }
+        // The thread looks by itself, and reads the clock when it does.
+        while try store.prunedThrough()["a"] ?? 0 < 140 { try #require(clock.waitForReading()) }
         // From 150 on they are young enough; before that only what those build on is left.
         let kept = try store.everything(of: ["a"]).map(\.sequence)
         #expect(kept.contains(150) && kept.last == 200 && kept.count <= 60)
         clock.set(WallTime(milliseconds: 900_000))
-        while try store.prunedThrough()["a"] ?? 0 < 200, ContinuousClock.now < deadline {
-            usleep(1000)
-        }
+        while try store.prunedThrough()["a"] ?? 0 < 200 { try #require(clock.waitForReading()) }
         #expect(try store.everything(of: ["a"]).isEmpty)
         #expect(try store.value(of: "a", at: 200)?.value == History.value("a", 200))
         // The next change of a source that has none left is kept whole.
@@ -105,7 +100,15 @@ struct RetentionTests {
 private final class Clock: Sendable {
     private let time = Mutex(WallTime(milliseconds: 0))
 
-    var now: WallTime { self.time.withLock { $0 } }
+    private let readings = DispatchSemaphore(value: 0)
+
+    var now: WallTime {
+        self.readings.signal()
+        return self.time.withLock { $0 }
+    }
+
+    /// Waits for a reading that was not waited for before, and returns whether there was one within a minute.
+    func waitForReading() -> Bool { self.readings.wait(timeout: .now() + 60) == .success }
 
     func set(_ time: WallTime) {
         self.time.withLock { $0 = time }

@@ -8,7 +8,9 @@ import Testing
 extension StreamingTests {
     @Suite("A stream")
     struct StreamLifeTests {
-        @Test("begins with head, retry, hello and a snapshot, then carries every change in order (F51: at once)")
+        @Test(
+            "begins with head, retry, hello and a snapshot, waiting for nothing, then carries every change in order (F51)"
+        )
         func order() throws {
             let fixture = try StreamFixture()
             defer { fixture.stop() }

@@ -5,12 +5,6 @@ import Testing
 
 @Suite("Payloads that are large, deep or made to be slow")
 struct HostileSizeTests {
-    /// The fastest of three runs, in seconds.
-    private func time(_ body: () -> Void) -> Double {
-        let clock = ContinuousClock()
-        return (0..<3).map { _ in clock.measure(body).inSeconds }.min() ?? 0
-    }
-
     /// Parses two payloads of that size and takes the step from one to the other.
     private func step(_ old: [UInt8], _ new: [UInt8]) {
         var trace = Trace {
@@ -53,12 +47,55 @@ struct HostileSizeTests {
         }
     }
 
-    @Test("F39c, F39d: eight times the size takes nowhere near sixty-four times as long", arguments: Shape.allCases)
+    /// What sixteen times the size may cost: a quadratic pass costs 256 times as much.
+    private static let growth = (size: 16, bytes: 28.0, nanoseconds: 64.0)
+
+    /// How often the large payload costs what the small one does.
+    private func growth(of body: (Int) -> Void, from size: Int) -> (bytes: Double, nanoseconds: Double) {
+        let small = LinearWorkTests.Cost(runs: 3) { body(size) }
+        let large = LinearWorkTests.Cost(runs: 2) { body(size * Self.growth.size) }
+        return (large.bytes / max(1, small.bytes), large.nanoseconds / max(1, small.nanoseconds))
+    }
+
+    @Test(
+        "F39c, F39d: sixteen times the size allocates and computes about sixteen times as much",
+        arguments: Shape.allCases
+    )
     func scaling(shape: Shape) {
-        let (small, large) = (shape.bodies(1500), shape.bodies(12_000))
-        let short = self.time { self.step(small.old, small.new) }
-        let long = self.time { self.step(large.old, large.new) }
-        #expect(long < 40 * max(short, 0.001), "\(short) s, \(long) s")
+        let bodies = [2000, 2000 * Self.growth.size].map { ($0, shape.bodies($0)) }
+        let growth = self.growth(
+            of: { size in
+                guard let (old, new) = bodies.first(where: { $0.0 == size })?.1 else { return }
+                self.step(old, new)
+            },
+            from: 2000
+        )
+        #expect(growth.bytes <= Self.growth.bytes && growth.nanoseconds <= Self.growth.nanoseconds, "\(growth)")
+    }
+
+    @Test("F39c, F39d: a copy or a search of everything for each element is beyond what the measure allows")
+    func measure() {
+        let copies = self.growth(
+            of: { size in
+                var sum = 0
+                for index in 0..<size / 10 {
+                    var copy = [UInt8](repeating: 1, count: size)
+                    copy[index] = 2
+                    sum += copy.count
+                }
+                #expect(sum > 0)
+            },
+            from: 1000
+        )
+        #expect(copies.bytes > Self.growth.bytes)
+        let searches = self.growth(
+            of: { size in
+                let names = (0..<size).map { ($0 &* 2_654_435_761) & 0xFFFF_FFFF }
+                #expect(names.count { names.contains($0 + 1) } < size)
+            },
+            from: 200
+        )
+        #expect(searches.nanoseconds > Self.growth.nanoseconds)
     }
 
     @Test("F39c: a patch that outgrows the value is left out, and the value is told whole")
