@@ -17,6 +17,7 @@ struct FreshetBench {
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
           hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
+          restart     kill -9 under 10,000 subscribers of 500 sources, and all of them back by their cursors
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
           simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--plant NAME|all]
           all         documents, polls, fanout and hostile
@@ -37,6 +38,7 @@ struct FreshetBench {
             case "peers": try runPeersBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
+            case "restart": try runRestartBenchmark(arguments: rest)
             case "hostile": exit(try runHostileBenchmark(arguments: rest))
             case "polling": exit(runPollingBenchmark(arguments: rest))
             case "simulate": exit(runSimulation(arguments: rest))

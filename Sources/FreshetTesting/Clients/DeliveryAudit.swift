@@ -79,10 +79,13 @@ package struct DeliveryAudit: Hashable, Sendable {
     package var silent: Int { self.lanes.count { $0.events == 0 } }
 
     /// What is wrong, in words; empty where every subscriber received everything once and in order.
-    package var faults: [String] {
+    package var faults: [String] { self.faults(mayEnd: false) }
+
+    /// As ``faults``; with `mayEnd`, streams that the server ended are no fault.
+    package func faults(mayEnd: Bool) -> [String] {
         let counts = [
             (self.lost, "lost"), (self.doubled, "doubled"), (self.disordered, "out of order"),
-            (self.events - self.ids, "without an id"), (self.gaps, "gaps"), (self.ended, "streams ended"),
+            (self.events - self.ids, "without an id"), (self.gaps, "gaps"), (mayEnd ? 0 : self.ended, "streams ended"),
             (self.silent, "subscribers that received nothing"),
         ]
         let wrong = counts.filter { $0.0 != 0 }.map { "\($0.0) \($0.1)" }

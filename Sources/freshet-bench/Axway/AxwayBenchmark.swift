@@ -142,7 +142,7 @@ struct AxwayRun {
         )
         defer { gateway.end() }
         try self.waitForValues(port: port)
-        let witnesses = AxwayWitnesses(documents: self.options.documents, port: port)
+        let witnesses = Witnesses(of: (0..<self.options.documents).map { "d\($0)" }, port: port)
         try witnesses.start()
         defer { witnesses.end() }
         let others = max(1, self.options.subscribers - self.options.documents)

@@ -158,6 +158,12 @@ final class ChildProcess {
         self.process.waitUntilExit()
     }
 
+    /// Ends the process as a crash would.
+    func kill() {
+        _ = Glibc.kill(self.process.processIdentifier, SIGKILL)
+        self.process.waitUntilExit()
+    }
+
     /// Sends SIGTERM and returns the exit code, or the number of the signal that ended the process: SIGKILL where it does
     /// not end in time.
     func terminate(patienceSeconds: Int) -> Int32 {

@@ -21,6 +21,8 @@ final class Audience: Sendable {
         var versions: [Int]
         /// The numbers of each subscriber's ids, where values have no versions.
         var sequences: [[Int]] = []
+        /// Streams that were answered with 200.
+        var opened = 0
         /// The id that was received last, by whichever subscriber.
         var lastID = ""
         var isMeasuring = false
@@ -123,6 +125,7 @@ final class Audience: Sendable {
             if !self.hasVersions, let sequence = id.split(separator: "-").last.flatMap({ Int($0) }) {
                 report.sequences[event.subscriber].append(sequence)
             }
+        case .opened: report.opened += 1
         case .gap: report.audit.gapAnnounced(to: event.subscriber)
         case .ended: report.audit.streamEnded(of: event.subscriber)
         }
@@ -134,6 +137,8 @@ struct AudienceEvent {
     enum Kind {
         /// A snapshot or a patch. `delay` and `resume` in nanoseconds, where they can be told.
         case change(version: Int?, id: String, delay: Int64?, resume: Int64?)
+        /// The request was answered with 200.
+        case opened
         case gap
         /// The server ended the stream.
         case ended
@@ -276,7 +281,11 @@ struct AudienceThread {
                 for part in try self.members[index].reader.push(Array(self.buffer[..<count])) {
                     switch part {
                     case .interim: break
-                    case .head(let head): isOver = isOver || head.status != 200
+                    case .head(let head):
+                        isOver = isOver || head.status != 200
+                        if head.status == 200 {
+                            self.found.append(AudienceEvent(subscriber: index, kind: .opened))
+                        }
                     case .body(let bytes):
                         for event in try self.members[index].decoder.push(bytes) { self.received(event, index) }
                     case .end: isOver = true
