@@ -97,7 +97,9 @@ extension HTTPTests {
                 #expect(page.headers["Content-Type"] == "text/html; charset=utf-8")
                 #expect(page.headers["Content-Security-Policy"]?.hasPrefix("default-src 'self';") == true)
                 #expect(page.headers["X-Content-Type-Options"] == "nosniff")
-                #expect(!page.text.contains("<script>"))
+                let scripts = page.text.matches(of: /<script[^>]*>/)
+                #expect(!scripts.isEmpty && scripts.allSatisfy { $0.output.contains(" src=\"/") })
+                #expect(page.text.firstMatch(of: /\son[a-z]+\s*=/) == nil && !page.text.contains("javascript:"))
                 #expect(!page.text.contains("style="))
                 for (path, type) in [
                     ("/page.js", "text/javascript"), ("/page.css", "text/css"), ("/page.svg", "image/svg+xml"),
