@@ -33,6 +33,7 @@ let package = Package(
         .target(name: "CCodings", linkerSettings: [.linkedLibrary("dl")]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .target(name: "CLinux"),
+        .target(name: "CSignals"),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
@@ -82,7 +83,7 @@ let package = Package(
             name: "freshet",
             dependencies: [
                 "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON",
-                "EventStream", "CLinux",
+                "EventStream", "CLinux", "CSignals",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

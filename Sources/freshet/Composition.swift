@@ -107,6 +107,11 @@ struct Composition: Sendable {
     ///
     /// - Throws: ``StartFailure`` where it cannot listen or a thread cannot be had.
     func run(shutdown: ShutdownRequest, started: @escaping @Sendable (ListenAddress) -> Void) async throws {
+        guard !shutdown.isRequested else {
+            // Asked for while the log was opened: nobody was served, so there is nothing to drain.
+            self.durable?.close()
+            return
+        }
         do throws(StreamServerError) {
             try self.streams.start()
         } catch {

@@ -33,6 +33,7 @@ struct DemoCommand: AsyncParsableCommand {
     @OptionGroup var log: LogOptions
 
     func run() async throws {
+        let signals = try SignalWatcher.start()
         let sink = LogSink(descriptor: 2)
         let upstream: DemoUpstream
         do throws(StartFailure) {
@@ -51,6 +52,7 @@ struct DemoCommand: AsyncParsableCommand {
             configuration: configuration,
             logger: self.log.logger(standard: .warning, to: sink),
             sink: sink,
+            signals: signals,
             started: { address in
                 DemoSources.introduce(at: address, isElsewhere: isElsewhere)
                 if show { ChangeView.start(address, sources: "*") }

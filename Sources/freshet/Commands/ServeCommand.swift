@@ -41,13 +41,20 @@ struct ServeCommand: AsyncParsableCommand {
     var urls: [URLText] = []
 
     func run() async throws {
+        let signals = try SignalWatcher.start()
         let sink = LogSink(descriptor: 2)
         let logger = self.log.logger(standard: .info, to: sink)
         let (loaded, load) = try self.loadedConfiguration()
         for warning in loaded.warnings {
             logger.warning("configuration", metadata: ["problem": "\(warning)"])
         }
-        let runner = GatewayRunner(configuration: loaded.configuration, logger: logger, sink: sink, load: load)
+        let runner = GatewayRunner(
+            configuration: loaded.configuration,
+            logger: logger,
+            sink: sink,
+            signals: signals,
+            load: load
+        )
         try await runner.run()
     }
 

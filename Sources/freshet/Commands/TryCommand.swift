@@ -33,6 +33,7 @@ struct TryCommand: AsyncParsableCommand {
     var url: URLText
 
     func run() async throws {
+        let signals = try SignalWatcher.start()
         let sink = LogSink(descriptor: 2)
         var configuration = GatewayConfiguration()
         configuration.listen = self.listen ?? FreePort.address()
@@ -43,6 +44,7 @@ struct TryCommand: AsyncParsableCommand {
             configuration: configuration,
             logger: self.log.logger(standard: .error, to: sink),
             sink: sink,
+            signals: signals,
             started: { address in
                 Self.introduce(names, at: address)
                 ChangeView.start(address, sources: names.joined(separator: ","))

@@ -12,6 +12,7 @@ struct GatewayRunner {
     let configuration: GatewayConfiguration
     let logger: Logger
     let sink: LogSink
+    let signals: SignalWatcher
     /// Reads the configuration again on SIGHUP; `nil` where there is no file.
     var load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
     /// Called once it listens.
@@ -25,10 +26,17 @@ struct GatewayRunner {
     /// - Throws: `ExitCode` 1 where the gateway cannot start. A second signal ends the process with 2, a shutdown
     ///   that takes too long with 3.
     func run() async throws {
+        let (shutdown, reload) = (ShutdownRequest(), ReloadRequest())
+        self.watchSignals(shutdown, reload)
         do {
             let composition = try Composition(self.configuration, logger: self.logger, load: self.load)
-            let shutdown = ShutdownRequest()
-            try self.watchSignals(shutdown, composition.reloader)
+            reload.arm { [logger] in
+                if let reloader = composition.reloader {
+                    reloader.signalled()
+                } else {
+                    logger.warning("SIGHUP without a configuration file: nothing to read again")
+                }
+            }
             self.warnOfLimits()
             try await composition.run(shutdown: shutdown) { [self] address in
                 self.logStart(composition, address)
@@ -42,16 +50,13 @@ struct GatewayRunner {
         }
     }
 
-    private func watchSignals(_ shutdown: ShutdownRequest, _ reloader: Reloader?) throws(StartFailure) {
+    /// From before the log is opened, which may take long: a shutdown or a reload that comes meanwhile is done after it.
+    private func watchSignals(_ shutdown: ShutdownRequest, _ reload: ReloadRequest) {
         let (logger, sink) = (self.logger, self.sink)
         let allowed = self.configuration.shutdown.delay + self.configuration.shutdown.drain + Self.shutdownGrace
-        try SignalWatcher.start([SIGTERM, SIGINT, SIGHUP]) { signal in
+        self.signals.handle { signal in
             if signal == SIGHUP {
-                if let reloader {
-                    reloader.signalled()
-                } else {
-                    logger.warning("SIGHUP without a configuration file: nothing to read again")
-                }
+                reload.request()
             } else if shutdown.request() {
                 PlainThread.start(name: "shutdown") {
                     PlainThread.sleep(allowed)

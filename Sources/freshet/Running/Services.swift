@@ -155,6 +155,9 @@ final class ShutdownRequest: Sendable {
         return isFirst
     }
 
+    /// Whether the shutdown was asked for.
+    var isRequested: Bool { self.state.withLock { $0.isRequested } }
+
     /// Says how it is done; done at once where it was asked for already.
     func arm(_ action: @escaping @Sendable () -> Void) {
         let isRequested = self.state.withLock { state in

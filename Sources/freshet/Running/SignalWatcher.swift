@@ -1,50 +1,92 @@
-// Signals as events on a thread: the handler itself may do next to nothing.
+// Signals as events on a thread, from the first instruction of the program.
 
-import CLinux
+import CSignals
 import Glibc
+import Synchronization
 
-// Written once, before the handlers are installed; read by the handlers only.
-nonisolated(unsafe) private var signalPipe: Int32 = -1
+/// Takes SIGTERM, SIGINT and SIGHUP of a process that runs a gateway, one after another, on a thread of its own.
+///
+/// None of them ends the process by default. While the configuration is read there is nothing to end in order: SIGTERM
+/// and SIGINT exit with 0 at once, and SIGHUP waits for ``handle(_:)``.
+final class SignalWatcher: Sendable {
+    private struct State: Sendable {
+        var action: (@Sendable (Int32) -> Void)?
+        /// A SIGHUP came before there was an action for it.
+        var isReloadWanted = false
+    }
 
-/// Hands the signals of the process to a closure, one after another, on a thread of its own.
-enum SignalWatcher {
-    /// Watches from now on, and ignores SIGPIPE. Once in a process.
+    private let state = Mutex(State())
+
+    /// Watches from now on, and takes what came before. Once in a process.
     ///
     /// - Throws: ``StartFailure`` where there is no pipe.
-    static func start(
-        _ signals: [Int32],
-        _ received: @escaping @Sendable (Int32) -> Void
-    ) throws(StartFailure) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else {
-            throw StartFailure("No descriptor for signals: \(String(cString: strerror(errno)))")
+    init() throws(StartFailure) {
+        let result = csignals_catch()
+        guard result == 0 else {
+            throw StartFailure("No descriptor for signals: \(String(cString: strerror(-result)))")
         }
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
-        // A full pipe drops a signal; without this, a handler could block the thread that it interrupted.
-        _ = clinux_set_nonblocking(ends[1], 1)
-        signalPipe = ends[1]
-        signal(SIGPIPE, SIG_IGN)
-        for number in signals {
-            signal(number) { number in
-                let saved = errno
-                var byte = UInt8(truncatingIfNeeded: number)
-                _ = write(signalPipe, &byte, 1)
-                errno = saved
+        PlainThread.start(name: "signals") { [self] in
+            while case let signal = csignals_next(), signal > 0 {
+                self.received(signal)
             }
         }
-        let reading = ends[0]
-        PlainThread.start(name: "signals") {
-            while true {
-                var byte: UInt8 = 0
-                let count = read(reading, &byte, 1)
-                if count == 1 {
-                    received(Int32(byte))
-                } else if count == 0 || errno != EINTR {
-                    return
-                }
-            }
+    }
+
+    /// As ``init()``; ends the program with the reason where that fails.
+    static func start() throws -> SignalWatcher {
+        do throws(StartFailure) {
+            return try SignalWatcher()
+        } catch {
+            try error.exit()
         }
+    }
+
+    /// Hands every signal to `action` from now on, and at once a SIGHUP that came earlier.
+    func handle(_ action: @escaping @Sendable (Int32) -> Void) {
+        let isReloadWanted = self.state.withLock { state in
+            state.action = action
+            return state.isReloadWanted
+        }
+        if isReloadWanted { action(SIGHUP) }
+    }
+
+    private func received(_ signal: Int32) {
+        let action = self.state.withLock { state in
+            if state.action == nil, signal == SIGHUP { state.isReloadWanted = true }
+            return state.action
+        }
+        if let action {
+            action(signal)
+        } else if signal != SIGHUP {
+            _exit(0)
+        }
+    }
+}
+
+/// A reload that may be asked for before there is anything that can reload.
+final class ReloadRequest: Sendable {
+    private struct State: Sendable {
+        var isRequested = false
+        var action: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    /// Asks for a reload.
+    func request() {
+        let action = self.state.withLock { state in
+            state.isRequested = true
+            return state.action
+        }
+        action?()
+    }
+
+    /// Says how it is done; done at once where it was asked for already.
+    func arm(_ action: @escaping @Sendable () -> Void) {
+        let isRequested = self.state.withLock { state in
+            state.action = action
+            return state.isRequested
+        }
+        if isRequested { action() }
     }
 }
