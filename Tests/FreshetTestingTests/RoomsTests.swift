@@ -1,0 +1,95 @@
+import Foundation
+import FreshetTesting
+import Testing
+
+/// `.ci/rooms` on a project that breaks one rule: a check that cannot fail checks nothing.
+@Suite("The rules of the rooms", .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/perl")))
+struct RoomsTests {
+    private static let script = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(
+            path: ".ci/rooms"
+        )
+
+    /// Runs the check on one file.
+    private func check(_ text: String, in room: String) throws -> (isFine: Bool, output: String) {
+        let folder = try TemporaryFolder()
+        let place = folder.path("Sources/\(room)")
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(filePath: place).appending(path: "File.swift"))
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/bash")
+        process.arguments = [Self.script.path, folder.path]
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus == 0, text)
+    }
+
+    @Test(
+        "A25 every form of an import is seen",
+        arguments: [
+            "import Foundation", "import struct Foundation.Date", "import class Foundation.JSONDecoder",
+            "import enum Dispatch.DispatchTimeInterval", "import func Glibc.open", "import var Glibc.errno",
+            "import let Foundation.NSNotFound", "import protocol NIOCore.Channel", "import typealias Glibc.size_t",
+            "@preconcurrency import Foundation", "@_exported import Glibc", "@_spi(Private) import NIOCore",
+            "@preconcurrency\nimport Logging", "package import Foundation",
+            "fileprivate import struct NIOCore.ByteBuffer",
+            "@testable public import class GRDB.DatabaseQueue", "#if os(Linux)\n    import Glibc\n#endif",
+            "import JSON; import Foundation", "import\n    Foundation", "import /* why */ Foundation", "import  CLinux",
+            "import `Foundation`", "import Foundation // only for tests", "import FoundationEssentials",
+            "import NIOPosix",
+            "let a = \"//\"\nimport Foundation", "/* a */ import Foundation", "\timport Foundation",
+        ]
+    )
+    func imports(text: String) throws {
+        let (isFine, output) = try self.check("// A file.\n\(text)\n", in: "FreshetCore")
+        #expect(!isFine && output.contains("layer 0-1 must not import this"), "\(output)")
+    }
+
+    @Test(
+        "A25 rooms of layer 2 import each other in no form",
+        arguments: ["import FreshetStorage", "import struct FreshetStorage.X"]
+    )
+    func neighbours(text: String) throws {
+        #expect(try !self.check(text, in: "FreshetPolling").isFine)
+        #expect(try !self.check(text, in: "FreshetHTTP").isFine)
+        #expect(try self.check("import FreshetStreaming", in: "FreshetHTTP").isFine)
+    }
+
+    @Test(
+        "A25 what ends the process is seen",
+        arguments: [
+            "let a = b!", "let a = b()!.c", "let a = b[0]!", "let a = b! + 1", "let a = try! b()", "let a = b as! Int",
+            "var a: Int!", "var a: [Int]!", "fatalError()", "fatalError (\"\")", "abort()",
+            "let a = b.unsafelyUnwrapped",
+            "precondition(a > 0)", "Swift.precondition(a)", "preconditionFailure()", "assert(a)", "assertionFailure()",
+            "call(a!)", "let a = \"\" + b!", "unowned(unsafe) let a: B", "let a = `default`!",
+            "let a = \"\\(b!)\"", "let a = \"x \\(b(c)[0]!.d) y\"", "let a = \"\"\"\n\\(b!)\n\"\"\"",
+        ]
+    )
+    func traps(text: String) throws {
+        for room in ["JSON", "freshet"] {
+            let (isFine, output) = try self.check("func f() {\n    \(text)\n}\n", in: room)
+            #expect(!isFine && output.contains("File.swift"), "\(room): \(output)")
+        }
+    }
+
+    @Test(
+        "A25 what only looks like it is none",
+        arguments: [
+            "let a = !b", "if a != b {}", "if a! = b {}".replacing("! =", with: " !="), "// import Foundation",
+            "let a = \"b!\"",
+            "/* import Foundation\nimport Glibc */", "let a = \"\"\"\nimport Foundation\nb!\n\"\"\"", "import JSON",
+            "let important = 1", "/// try! is not for us: a!", "let a = #\"b! \"c\"! \"#",
+            "import struct JSON.Document",
+            "func importFoundation() {}", "let a = (!b)", "let a = \"\\\"b!\"",
+        ]
+    )
+    func others(text: String) throws {
+        let (isFine, output) = try self.check(text + "\n", in: "FreshetCore")
+        #expect(isFine, "\(output)")
+    }
+}
