@@ -197,9 +197,7 @@ extension GatewayConfiguration {
         settings.keepAliveTimeout = self.limits.idleTimeout
         settings.maxBodyBytes = self.limits.maxBodyBytes
         settings.maxConnections = self.limits.maxConnections
-        if let limit = self.limits.maxConnectionsPerAddress {
-            settings.maxConnectionsPerAddress = limit
-        }
+        settings.maxConnectionsPerAddress = self.limits.maxConnectionsPerAddress
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings

@@ -54,14 +54,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
-    /// Bytes that are still read and dropped while lingering.
-    private var droppable = ConnectionHandler.maxPipelinedBytes
+    /// The connection was not let in: the first bytes that come end it.
+    private var isRefused = false
+    /// When lingering ends, whatever comes; and whether something came since that was last looked at.
+    private var lingerEnd = NIODeadline.now()
+    private var hasDropped = false
     /// Bytes of the answer under way that the kernel had not taken when last looked at.
     private var unsent = 0
 
-    /// What may come while an answer is under way; more ends the connection after it.
-    private static let maxPipelinedBytes = 512 << 10
-    private static let lingerTime = TimeAmount.seconds(1)
+    /// A client that sends nothing for so long has read the last answer, or never will.
+    private static let lingerPause = Duration.seconds(1)
 
     init(
         gateway: Gateway,
@@ -102,7 +104,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let refusal = self.registry.enter(context.channel, network: self.network) {
             self.gateway.counters.refused(refusal)
             // Its first bytes are read, so that closing does not reset the connection before the answer is there.
-            self.droppable = 0
+            self.isRefused = true
             let detail = "The gateway has as many connections as it can hold."
             let problem = Problem.busy("too_many_connections", detail, retryAfter: Int64.random(in: 1...10))
             self.end(with: problem, context: context)
@@ -171,13 +173,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .ended:
             return
         case .lingering:
-            self.droppable -= part.readableBytes
-            if self.droppable < 0 { context.close(promise: nil) }
-            return
-        case .answering where self.buffer.readableBytes + part.readableBytes > Self.maxPipelinedBytes:
-            self.closesAfterAnswer = true
+            self.hasDropped = true
+            if self.isRefused { context.close(promise: nil) }
             return
         case .idle, .readingHead, .readingBody, .answering:
+            // While an answer is under way nothing is read: at most what one turn of reading gives comes beside it, four
+            // times 64 KiB.
             if self.buffer.readableBytes == 0 { self.buffer = part } else { self.buffer.writeBuffer(&part) }
         }
         self.process(context)
@@ -211,6 +212,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                     self.phase = .readingHead
                     if self.deadline.isIdle { self.setDeadline(self.gateway.settings.headerTimeout, context: context) }
                 }
+                self.resumeReading(context)
                 return
             case .head(let head): self.headRead(head, context: context)
             case .end(let body): self.requestRead(body, context: context)
@@ -317,23 +319,33 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.phase = .idle
         self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
         self.deadline.isIdle = true
-        if self.holdsRead {
-            self.holdsRead = false
-            context.read()
-        }
+        // Reads on only once the requests that came already are answered.
         self.process(context)
+    }
+
+    private func resumeReading(_ context: ChannelHandlerContext) {
+        guard self.holdsRead else { return }
+        self.holdsRead = false
+        context.read()
     }
 
     private func linger(_ context: ChannelHandlerContext) {
         guard !self.isInputClosed else { return context.close(promise: nil) }
         self.phase = .lingering
         self.buffer = ByteBuffer()
-        self.setDeadline(.nanoseconds(Self.lingerTime.nanoseconds), context: context)
+        // As long as a body may take: many a client reads no answer before it has sent all of its request.
+        self.lingerEnd = .now() + .nanoseconds(self.gateway.settings.bodyTimeout.clampedNanoseconds)
+        self.setDeadline(Self.lingerPause, context: context)
         context.close(mode: .output, promise: nil)
-        if self.holdsRead {
-            self.holdsRead = false
-            context.read()
+        self.resumeReading(context)
+    }
+
+    private func lingerOn(_ context: ChannelHandlerContext) {
+        guard self.hasDropped, !self.registry.isQuiescing, .now() < self.lingerEnd else {
+            return context.close(promise: nil)
         }
+        self.hasDropped = false
+        self.setDeadline(Self.lingerPause, context: context)
     }
 
     // MARK: Deadlines
@@ -349,7 +361,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func deadlinePassed(_ context: ChannelHandlerContext) {
         switch self.phase {
         case .answering: self.checkProgress(context)
-        case .idle, .lingering: context.close(promise: nil)
+        case .idle: context.close(promise: nil)
+        case .lingering: self.lingerOn(context)
         case .readingHead, .readingBody: self.end(with: .timedOut, context: context)
         case .ended: break
         }

@@ -50,7 +50,8 @@ struct GatewayConfiguration: Hashable, Sendable {
         var maxSourceSetsPerAddress = 256
         /// Connections that are not streams. By default what the limit of file descriptors allows.
         var maxConnections: Int?
-        var maxConnectionsPerAddress: Int?
+        /// Of those, the ones from one address; this machine apart.
+        var maxConnectionsPerAddress = HTTPSettings().maxConnectionsPerAddress
         var headerTimeout: Duration = .seconds(5)
         var idleTimeout: Duration = .seconds(60)
         /// How long a subscriber may take nothing of what waits for it.

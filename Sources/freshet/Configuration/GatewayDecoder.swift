@@ -122,7 +122,8 @@ struct GatewayDecoder {
         limits.maxSourceSetsPerAddress =
             reader.count("max_source_sets_per_address", in: 1...1_000_000) ?? limits.maxSourceSetsPerAddress
         limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)
-        limits.maxConnectionsPerAddress = reader.count("max_connections_per_address", in: 1...1_000_000)
+        limits.maxConnectionsPerAddress =
+            reader.count("max_connections_per_address", in: 1...1_000_000) ?? limits.maxConnectionsPerAddress
         let range = Duration.milliseconds(100)...Duration.seconds(3600)
         limits.headerTimeout = reader.duration("header_timeout", in: range) ?? limits.headerTimeout
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout

@@ -68,14 +68,18 @@ struct SettingSection: Hashable, Sendable {
     }
 }
 
+/// The defaults that the manual names are those of the values that decoding starts from.
 extension SettingSection {
+    private static let unset = GatewayConfiguration()
+    private static let unsetLog = GatewayConfiguration.Log(path: "")
+
     static let gateway = SettingSection(
         title: "the top level",
         settings: [
             Setting(
                 "listen",
                 .text,
-                default: "127.0.0.1:8080",
+                default: "\(Self.unset.listen)",
                 synonyms: ["port", "bind", "address", "host"],
                 "Where the gateway listens: HOST:PORT, or unix:PATH. Port 0 lets the system choose."
             ),
@@ -90,14 +94,14 @@ extension SettingSection {
             Setting(
                 "heartbeat",
                 .duration,
-                default: "15s",
+                default: DurationText.describe(Self.unset.heartbeat),
                 synonyms: ["keepalive"],
                 "The time between signs of life on a quiet stream."
             ),
             Setting(
                 "retry",
                 .duration,
-                default: "2s",
+                default: DurationText.describe(Self.unset.retry),
                 synonyms: ["reconnect"],
                 "How long a subscriber is told to wait before it reconnects; jittered."
             ),
@@ -141,7 +145,7 @@ extension SettingSection {
             Setting(
                 "max_bytes",
                 .size,
-                default: "64MiB",
+                default: SizeText.describe(Self.unset.cache.maxBytes),
                 synonyms: ["size", "max_size"],
                 "The bytes of changes kept for replay; the least recently used sources lose theirs first."
             ),
@@ -166,14 +170,14 @@ extension SettingSection {
             Setting(
                 "max_bytes",
                 .size,
-                default: "1GiB",
+                default: SizeText.describe(Self.unsetLog.maxBytes),
                 synonyms: ["size", "max_size"],
                 "What snapshots and changes may take on the disk; the oldest changes leave first."
             ),
             Setting(
                 "max_age",
                 .duration,
-                default: "168h",
+                default: DurationText.describe(Self.unsetLog.maxAge),
                 synonyms: ["ttl", "retention"],
                 "How long a change is kept."
             ),
@@ -196,7 +200,7 @@ extension SettingSection {
             Setting(
                 "max_source_sets_per_address",
                 .count,
-                default: "256",
+                default: "\(Self.unset.limits.maxSourceSetsPerAddress)",
                 "The most different sets of sources that the streams of one address may name."
             ),
             Setting(
@@ -207,22 +211,33 @@ extension SettingSection {
             Setting(
                 "max_connections_per_address",
                 .count,
-                "The most such connections from one address; without it, any number."
+                default: "\(Self.unset.limits.maxConnectionsPerAddress)",
+                "The most such connections from one address, this machine apart."
             ),
             Setting(
                 "header_timeout",
                 .duration,
-                default: "5s",
+                default: DurationText.describe(Self.unset.limits.headerTimeout),
                 "From the first byte of a request to the end of its header."
             ),
-            Setting("idle_timeout", .duration, default: "60s", "How long a connection without a request is kept."),
+            Setting(
+                "idle_timeout",
+                .duration,
+                default: DurationText.describe(Self.unset.limits.idleTimeout),
+                "How long a connection without a request is kept."
+            ),
             Setting(
                 "write_timeout",
                 .duration,
-                default: "30s",
+                default: DurationText.describe(Self.unset.limits.writeTimeout),
                 "How long a subscriber may take nothing of what waits for it."
             ),
-            Setting("max_body_bytes", .size, default: "8MiB", "The largest body that an upstream may push."),
+            Setting(
+                "max_body_bytes",
+                .size,
+                default: SizeText.describe(Self.unset.limits.maxBodyBytes),
+                "The largest body that an upstream may push."
+            ),
             Setting(
                 "max_memory",
                 .size,
@@ -238,10 +253,15 @@ extension SettingSection {
             Setting(
                 "delay",
                 .duration,
-                default: "0s",
+                default: DurationText.describe(Self.unset.shutdown.delay),
                 "After /readyz says no, how long everything goes on, for load balancers to notice."
             ),
-            Setting("drain", .duration, default: "5s", "Over how long the streams are ended."),
+            Setting(
+                "drain",
+                .duration,
+                default: DurationText.describe(Self.unset.shutdown.drain),
+                "Over how long the streams are ended."
+            ),
         ]
     )
 
@@ -263,18 +283,23 @@ extension SettingSection {
             Setting(
                 "concurrency",
                 .count,
-                default: "256",
+                default: "\(Self.unset.polling.concurrency)",
                 synonyms: ["max_concurrent"],
                 "The most polls under way at one time."
             ),
             Setting(
                 "host_concurrency",
                 .count,
-                default: "6",
+                default: "\(Self.unset.polling.hostConcurrency)",
                 synonyms: ["per_host"],
                 "The most polls under way to one host."
             ),
-            Setting("host_gap", .duration, default: "0s", "The time between the starts of two polls to one host."),
+            Setting(
+                "host_gap",
+                .duration,
+                default: DurationText.describe(Self.unset.polling.hostGap),
+                "The time between the starts of two polls to one host."
+            ),
             Setting(
                 "requests_per_hour",
                 .count,

@@ -1,6 +1,10 @@
 // The keys of a source, as part of the table of settings.
 
+import FreshetCore
+
 extension SettingSection {
+    private static let unset = SourceConfiguration(name: "", url: "")
+
     static let source = SettingSection(
         title: "a source",
         settings: [
@@ -13,7 +17,7 @@ extension SettingSection {
             Setting(
                 "interval",
                 .duration,
-                default: "10s",
+                default: DurationText.describe(Self.unset.nominalInterval),
                 synonyms: ["every", "period", "poll_interval", "refresh", "poll", "frequency"],
                 "The time between polls, 10ms or more; or `adaptive`."
             ),
@@ -36,7 +40,7 @@ extension SettingSection {
             Setting(
                 "timeout",
                 .duration,
-                default: "30s",
+                default: DurationText.describe(Self.unset.timeout),
                 synonyms: ["request_timeout"],
                 "From the start of a poll to its last byte."
             ),
@@ -57,19 +61,19 @@ extension SettingSection {
             Setting(
                 "when",
                 .choice(["always", "subscribed"]),
-                default: "always",
+                default: Self.unset.when.rawValue,
                 "Poll always, or only while somebody listens."
             ),
             Setting(
                 "respect_cache",
                 .flag,
-                default: "true",
+                default: "\(Self.unset.respectCache)",
                 "Let Cache-Control and Expires of the upstream delay the next poll."
             ),
             Setting(
                 "max_body_bytes",
                 .size,
-                default: "8MiB",
+                default: SizeText.describe(Self.unset.maxBodyBytes),
                 synonyms: ["max_size", "max_bytes"],
                 "The largest response body, on the wire and decoded."
             ),
@@ -95,19 +99,19 @@ extension SettingSection {
             Setting(
                 "allow_close_delimited",
                 .flag,
-                default: "false",
+                default: "\(Self.unset.allowCloseDelimited)",
                 "Accept a body without a length, which cannot be told from one that was cut."
             ),
             Setting(
                 "max_delete_ratio",
                 .ratio,
-                default: "0.5",
+                default: "\(Self.unset.maxDeleteRatio)",
                 "The share of items that may vanish in one poll before a second poll must confirm it."
             ),
             Setting(
                 "settle",
                 .count,
-                default: "1",
+                default: "\(Self.unset.settle)",
                 synonyms: ["confirm", "debounce"],
                 "Polls in a row that must bring a new value before it counts; more than 1 for replicas that disagree."
             ),
@@ -131,15 +135,20 @@ extension SettingSection {
             Setting(
                 "on_404",
                 .choice(["keep", "tombstone"]),
-                default: "keep",
+                default: Self.unset.onMissing.rawValue,
                 synonyms: ["on_missing", "on_not_found"],
                 "On 404 or 410 keep the last good value, or show null."
             ),
-            Setting("allow_empty", .flag, default: "false", "Take 204, and an empty body, for the value null."),
+            Setting(
+                "allow_empty",
+                .flag,
+                default: "\(Self.unset.allowEmpty)",
+                "Take 204, and an empty body, for the value null."
+            ),
             Setting(
                 "accept_encoding",
                 .choice(["any", "gzip", "identity"]),
-                default: "any",
+                default: Self.unset.acceptEncoding.rawValue,
                 synonyms: ["compression", "encoding"],
                 "The content codings that are asked for: gzip, and br and zstd where their libraries are installed."
             ),
@@ -147,7 +156,7 @@ extension SettingSection {
             Setting(
                 "deny_private",
                 .flag,
-                default: "false",
+                default: "\(Self.unset.denyPrivate)",
                 "Refuse to connect to loopback, private and link-local addresses."
             ),
             .planned("schema", "A JSON Schema that the value must satisfy."),
@@ -176,7 +185,7 @@ extension SettingSection {
             Setting(
                 "insecure",
                 .flag,
-                default: "false",
+                default: "\(Self.unset.tls.isInsecure)",
                 synonyms: ["skip_verify", "insecure_skip_verify"],
                 "Do not check the certificate: anyone on the way can then be the upstream."
             ),

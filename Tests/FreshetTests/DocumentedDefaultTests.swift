@@ -1,0 +1,68 @@
+import FreshetCore
+import FreshetHTTP
+import Testing
+
+@testable import freshet
+
+@Suite("The manual of the configuration")
+struct DocumentedDefaultTests {
+    /// A key with the default that the manual names.
+    struct Documented: Sendable, CustomTestStringConvertible {
+        var path: String
+        var name: String
+        var value: String
+
+        var testDescription: String { "\(self.path).\(self.name): \(self.value)" }
+
+        static let all = SettingSection.all.flatMap { path, section in
+            section.settings.filter { !$0.isPlanned }
+                .compactMap { setting in
+                    setting.standard.map { Documented(path: path, name: setting.name, value: $0) }
+                }
+        }
+    }
+
+    private func load(_ text: String) throws -> GatewayConfiguration {
+        let files = MadeUpFiles(texts: ["main.yaml": text]).files
+        return try ConfigurationLoader.load("main.yaml", environment: { _ in nil }, files: files).configuration
+    }
+
+    @Test("A22 to write a key with its documented default changes nothing", arguments: Documented.all)
+    func defaults(documented: Documented) throws {
+        let url = #"url: "http://localhost/", interval: 20s"#
+        let log = #"log: {path: "a.db""#
+        let member = "\(documented.name): \"\(documented.value)\""
+        let (without, with): (String, String)
+        switch documented.path {
+        case "":
+            (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url)}}\n\(member)")
+        case "log":
+            (without, with) = ("sources: {a: {\(url)}}\n\(log)}", "sources: {a: {\(url)}}\n\(log), \(member)}")
+        case "sources.NAME" where documented.name == "interval":
+            (without, with) = (
+                #"sources: {a: {url: "http://localhost/"}}"#,
+                #"sources: {a: {url: "http://localhost/", "# + "\(member)}}"
+            )
+        case "sources.NAME":
+            (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url), \(member)}}")
+        case let path where path.hasPrefix("sources.NAME."):
+            let section = path.dropFirst("sources.NAME.".count)
+            (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url), \(section): {\(member)}}}")
+        default:
+            (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url)}}\n\(documented.path): {\(member)}")
+        }
+        #expect(try self.load(with) == self.load(without))
+    }
+
+    @Test("A22 the bound of connections of one address that the manual names is the one in force")
+    func connections() throws {
+        let configuration = try self.load(#"sources: {a: {url: "http://localhost/"}}"#)
+        let bound = configuration.httpSettings.maxConnectionsPerAddress
+        #expect(bound == HTTPSettings().maxConnectionsPerAddress)
+        #expect(SettingManual.text.contains("max_connections_per_address  (whole number, default \(bound))"))
+        let other = try self.load(
+            "sources: {a: {url: \"http://localhost/\"}}\nlimits: {max_connections_per_address: 7}"
+        )
+        #expect(other.httpSettings.maxConnectionsPerAddress == 7)
+    }
+}
