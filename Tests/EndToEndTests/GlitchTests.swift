@@ -17,6 +17,11 @@ struct GlitchTests {
         return names.filter { $0.hasSuffix(ending) }.map { String($0.dropLast(ending.count)) }.sorted()
     }
 
+    @Test("A23 the folder holds glitches of both kinds")
+    func recordings() {
+        #expect(!Self.shrinks.isEmpty && !Self.broken.isEmpty)
+    }
+
     @Test("F33: one answer that lost nearly everything makes no change, and a second one does", arguments: Self.shrinks)
     func shrink(name: String) throws {
         let before = try Suites.bytes("upstream-glitches/\(name)_before.json")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import FreshetStorage
 
-/// Set to try every place and not every third.
+/// Set by `make test-long`, to try every place and not every third.
 private let isExhaustive = ProcessInfo.processInfo.environment["FRESHET_EXHAUSTIVE"] != nil
 
 /// What one run against a failing disk did.
@@ -123,7 +123,7 @@ struct DiskFaultTests {
     }
 
     @Test(
-        "after any failure the log holds what was committed, or has a new epoch: F64, F65",
+        "after a failure at every third operation, or at each, the log holds what was committed, or has a new epoch: F64, F65",
         arguments: [FAULTY_EIO, FAULTY_FULL, FAULTY_SHORT, FAULTY_TORN],
         [false, true]
     )

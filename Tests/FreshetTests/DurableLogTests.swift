@@ -103,7 +103,7 @@ struct DurableLogTests {
     }
 
     @Test(
-        "F67 a file that another process holds, and a folder that is not there, end the start with the path and a fix"
+        "F67 a file that is held already, and a folder that is not there, end the start with the path and a fix"
     )
     func refused() throws {
         let folder = try Folder()
