@@ -1,6 +1,8 @@
 // The response fields that mean something to a poll. Everything else that an upstream sends is dropped at the door:
 // what is never stored can be neither copied into a response of ours nor used to fill memory (FAULTS S14).
 
+import FreshetCore
+
 /// A response field that is read here or further in.
 enum KnownField {
     case contentLength, transferEncoding, contentEncoding, connection
@@ -17,11 +19,16 @@ enum KnownField {
 
     /// - Parameter name: in any case. `nil` for a field that nobody reads.
     init?(_ name: Span<UInt8>) {
-        guard name.count <= Self.maxNameBytes, let known = Self.table[name.lowercasedBytes] else { return nil }
-        self = known
+        guard name.count <= RateLimitField.maxNameBytes else { return nil }
+        let lowered = name.lowercasedBytes
+        if let known = Self.table[lowered] {
+            self = known
+        } else if RateLimitField(lowered) != nil {
+            self = .kept
+        } else {
+            return nil
+        }
     }
-
-    private static let maxNameBytes = table.keys.reduce(0) { max($0, $1.count) }
 
     private static let table: [[UInt8]: KnownField] = {
         var table: [[UInt8]: KnownField] = [:]
@@ -33,12 +40,10 @@ enum KnownField {
         return table
     }()
 
+    /// Beside those about rate limits: see `RateLimitField`.
     private static let keptNames = [
         "age", "cache-control", "content-location", "content-range", "content-type", "date", "deprecation", "etag",
-        "expires", "last-modified", "link", "location", "pragma", "ratelimit", "ratelimit-limit", "ratelimit-policy",
-        "ratelimit-remaining", "ratelimit-reset", "retry-after", "server", "sunset", "vary", "via", "warning",
-        "www-authenticate", "x-poll-interval", "x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset",
-        "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after",
-        "x-ratelimit-used",
+        "expires", "last-modified", "link", "location", "pragma", "retry-after", "server", "sunset", "vary", "via",
+        "warning", "www-authenticate", "x-poll-interval",
     ]
 }

@@ -138,7 +138,7 @@ struct ConfigurationFileTests {
         #expect(source.maxInterval == .seconds(300))
         #expect(source.timeout == .seconds(2))
         #expect(source.when == .subscribed)
-        #expect(source.respectCache == false)
+        #expect(source.respectCache == .none)
         #expect(source.maxBodyBytes == 64 << 10)
         #expect(source.format == .json)
         #expect(source.root == Pointer("/data"))

@@ -45,7 +45,7 @@ struct PollSchedule: Sendable {
         self.bounds = IntervalBounds(
             minimum: (isFixed ? configuration.minInterval ?? .zero : configuration.effectiveMinInterval).inSeconds,
             maximum: configuration.effectiveMaxInterval.inSeconds,
-            respectsCache: configuration.respectCache
+            respectsCache: configuration.respectCache != .none
         )
         guard !isFixed else { return }
         let offset = Double(wall.milliseconds) / 1000 - now.inSeconds

@@ -18,6 +18,16 @@ package struct SourceConfiguration: Hashable, Sendable {
         case subscribed
     }
 
+    /// Which of the upstream's lifetimes hold polls back; the raw values are those of the configuration.
+    package enum RespectCache: String, CaseIterable, Sendable {
+        /// `max-age` and `Expires`.
+        case own = "true"
+        /// None.
+        case none = "false"
+        /// `s-maxage` too, which speaks to shared caches that can be purged.
+        case shared
+    }
+
     /// How the payload is read into a document.
     package enum Format: String, CaseIterable, Sendable {
         case json, ndjson, csv, xml, text
@@ -40,8 +50,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     /// Request fields, as (name, value), in the order of the file. Checked for control characters when loaded.
     package var headers: [Field] = []
     package var when: When = .always
-    /// Let `Cache-Control` and `Expires` push the next poll back. The default is true.
-    package var respectCache = true
+    /// What `Cache-Control` and `Expires` may push the next poll back by. The default is what they say to any cache.
+    package var respectCache: RespectCache = .own
     /// Of the body, on the wire and decoded. The default is 8 MiB.
     package var maxBodyBytes = 8 << 20
     /// The default is by `Content-Type`.

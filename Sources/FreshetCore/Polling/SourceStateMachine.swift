@@ -311,16 +311,26 @@ package struct SourceStateMachine: Sendable {
     /// What the answer says about time. A 304 leaves out what it does not renew, and that stays in force.
     private mutating func freshness(of response: PollResponse, wall: WallTime) -> ResponseFreshness {
         let wallNow = Int(wall.seconds)
+        let countsShared = self.configuration.respectCache == .shared
         guard response.status == 200 || response.status == 203 || response.status == 304 else {
-            return ResponseFreshness(fields: response.fields, status: response.status, wallNow: wallNow)
+            return ResponseFreshness(
+                fields: response.fields,
+                status: response.status,
+                wallNow: wallNow,
+                countsShared: countsShared
+            )
         }
         guard response.status == 304, !self.saysSame(response), !self.isForeign(response) else {
-            return ResponseFreshness(fields: response.fields, wallNow: wallNow)
+            return ResponseFreshness(fields: response.fields, wallNow: wallNow, countsShared: countsShared)
         }
         let renewed = response.fields.filter(\.isAboutLifetime)
         self.lifetimeFields.notModified(received: renewed)
         let others = response.fields.filter { !$0.isAboutLifetime }
-        return ResponseFreshness(fields: self.lifetimeFields.fields + others, wallNow: wallNow)
+        return ResponseFreshness(
+            fields: self.lifetimeFields.fields + others,
+            wallNow: wallNow,
+            countsShared: countsShared
+        )
     }
 
     /// Whether an answer says of its lifetime what is known already.

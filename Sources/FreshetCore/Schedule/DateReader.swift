@@ -64,12 +64,17 @@ struct DateReader {
             return nil
         }
         guard let short = digits(2), literal(" "), let time = time(), literal(" GMT"), isAtEnd else { return nil }
+        let year = Self.year(ofTwoDigits: short, wallNow: wallNow)
+        return Parts(year: year, month: month + 1, day: day, hour: time.0, minute: time.1, second: time.2)
+    }
+
+    /// The nearest year with these last digits that is not 50 years ahead (RFC 9110 §5.6.7).
+    static func year(ofTwoDigits short: Int, wallNow: Int) -> Int {
         let today = HTTPDate.floorDivision(HTTPDate(unixSeconds: wallNow).unixSeconds, 86_400)
         let now = Int(CivilDate(daysSince1970: Int64(today)).year)
-        var year = now - now % 100 + short
-        if year > now + 50 { year -= 100 }
-        if year <= now - 50 { year += 100 }
-        return Parts(year: year, month: month + 1, day: day, hour: time.0, minute: time.1, second: time.2)
+        let year = now - now % 100 + short
+        if year > now + 50 { return year - 100 }
+        return year <= now - 50 ? year + 100 : year
     }
 
     /// `Sun Nov  6 08:49:37 1994`

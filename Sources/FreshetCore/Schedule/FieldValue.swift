@@ -84,12 +84,4 @@ enum FieldValue {
         }
         return result
     }
-
-    /// As `number`, but a fraction may follow and counts as one more: `1.2` seconds are not over after 1.
-    static func numberRoundedUp(_ value: ArraySlice<UInt8>, limit: Int) -> Int? {
-        guard let point = value.firstIndex(of: UInt8(ascii: ".")) else { return number(value, limit: limit) }
-        guard let whole = number(value[..<point], limit: limit) else { return nil }
-        guard let fraction = number(value[(point + 1)...], limit: 1) else { return nil }
-        return fraction > 0 ? min(limit, whole + 1) : whole
-    }
 }

@@ -4,7 +4,7 @@
 package struct IntervalBounds: Hashable, Sendable {
     /// No two polls are closer.
     package var minimum: Double
-    /// Nothing but `Retry-After` and a used-up rate limit leaves a source alone for longer.
+    /// Nothing but `Retry-After` leaves a source alone for longer.
     package var maximum: Double
     /// A freshness lifetime counts for at most this long.
     package var longestHint: Double
@@ -26,8 +26,8 @@ package struct IntervalBounds: Hashable, Sendable {
 
     /// Moves `wish` to where the bounds and the hints let it be.
     ///
-    /// The floors are the minimum, the freshness lifetime and the upstream's interval, each at most the maximum; then
-    /// the maximum; then a used-up rate limit and `Retry-After`, which win over it.
+    /// The floors are the minimum, the freshness lifetime, the upstream's interval and the end of a used-up rate limit,
+    /// each at most the maximum; then the maximum; then `Retry-After`, which wins over it.
     ///
     /// - Parameters:
     ///   - wish: When the schedule would poll.
@@ -53,26 +53,25 @@ package struct IntervalBounds: Hashable, Sendable {
         if let interval = hints.pollInterval {
             floor.raise(to: now + min(interval, maximum), because: .upstreamInterval)
         }
+        if let reset = hints.quotaResetsIn {
+            floor.raise(to: now + quotaWait(reset, using: &generator), because: .quota)
+        }
         decision.raise(to: floor.at, because: floor.reason)
         // A floor may lie a moment past the maximum: half a second of a cache's lag.
         let ceiling = max(floor.at, now + maximum)
         if decision.at > ceiling {
             decision = PollDecision(at: ceiling, reason: .maximumInterval)
         }
-        if let reset = hints.quotaResetsIn {
-            // Everybody whose quota ended at the same moment must not return at the same moment.
-            let spread = Double.random(in: 0...1, using: &generator) * min(10, 0.1 * max(0, reset))
-            decision.raise(to: now + reset + spread, because: .quota)
-        }
         if let retry = hints.retryAfter {
-            decision.raise(to: now + retry, because: .retryAfter)
+            decision.raise(to: now + retry, because: hints.retryReason)
         }
         return decision
     }
-}
 
-extension PollDecision {
-    fileprivate mutating func raise(to time: Double, because reason: Reason) {
-        if time > at { self = PollDecision(at: time, reason: reason) }
+    /// How long a used-up quota is waited for, at most the maximum. Everybody whose quota ends at the same moment must
+    /// not return at the same moment.
+    func quotaWait(_ reset: Double, using generator: inout some RandomNumberGenerator) -> Double {
+        let spread = Double.random(in: 0...1, using: &generator) * min(10, 0.1 * max(0, reset))
+        return min(reset + spread, maximum)
     }
 }

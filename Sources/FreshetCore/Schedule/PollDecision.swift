@@ -30,6 +30,8 @@ package struct PollDecision: Hashable, Sendable {
         case quota
         /// `Retry-After` (RFC 9110 §10.2.3).
         case retryAfter
+        /// `Retry-After` of more than a day.
+        case retryAfterCut
         /// That many polls in a row have failed.
         case backoff(failures: Int)
     }
@@ -37,6 +39,14 @@ package struct PollDecision: Hashable, Sendable {
     package init(at: Double, reason: Reason) {
         self.at = at
         self.reason = reason
+    }
+
+    mutating func raise(to time: Double, because reason: Reason) {
+        if time > self.at { self = PollDecision(at: time, reason: reason) }
+    }
+
+    mutating func lower(to time: Double, because reason: Reason) {
+        if time < self.at { self = PollDecision(at: time, reason: reason) }
     }
 }
 
@@ -52,9 +62,10 @@ extension PollDecision.Reason: CustomStringConvertible {
         case .freshness: "the upstream says that its answer is fresh until then (Cache-Control or Expires)"
         case .revalidation: "a cache before the upstream served a stale answer and is fetching a new one"
         case .upstreamInterval: "the upstream asks for this time between polls (X-Poll-Interval)"
-        case .confirmation: "sooner than planned, since a new value waits to be seen again"
-        case .quota: "the upstream's rate limit is used up until then"
+        case .confirmation: "sooner than planned"
+        case .quota: "the upstream's rate limit is used up until then, or for longer than max_interval allows"
         case .retryAfter: "the upstream asks to be left alone until then (Retry-After)"
+        case .retryAfterCut: "the upstream asks to be left alone for more than a day (Retry-After); polled after a day"
         case .backoff(failures: 1): "back-off after a failure"
         case .backoff(let failures): "back-off after \(failures) failures in a row"
         }

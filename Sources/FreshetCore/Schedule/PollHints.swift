@@ -16,6 +16,8 @@ package struct PollHints: Hashable, Sendable {
     package var quotaResetsIn: Double?
     /// `Retry-After`: wins over everything, the user's longest interval included.
     package var retryAfter: Double?
+    /// `Retry-After` asked for more than ``retryAfter``, which is the longest that is granted.
+    package var isRetryAfterCut: Bool
 
     package init(
         freshFor: Double? = nil,
@@ -23,7 +25,8 @@ package struct PollHints: Hashable, Sendable {
         isBeingRevalidated: Bool = false,
         pollInterval: Double? = nil,
         quotaResetsIn: Double? = nil,
-        retryAfter: Double? = nil
+        retryAfter: Double? = nil,
+        isRetryAfterCut: Bool = false
     ) {
         self.freshFor = freshFor
         self.cameFromCache = cameFromCache
@@ -31,5 +34,9 @@ package struct PollHints: Hashable, Sendable {
         self.pollInterval = pollInterval
         self.quotaResetsIn = quotaResetsIn
         self.retryAfter = retryAfter
+        self.isRetryAfterCut = isRetryAfterCut
     }
+
+    /// The rule that ``retryAfter`` stands for.
+    var retryReason: PollDecision.Reason { self.isRetryAfterCut ? .retryAfterCut : .retryAfter }
 }

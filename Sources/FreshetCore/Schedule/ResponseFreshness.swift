@@ -4,8 +4,10 @@
 /// What the fields of one answer say about time. A pure value, made when the answer arrives; every field may be
 /// hostile.
 ///
-/// Freshet polls on behalf of many, so it reads the rules as a shared cache does. There is no heuristic freshness: an
-/// answer that does not state a lifetime has none.
+/// A poll goes to the upstream itself or to a shared cache before it, and cannot be purged as that cache can. So
+/// `s-maxage` speaks to that cache alone, and counts only where the source says `respect_cache: shared`; otherwise the
+/// rules are read as a shared cache reads them. There is no heuristic freshness: an answer that does not state a
+/// lifetime has none.
 package struct ResponseFreshness: Hashable, Sendable {
     /// How long the answer is fresh, counted from its making (§4.2.1); nil when it does not say.
     package let lifetime: Duration?
@@ -19,7 +21,8 @@ package struct ResponseFreshness: Hashable, Sendable {
     package let forbidsStoring: Bool
     /// It is meant for one user (`private`). Its lifetime still says when asking again is useful.
     package let isPrivate: Bool
-    /// It must not be shown once stale: `must-revalidate`, `proxy-revalidate`, `s-maxage` or `no-cache` (§4.2.4).
+    /// It must not be shown once stale: `must-revalidate`, `proxy-revalidate`, `no-cache` (§4.2.4), and `s-maxage` where
+    /// that counts.
     package let mustNotBeServedStale: Bool
     /// After the lifetime, for how long a cache may answer with it while it fetches a new one (RFC 5861 §3).
     package let staleWhileRevalidate: Duration?
@@ -27,14 +30,20 @@ package struct ResponseFreshness: Hashable, Sendable {
     package let staleIfError: Duration?
     /// `Retry-After`, from now; at most `longestRetryAfter`.
     package let retryAfter: Duration?
+    /// `Retry-After` asks for more than `longestRetryAfter`.
+    package let isRetryAfterCut: Bool
     /// `X-Poll-Interval`: the least time between polls; at most a day.
     package let pollInterval: Duration?
-    /// Until the upstream's rate limit has room; given when it has none now; at most a day.
+    /// Until the upstream's rate limit has room; given when it has none now and says so; at most a day.
     package let quotaResetsIn: Duration?
-    /// `Last-Modified`, if it is a date, in unix seconds; possibly in the future.
+    /// The upstream's rate limit has no room now.
+    package let isQuotaUsedUp: Bool
+    /// `Last-Modified`, if it is close to a date, in unix seconds; possibly in the future.
     package let lastModified: Int?
     /// `Date`, if it is a date, in unix seconds.
     package let date: Int?
+    /// As `lifetime`, for a shared cache between the upstream and here.
+    private let sharedLifetime: Duration?
 
     /// A server that wants to be left alone for longer than a day is asked again after one.
     package static let longestRetryAfter = Duration.seconds(86_400)
@@ -44,7 +53,8 @@ package struct ResponseFreshness: Hashable, Sendable {
     ///     or with.
     ///   - status: The final status; matters to `must-understand` only.
     ///   - wallNow: When the answer arrived, in unix seconds.
-    package init(fields: [HeaderField], status: Int = 200, wallNow: Int) {
+    ///   - countsShared: Whether `s-maxage` counts.
+    package init(fields: [HeaderField], status: Int = 200, wallNow: Int, countsShared: Bool = false) {
         let wallNow = HTTPDate(unixSeconds: wallNow).unixSeconds
         var reading = FieldReading(wallNow: wallNow)
         for field in fields {
@@ -54,18 +64,23 @@ package struct ResponseFreshness: Hashable, Sendable {
         let isStorable = Self.isStorable(control, status: status)
         let stored = isStorable && !reading.variesOnEverything
         self.forbidsStoring = !isStorable
-        self.lifetime = reading.lifetimeSeconds.map(Self.duration)
+        self.sharedLifetime = reading.lifetimeSeconds(countsShared: true).map(Self.duration)
+        self.lifetime =
+            countsShared ? self.sharedLifetime : reading.lifetimeSeconds(countsShared: false).map(Self.duration)
         self.age = Self.duration(reading.ageOnArrival)
         self.cameFromCache = reading.age != nil
         self.needsValidation = control.noCache || !stored
         self.isPrivate = control.isPrivate
         self.mustNotBeServedStale =
-            control.mustRevalidate || control.proxyRevalidate || control.sharedMaxAge != nil || control.noCache
+            control.mustRevalidate || control.proxyRevalidate || control.noCache
+            || (countsShared && control.sharedMaxAge != nil)
         self.staleWhileRevalidate = control.staleWhileRevalidate.map(Self.duration)
         self.staleIfError = control.staleIfError.map(Self.duration)
         self.retryAfter = reading.retryAfter.map { min(Self.longestRetryAfter, Self.duration($0)) }
+        self.isRetryAfterCut = reading.retryAfter.map { Self.duration($0) > Self.longestRetryAfter } ?? false
         self.pollInterval = reading.pollInterval.map(Self.duration)
         self.quotaResetsIn = reading.quota.exhaustedFor.map(Self.duration)
+        self.isQuotaUsedUp = reading.quota.isUsedUp
         self.lastModified = reading.lastModified
         self.date = reading.date
     }
@@ -86,8 +101,8 @@ package struct ResponseFreshness: Hashable, Sendable {
 
     /// Whether a cache answered with a stale copy and is fetching a new one (RFC 5861 §3).
     package var isBeingRevalidated: Bool {
-        guard let staleWhileRevalidate, let lifetime, cameFromCache, !needsValidation else { return false }
-        return age > lifetime && age <= lifetime + staleWhileRevalidate
+        guard let staleWhileRevalidate, let sharedLifetime, cameFromCache, !needsValidation else { return false }
+        return age > sharedLifetime && age <= sharedLifetime + staleWhileRevalidate
     }
 
     /// Whether a shared cache could answer with it, `elapsed` after its arrival, without asking the upstream (§4).
@@ -130,7 +145,8 @@ package struct ResponseFreshness: Hashable, Sendable {
             isBeingRevalidated: isBeingRevalidated,
             pollInterval: pollInterval?.inSeconds,
             quotaResetsIn: quotaResetsIn?.inSeconds,
-            retryAfter: retryAfter?.inSeconds
+            retryAfter: retryAfter?.inSeconds,
+            isRetryAfterCut: isRetryAfterCut
         )
     }
 
@@ -177,11 +193,12 @@ private struct FieldReading {
         } else if FieldValue.matches(name, "date") {
             date = date ?? moment(value)
         } else if FieldValue.matches(name, "last-modified") {
-            lastModified = lastModified ?? moment(value)
+            lastModified = lastModified ?? LooseDate(value, wallNow: wallNow)?.unixSeconds
         } else if FieldValue.matches(name, "retry-after") {
-            retryAfter = retryAfter ?? delay(value)
+            retryAfter = retryAfter ?? RequestedWait.seconds(value, wallNow: wallNow)
         } else if FieldValue.matches(name, "x-poll-interval") {
-            pollInterval = pollInterval ?? FieldValue.numberRoundedUp(value, limit: UpstreamQuota.longest)
+            pollInterval =
+                pollInterval ?? RequestedWait.seconds(value, wallNow: wallNow).map { min(UpstreamQuota.longest, $0) }
         } else if FieldValue.matches(name, "vary") {
             variesOnEverything =
                 variesOnEverything || FieldValue.elements(of: value).contains { $0.elementsEqual("*".utf8) }
@@ -190,9 +207,10 @@ private struct FieldReading {
         }
     }
 
-    /// `s-maxage`, else `max-age`, else `Expires` less `Date` (§4.2.1). A private answer has no shared lifetime.
-    var lifetimeSeconds: Int? {
-        if let shared = control.sharedMaxAge, !control.isPrivate { return shared }
+    /// `s-maxage` where it counts, else `max-age`, else `Expires` less `Date` (§4.2.1). A private answer has no shared
+    /// lifetime.
+    func lifetimeSeconds(countsShared: Bool) -> Int? {
+        if countsShared, let shared = control.sharedMaxAge, !control.isPrivate { return shared }
         if let maxAge = control.maxAge { return maxAge }
         guard let expires else { return nil }
         guard let moment = expires else { return 0 }
@@ -206,11 +224,5 @@ private struct FieldReading {
 
     private func moment(_ value: ArraySlice<UInt8>) -> Int? {
         HTTPDate(value, wallNow: wallNow)?.unixSeconds
-    }
-
-    /// Seconds, or a date: one in the past is now. Anything else is as if it were not there.
-    private func delay(_ value: ArraySlice<UInt8>) -> Int? {
-        if let seconds = FieldValue.number(value, limit: CacheControl.longest) { return seconds }
-        return moment(value).map { max(0, $0 - wallNow) }
     }
 }

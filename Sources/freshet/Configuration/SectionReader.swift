@@ -239,21 +239,25 @@ extension SectionReader {
     }
 
     func flag(_ key: String) -> Bool? {
-        guard let value = self.scalar(key) else { return nil }
-        switch value.text {
-        case "true": return true
-        case "false": return false
-        default:
-            let meant =
-                ["yes", "on", "1", "y", "True", "TRUE"].contains(value.text) ? "write true" : "write true or false"
-            let fix = ["no", "off", "0", "n", "False", "FALSE"].contains(value.text) ? "write false" : meant
-            self.reject(
-                value,
-                "\(value.shown) is neither true nor false",
-                fix: value.variables.isEmpty ? fix : "write true or false"
-            )
-            return nil
-        }
+        self.scalar(key).flatMap { self.flag($0, words: [], values: ["true": true, "false": false]) }
+    }
+
+    /// True, false, or one of the other cases of an enumeration whose raw values include these two.
+    func flag<Choice: RawRepresentable & CaseIterable>(_ key: String, or type: Choice.Type) -> Choice?
+    where Choice.RawValue == String {
+        let values = Dictionary(type.allCases.map { ($0.rawValue, $0) }, uniquingKeysWith: { first, _ in first })
+        let words = type.allCases.map(\.rawValue).filter { $0 != "true" && $0 != "false" }
+        return self.scalar(key).flatMap { self.flag($0, words: words, values: values) }
+    }
+
+    private func flag<Choice>(_ value: ScalarValue, words: [String], values: [String: Choice]) -> Choice? {
+        if let choice = values[value.text] { return choice }
+        let all = "write true\(words.isEmpty ? " or" : ",") false\(words.map { " or \($0)" }.joined())"
+        let meant = ["yes", "on", "1", "y", "True", "TRUE"].contains(value.text) ? "write true" : all
+        let fix = ["no", "off", "0", "n", "False", "FALSE"].contains(value.text) ? "write false" : meant
+        let what = words.isEmpty ? "neither true nor false" : "not true, false\(words.map { " or \($0)" }.joined())"
+        self.reject(value, "\(value.shown) is \(what)", fix: value.variables.isEmpty ? fix : all)
+        return nil
     }
 
     /// One of the cases of an enumeration.

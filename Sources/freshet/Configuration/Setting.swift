@@ -10,6 +10,8 @@ struct Setting: Hashable, Sendable {
         case count
         case ratio
         case flag
+        /// True, false, or one of these words.
+        case flagOr([String])
         case text
         case choice([String])
         /// A JSON Pointer (RFC 6901).

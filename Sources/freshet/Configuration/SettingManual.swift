@@ -32,6 +32,7 @@ extension Setting.Kind {
         case .count: "whole number"
         case .ratio: "number from 0 to 1"
         case .flag: "true or false"
+        case .flagOr(let words): (["true", "false"] + words).joined(separator: " | ")
         case .text: "text"
         case .choice(let names): names.joined(separator: " | ")
         case .pointer: "JSON Pointer"
@@ -70,7 +71,7 @@ enum SettingSchema {
         json.member("description", setting.meaning)
         if let standard = setting.standard {
             switch setting.kind {
-            case .flag, .count, .ratio: json.member("default", raw: Array(standard.utf8))
+            case .flag, .flagOr, .count, .ratio: json.member("default", raw: Array(standard.utf8))
             default: json.member("default", standard)
             }
         }
@@ -84,6 +85,13 @@ enum SettingSchema {
         case .count: json.member("type", raw: Array(#"["integer","string"]"#.utf8))
         case .ratio: json.member("type", raw: Array(#"["number","string"]"#.utf8))
         case .flag: json.member("type", raw: Array(#"["boolean","string"]"#.utf8))
+        case .flagOr(let words):
+            json.name("enum")
+            json.array { json in
+                json.raw(Array("true".utf8))
+                json.raw(Array("false".utf8))
+                (["true", "false"] + words).forEach { json.string($0) }
+            }
         case .text: json.member("type", "string")
         case .choice(let names):
             json.name("enum")

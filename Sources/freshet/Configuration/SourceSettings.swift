@@ -66,9 +66,9 @@ extension SettingSection {
             ),
             Setting(
                 "respect_cache",
-                .flag,
-                default: "\(Self.unset.respectCache)",
-                "Let Cache-Control and Expires of the upstream delay the next poll."
+                .flagOr(["shared"]),
+                default: Self.unset.respectCache.rawValue,
+                "Let max-age and Expires of the upstream delay the next poll; `shared` counts s-maxage too."
             ),
             Setting(
                 "max_body_bytes",

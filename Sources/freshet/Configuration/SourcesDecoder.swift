@@ -147,7 +147,8 @@ extension SourcesDecoder {
         source.maxInterval = reader.duration("max_interval", in: intervals)
         source.timeout = reader.duration("timeout", in: .milliseconds(10)...Duration.seconds(3600)) ?? source.timeout
         source.when = reader.choice("when", of: SourceConfiguration.When.self) ?? source.when
-        source.respectCache = reader.flag("respect_cache") ?? source.respectCache
+        source.respectCache =
+            reader.flag("respect_cache", or: SourceConfiguration.RespectCache.self) ?? source.respectCache
         source.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? source.maxBodyBytes
         source.format = reader.choice("format", of: SourceConfiguration.Format.self)
         source.root = self.pointer("root", in: reader)

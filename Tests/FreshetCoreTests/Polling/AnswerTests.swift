@@ -135,7 +135,8 @@ struct AnswerTests {
         "F35: what the answer says of its freshness is when the next poll is",
         arguments: [
             ("max-age=30", "", 30, "fresh until then"), ("max-age=3600", "", 600, "fresh until then"),
-            ("s-maxage=50, max-age=30", "", 50, "fresh until then"), ("max-age=60", "20", 40, "fresh until then"),
+            ("s-maxage=50, max-age=30", "", 30, "fresh until then"), ("s-maxage=50", "", 10, "as configured"),
+            ("max-age=60", "20", 40, "fresh until then"),
             ("no-store, max-age=60", "", 10, "as configured"), ("no-cache", "", 10, "as configured"),
             ("max-age=0, must-revalidate", "", 10, "as configured"),
             ("private, max-age=30", "", 30, "fresh until then"),

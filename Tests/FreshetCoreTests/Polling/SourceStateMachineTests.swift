@@ -354,7 +354,7 @@ struct SourceStateMachineTests {
         #expect(trace.machine.nextPoll - trace.now == .seconds(30))
         _ = trace.poll(.body("[1]", fields: ["cache-control": "max-age=3000"]))
         #expect(trace.machine.nextPoll - trace.now == .seconds(40))
-        var own = Trace { $0.respectCache = false }
+        var own = Trace { $0.respectCache = .none }
         _ = own.poll(.body("[1]", fields: ["cache-control": "max-age=30"]))
         #expect(own.machine.nextPoll - own.now <= .seconds(10))
     }

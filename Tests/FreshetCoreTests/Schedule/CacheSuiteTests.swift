@@ -118,6 +118,7 @@ private struct PolledCase {
         var configuration = SourceConfiguration(name: "test", url: "http://upstream.test/")
         configuration.interval = .fixed(Self.interval)
         configuration.maxInterval = .seconds(1_000_000)
+        configuration.respectCache = .shared
         self.machine = SourceStateMachine(
             configuration: configuration,
             phase: 0,
@@ -215,7 +216,12 @@ private struct PollingCache {
         } else {
             stored = StoredFields(received: fields)
         }
-        freshness = ResponseFreshness(fields: stored?.fields ?? [], status: response.status ?? 0, wallNow: now)
+        freshness = ResponseFreshness(
+            fields: stored?.fields ?? [],
+            status: response.status ?? 0,
+            wallNow: now,
+            countsShared: true
+        )
         receivedAt = now
     }
 

@@ -88,20 +88,26 @@ struct IntervalBoundsTests {
         #expect(decision == PollDecision(at: 1000 + test.expected, reason: test.reason))
     }
 
-    @Test("F29 a used-up quota is waited for past the maximum, and not by all at the same moment")
+    @Test("F29 a used-up quota is waited for, and not by all at the same moment")
     func quota() {
+        let times = self.times(hints: PollHints(quotaResetsIn: 500))
+        #expect(times.allSatisfy { $0.at >= 500 && $0.at <= 510 && $0.reason == .quota })
+        #expect(Set(times.map(\.at)).count > 90)
+    }
+
+    @Test("R14 a used-up quota holds a source back for no longer than the maximum, Retry-After for as long as it says")
+    func quotaWithinMaximum() {
+        let times = self.times(hints: PollHints(quotaResetsIn: 1000))
+        #expect(times.allSatisfy { $0 == PollDecision(at: 600, reason: .quota) })
+        let explicit = self.times(hints: PollHints(quotaResetsIn: 1000, retryAfter: 86_400, isRetryAfterCut: true))
+        #expect(explicit.allSatisfy { $0 == PollDecision(at: 86_400, reason: .retryAfterCut) })
+    }
+
+    private func times(hints: PollHints) -> [PollDecision] {
         var generator = SeededGenerator(seed: 1)
         let bounds = IntervalBounds(minimum: 10, maximum: 600)
-        let times = (0..<100).map { _ in
-            bounds.decision(
-                wish: PollDecision(at: 20, reason: .interval),
-                now: 0,
-                hints: PollHints(quotaResetsIn: 1000),
-                using: &generator
-            )
-        }
-        #expect(times.allSatisfy { $0.at >= 1000 && $0.at <= 1010 && $0.reason == .quota })
-        #expect(Set(times.map(\.at)).count > 90)
+        let wish = PollDecision(at: 20, reason: .interval)
+        return (0..<100).map { _ in bounds.decision(wish: wish, now: 0, hints: hints, using: &generator) }
     }
 
     @Test(
@@ -118,7 +124,8 @@ struct IntervalBoundsTests {
         let reasons: [PollDecision.Reason] = [
             .firstPoll, .interval, .expectedAge(following: .none), .expectedAge(following: .hourlyClock),
             .minimumInterval,
-            .maximumInterval, .freshness, .revalidation, .upstreamInterval, .quota, .retryAfter, .backoff(failures: 1),
+            .maximumInterval, .freshness, .revalidation, .upstreamInterval, .confirmation, .quota, .retryAfter,
+            .retryAfterCut, .backoff(failures: 1),
             .backoff(failures: 7),
         ]
         #expect(Set(reasons.map(\.description)).count == reasons.count)

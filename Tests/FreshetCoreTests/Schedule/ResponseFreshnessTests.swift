@@ -7,12 +7,12 @@ struct ResponseFreshnessTests {
     /// 2026-11-23 08:00:00 UTC.
     private static let now = 1_795_420_800
 
-    private func read(_ lines: [String], status: Int = 200) -> ResponseFreshness {
+    private func read(_ lines: [String], status: Int = 200, countsShared: Bool = false) -> ResponseFreshness {
         let fields = lines.map { line in
             let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             return HeaderField(name: Array(parts[0].utf8), value: Array((parts.count > 1 ? parts[1] : "").utf8))
         }
-        return ResponseFreshness(fields: fields, status: status, wallNow: Self.now)
+        return ResponseFreshness(fields: fields, status: status, wallNow: Self.now, countsShared: countsShared)
     }
 
     private static func date(_ offset: Int) -> String {
@@ -25,7 +25,7 @@ struct ResponseFreshnessTests {
             ([], nil),
             (["Cache-Control: max-age=60"], 60),
             (["cache-control: MAX-AGE=60"], 60),
-            (["Cache-Control: max-age=60, s-maxage=5"], 5),
+            (["Cache-Control: max-age=60, s-maxage=5"], 60),
             (["Cache-Control: s-maxage=5, private, max-age=60"], 60),
             (["Cache-Control: max-age=60", "Cache-Control: max-age=5"], 60),
             (["Cache-Control: public,,  ,max-age=60"], 60),
@@ -54,6 +54,29 @@ struct ResponseFreshnessTests {
     )
     func lifetime(lines: [String], seconds: Int?) {
         #expect(read(lines).lifetime == seconds.map { .seconds($0) })
+    }
+
+    @Test(
+        "R17 s-maxage counts where the source says so, and then wins over max-age",
+        arguments: [
+            ("s-maxage=3600", nil, 3600), ("s-maxage=3600, max-age=5", 5, 3600), ("max-age=5, s-maxage=3600", 5, 3600),
+            ("public, s-maxage=3600, max-age=0", 0, 3600), ("S-MAXAGE=3600", nil, 3600),
+            ("s-maxage=3600, private, max-age=5", 5, 5), ("s-maxage=5, max-age=3600", 3600, 5),
+        ] as [(String, Int?, Int?)]
+    )
+    func sharedLifetime(control: String, own: Int?, shared: Int?) {
+        let line = "Cache-Control: \(control)"
+        #expect(read([line]).lifetime == own.map { .seconds($0) })
+        #expect(read([line], countsShared: true).lifetime == shared.map { .seconds($0) })
+        let expires = Self.date(90)
+        #expect(read(["Cache-Control: s-maxage=3600", "Expires: \(expires)"]).lifetime == .seconds(90))
+    }
+
+    @Test("R17 a shared cache in between is stale when its own lifetime ends, not when ours does")
+    func sharedRevalidation() {
+        let control = "Cache-Control: public, max-age=0, s-maxage=60, stale-while-revalidate=300"
+        #expect(!read([control, "Age: 30"]).isBeingRevalidated)
+        #expect(read([control, "Age: 90"]).isBeingRevalidated)
     }
 
     @Test(
@@ -97,7 +120,7 @@ struct ResponseFreshnessTests {
             (["Retry-After: 31536000"], 86_400), (["Retry-After: 99999999999999999999999"], 86_400),
             (["Retry-After: -5"], nil),
             (["Retry-After: soon"], nil), (["Retry-After: 1e30"], nil), (["Retry-After:"], nil),
-            (["Retry-After: 1.5"], nil),
+            (["Retry-After: 1.5"], 2),
             (["Retry-After: \(date(120))"], 120), (["Retry-After: \(date(-120))"], 0),
             (["Retry-After: soon", "Retry-After: 7"], 7),
             (["Retry-After: Monday, 23-Nov-26 08:02:00 GMT"], 120), (["Retry-After: Mon Nov 23 08:02:00 2026"], 120),
@@ -129,7 +152,7 @@ struct ResponseFreshnessTests {
             (["X-RateLimit-Remaining: 0"], nil),
             (["X-RateLimit-Remaining: 0", "X-RateLimit-Reset: never"], nil),
             (["X-RateLimit-Remaining: 0", "X-RateLimit-Reset: -70"], nil),
-            (["X-RateLimit-Remaining: -1", "X-RateLimit-Reset: 70"], nil),
+            (["X-RateLimit-Remaining: -1", "X-RateLimit-Reset: 70"], 70),
             (["X-RateLimit-Remaining: 0", "X-RateLimit-Reset: \(now - 70)"], 0),
             (["X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 99999999999999999999999"], 86_400),
         ] as [([String], Int?)]
@@ -147,7 +170,7 @@ struct ResponseFreshnessTests {
             ("max-age=10, stale-if-error=60, must-revalidate", 11, false),
             ("max-age=10, stale-if-error=60, proxy-revalidate", 11, false),
             ("max-age=10, stale-if-error=60, no-cache", 11, false),
-            ("max-age=10, s-maxage=10, stale-if-error=60", 11, false), ("max-age=10, stale-if-error=1e9", 11, false),
+            ("max-age=10, s-maxage=10, stale-if-error=60", 11, true), ("max-age=10, stale-if-error=1e9", 11, false),
             ("max-age=10, stale-if-error=99999999999999999999", 1_000_000, true),
         ]
     )
