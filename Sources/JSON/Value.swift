@@ -121,6 +121,9 @@ extension Value {
         }
     }
 
+    /// An object or an array.
+    package var isContainer: Bool { self.node.isContainer }
+
     package var members: Members {
         let first = self.index + 1
         return Members(storage: self.storage, index: first, end: self.kind == .object ? self.node.end : first)

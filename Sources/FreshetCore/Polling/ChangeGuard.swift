@@ -34,8 +34,18 @@ struct ChangeGuard: Sendable {
         self.settle = max(1, settle)
     }
 
-    /// A value waits to be seen again.
-    var isWaiting: Bool { self.pending != nil }
+    /// Why a value waits to be seen again.
+    enum Wait: Hashable {
+        /// It lost most of what there was. The next poll decides, and comes soon: what is legitimate is not held up.
+        case shrunk
+        /// `settle` asks for it, at the source's own pace; so does what has shrunk and never comes twice.
+        case settling
+    }
+
+    /// `nil` where no value waits.
+    var wait: Wait? {
+        self.pending.map { $0.shrinks > 0 && $0.shrinks < Self.shrinksEnough ? .shrunk : .settling }
+    }
 
     /// Asks whether `new` may take the place of `old` now. `hash` is of `new`, without what the source ignores; `items`
     /// says where the collection stands, if that is known.

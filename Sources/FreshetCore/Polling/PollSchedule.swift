@@ -71,21 +71,29 @@ struct PollSchedule: Sendable {
         self.startedAt = now
     }
 
-    /// After a 200 or a 304. `isWaiting`: it brought a value that must be seen again, which is not put off for as long
-    /// as an adaptive interval may be.
+    /// After a 200 or a 304. `waiting`: it brought a value that must be seen again, which is not put off for as long
+    /// as an adaptive interval may be; a shrunk one is looked at again within seconds, whatever the interval.
     mutating func responseReceived(
         changed: Bool,
-        isWaiting: Bool,
+        waiting: ChangeGuard.Wait?,
         freshness: ResponseFreshness,
         price: PollPrice,
         now: MonotonicTime,
         using generator: inout some RandomNumberGenerator
     ) -> Plan {
+        var hints = freshness.hints
+        // A cache in between would confirm its own copy; the upstream itself has a look.
+        if waiting == .shrunk, !hints.cameFromCache { hints.freshFor = nil }
         guard self.adaptive != nil else {
-            let wish = PollDecision(at: self.gridPoint(after: now).inSeconds, reason: .interval)
-            // Bounds count from the poll's start, or a slow answer would push the next poll off the grid.
+            var wish = PollDecision(at: self.gridPoint(after: now).inSeconds, reason: .interval)
+            if waiting == .shrunk { wish.lower(to: now.inSeconds + Self.confirmationWait, because: .confirmation) }
+            // Bounds count from the poll's start, or a slow answer would push the next poll off the grid; what the
+            // upstream forbids counts from its answer.
             let start = self.startedAt.inSeconds
-            let decision = self.bounds.decision(wish: wish, now: start, hints: freshness.hints, using: &generator)
+            let latency = max(0, now.inSeconds - start)
+            hints.quotaResetsIn = hints.quotaResetsIn.map { $0 + latency }
+            hints.retryAfter = hints.retryAfter.map { $0 + latency }
+            let decision = self.bounds.decision(wish: wish, now: start, hints: hints, using: &generator)
             return self.plan(decision, from: self.startedAt)
         }
         let target = self.configuration.adaptiveTarget.inSeconds
@@ -95,26 +103,32 @@ struct PollSchedule: Sendable {
             changed: changed,
             theta: max(target, price.theta),
             lastModified: freshness.lastModified.map { Double($0) },
-            hints: freshness.hints,
+            hints: hints,
             using: &generator
         )
         guard let decision else {
             return self.plan(PollDecision(at: now.inSeconds + target, reason: .interval), from: now)
         }
-        guard isWaiting, decision.at - now.inSeconds > target else { return self.plan(decision, from: now) }
-        let soon = PollDecision(at: now.inSeconds + target, reason: .confirmation)
-        let bounded = self.bounds.decision(wish: soon, now: now.inSeconds, hints: freshness.hints, using: &generator)
+        guard let waiting else { return self.plan(decision, from: now) }
+        let wait = waiting == .shrunk ? min(target, Self.confirmationWait) : target
+        guard decision.at - now.inSeconds > wait else { return self.plan(decision, from: now) }
+        let soon = PollDecision(at: now.inSeconds + wait, reason: .confirmation)
+        let bounded = self.bounds.decision(wish: soon, now: now.inSeconds, hints: hints, using: &generator)
         return self.plan(bounded, from: now)
     }
+
+    /// After how many seconds a value that has shrunk is looked at again, where its turn comes later.
+    private static let confirmationWait = 2.0
 
     /// After a failure: full jitter up to a bound that doubles with each failure, and never sooner than the interval.
     ///
     /// With an interval of 10 s: up to 20 s after the first failure, 40 s after the second, 5 min from the fifth on.
-    /// With an interval of 100 ms: up to 200 ms, 400 ms, and 5 s from the sixth on.
+    /// With an interval of 100 ms: up to 200 ms, 400 ms, and 5 s from the sixth on. What the answer asks for, if there
+    /// was one, may make it later: `Retry-After`, or without that the end of a used-up quota, within `max_interval`.
     mutating func pollFailed(
         _ kind: PollError.Kind,
         failures: Int,
-        retryAfter: Duration?,
+        hints: PollHints,
         now: MonotonicTime,
         using generator: inout some RandomNumberGenerator
     ) -> Plan {
@@ -124,9 +138,11 @@ struct PollSchedule: Sendable {
             delay = max(delay, Self.refusedInterval)
             reason += ", once a minute at most until the credentials are accepted"
         }
-        if let retryAfter, retryAfter.inSeconds > delay {
-            delay = retryAfter.inSeconds
-            reason = PollDecision.Reason.retryAfter.description
+        if let retryAfter = hints.retryAfter {
+            if retryAfter > delay { (delay, reason) = (retryAfter, hints.retryReason.description) }
+        } else if let reset = hints.quotaResetsIn {
+            let wait = self.bounds.quotaWait(reset, using: &generator)
+            if wait > delay { (delay, reason) = (wait, PollDecision.Reason.quota.description) }
         }
         let wait = Duration(clampingSeconds: delay)
         return Plan(at: now + wait, interval: wait, reason: reason)

@@ -77,17 +77,11 @@ extension SourceStateMachine {
 
     // MARK: Documents
 
-    private mutating func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
+    private func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
         if self.configuration.allowEmpty, response.body.allSatisfy(\.isWhitespace), let null = Self.null { return null }
         let type = response.value(of: "content-type")
         if !isPush || type != nil { try self.checkContentType(type) }
-        let format = try self.format(of: response)
-        let document = try Representation.document(
-            from: response.body,
-            format: format,
-            limits: self.value.limits,
-            collection: self.configuration.collection
-        )
+        let document = try self.payload(of: response)
         for expectation in self.configuration.expect {
             if let violation = expectation.violation(in: document) { throw violation }
         }
@@ -108,22 +102,25 @@ extension SourceStateMachine {
         }
     }
 
-    private mutating func format(of response: PollResponse) throws(PollError) -> SourceConfiguration.Format {
-        if let format = self.value.format { return format }
-        let found = Representation.format(ofContentType: response.value(of: "content-type"))
-        switch found {
+    private func payload(of response: PollResponse) throws(PollError) -> Document {
+        func read(_ format: SourceConfiguration.Format) throws(PollError) -> Document {
+            try Representation.document(
+                from: response.body,
+                format: format,
+                limits: self.value.limits,
+                collection: self.configuration.collection
+            )
+        }
+        if let format = self.configuration.format { return try read(format) }
+        switch Representation.format(ofContentType: response.value(of: "content-type")) {
         case .success(.text):
-            // Much JSON is served as text/plain. The first body decides, so that a broken one later is an error and
-            // not a text.
-            let isJSON = (try? Document(parsing: response.body, limits: self.value.limits)) != nil
-            self.value.format = isJSON ? .json : .text
-            return isJSON ? .json : .text
+            return try PlainText(after: self.value.document, root: self.configuration.root).document(read)
         case .success(let format):
-            return format
+            return try read(format)
         case .failure(let error):
             // A type that the configuration lists is wanted; nobody but JSON has so many of them.
             guard !self.configuration.contentTypes.isEmpty else { throw error }
-            return .json
+            return try read(.json)
         }
     }
 
@@ -172,5 +169,7 @@ extension SourceStateMachine {
             message: "changes with every poll: \(volatile.map(\.description).joined(separator: ", ")); "
                 + "`ignore` what is noise"
         )
+        let unsettled = self.value.unsettled.message
+        self.status.setWarning(.unsettled, unsettled != nil, message: unsettled)
     }
 }

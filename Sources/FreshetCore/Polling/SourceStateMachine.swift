@@ -393,14 +393,14 @@ package struct SourceStateMachine: Sendable {
         self.status.changes += change == nil ? 0 : 1
         let next = self.schedule.responseReceived(
             changed: change != nil,
-            isWaiting: self.value.isWaiting,
+            waiting: self.value.wait,
             freshness: freshness,
             price: self.price,
             now: now,
             using: &generator
         )
         self.plan(next, now: now, wall: wall)
-        if self.value.isWaiting {
+        if self.value.wait != nil {
             // The answer says nothing about the value that is served.
             self.status.intervalReason += "; a new value waits to be seen again"
         } else {
@@ -431,7 +431,7 @@ package struct SourceStateMachine: Sendable {
         let next = self.schedule.pollFailed(
             error.kind,
             failures: self.status.failuresInARow,
-            retryAfter: retryAfter,
+            hints: PollHints(retryAfter: retryAfter?.inSeconds),
             now: now,
             using: &generator
         )

@@ -10,8 +10,6 @@ struct SourceValue: Sendable {
     private(set) var hash: UInt64 = 0
     /// The body that ``document`` came from, where it is not the document's own text.
     private var body: [UInt8]?
-    /// The format, once one response has settled it.
-    var format: SourceConfiguration.Format?
     /// Where the keyed items stand, and who said so.
     private(set) var collection: SourceCollection?
     /// Items cannot be told apart.
@@ -21,14 +19,15 @@ struct SourceValue: Sendable {
     private var guardian: ChangeGuard
     private(set) var flaps = FlapDetector()
     private(set) var volatile = VolatileMembers()
+    private(set) var unsettled: UnsettledValue
     private let ignore: [PointerPattern]
     private let isSettling: Bool
 
     init(configuration: SourceConfiguration) {
-        self.format = configuration.format
         self.collection = configuration.itemRule.map { SourceCollection(rule: $0, isGuessed: false) }
         self.limits = ParseLimits(maxBytes: configuration.maxBodyBytes)
         self.guardian = ChangeGuard(maxDeleteRatio: configuration.maxDeleteRatio, settle: configuration.settle)
+        self.unsettled = UnsettledValue(settle: configuration.settle, ignore: configuration.ignore)
         self.ignore = configuration.ignore
         self.isSettling = configuration.settle > 1
     }
@@ -37,16 +36,17 @@ struct SourceValue: Sendable {
     func reconfigured(_ configuration: SourceConfiguration) -> SourceValue {
         var value = SourceValue(configuration: configuration)
         guard let document = self.document else { return value }
+        // A guess stays, whatever the present value looks like.
+        if configuration.itemRule == nil { value.collection = self.collection.flatMap { $0.isGuessed ? $0 : nil } }
         value.restored(document)
         value.body = self.body
-        value.format = configuration.format ?? self.format
         value.flaps = self.flaps
         value.volatile = self.volatile
         return value
     }
 
-    /// A new value waits to be seen again.
-    var isWaiting: Bool { self.guardian.isWaiting }
+    /// Why a new value waits to be seen again; `nil` where none does.
+    var wait: ChangeGuard.Wait? { self.guardian.wait }
 
     /// Takes over a value of an earlier process.
     mutating func restored(_ document: Document) {
@@ -66,6 +66,7 @@ struct SourceValue: Sendable {
         if let body, body != self.document?.text { self.body = body }
         // A value that was told once and taken back is the very thing that `settle` is there for.
         if self.guardian.presentValueReceived(), self.isSettling { self.flaps.returned() }
+        self.unsettled.valueSettled()
         self.flaps.nothingChanged()
         self.volatile.nothingChanged()
     }
@@ -73,7 +74,11 @@ struct SourceValue: Sendable {
     /// Asks whether `new` may take the present value's place now, or must be seen again.
     mutating func mayBecome(_ new: Document, hash: UInt64) -> Bool {
         guard let document = self.document else { return true }
-        return self.guardian.mayReplace(document, by: new, hash: hash, items: self.collection?.rule)
+        guard !self.guardian.mayReplace(document, by: new, hash: hash, items: self.collection?.rule) else {
+            return true
+        }
+        self.unsettled.valueWaits(new, hash: hash)
+        return false
     }
 
     /// Takes a new value.
@@ -85,6 +90,7 @@ struct SourceValue: Sendable {
             self.hasUnusableKey = !Self.holds(rule, in: new)
         }
         self.guardian.presentValueReceived()
+        self.unsettled.valueSettled()
         self.document = new
         self.hash = hash
         self.body = body == new.text ? nil : body
@@ -93,20 +99,22 @@ struct SourceValue: Sendable {
 
     /// What happened to the items from the present value to `new`; nil where the whole value must be told.
     ///
-    /// Where the key no longer tells the items apart, one that was guessed is guessed anew for the changes to come; one
-    /// that was configured stays, since the next value may be well again.
+    /// A key that no longer tells the items apart stays, guessed or not, since the next value may be well again: another
+    /// key would name the same items otherwise from then on. A guess is made again only where its collection is gone.
     mutating func itemChanges(to new: Document) -> ItemChanges? {
         guard let old = self.document, let collection = self.collection else { return nil }
         if let changes = old.itemChanges(to: new, items: collection.rule) {
             self.hasUnusableKey = false
             return changes
         }
-        guard !Self.holds(collection.rule, in: new) else {
+        if collection.isGuessed, new.value(at: collection.rule.items)?.isContainer != true {
+            if let rule = ItemKeyGuess.rule(for: new) {
+                self.collection = SourceCollection(rule: rule, isGuessed: true)
+            }
             self.hasUnusableKey = false
-            return nil
+        } else {
+            self.hasUnusableKey = !Self.holds(collection.rule, in: new)
         }
-        if collection.isGuessed { self.guessCollection(of: new) }
-        self.hasUnusableKey = !collection.isGuessed
         return nil
     }
 

@@ -10,12 +10,16 @@ package struct SourceWarning: Hashable, Sendable {
         case etagReused = "etag_reused"
         /// The upstream sends the whole value again and again for the very tag that it gave out.
         case etagUseless = "etag_useless"
+        /// The upstream answers conditional requests with 400 or 412, and is asked without a condition.
+        case conditionRefused = "condition_refused"
         /// The value goes back and forth between two, as from replicas that disagree.
         case flapping
         /// Items lack an identity, share one, or changed its type: changes are sent as whole values.
         case keyUnusable = "key_unusable"
         /// Some members change with every single poll.
         case volatile
+        /// `settle` waits for a value that no two polls agree on.
+        case unsettled
         /// The upstream's certificate is not checked.
         case insecure
         /// The upstream says 410 Gone, and is asked no more.
@@ -43,6 +47,9 @@ extension SourceWarning.Kind {
                 + "`verify_every` says"
         case .etagUseless:
             "the ETag never yields a 304; where a proxy rewrites it for compression, `accept_encoding: identity` helps"
+        case .conditionRefused:
+            "the upstream refuses conditional requests (400 or 412); it is polled without If-None-Match and "
+                + "If-Modified-Since, so every poll transfers the whole value"
         case .flapping:
             "the value goes back and forth between two, as from replicas that disagree; `settle: 2` waits until a "
                 + "value is seen twice"
@@ -50,6 +57,8 @@ extension SourceWarning.Kind {
             "items have no `key` that tells them apart, so their changes are sent as whole values; check `items` and "
                 + "`key`"
         case .volatile: "some members change with every poll; `ignore` them where they are noise"
+        case .unsettled:
+            "`settle` waits until polls agree on a value, and no two do, so the value that is served does not change"
         case .insecure: "`tls.insecure` is set: anyone on the way can read and change what this source sends"
         case .gone: "the upstream says 410 Gone; it is asked no more until its source is resumed or reloaded"
         }
