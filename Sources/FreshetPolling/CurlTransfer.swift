@@ -19,6 +19,8 @@ final class CurlTransfer {
     /// Request fields as libcurl wants them, and the validators that they were made for.
     private var requestFields: UnsafeMutablePointer<curl_slist>?
     private var sentValidators: Validators?
+    /// Of the poll under way, to be sent to the URL that they belong to.
+    private var validators = Validators()
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private let scratch: UnsafeMutableBufferPointer<UInt8>
     let reactor: Reactor
@@ -128,7 +130,7 @@ extension CurlTransfer {
             self.hop = self.url
             try options.set(CURLOPT_URL, self.url.text)
         }
-        if self.sentValidators != request.validators { try self.makeRequestFields(request.validators) }
+        self.validators = request.validators
         try self.prepareHop(options, now: now)
     }
 
@@ -155,6 +157,9 @@ extension CurlTransfer {
         }
     }
 
+    /// Where redirects have led; `nil` at the source's own URL.
+    private var redirectedURL: String? { self.hop == self.url ? nil : self.hop.text }
+
     private func done(_ result: Result<PollResponse, PollError>) -> Next {
         self.forgetResponse()
         return .done(result)
@@ -171,6 +176,8 @@ extension CurlTransfer {
 
     private func prepareHop(_ options: borrowing CurlOptions, now: MonotonicTime) throws(PollError) {
         self.forgetResponse()
+        let validators = self.validators.applying(to: self.redirectedURL)
+        if self.sentValidators != validators { try self.makeRequestFields(validators) }
         let left = self.deadline - now
         guard left > .zero else {
             throw PollError(.timeout, "no complete response within \(self.configuration.timeout)")
@@ -237,12 +244,19 @@ extension CurlTransfer {
             fields: self.head.fields,
             body: try collector.finished(),
             wireBytes: wireBytes,
-            isCloseDelimited: self.head.framing == .close
+            isCloseDelimited: self.head.framing == .close,
+            url: self.redirectedURL
         )
     }
 
     private func bodylessResponse() -> PollResponse {
-        PollResponse(status: self.head.status, fields: self.head.fields, body: [], wireBytes: self.discardedBytes)
+        PollResponse(
+            status: self.head.status,
+            fields: self.head.fields,
+            body: [],
+            wireBytes: self.discardedBytes,
+            url: self.redirectedURL
+        )
     }
 
     private func error(for code: CURLcode) -> PollError {
@@ -264,7 +278,6 @@ extension CurlTransfer {
         )
     }
 
-    /// `If-Modified-Since` goes along with `If-None-Match`: servers that know the latter ignore it (RFC 9110 §13.1.3).
     private func makeRequestFields(_ validators: Validators) throws(PollError) {
         var lines = self.configuration.headers.map { field in
             // libcurl removes a field that is written `Name:`; one with an empty value is written `Name;`.

@@ -139,27 +139,3 @@ final class PolledHost {
         self.queue = queue
     }
 }
-
-extension HostGate.Outcome {
-    /// What a poll's end says about the host. `delay` is until the source's next poll, which heeds a `Retry-After`.
-    init(_ result: Result<PollResponse, PollError>, delay: Duration) {
-        switch result {
-        case .success(let response):
-            let asksToWait = response.value(of: "retry-after") != nil
-            switch response.status {
-            case 429: self = .throttled(retryAfter: asksToWait ? delay.inSeconds : nil)
-            case 503 where asksToWait: self = .unavailable(retryAfter: delay.inSeconds)
-            case 500...: self = .failed
-            case _: self = .answered
-            }
-        case .failure(let error):
-            switch error.kind {
-            case .dns, .connect, .tls, .tlsUntrusted, .tlsExpired, .tlsHost, .tlsVersion, .timeout, .transport:
-                self = .failed
-            case .framing, .headers, .tooLarge, .decode, .encoding, .malformed, .emptyBody, .contentType, .unexpected,
-                .auth, .notFound, .throttled, .status, .redirect, .protocol, .policy, .internal:
-                self = .answered
-            }
-        }
-    }
-}

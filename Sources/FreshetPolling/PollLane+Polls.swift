@@ -101,14 +101,17 @@ extension PollLane {
                 body: response?.body.count ?? 0
             )
         }
-        if isCounted {
-            let outcome = HostGate.Outcome(completion.result, delay: source.machine.nextPoll - now)
-            self.hostFinished(source.host, outcome, now: now)
+        if isCounted { self.hostFinished(source.host, verdict.host, now: now) }
+        // Who waits for the poll waits for the one that takes its place.
+        let isAwaited = verdict.outcome == .superseded && !source.waiters.isEmpty
+        if isAwaited {
+            source.isUrgent = true
+            source.machine.pollRequested(now: now)
         }
         self.schedule(source, now: now)
         self.watchStaleness(source)
         self.deliver(verdict, of: source, now: now)
-        source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome))
+        if !isAwaited { source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome)) }
     }
 
     private func verdict(

@@ -26,7 +26,7 @@ struct Schema: Sendable {
     /// The format that this version writes.
     var format: Int64 { Int64(self.steps.count) }
 
-    static let current = Schema(steps: [Self.first])
+    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects])
 
     private static let first: @Sendable (Database) throws -> Void = { database in
         try database.execute(
@@ -51,6 +51,11 @@ struct Schema: Sendable {
                 CREATE INDEX change_by_source ON change (source, sequence);
                 """
         )
+    }
+
+    /// Validators belong to the URL that gave them, which a redirect may have led to.
+    private static let validatorsOfRedirects: @Sendable (Database) throws -> Void = { database in
+        try database.execute(sql: "ALTER TABLE validators ADD COLUMN url TEXT")
     }
 
     /// Makes the tables of a new file. In a transaction of the caller's.

@@ -113,7 +113,7 @@ struct ValidatorsRow: Hashable {
     var validators: Validators
     var learned: [UInt8]
 
-    private static let columns = "source, sequence, etag, last_modified, learned, checksum"
+    private static let columns = "source, sequence, etag, last_modified, url, learned, checksum"
 
     private var checksum: Int64 {
         var sum = Checksum(6)
@@ -121,6 +121,8 @@ struct ValidatorsRow: Hashable {
         sum.add(self.sequence)
         sum.add(self.validators.etag)
         sum.add(self.validators.lastModified)
+        // Rows of format 1 have none, and keep the checksum that they were written with.
+        if let url = self.validators.url { sum.add(url) }
         sum.add(self.learned)
         return sum.stored
     }
@@ -131,20 +133,24 @@ struct ValidatorsRow: Hashable {
         let validators = ValidatorsRow(
             source: try row.integer(0),
             sequence: try row.integer(1),
-            validators: Validators(etag: try row.bytes(2), lastModified: try row.bytes(3)),
-            learned: try row.bytes(4) ?? []
+            validators: Validators(
+                etag: try row.bytes(2),
+                lastModified: try row.bytes(3),
+                url: try row.bytes(4) == nil ? nil : row.text(4)
+            ),
+            learned: try row.bytes(5) ?? []
         )
-        guard try row.integer(5) == validators.checksum, validators.source == source else {
+        guard try row.integer(6) == validators.checksum, validators.source == source else {
             throw DamagedRow(what: "the row of a source's validators does not match its checksum")
         }
         return validators
     }
 
     func write(_ database: Database) throws {
-        let sql = "INSERT OR REPLACE INTO validators (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?)"
+        let sql = "INSERT OR REPLACE INTO validators (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?)"
         try database.cachedStatement(sql: sql).execute(arguments: [
             self.source, self.sequence, self.validators.etag.data, self.validators.lastModified.data,
-            Optional(self.learned).data, self.checksum,
+            self.validators.url, Optional(self.learned).data, self.checksum,
         ])
     }
 }

@@ -99,19 +99,4 @@ struct HostQueueTests {
         }
         #expect(!self.queue.isOpen)
     }
-
-    @Test(
-        "what an answer says about the host",
-        arguments: [
-            (200, false, HostGate.Outcome.answered), (304, false, .answered), (404, true, .answered),
-            (500, false, .failed),
-            (503, false, .failed), (503, true, .unavailable(retryAfter: 7)), (429, false, .throttled(retryAfter: nil)),
-            (429, true, .throttled(retryAfter: 7)),
-        ]
-    )
-    func outcomes(status: Int, asksToWait: Bool, expected: HostGate.Outcome) {
-        let fields = asksToWait ? [HeaderField(name: Array("retry-after".utf8), value: [0x37])] : []
-        let response = PollResponse(status: status, fields: fields, body: [])
-        #expect(HostGate.Outcome(.success(response), delay: .seconds(7)) == expected)
-    }
 }

@@ -68,6 +68,16 @@ final class PollingFixture: Sendable {
         } ?? false
     }
 
+    /// Waits for a source's status to be as wanted, and returns whether it was in time.
+    func waitForStatus(of id: SourceID, _ isWanted: (SourceStatus) -> Bool) async -> Bool {
+        let start = ContinuousClock.now
+        while ContinuousClock.now - start < .patience {
+            if let status = self.status(of: id), isWanted(status) { return true }
+            await Task.yield()
+        }
+        return false
+    }
+
     /// The poll's outcome, or the kind of its failure.
     func poll(_ id: SourceID) async -> PollOutcome {
         do throws(PollError) {

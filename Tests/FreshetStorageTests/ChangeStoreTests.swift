@@ -24,12 +24,13 @@ struct ChangeStoreTests {
         #expect(try store.sequence(at: WallTime(milliseconds: 5)) == 0)
     }
 
-    @Test("what was committed is there after reopening, in the same epoch: F61")
+    @Test("what was committed is there after reopening, in the same epoch: F61, R04")
     func reopen() throws {
         let (store, first) = try SQLiteChangeStore.open(self.folder.settings(), seed: 1)
         let changes = (1...10).map { History.change($0 % 2 == 0 ? "even" : "odd", $0, isWhole: $0 <= 2) }
         #expect(store.record(changes).committed == Array(1...10))
-        store.update(source: "odd", validators: Validators(etag: Array("\"later\"".utf8)), learned: [9])
+        let later = Validators(etag: Array("\"later\"".utf8), url: "https://example.com/v2?a=\u{E9}")
+        store.update(source: "odd", validators: later, learned: [9])
         store.close()
 
         let (again, contents) = try SQLiteChangeStore.open(self.folder.settings(), seed: 2)
@@ -37,7 +38,7 @@ struct ChangeStoreTests {
         #expect(contents.epoch == first.epoch)
         #expect(contents.head == 10 && contents.newEpochReason == nil)
         var odd = History.snapshot("odd", 9)
-        odd.validators = Validators(etag: Array("\"later\"".utf8))
+        odd.validators = later
         odd.learned = [9]
         #expect(contents.sources.sorted { $0.name < $1.name } == [History.snapshot("even", 10), odd])
         #expect(try again.everything(of: ["even", "odd"]) == changes.map(History.kept))

@@ -124,7 +124,7 @@ struct DamageTests {
         case "no file": image.files[""] = nil
         case "an older file": image = self.older()
         case "a copy": adopts = false
-        case _: image.files[".mark"] = IssuedMark(format: 1, inode: 0, epoch: 5, head: 1).bytes
+        case _: image.files[".mark"] = IssuedMark(format: Schema.current.format, inode: 0, epoch: 5, head: 1).bytes
         }
         if name == "a copy" || name == "no file" {
             unlink(self.folder.log)
@@ -231,7 +231,7 @@ struct FormatTests {
         }
     }
 
-    /// Format 1, and a step that a later version could bring.
+    /// The present format, and a step that a later version could bring.
     private var next: Schema {
         Schema(steps: Schema.current.steps + [{ try $0.execute(sql: "ALTER TABLE source ADD COLUMN note TEXT") }])
     }
@@ -253,8 +253,28 @@ struct FormatTests {
         store.close()
         let queue = try DatabaseQueue(path: self.folder.log)
         #expect(try queue.read { try Int.fetchOne($0, sql: "SELECT count(note) FROM source") } == 0)
-        #expect(try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 2)
+        #expect(try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == Int(self.next.format))
         try queue.close()
+    }
+
+    @Test("R04 a file of format 1 keeps its validators, which are those of the source's own URL: F68")
+    func withoutURLs() throws {
+        let (old, first) = try SQLiteChangeStore.open(self.folder.settings())
+        old.record((1...3).map { History.change("a", $0, isWhole: $0 == 1) })
+        old.close()
+        let queue = try DatabaseQueue(path: self.folder.log)
+        try queue.write { database in
+            try database.execute(sql: "ALTER TABLE validators DROP COLUMN url; PRAGMA user_version = 1")
+            var head = try LogHead.read(database)
+            head.format = 1
+            try head.write(database)
+        }
+        try queue.close()
+        let (store, contents) = try SQLiteChangeStore.open(self.folder.settings())
+        #expect(contents.epoch == first.epoch && contents.head == 3 && contents.newEpochReason == nil)
+        #expect(contents.sources == [History.snapshot("a", 3)])
+        store.close()
+        #expect(self.folder.quarantined.isEmpty)
     }
 
     @Test("a newer file is refused with the fix, and neither changed nor deleted: F68", arguments: [true, false])
@@ -266,7 +286,7 @@ struct FormatTests {
         let before = try CrashImage(self.folder)
         let error = try #require(self.error())
         #expect(error.kind == .newerFormat)
-        #expect(error.message.contains(self.folder.log) && error.message.contains("format 2"))
+        #expect(error.message.contains(self.folder.log) && error.message.contains("format \(self.next.format)"))
         #expect(try CrashImage(self.folder).files == before.files)
         #expect(self.folder.quarantined.isEmpty)
     }

@@ -34,6 +34,7 @@ enum PlainText {
     }
 
     /// - Parameter read: Reads the body in a format.
+    /// - Returns: What was read.
     /// - Throws: What `read` throws.
     func document(
         _ read: (SourceConfiguration.Format) throws(PollError) -> Document

@@ -17,18 +17,26 @@ package struct Validators: Hashable, Sendable {
     /// With its quotes and its `W/`, if any.
     package var etag: [UInt8]?
     package var lastModified: [UInt8]?
+    /// The URL whose answer they came with, where a redirect led to it; `nil` for the source's own. They mean nothing
+    /// anywhere else (RFC 9110 §8.8.3: a tag is unique among the representations of one resource).
+    package var url: String?
 
-    package init(etag: [UInt8]? = nil, lastModified: [UInt8]? = nil) {
+    package init(etag: [UInt8]? = nil, lastModified: [UInt8]? = nil, url: String? = nil) {
         self.etag = etag
         self.lastModified = lastModified
+        self.url = url
     }
 
     package var isEmpty: Bool { self.etag == nil && self.lastModified == nil }
+
+    /// What of them goes into a request for `url`, given as in ``url``: all or nothing.
+    package func applying(to url: String?) -> Validators { self.url == url ? self : Validators() }
 }
 
 /// One conditional GET. What does not change between polls (URL, fields, limits) stands in ``SourceConfiguration``.
 package struct PollRequest: Hashable, Sendable {
-    /// Sent as `If-None-Match` and `If-Modified-Since`; empty for an unconditional poll.
+    /// Sent as `If-None-Match`, or as `If-Modified-Since` where there is no tag, with the request for the URL that they
+    /// belong to; empty for an unconditional poll.
     package var validators: Validators
 
     package init(validators: Validators) {
@@ -46,24 +54,37 @@ package struct PollResponse: Sendable {
     package var wireBytes: Int
     /// The body ended with the connection, and not where a length or a last chunk said (RFC 9112 §6.3, case 8).
     package var isCloseDelimited: Bool
+    /// Where the answer came from, where a redirect led there; `nil` for the source's own URL.
+    package var url: String?
 
     package init(
         status: Int,
         fields: [HeaderField],
         body: [UInt8],
         wireBytes: Int = 0,
-        isCloseDelimited: Bool = false
+        isCloseDelimited: Bool = false,
+        url: String? = nil
     ) {
         self.status = status
         self.fields = fields
         self.body = body
         self.wireBytes = wireBytes
         self.isCloseDelimited = isCloseDelimited
+        self.url = url
     }
 
     /// The value of the last field of this name, in lower case.
     package func value(of name: String) -> [UInt8]? {
         self.fields.last { $0.name.elementsEqual(name.utf8) }?.value
+    }
+
+    /// The validators, byte-exact; an empty field counts as absent.
+    var validators: Validators {
+        Validators(
+            etag: self.value(of: "etag").flatMap { $0.isEmpty ? nil : $0 },
+            lastModified: self.value(of: "last-modified").flatMap { $0.isEmpty ? nil : $0 },
+            url: self.url
+        )
     }
 }
 
@@ -107,7 +128,7 @@ package struct PollError: Error, Hashable, Sendable {
         case unexpected
         case auth
         case notFound = "not_found"
-        /// The upstream asked to be left alone: 429, or 503 with `Retry-After`.
+        /// The upstream asked to be left alone: 429, or 403 or 503 with `Retry-After` or a used-up rate limit.
         case throttled
         /// Any other status that is not 200 or 304.
         case status
@@ -137,6 +158,9 @@ package enum PollOutcome: Hashable, Sendable {
     /// 200 with a value equal to the last one.
     case unchanged
     case changed
+    /// The answer could not be used, and the upstream is asked again at once: it was overtaken by a push, or a
+    /// condition was refused.
+    case superseded
     case failed(PollError.Kind)
 
     /// The label `outcome` of `freshet_polls_total`.
@@ -145,6 +169,7 @@ package enum PollOutcome: Hashable, Sendable {
         case .notModified: "not_modified"
         case .unchanged: "unchanged"
         case .changed: "changed"
+        case .superseded: "superseded"
         case .failed(let kind): kind.rawValue
         }
     }

@@ -176,3 +176,18 @@ extension UInt8 {
     /// White space as JSON has it (RFC 8259 §2).
     var isWhitespace: Bool { self == 0x20 || self == 0x0A || self == 0x0D || self == 0x09 }
 }
+
+extension PollError {
+    /// Why a body is not a document.
+    init(_ error: ParseError) {
+        let kind: Kind =
+            switch error.reason {
+            case .invalidUTF8, .loneSurrogate: .encoding
+            case .tooLong, .tooDeep, .tooManyNodes: .tooLarge
+            case .unexpectedEnd, .unexpectedCharacter, .invalidNumber, .invalidEscape, .controlCharacter,
+                .trailingContent:
+                .malformed
+            }
+        self.init(kind, "the body is not JSON that can be taken: \(error)")
+    }
+}

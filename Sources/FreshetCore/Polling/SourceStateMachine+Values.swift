@@ -52,24 +52,19 @@ extension SourceStateMachine {
         self.value.presentReceived(body: nil)
     }
 
-    /// A change, or the fact that there is none.
-    struct Published {
-        var published: Change?
-    }
-
     /// The upstream says that there is no value, and the source is configured to show that.
     ///
-    /// - Returns: `nil` where it is not, and the last good value stays.
-    mutating func valueMissed(freshness: ResponseFreshness, wall: WallTime) -> Published? {
-        guard self.configuration.onMissing == .tombstone, let null = Self.null else { return nil }
+    /// - Returns: The change, or `nil` where there is none to tell.
+    mutating func valueMissed(freshness: ResponseFreshness, wall: WallTime) -> Change? {
+        guard let null = Self.null else { return nil }
         self.trust.forget()
         guard self.value.document?.root.isNull != true else {
             self.value.presentReceived(body: nil)
-            return Published(published: nil)
+            return nil
         }
         let change = self.change(from: self.value.document, to: null, wall: wall, validators: nil, freshness: freshness)
         self.value.adopt(null, hash: self.value.hash(of: null), body: null.text)
-        return Published(published: change)
+        return change
     }
 
     /// What stands for a value that is not there.
@@ -159,6 +154,7 @@ extension SourceStateMachine {
         self.status.setWarning(.etagUnreliable, self.trust.isUnreliable)
         self.status.setWarning(.etagReused, self.trust.wasReused)
         self.status.setWarning(.etagUseless, self.trust.isUseless)
+        self.status.setWarning(.conditionRefused, self.trust.isConditionRefused)
         self.status.setWarning(.flapping, self.value.flaps.isFlapping)
         self.status.setWarning(.keyUnusable, self.value.hasUnusableKey)
         self.status.setWarning(.gone, false)

@@ -28,6 +28,12 @@ struct ValidatorTrust: Sendable {
     private(set) var wasReused = false
     /// The tag never yields a 304.
     private(set) var isUseless = false
+    /// A request with the tag was refused, and one without was not.
+    private var isTagRefused = false
+    private var isDateRefused = false
+
+    /// The upstream refuses conditional requests.
+    var isConditionRefused: Bool { self.isTagRefused || self.isDateRefused }
 
     private var verifyEvery: Int?
 
@@ -51,14 +57,34 @@ struct ValidatorTrust: Sendable {
         {
             return Validators()
         }
-        return Validators(etag: self.validators.etag, lastModified: self.sendsDate ? self.validators.lastModified : nil)
+        // The date only where there is no tag: a server that says 304 when either matches would hide what changed
+        // within the date's second (RFC 9110 §13.1.3).
+        guard self.validators.etag == nil else {
+            return self.isTagRefused ? Validators() : Validators(etag: self.validators.etag, url: self.validators.url)
+        }
+        guard self.sendsDate, !self.isDateRefused, let date = self.validators.lastModified else { return Validators() }
+        return Validators(lastModified: date, url: self.validators.url)
+    }
+
+    /// A request with this condition was refused, and the same request without it was not.
+    mutating func conditionRefused(_ sent: Validators) {
+        if sent.etag != nil { self.isTagRefused = true } else { self.isDateRefused = true }
+    }
+
+    /// Whether the answer that brought these speaks of another representation than ours (FAULTS F23).
+    func isForeign(_ answer: Validators) -> Bool {
+        guard let etag = answer.etag, let ours = self.validators.etag else { return false }
+        return !etag.weaklyEquals(ours)
     }
 
     /// The source is configured anew, and its value stays. `isOtherRequest`: its polls send other fields.
     mutating func reconfigured(verifyEvery: Int?, isOtherRequest: Bool) {
         self.verifyEvery = verifyEvery
         // A date says nothing about a request with other fields; an entity tag is unique over all of them.
-        if isOtherRequest { self.validators.lastModified = nil }
+        guard isOtherRequest else { return }
+        self.validators.lastModified = nil
+        self.isTagRefused = false
+        self.isDateRefused = false
     }
 
     /// Takes the validators of an earlier process.
@@ -96,7 +122,7 @@ struct ValidatorTrust: Sendable {
         isAdopted: Bool
     ) {
         self.unverified = 0
-        let hasSameTag = new.etag != nil && new.etag == self.validators.etag
+        let hasSameTag = new.etag != nil && new.etag == self.validators.etag && new.url == self.validators.url
         switch comparison {
         case .sameBytes where new.etag != nil && self.validators.etag != nil && !hasSameTag:
             self.flaps = min(self.flaps + 1, 2 * Self.flapLimit)

@@ -421,14 +421,18 @@ struct Trace {
         return WallTime(milliseconds: start + (self.now.nanoseconds - 1_000_000_000_000) / 1_000_000)
     }
 
-    /// Waits until the next poll is due, polls, and hands the answer in.
-    mutating func poll(_ answer: Answer, waiting: Bool = true) -> SourceStateMachine.Verdict {
-        if waiting {
-            self.now = max(self.now, self.machine.nextPoll)
+    /// Waits until the next poll is due, polls, and hands the answer in. `meanwhile`: what happens while the poll is under
+    /// way.
+    mutating func poll(
+        _ answer: Answer,
+        waiting: Bool = true,
+        taking latency: Duration = .zero,
+        meanwhile: (inout SourceStateMachine, MonotonicTime, WallTime) -> SourceStateMachine.Verdict? = { _, _, _ in nil
         }
-        self.requests.append(self.machine.pollStarted(now: self.now, wall: self.wall))
+    ) -> SourceStateMachine.Verdict {
         switch answer {
         case .failure(let error):
+            self.begin(waiting: waiting)
             return self.machine.pollFailed(error, now: self.now, wall: self.wall, using: &self.generator)
         case .response(let status, let body, let fields, let isCloseDelimited):
             let response = PollResponse(
@@ -438,7 +442,26 @@ struct Trace {
                 wireBytes: body.count,
                 isCloseDelimited: isCloseDelimited
             )
-            return self.machine.responseReceived(response, now: self.now, wall: self.wall, using: &self.generator)
+            return self.answer(response, waiting: waiting, taking: latency, meanwhile: meanwhile)
         }
+    }
+
+    /// As `poll`, with an answer that is whole.
+    mutating func answer(
+        _ response: PollResponse,
+        waiting: Bool = true,
+        taking latency: Duration = .zero,
+        meanwhile: (inout SourceStateMachine, MonotonicTime, WallTime) -> SourceStateMachine.Verdict? = { _, _, _ in nil
+        }
+    ) -> SourceStateMachine.Verdict {
+        self.begin(waiting: waiting)
+        self.now = self.now + latency
+        _ = meanwhile(&self.machine, self.now, self.wall)
+        return self.machine.responseReceived(response, now: self.now, wall: self.wall, using: &self.generator)
+    }
+
+    private mutating func begin(waiting: Bool) {
+        if waiting { self.now = max(self.now, self.machine.nextPoll) }
+        self.requests.append(self.machine.pollStarted(now: self.now, wall: self.wall))
     }
 }

@@ -1,0 +1,59 @@
+// What administrators, clocks and listeners do to a source between its polls.
+
+extension SourceStateMachine {
+    /// An administrator stops the polls.
+    package mutating func pauseRequested(wall: WallTime) -> SourceState? {
+        self.nextPoll = .distantFuture
+        self.status.nextPollAt = nil
+        self.status.intervalReason = "paused by an administrator"
+        return self.enter(.paused, wall: wall)
+    }
+
+    /// An administrator lets the polls go on, the first at once. Also where the upstream was gone.
+    package mutating func resumeRequested(now: MonotonicTime, wall: WallTime) -> SourceState? {
+        let isGone = self.status.warnings.contains { $0.kind == .gone }
+        guard self.status.state == .paused || isGone else { return nil }
+        self.nextPoll = now
+        self.status.nextPollAt = wall
+        self.status.intervalReason = "resumed by an administrator"
+        return self.enter(self.condition(now: now), wall: wall)
+    }
+
+    /// The machine slept, or this process was stopped. A poll that is late by more than its interval has missed its turn
+    /// and takes the next one, so that the sources stay spread and do not all poll at the moment of waking
+    /// (FAULTS F80).
+    ///
+    /// - Returns: Whether the next poll is at another time now.
+    package mutating func machineSlept(now: MonotonicTime, wall: WallTime) -> Bool {
+        guard self.nextPoll < now, now - self.nextPoll > self.status.interval else { return false }
+        self.nextPoll = self.schedule.afterSleep(now: now, interval: self.status.interval)
+        let wait = max((self.nextPoll - now).milliseconds, 0)
+        self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + wait)
+        return true
+    }
+
+    /// Someone wants a poll now; a pause is not ended by it.
+    package mutating func pollRequested(now: MonotonicTime) {
+        self.nextPoll = now
+    }
+
+    /// The poll that is due waits, for what the source shares with others: `wait` from now, where that is known.
+    package mutating func heldBack(for wait: Duration?, reason: String, wall: WallTime) {
+        self.status.intervalReason = reason
+        self.status.nextPollAt = wait.map { WallTime(milliseconds: wall.milliseconds + $0.milliseconds) }
+    }
+
+    /// Nobody listens to a source that is polled for listeners only.
+    package mutating func fellAsleep() {
+        self.status.intervalReason = "nobody listens; polled when somebody does"
+        self.status.nextPollAt = nil
+    }
+
+    /// The credentials were read again and are others now: poll with them at once.
+    package mutating func credentialsRenewed(_ headers: [SourceConfiguration.Field], now: MonotonicTime) {
+        self.configuration.headers = headers
+        guard self.status.state != .paused else { return }
+        self.nextPoll = now
+        self.status.intervalReason = "the credentials were read again and are others now"
+    }
+}
