@@ -155,14 +155,17 @@ let package = Package(
         ),
         .testTarget(
             name: "FreshetTests",
-            dependencies: ["freshet", "FreshetCore", "JSON", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "freshet", "FreshetCore", "FreshetHTTP", "FreshetTesting", "JSON",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             resources: [.copy("Configurations")],
             swiftSettings: house
         ),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "freshet", "FreshetCore", "FreshetTesting", "EventStream", "JSON", "CFaultyVFS",
+                "freshet", "FreshetCore", "FreshetHTTP", "FreshetTesting", "EventStream", "JSON", "CFaultyVFS",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

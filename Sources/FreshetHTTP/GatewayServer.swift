@@ -94,9 +94,15 @@ package final class GatewayServer: Service {
         let responder = Responder(gateway: self.gateway)
         var listeners: [any Channel] = []
         do {
-            listeners.append(try await self.listen(on: settings.listen, as: .main, group: group, responder: responder))
+            listeners.append(try await self.listen(on: settings.listen, for: .main, group: group, responder: responder))
             if let address = settings.adminListen {
-                listeners.append(try await self.listen(on: address, as: .admin, group: group, responder: responder))
+                let listener = try await self.listen(
+                    on: address,
+                    for: .administration,
+                    group: group,
+                    responder: responder
+                )
+                listeners.append(listener)
             }
         } catch {
             await self.close(listeners)
@@ -115,12 +121,12 @@ package final class GatewayServer: Service {
 
     private func listen(
         on address: ListenAddress,
-        as listener: IncomingRequest.Listener,
+        for purpose: IncomingRequest.Listener.Purpose,
         group: MultiThreadedEventLoopGroup,
         responder: Responder
     ) async throws -> any Channel {
         let (gateway, registry) = (self.gateway, self.registry)
-        let isUnixSocket = if case .unix = address { true } else { false }
+        let listener = try Self.listener(address, for: purpose)
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: CInt(clamping: gateway.settings.backlog))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -137,8 +143,7 @@ package final class GatewayServer: Service {
                         gateway: gateway,
                         responder: responder,
                         registry: registry,
-                        listener: listener,
-                        isUnixSocket: isUnixSocket
+                        listener: listener
                     )
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
@@ -149,10 +154,36 @@ package final class GatewayServer: Service {
                 bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 return try await bootstrap.bind(host: host, port: port).get()
             case .unix(let path):
-                return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+                let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true)
+                    .get()
+                if purpose == .administration { SocketFile.restrict(path) }
+                return channel
             }
         } catch {
             throw ListenError(address: address, reason: Self.reason(error))
+        }
+    }
+
+    private static func listener(
+        _ address: ListenAddress,
+        for purpose: IncomingRequest.Listener.Purpose
+    ) throws(ListenError) -> IncomingRequest.Listener {
+        let isAdministration = purpose == .administration
+        switch address {
+        case .unix:
+            return IncomingRequest.Listener(purpose: purpose, isUnixSocket: true, checksHost: isAdministration)
+        case .tcp(let host, let port):
+            do {
+                let resolved = try SocketAddress.makeAddressResolvingHost(host, port: port)
+                let isInside = PeerAddress(resolved.ipAddress ?? "").isPrivate
+                return IncomingRequest.Listener(
+                    purpose: purpose,
+                    isUnixSocket: false,
+                    checksHost: isAdministration || isInside
+                )
+            } catch {
+                throw ListenError(address: address, reason: Self.reason(error))
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 // What an operator may set about the HTTP side, with its defaults.
 
+import FreshetStreaming
+
 /// Where a listener listens.
 package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
     /// A port of 0 is chosen by the kernel.
@@ -28,6 +30,14 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
         self = .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: Int(port))
     }
 
+    /// Whether it is a unix socket, or an address that only this machine reaches: 127.0.0.0/8, `::1`, `localhost`.
+    package var isLocal: Bool {
+        switch self {
+        case .unix: true
+        case .tcp(let host, _): host.lowercased() == "localhost" || PeerAddress(host).isLoopback
+        }
+    }
+
     /// As ``init(_:)`` reads it.
     package var description: String {
         switch self {
@@ -41,12 +51,18 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
 package struct HTTPSettings: Sendable {
     /// Default: `127.0.0.1:8080`.
     package var listen = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
-    /// A listener of its own for administration; whoever reaches it is an administrator. Default: none, and then the
-    /// administration is on the main listener, for loopback peers only.
+    /// A listener of its own for administration, a unix socket or a loopback address; whoever reaches it is an
+    /// administrator. Default: none.
     package var adminListen: ListenAddress?
+    /// With it administration is served on the main listener as well. Default: none, and then it is not.
+    package var adminKey: AdminKey?
     /// Origins whose pages may read (CONTRACT §2, `cors.origins`), or `*`. Default: none.
     package var corsOrigins: [String] = []
-    /// Names under which the administration may be addressed, beside `localhost` and IP addresses: a name that somebody
+    /// Proxies that say for whom they ask. Default: none.
+    package var trustedProxies = TrustedProxies()
+    /// `/metrics`, `/v1/sources` and the details of `/readyz` are for administrators. Default: for everybody.
+    package var keepsOperationsPrivate = false
+    /// Names to which a loopback or private listener answers, beside `localhost` and IP addresses: a name that somebody
     /// else points at us is refused (DNS rebinding). Without port.
     package var hostNames: [String] = []
 
@@ -63,8 +79,8 @@ package struct HTTPSettings: Sendable {
 
     /// Of the request target. Default: 8 KiB.
     package var maxTargetBytes = 8 << 10
-    /// Of all header lines of a request. Default: 8 KiB.
-    package var maxHeaderBytes = 8 << 10
+    /// Of all header lines of a request. Default: 16 KiB, since browsers send every cookie of `localhost` along.
+    package var maxHeaderBytes = 16 << 10
     /// Header lines of a request. Default: 100.
     package var maxHeaderFields = 100
     /// Of a value that is pushed. Other bodies are read, up to 64 KiB, and dropped. Default: 8 MiB.

@@ -16,6 +16,8 @@ package struct PeerAddress: Hashable, Sendable {
     private var low: UInt64
     package var port: UInt16
     private var kind: Kind
+    /// A proxy named it.
+    private var isForwarded = false
 
     /// The other end of a unix socket.
     package static let local = PeerAddress(.unix, high: 0, low: 0, port: 0)
@@ -48,6 +50,12 @@ package struct PeerAddress: Hashable, Sendable {
         }
     }
 
+    /// The address of a client as a proxy named it. One client is behind it, a loopback address as well.
+    package init(forwarded text: some StringProtocol) {
+        self.init(text)
+        self.isForwarded = self.isNetworkAddress
+    }
+
     private static let mappedPrefix: UInt64 = 0xFFFF
 
     private var isIPv4: Bool { self.kind == .network && self.high == 0 && self.low >> 32 == Self.mappedPrefix }
@@ -58,16 +66,42 @@ package struct PeerAddress: Hashable, Sendable {
     /// Whether many clients may stand behind it, since a proxy on this machine connects from it: 127.0.0.0/8, `::1`, or
     /// a unix socket.
     package var isLoopback: Bool {
-        switch self.kind {
+        guard !self.isForwarded else { return false }
+        return switch self.kind {
         case .unknown: false
         case .unix: true
         case .network: self.isIPv4 ? (self.low >> 24) & 0xFF == 127 : self.high == 0 && self.low == 1
         }
     }
 
+    /// Whether no address of the public Internet is this one: loopback, RFC 1918, 100.64.0.0/10, 169.254.0.0/16,
+    /// fc00::/7, fe80::/10, fec0::/10.
+    package var isPrivate: Bool {
+        guard self.kind == .network else { return false }
+        guard self.isIPv4 else {
+            return self.isLoopback || self.high >> 57 == 0x7E || self.high >> 54 == 0x3FA || self.high >> 54 == 0x3FB
+        }
+        let address = UInt32(truncatingIfNeeded: self.low)
+        return switch address >> 24 {
+        case 10, 127: true
+        case 100: address >> 22 == 0x191
+        case 169: address >> 16 == 0xA9FE
+        case 172: address >> 20 == 0xAC1
+        case 192: address >> 16 == 0xC0A8
+        case _: false
+        }
+    }
+
     /// What limits per address count a client by: the IPv4 address, or the IPv6 /64, within which addresses are free
     /// to choose. `nil` for loopback addresses and unix sockets, which have no such limit.
     package var countedNetwork: PeerAddress? { self.isLoopback ? nil : self.network }
+
+    /// Whether both are network addresses that begin with the same bits, IPv4 as mapped into IPv6.
+    func sharesPrefix(of bits: Int, with other: PeerAddress) -> Bool {
+        guard self.isNetworkAddress, other.isNetworkAddress else { return false }
+        let (highBits, lowBits) = (min(bits, 64), max(0, bits - 64))
+        return (self.high ^ other.high) >> (64 - highBits) == 0 && (self.low ^ other.low) >> (64 - lowBits) == 0
+    }
 
     var network: PeerAddress {
         PeerAddress(self.kind, high: self.high, low: self.isIPv4 ? self.low : 0, port: 0)

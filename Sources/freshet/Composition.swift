@@ -24,12 +24,13 @@ struct Composition: Sendable {
     let systemd: SystemdNotifier
     let logger: Logger
 
-    /// Joins the parts; nothing runs yet. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `load` reads the configuration again; it is `nil` where there is nothing to read.
     ///
     /// - Throws: ``StartFailure`` where a part refuses.
     init(
         _ configuration: GatewayConfiguration,
         logger: Logger,
+        adminKey: AdminKey? = nil,
         load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
     ) throws(StartFailure) {
         SystemLimits.raiseOpenFiles()
@@ -80,11 +81,13 @@ struct Composition: Sendable {
         if let reloader = self.reloader {
             reload = { try reloader.reload() }
         }
+        var settings = configuration.httpSettings
+        settings.adminKey = adminKey
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,
             control: self.poller,
-            settings: configuration.httpSettings,
+            settings: settings,
             logger: logger,
             metrics: [{ metrics.write(to: &$0) }],
             reload: reload
@@ -192,6 +195,8 @@ extension GatewayConfiguration {
         settings.listen = self.listen
         settings.adminListen = self.admin.listen
         settings.hostNames = self.admin.hostNames
+        settings.keepsOperationsPrivate = self.admin.privateOperations
+        settings.trustedProxies = TrustedProxies(self.limits.trustedProxies)
         settings.corsOrigins = self.cors.origins
         settings.headerTimeout = self.limits.headerTimeout
         settings.keepAliveTimeout = self.limits.idleTimeout

@@ -1,6 +1,7 @@
 // The whole gateway inside the test's own process, so that a test can make its disk fail.
 
 import EventStream
+import FreshetHTTP
 import FreshetTesting
 import JSON
 import Logging
@@ -22,7 +23,12 @@ final class EmbeddedGateway: Sendable {
         let file = try folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")
         let loaded = try ConfigurationLoader.load(file, environment: { _ in nil })
         let log = KeptLog()
-        let composition = try Composition(loaded.configuration, logger: Logger(label: "test") { _ in log.handler })
+        let key = AdminKey.random()
+        let composition = try Composition(
+            loaded.configuration,
+            logger: Logger(label: "test") { _ in log.handler },
+            adminKey: key
+        )
         let shutdown = ShutdownRequest()
         let address = Watched<String?>(nil)
         self.log = log
@@ -32,7 +38,7 @@ final class EmbeddedGateway: Sendable {
         }
         let text = try #require(await address.wait(timeout: .seconds(30)) { $0 }, "it does not listen: \(log.text)")
         self.endpoint = .port(try #require(text.split(separator: ":").last.flatMap { UInt16($0) }))
-        self.client = HTTPTestClient(self.endpoint)
+        self.client = HTTPTestClient(self.endpoint, headers: ["Authorization": "Bearer \(key.text)"])
     }
 
     deinit {

@@ -7,25 +7,23 @@ import Testing
 final class Gateway: Sendable {
     let process: FreshetProcess
     private let folder: TemporaryFolder
+    private let listen: String
 
     /// `configuration`: what follows `listen`.
-    init(_ configuration: String, environment: [String: String?] = [:]) throws {
+    init(_ configuration: String, listen: String = "127.0.0.1:0", environment: [String: String?] = [:]) throws {
         self.folder = try TemporaryFolder()
-        let file = try self.folder.write(Self.text(configuration), to: "freshet.yaml")
+        self.listen = listen
+        let file = try self.folder.write("listen: \(listen)\n\(configuration)\n", to: "freshet.yaml")
         self.process = try FreshetProcess(["serve", "--config", file], environment: environment)
     }
 
     /// Puts another configuration in the place of the first, for a reload.
     func write(_ configuration: String) throws {
-        try self.folder.write(Self.text(configuration), to: "freshet.yaml")
-    }
-
-    private static func text(_ configuration: String) -> String {
-        "listen: 127.0.0.1:0\n\(configuration)\n"
+        try self.folder.write("listen: \(self.listen)\n\(configuration)\n", to: "freshet.yaml")
     }
 
     var client: HTTPTestClient {
-        get async throws { HTTPTestClient(try await self.process.endpoint()) }
+        get async throws { try await self.process.client() }
     }
 
     func terminate() async throws -> FreshetTesting.ExitStatus {

@@ -30,7 +30,7 @@ struct LogFileTests {
     }
 
     private func push(_ numbers: ClosedRange<Int>, to process: FreshetProcess) async throws -> [String] {
-        let client = HTTPTestClient(try await process.endpoint())
+        let client = try await process.client()
         var cursors: [String] = []
         for number in numbers {
             let reply = try await client.post(

@@ -64,7 +64,7 @@ struct LogReplayTests {
     func replay() async throws {
         let folder = try TemporaryFolder()
         let first = try self.start(folder)
-        let client = HTTPTestClient(try await first.endpoint())
+        let client = try await first.client()
         let cursors = try await self.push(to: client)
         let evicted = try #require(try await self.metric("freshet_cache_evictions_total", client))
         #expect(evicted > Self.changes / 2, "memory holds too much to show anything")
@@ -130,7 +130,7 @@ struct LogReplayTests {
     }
 
     private func pages(_ process: FreshetProcess, _ cursors: [String]) async throws {
-        let client = HTTPTestClient(try await process.endpoint())
+        let client = try await process.client()
         var since = "earliest"
         var ids: [String] = []
         while true {
@@ -153,7 +153,7 @@ struct LogReplayTests {
     }
 
     private func backwards(_ process: FreshetProcess, _ cursors: [String]) async throws {
-        let client = HTTPTestClient(try await process.endpoint())
+        let client = try await process.client()
         var path = "/v1/changes/pushed?descending&limit=41"
         var ids: [String] = []
         while true {
@@ -166,7 +166,7 @@ struct LogReplayTests {
     }
 
     private func values(_ process: FreshetProcess, _ cursors: [String]) async throws {
-        let client = HTTPTestClient(try await process.endpoint())
+        let client = try await process.client()
         for number in stride(from: 1, through: Self.changes, by: 7) {
             let reply = try await client.get("/v1/values/pushed?at=\(cursors[number - 1])")
             #expect(try Document(parsing: reply.body) == Document(parsing: Self.value(number)))

@@ -2,6 +2,7 @@ import EventStream
 import FreshetCore
 import FreshetStreaming
 import FreshetTesting
+import Glibc
 import JSON
 import Logging
 import Synchronization
@@ -42,7 +43,9 @@ extension HTTPTests {
         func tooLarge(framing: String) async throws {
             try await withGateway({ $0.maxBodyBytes = 1000 }) { gateway in
                 try gateway.source("rates")
-                let start = "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                let start =
+                    "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    + "Authorization: Bearer \(GatewayFixture.key.text)\r\n"
                 let rest =
                     framing == "length" ? "Content-Length: 1001\r\n\r\n" : "Transfer-Encoding: chunked\r\n\r\n3e9\r\n"
                 let reply = try await RawHTTP.exchange(gateway.endpoint, sending: Array((start + rest).utf8))
@@ -120,124 +123,194 @@ extension HTTPTests {
         }
 
         @Test(
-            "S4: what a web page of another origin sends changes nothing",
+            "S4: what a web page of another origin sends changes nothing where no key is needed",
             arguments: [
                 ["Origin": "https://evil.example"], ["Origin": "null"], ["Origin": "https://app.example.evil.example"],
-                ["Origin": "https://APP.example"], ["Sec-Fetch-Site": "cross-site"], ["Sec-Fetch-Site": "same-site"],
+                ["Origin": "https://APP.example"], ["Origin": "https://app.example"], ["Sec-Fetch-Site": "cross-site"],
+                ["Sec-Fetch-Site": "same-site"],
             ] as [HeaderFields]
         )
         func crossOrigin(headers: HeaderFields) async throws {
-            try await withGateway({ $0.corsOrigins = ["https://app.example", "*"] }) { gateway in
-                try gateway.source("rates")
+            try await Self.withAdminListener { gateway, admin in
                 var headers = headers
                 headers.append("Content-Type", "text/plain")
                 for path in ["sources/rates/value", "sources/rates/poll", "sources/rates/pause", "reload"] {
-                    let reply = try await gateway.send("POST", "/v1/admin/\(path)", headers, body: "[1]")
+                    let reply = try await RawHTTP.send(
+                        "POST",
+                        "/v1/admin/\(path)",
+                        to: admin,
+                        headers: headers,
+                        body: Array("[1]".utf8)
+                    )
                     #expect(reply.status == 403)
                     #expect(try code(reply) == "cross_origin")
                     #expect(reply.headers["Access-Control-Allow-Origin"] == nil)
                 }
-                #expect(try await gateway.get("/v1/admin/subscribers", headers).status == 403)
+                #expect(try await RawHTTP.get("/v1/admin/subscribers", from: admin, headers: headers).status == 403)
                 #expect(gateway.control.log.isEmpty)
                 let preflight: HeaderFields = [
                     "Origin": "https://app.example", "Access-Control-Request-Method": "POST",
                 ]
-                let options = try await gateway.send("OPTIONS", "/v1/admin/reload", preflight)
+                let options = try await RawHTTP.send("OPTIONS", "/v1/admin/reload", to: admin, headers: preflight)
                 #expect(options.headers["Access-Control-Allow-Methods"] == nil)
+                #expect(options.headers["Access-Control-Allow-Origin"] == nil)
             }
         }
 
-        @Test(
-            "S4: a page of our own may, and one of a listed origin may only read",
-            arguments: [("http://127.0.0.1", 200), ("https://app.example", 403)]
-        )
-        func ownOrigin(origin: String, status: Int) async throws {
-            try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
+        @Test("S4: a page of the listener itself may administer there")
+        func ownOrigin() async throws {
+            try await Self.withAdminListener { gateway, admin in
+                let headers: HeaderFields = ["Origin": "http://127.0.0.1", "Host": "127.0.0.1"]
+                let path = "/v1/admin/sources/rates/poll"
+                let reply = try await RawHTTP.send("POST", path, to: admin, headers: headers)
+                #expect(reply.status == 200)
+                #expect(gateway.control.log == ["poll rates"])
+            }
+        }
+
+        /// A gateway whose administration has a listener of its own, and a source.
+        private static func withAdminListener(
+            _ body: (GatewayFixture, _ admin: Endpoint) async throws -> Void
+        ) async throws {
+            try await withGateway({ settings in
+                settings.adminListen = .tcp(host: "127.0.0.1", port: 0)
+                settings.corsOrigins = ["https://app.example", "*"]
+            }) { gateway in
                 try gateway.source("rates")
-                let headers: HeaderFields = ["Origin": origin, "Host": "127.0.0.1"]
-                #expect(try await gateway.send("POST", "/v1/admin/sources/rates/poll", headers).status == status)
-                #expect(try await gateway.get("/v1/sources", headers).status == 200)
+                try await body(gateway, try #require(gateway.adminEndpoint))
             }
         }
 
+        /// Every request to administration.
+        private static let requests = [
+            ("POST", "sources/rates/value"), ("POST", "sources/rates/poll"), ("POST", "sources/rates/pause"),
+            ("POST", "sources/rates/resume"), ("POST", "reload"), ("GET", "subscribers"), ("HEAD", "subscribers"),
+            ("DELETE", "subscribers/1"),
+        ]
+
         @Test(
-            "S5: a name that is not ours does not reach the administration",
+            "A02: a main listener serves no administration without the key",
             arguments: [
-                ("evil.test", 421), ("evil.test:8080", 421), ("127.0.0.1.evil.test", 421), ("localhost.evil.test", 421),
-                ("localhost", 200), ("LOCALHOST:1", 200), ("127.0.0.1:8080", 200), ("[::1]:8080", 200),
-                ("gate.example", 200),
-            ]
+                [], [""], ["Bearer"], ["Bearer "], ["Bearer nonsense"], [String(repeating: "A", count: 43)],
+                ["Bearer \(String(repeating: "A", count: 43))"], ["Basic \(GatewayFixture.key.text)"],
+                ["Bearer \(GatewayFixture.key.text)x"], ["Bearer \(GatewayFixture.key.text.dropLast())"],
+                ["Bearer \(GatewayFixture.key.text.lowercased())"], ["Bearer \(GatewayFixture.key)"],
+                ["Bearer \(GatewayFixture.key.text), Bearer x"], ["Bearer x", "Bearer \(GatewayFixture.key.text)"],
+                ["Bearer \(GatewayFixture.key.text)", "Bearer \(GatewayFixture.key.text)"],
+            ],
+            [false, true]
         )
-        func host(name: String, status: Int) async throws {
-            try await withGateway({ $0.hostNames = ["gate.example"] }) { gateway in
+        func withoutKey(credentials: [String], isUnixSocket: Bool) async throws {
+            let folder = try TemporaryFolder()
+            try await withGateway(
+                { settings in
+                    if isUnixSocket { settings.listen = .unix(path: folder.path("gateway.sock")) }
+                    settings.adminListen = .unix(path: folder.path("admin.sock"))
+                },
+                reload: {}
+            ) { gateway in
                 try gateway.source("rates")
-                let headers: HeaderFields = ["Host": name]
-                #expect(try await gateway.send("POST", "/v1/admin/sources/rates/poll", headers).status == status)
-                #expect(try await gateway.get("/v1/admin/subscribers", headers).status == status)
-                #expect(try await gateway.get("/v1/sources", headers).status == 200)
-                #expect(try await gateway.get("/", headers).status == 200)
+                let headers = HeaderFields(credentials.map { ("Authorization", $0) })
+                for (method, path) in Self.requests {
+                    for own: HeaderFields in [[:], ["Origin": "http://127.0.0.1", "Host": "127.0.0.1"]] {
+                        let reply = try await RawHTTP.send(
+                            method,
+                            "/v1/admin/\(path)",
+                            to: gateway.endpoint,
+                            headers: HeaderFields(
+                                headers.all.map { ($0.name, $0.value) } + own.all.map { ($0.name, $0.value) }
+                            ),
+                            body: method == "POST" ? Array("[1]".utf8) : nil
+                        )
+                        #expect(reply.status == 401)
+                        #expect(reply.headers["WWW-Authenticate"]?.hasPrefix("Bearer realm=") == true)
+                        #expect(reply.headers["WWW-Authenticate"]?.contains("error=") == !credentials.isEmpty)
+                    }
+                }
+                #expect(gateway.control.log.isEmpty)
             }
         }
 
-        @Test("what a proxy passes on is not local", arguments: ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
-        func proxied(field: String) async throws {
+        @Test("A02: with the key a main listener administers, whoever passes the request on", arguments: [false, true])
+        func withKey(isUnixSocket: Bool) async throws {
+            let folder = try TemporaryFolder()
+            try await withGateway({ settings in
+                if isUnixSocket { settings.listen = .unix(path: folder.path("gateway.sock")) }
+            }) { gateway in
+                try gateway.source("rates")
+                for headers: HeaderFields in [
+                    ["Authorization": "Bearer \(GatewayFixture.key.text)"],
+                    ["authorization": "bearer  \(GatewayFixture.key.text)", "X-Forwarded-For": "192.0.2.1"],
+                    ["Authorization": "Bearer \(GatewayFixture.key.text)", "Origin": "https://gate.example"],
+                ] {
+                    let path = "/v1/admin/sources/rates/poll"
+                    #expect(try await RawHTTP.send("POST", path, to: gateway.endpoint, headers: headers).status == 200)
+                }
+            }
+        }
+
+        @Test(
+            "A02: a body is not read before the key is",
+            arguments: ["Content-Length: 5000000", "Transfer-Encoding: chunked"]
+        )
+        func bodyWithoutKey(framing: String) async throws {
             try await withGateway { gateway in
                 try gateway.source("rates")
-                let reply = try await gateway.send("POST", "/v1/admin/sources/rates/poll", [field: "192.0.2.1"])
-                #expect(reply.status == 403)
-                #expect(try code(reply) == "admin_local_only")
+                let reply = try await RawHTTP.exchange(
+                    gateway.endpoint,
+                    sending: Array(
+                        "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\(framing)\r\n\r\n"
+                            .utf8
+                    )
+                )
+                #expect(try reply.statuses() == [401])
+                #expect(reply.end == .closed)
             }
         }
 
-        @Test("only peers on this machine are administrators of the main listener")
-        func remote() throws {
-            let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch))
-            let gateway = Gateway(
-                hub: hub,
-                streams: StreamServer(hub: hub),
-                control: TestControl(hub: hub),
-                settings: HTTPSettings(),
-                logger: .init(label: "test"),
-                metrics: [],
-                reload: nil
-            )
-            for (peer, isAllowed) in [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("2001:db8::1", false)]
-            {
-                let head = try RequestHeadFixture.head("/v1/admin/subscribers", [])
-                var local = head
-                local.authority = "localhost"
-                let refusal = AdminRoutes(gateway: gateway).refusal(of: local, from: PeerAddress(peer), by: .main)
-                #expect((refusal == nil) == isAllowed, "\(peer)")
-            }
-        }
-
-        @Test("with a listener of its own, the administration is there and nowhere else")
-        func ownListener() async throws {
-            try await withGateway({ $0.adminListen = .tcp(host: "127.0.0.1", port: 0) }) { gateway in
+        @Test("A02: a gateway without a key serves administration where it has a listener of its own, and nowhere else")
+        func noKey() async throws {
+            try await withGateway({ settings in
+                settings.adminKey = nil
+                settings.adminListen = .tcp(host: "127.0.0.1", port: 0)
+            }) { gateway in
                 try gateway.source("rates")
                 let admin = try #require(gateway.adminEndpoint)
                 let path = "/v1/admin/sources/rates/poll"
-                #expect(try await gateway.send("POST", path).status == 404)
+                #expect(try await gateway.send("POST", path).status == 401)
                 #expect(try await RawHTTP.send("POST", path, to: admin).status == 200)
-                #expect(
-                    try await RawHTTP.send("POST", path, to: admin, headers: ["Origin": "https://evil.example"]).status
-                        == 403
-                )
             }
         }
 
-        @Test("over a unix socket, whoever can open it is an administrator")
+        @Test("A02: keys differ, are 256 bits, and show themselves in no description")
+        func keys() throws {
+            let keys = Set((0..<100).map { _ in AdminKey.random() })
+            #expect(keys.count == 100)
+            for key in keys {
+                #expect(key.text.utf8.count == 43)
+                #expect(AdminKey(key.text) == key)
+                #expect(!"\(key)".contains(key.text))
+                #expect(key.matches(key.text) && !key.matches(String(key.text.reversed()) + "x"))
+            }
+        }
+
+        @Test("over a unix socket for administration, whoever can open it is an administrator, and only its owner can")
         func unixSocket() async throws {
             let folder = try TemporaryFolder()
-            let path = folder.path("gateway.sock")
-            try await withGateway({ $0.listen = .unix(path: path) }) { gateway in
+            let (path, main) = (folder.path("admin.sock"), folder.path("gateway.sock"))
+            try await withGateway({ settings in
+                settings.listen = .unix(path: main)
+                settings.adminListen = .unix(path: path)
+            }) { gateway in
                 try gateway.publish("[1]", of: gateway.source("rates"))
-                let poll = try await gateway.send("POST", "/v1/admin/sources/rates/poll", ["Host": "anything.example"])
-                #expect(poll.status == 200)
+                let admin = try #require(gateway.adminEndpoint)
+                #expect(try await RawHTTP.send("POST", "/v1/admin/sources/rates/poll", to: admin).status == 200)
+                var status = stat()
+                #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
                 let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
                 #expect(try await client.next(2).map(\.type) == ["hello", "snapshot"])
             }
-            // The file goes with the gateway, and a second one can take its place.
+            // The files go with the gateway, and a second one can take their place.
             try await withGateway({ $0.listen = .unix(path: path) }) { gateway in
                 let reply = try await gateway.get("/livez")
                 #expect(reply.status == 200)

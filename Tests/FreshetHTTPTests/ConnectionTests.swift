@@ -78,7 +78,7 @@ extension HTTPTests {
             arguments: [
                 ("GET /\(String(repeating: "x", count: 9000)) HTTP/1.1\r\nHost: a\r\n\r\n", 414),
                 ("GET /\(String(repeating: "x", count: 1 << 20))", 414),
-                ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 9000))\r\n\r\n", 431),
+                ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 17_000))\r\n\r\n", 431),
                 ("GET / HTTP/1.1\r\n\(String(repeating: "X: y\r\n", count: 101))\r\n", 431),
                 ("GET / HTTP/1.1\r\nX: \(String(repeating: "x", count: 1 << 20))", 431),
             ]
@@ -91,11 +91,29 @@ extension HTTPTests {
             }
         }
 
+        @Test("R26: 16 KiB of request fields are taken, such as all cookies of localhost", arguments: [1, 20, 90])
+        func cookies(count: Int) async throws {
+            try await withGateway { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                let lines = String(
+                    repeating: "Cookie: \(String(repeating: "c", count: 16_200 / count - 10))\r\n",
+                    count: count
+                )
+                for path in ["/v1/values/rates", "/v1/streams/rates"] {
+                    let connection = try await RawConnection(gateway.endpoint)
+                    try await connection.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\(lines)\r\n")
+                    try await connection.receive(until: "HTTP/1.1 200 OK")
+                }
+            }
+        }
+
         @Test("100 Continue comes where it is waited for, and not where the body is refused")
         func expectContinue() async throws {
             try await withGateway({ $0.maxBodyBytes = 100 }) { gateway in
                 try gateway.source("rates")
-                let start = "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                let start =
+                    "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                    + "Authorization: Bearer \(GatewayFixture.key.text)\r\n"
                 let connection = try await RawConnection(gateway.endpoint)
                 try await connection.send(start + "Content-Length: 3\r\nConnection: close\r\n\r\n")
                 try await connection.receive(until: "HTTP/1.1 100 Continue\r\n\r\n")
@@ -129,7 +147,10 @@ extension HTTPTests {
             }) { gateway in
                 try gateway.source("rates")
                 let connection = try await RawConnection(gateway.endpoint)
-                try await connection.send("POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\n")
+                try await connection.send(
+                    "POST /v1/admin/sources/rates/value HTTP/1.1\r\nHost: localhost\r\n"
+                        + "Authorization: Bearer \(GatewayFixture.key.text)\r\n"
+                )
                 if part == "body" { try await connection.send("Content-Length: 100000\r\n\r\n") }
                 let deadline = ContinuousClock.now + .patience
                 while ContinuousClock.now < deadline, (try? await connection.send("x", timeout: .seconds(1))) != nil {

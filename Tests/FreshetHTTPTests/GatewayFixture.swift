@@ -19,6 +19,9 @@ final class GatewayFixture: Sendable {
     let endpoint: Endpoint
     let adminEndpoint: Endpoint?
     static let epoch = Epoch(rawValue: 41)
+    static let key = AdminKey.random()
+    /// What an administrator sends along.
+    static let credential: HeaderFields = ["Authorization": "Bearer \(GatewayFixture.key.text)"]
 
     fileprivate init(
         hub: Hub,
@@ -68,17 +71,27 @@ final class GatewayFixture: Sendable {
 
     func cursor(_ sequence: UInt64) -> Cursor { Cursor(epoch: Self.epoch, sequence: sequence) }
 
+    /// Sends a GET as ``send(_:_:_:body:)`` does.
     func get(_ path: String, _ headers: HeaderFields = [:]) async throws -> HTTPReply {
-        try await RawHTTP.get(path, from: self.endpoint, headers: headers)
+        try await self.send("GET", path, headers)
     }
 
+    /// Sends a request; to administration with the key, unless `headers` brings another credential.
     func send(
         _ method: String,
         _ path: String,
         _ headers: HeaderFields = [:],
         body: String? = nil
     ) async throws -> HTTPReply {
-        try await RawHTTP.send(method, path, to: self.endpoint, headers: headers, body: body.map { Array($0.utf8) })
+        var headers = headers
+        if path.hasPrefix("/v1/admin/") { headers.appendDefault("Authorization", "Bearer \(Self.key.text)") }
+        return try await RawHTTP.send(
+            method,
+            path,
+            to: self.endpoint,
+            headers: headers,
+            body: body.map { Array($0.utf8) }
+        )
     }
 
     /// Waits until so many requests wait for a change.
@@ -107,6 +120,9 @@ func withGateway<Result: Sendable>(
 ) async throws -> Result {
     var settings = HTTPSettings()
     settings.listen = .tcp(host: "127.0.0.1", port: 0)
+    settings.adminKey = GatewayFixture.key
+    // What requests that are written by hand say.
+    settings.hostNames = ["a"]
     configure(&settings)
     let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)))
     let streams = StreamServer(hub: hub, settings: streamSettings)

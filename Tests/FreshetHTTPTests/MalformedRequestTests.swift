@@ -149,6 +149,8 @@ extension HTTPTests {
             check: (MalformedCase, RawReply) throws -> Void
         ) async throws {
             try await withGateway({ settings in
+                // Public: the requests name hosts of their own.
+                settings.listen = .tcp(host: "0.0.0.0", port: 0)
                 settings.headerTimeout = headerTimeout
                 settings.bodyTimeout = headerTimeout
                 settings.keepAliveTimeout = .milliseconds(100)

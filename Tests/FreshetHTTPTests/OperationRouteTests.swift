@@ -90,6 +90,31 @@ extension HTTPTests {
             }
         }
 
+        @Test("A05, S24: operations that are kept private answer administrators alone", arguments: [true, false])
+        func privateOperations(isPrivate: Bool) async throws {
+            try await withGateway({ settings in
+                settings.keepsOperationsPrivate = isPrivate
+                settings.adminListen = .tcp(host: "127.0.0.1", port: 0)
+                settings.corsOrigins = ["https://app.example"]
+            }) { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                let admin = try #require(gateway.adminEndpoint)
+                for path in ["/metrics", "/v1/sources", "/v1/sources/rates", "/readyz?verbose", "/healthz?verbose=1"] {
+                    for method in ["GET", "HEAD"] {
+                        #expect(try await gateway.send(method, path).status == (isPrivate ? 401 : 200), "\(path)")
+                        #expect(try await gateway.send(method, path, GatewayFixture.credential).status == 200)
+                        #expect(try await RawHTTP.send(method, path, to: admin).status == 200)
+                        let foreign: HeaderFields = ["Origin": "https://app.example"]
+                        let reply = try await RawHTTP.send(method, path, to: admin, headers: foreign)
+                        #expect(reply.status == (isPrivate ? 403 : 200))
+                    }
+                }
+                for path in ["/livez", "/readyz", "/healthz", "/v1/values/rates", "/", "/openapi.json"] {
+                    #expect(try await gateway.get(path).status == 200)
+                }
+            }
+        }
+
         @Test("S26: the page brings no inline program and allows none from elsewhere")
         func page() async throws {
             try await withGateway { gateway in

@@ -112,13 +112,19 @@ struct ConfigurationFileTests {
                     idleTimeout: .seconds(90),
                     writeTimeout: .seconds(10),
                     maxBodyBytes: 1 << 20,
-                    maxMemory: 512 << 20
+                    maxMemory: 512 << 20,
+                    trustedProxies: ["10.0.0.0/8", "2001:db8::1", "unix"].compactMap { TrustedProxies.Entry($0) }
                 )
         )
         #expect(configuration.shutdown == .init(delay: .seconds(1), drain: .seconds(10)))
         #expect(configuration.cors.origins == ["https://app.example", "http://localhost:3000"])
         #expect(
-            configuration.admin == .init(listen: .tcp(host: "127.0.0.1", port: 9001), hostNames: ["gateway.example"])
+            configuration.admin
+                == .init(
+                    listen: .tcp(host: "127.0.0.1", port: 9001),
+                    hostNames: ["gateway.example"],
+                    privateOperations: true
+                )
         )
         #expect(
             configuration.polling

@@ -62,7 +62,7 @@ extension ConnectionHandler {
     }
 
     private func admit(_ request: StreamRequest) throws(Problem) -> AdmissionTicket {
-        switch self.gateway.streams.admit(self.peer, sourceSet: request.sourceSet) {
+        switch self.gateway.streams.admit(self.client, sourceSet: request.sourceSet) {
         case .admitted(let ticket):
             return ticket
         case .refused(let reason, let retryAfter):

@@ -35,9 +35,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let responder: Responder
     let listener: IncomingRequest.Listener
     private let registry: ConnectionRegistry
-    /// The connection came over a unix socket, where peers have no address.
-    private let isUnixSocket: Bool
     private(set) var peer = PeerAddress.unknown
+    /// Who sent the request under way: the peer, or whom a trusted proxy names.
+    private(set) var client = PeerAddress.unknown
+    /// The peer is a trusted proxy: the connection is counted as the client's whose request it carries.
+    private var isFromProxy = false
     /// What the connection is counted by, if anything.
     private var network: PeerAddress?
 
@@ -65,14 +67,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A client that sends nothing for so long has read the last answer, or never will.
     private static let lingerPause = Duration.seconds(1)
 
-    init(
-        gateway: Gateway,
-        responder: Responder,
-        registry: ConnectionRegistry,
-        listener: IncomingRequest.Listener,
-        isUnixSocket: Bool
-    ) {
-        self.isUnixSocket = isUnixSocket
+    init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {
         self.gateway = gateway
         self.responder = responder
         self.registry = registry
@@ -89,7 +84,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // MARK: The channel's life
 
     func channelActive(context: ChannelHandlerContext) {
-        if self.isUnixSocket {
+        if self.listener.isUnixSocket {
             self.peer = .local
         } else if let address = context.remoteAddress, let text = address.ipAddress {
             self.peer = PeerAddress(text, port: address.port ?? 0)
@@ -100,14 +95,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.gateway.counters.refused(.noPeer)
             return context.close(promise: nil)
         }
-        self.network = self.peer.countedNetwork
+        self.client = self.peer
+        self.isFromProxy = self.gateway.settings.trustedProxies.trusts(self.peer)
+        self.network = self.isFromProxy ? nil : self.peer.countedNetwork
         if let refusal = self.registry.enter(context.channel, network: self.network) {
             self.gateway.counters.refused(refusal)
             // Its first bytes are read, so that closing does not reset the connection before the answer is there.
             self.isRefused = true
-            let detail = "The gateway has as many connections as it can hold."
-            let problem = Problem.busy("too_many_connections", detail, retryAfter: Int64.random(in: 1...10))
-            self.end(with: problem, context: context)
+            self.end(with: .tooManyConnections, context: context)
         } else {
             self.isCounted = true
             self.gateway.counters.accepted()
@@ -222,14 +217,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func headRead(_ head: RequestHead, context: ChannelHandlerContext) {
+        if let refusal = self.responder.refusal(of: head, by: self.listener) {
+            return self.end(with: refusal, to: head, context: context)
+        }
+        if self.isFromProxy {
+            self.client = self.gateway.settings.trustedProxies.client(of: head, from: self.peer)
+            if let refusal = self.count(for: self.client.countedNetwork) {
+                self.gateway.counters.refused(refusal)
+                return self.end(with: .tooManyConnections, to: head, context: context)
+            }
+        }
         self.parser.bodyLimit = self.responder.bodyLimit(head)
-        if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, context: context) }
+        if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
         self.phase = .readingBody(head)
         guard head.framing != .none else { return }
         self.setDeadline(self.gateway.settings.bodyTimeout, context: context)
         guard head.expectsContinue, self.buffer.readableBytes == 0 else { return }
         let interim = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
         context.writeAndFlush(self.wrapOutboundOut(interim), promise: nil)
+    }
+
+    /// Counts the connection for another client.
+    private func count(for network: PeerAddress?) -> ConnectionRefusal? {
+        if let refusal = self.registry.recount(from: self.network, to: network) { return refusal }
+        self.network = network
+        return nil
     }
 
     private func requestRead(_ body: ByteBuffer, context: ChannelHandlerContext) {
@@ -247,7 +259,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let request = IncomingRequest(
             head: head,
             body: body,
-            peer: self.peer,
+            client: self.client,
             listener: self.listener,
             eventLoop: context.eventLoop
         )
@@ -274,12 +286,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.send(answer, head: head, context: context)
     }
 
-    /// Sends an answer to what could not be understood, or took too long. Nothing can follow it.
-    private func end(with problem: Problem, context: ChannelHandlerContext) {
+    /// Sends an answer to what could not be understood, took too long, or is refused before its body. Nothing can follow
+    /// it.
+    private func end(with problem: Problem, to head: RequestHead? = nil, context: ChannelHandlerContext) {
         self.phase = .answering
         self.closesAfterAnswer = true
         self.buffer = ByteBuffer()
-        self.send(problem.answer, head: nil, context: context)
+        if let head { self.log(head, status: problem.statusCode) }
+        self.send(problem.answer, head: head, context: context)
     }
 
     private func send(_ answer: Answer, head: RequestHead?, context: ChannelHandlerContext) {
@@ -316,6 +330,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func answerLeft(_ context: ChannelHandlerContext) {
         guard case .answering = self.phase else { return }
         guard !self.closesAfterAnswer, !self.registry.isQuiescing else { return self.linger(context) }
+        if self.isFromProxy { _ = self.count(for: nil) }
         self.phase = .idle
         self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
         self.deadline.isIdle = true
@@ -391,7 +406,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             "request",
             // The query may hold a token (FAULTS S8).
             metadata: [
-                "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.peer)",
+                "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
             ]
         )
     }

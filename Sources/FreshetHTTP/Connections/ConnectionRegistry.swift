@@ -41,6 +41,19 @@ final class ConnectionRegistry: Sendable {
         }
     }
 
+    /// Counts a connection that is in for another client. Where that client has too many, nothing changes.
+    func recount(from old: PeerAddress?, to new: PeerAddress?) -> ConnectionRefusal? {
+        guard old != new else { return nil }
+        return self.state.withLock { state in
+            if let new, self.maxPerNetwork > 0 {
+                guard state.byNetwork[new, default: 0] < self.maxPerNetwork else { return .address }
+                state.byNetwork[new, default: 0] += 1
+            }
+            if let old, let count = state.byNetwork[old] { state.byNetwork[old] = count > 1 ? count - 1 : nil }
+            return nil
+        }
+    }
+
     func leave(_ channel: any Channel, network: PeerAddress?) {
         self.state.withLock { state in
             state.channels[ObjectIdentifier(channel)] = nil

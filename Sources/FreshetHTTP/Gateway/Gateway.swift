@@ -19,7 +19,7 @@ final class Gateway: Sendable {
     let control: any SourceControl
     let settings: HTTPSettings
     let crossOrigin: CrossOrigin
-    let hostRule: HostRule
+    let access: AccessRule
     let logger: Logger
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
@@ -50,7 +50,11 @@ final class Gateway: Sendable {
         self.crossOrigin = CrossOrigin(origins: settings.corsOrigins)
         var names = settings.hostNames
         if case .tcp(let host, _) = settings.listen { names.append(host) }
-        self.hostRule = HostRule(names: names)
+        self.access = AccessRule(
+            adminKey: settings.adminKey,
+            hostRule: HostRule(names: names),
+            crossOrigin: self.crossOrigin
+        )
         self.logger = logger
         self.metrics = metrics
         self.reload = reload

@@ -6,15 +6,25 @@ import NIOCore
 
 /// A complete request and where it came from.
 struct IncomingRequest: Sendable {
-    enum Listener: Sendable {
-        case main
-        /// The listener that is only for administration.
-        case admin
+    /// What is known of the listener that accepted the connection.
+    struct Listener: Hashable, Sendable {
+        enum Purpose: Hashable, Sendable {
+            case main
+            /// `admin.listen`: whoever reaches it is an administrator.
+            case administration
+        }
+
+        var purpose: Purpose
+        /// Its peers have no address.
+        var isUnixSocket: Bool
+        /// It is for administration, or on a loopback or private address: only known host names are answered.
+        var checksHost: Bool
     }
 
     var head: RequestHead
     var body: ByteBuffer
-    var peer: PeerAddress
+    /// The client as limits count it: behind a trusted proxy not the peer, but whom the proxy names.
+    var client: PeerAddress
     var listener: Listener
     /// Of the connection: timers of this request run there.
     var eventLoop: any EventLoop

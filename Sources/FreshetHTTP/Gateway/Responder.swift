@@ -19,6 +19,15 @@ struct Responder: Sendable {
         self.routes = routes
     }
 
+    /// Why a request is refused before its body is read; `nil` where it may go on.
+    func refusal(of head: RequestHead, by listener: IncomingRequest.Listener) -> Problem? {
+        if let refusal = self.gateway.access.hostRefusal(of: head, by: listener) { return refusal }
+        guard head.framing != .none, let route = self.routes.match(head.path)?.endpoint.route(for: head.method) else {
+            return nil
+        }
+        return self.gateway.access.refusal(of: head, by: listener, to: route.access)
+    }
+
     /// How many bytes of body a request may have.
     func bodyLimit(_ head: RequestHead) -> Int {
         guard head.framing != .none, let route = self.routes.match(head.path)?.endpoint.route(for: head.method) else {
@@ -47,6 +56,9 @@ struct Responder: Sendable {
     private func answer(_ request: IncomingRequest, _ match: RouteTable.Match) async -> Answer {
         guard let route = match.endpoint.route(for: request.head.method) else {
             return Problem.methodNotAllowed(match.endpoint.methods).answer
+        }
+        if let refusal = self.gateway.access.refusal(of: request.head, by: request.listener, to: route.access) {
+            return refusal.answer
         }
         do {
             return try await route.handler(GatewayContext(request: request, parameters: match.parameters))

@@ -21,10 +21,18 @@ struct Route: Sendable {
         case upload
     }
 
+    /// Who may use the route.
+    enum Access: Hashable, Sendable {
+        case anyone
+        /// Whoever presents a key that administers, or reaches the listener for administration.
+        case administrator
+    }
+
     typealias Handler = @Sendable (GatewayContext) async throws -> Answer
 
     var method: Method
     var bodyLimit: BodyLimit
+    var access: Access
     /// Whether pages of the origins in `cors.origins` may read the answer.
     var isCrossOrigin: Bool
     var handler: Handler

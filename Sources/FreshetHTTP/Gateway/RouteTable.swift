@@ -44,10 +44,17 @@ struct RouteTable: Sendable {
         _ method: Route.Method,
         _ path: String,
         bodyLimit: Route.BodyLimit = .dropped,
+        access: Route.Access = .anyone,
         isCrossOrigin: Bool = true,
         _ handler: @escaping Route.Handler
     ) {
-        let route = Route(method: method, bodyLimit: bodyLimit, isCrossOrigin: isCrossOrigin, handler: handler)
+        let route = Route(
+            method: method,
+            bodyLimit: bodyLimit,
+            access: access,
+            isCrossOrigin: isCrossOrigin,
+            handler: handler
+        )
         let node = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
             .reduce(0) { self.child(of: $0, for: $1) }
         if let endpoint = self.nodes[node].endpoint {

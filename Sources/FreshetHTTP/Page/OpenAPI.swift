@@ -144,7 +144,7 @@ enum OpenAPI {
                }
               }
              },
-             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
              "413": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"}
             }
            }
@@ -164,7 +164,7 @@ enum OpenAPI {
                }
               }
              },
-             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
              "502": {"$ref": "#/components/responses/Problem"}
             }
            }
@@ -177,7 +177,7 @@ enum OpenAPI {
               "description": "The source.",
               "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Source"}}}
              },
-             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
             }
            }
           },
@@ -189,7 +189,7 @@ enum OpenAPI {
               "description": "The source.",
               "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Source"}}}
              },
-             "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"}
             }
            }
           },
@@ -198,7 +198,7 @@ enum OpenAPI {
             "summary": "Read the configuration again",
             "responses": {
              "200": {"description": "It is in force.", "content": {"application/json": {}}},
-             "403": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"},
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"},
              "501": {"$ref": "#/components/responses/Problem"}
             }
            }
@@ -208,7 +208,7 @@ enum OpenAPI {
             "summary": "Who listens",
             "responses": {
              "200": {"description": "Subscribers, 10,000 at most.", "content": {"application/json": {}}},
-             "403": {"$ref": "#/components/responses/Problem"}
+             "401": {"$ref": "#/components/responses/Problem"}, "403": {"$ref": "#/components/responses/Problem"}
             }
            }
           },

@@ -1,8 +1,8 @@
-// Whom the administration answers to: a name that somebody else made point at us is not ours.
+// Which host names are ours: a name that somebody else made point at us is not.
 
 import FreshetStreaming
 
-/// The names under which sensitive paths may be addressed.
+/// The names under which a listener may be addressed that only this machine or network should reach.
 struct HostRule: Hashable, Sendable {
     private let names: Set<String>
 

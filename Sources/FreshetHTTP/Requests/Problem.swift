@@ -68,6 +68,14 @@ extension Problem {
 
     static let timedOut = Problem(408, "request_timeout", "The request did not arrive in time.")
 
+    static var tooManyConnections: Problem {
+        .busy(
+            "too_many_connections",
+            "The gateway has as many connections as it can hold.",
+            retryAfter: Int64.random(in: 1...10)
+        )
+    }
+
     /// 503. `seconds` is what the client is asked to wait; drawn, so that clients do not come back together.
     static func busy(_ code: String, _ detail: String, retryAfter seconds: Int64) -> Problem {
         Problem(503, code, detail, fields: [AnswerField("Retry-After", "\(max(1, seconds))")])

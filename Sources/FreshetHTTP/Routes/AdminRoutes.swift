@@ -34,31 +34,7 @@ struct AdminRoutes: Sendable {
         in routes: inout RouteTable,
         _ handler: @escaping Route.Handler
     ) {
-        routes.on(method, path, bodyLimit: bodyLimit, isCrossOrigin: false) { context in
-            let request = context.request
-            if let refusal = self.refusal(of: request.head, from: request.peer, by: request.listener) { throw refusal }
-            return try await handler(context)
-        }
-    }
-
-    /// Why this is no administrator; `nil` for one. Administrators are those who reach the listener that is made for
-    /// them, else those on this machine, who came by no proxy, addressed us by a name of ours, and are not led by
-    /// somebody else's web page.
-    func refusal(of head: RequestHead, from peer: PeerAddress, by listener: IncomingRequest.Listener) -> Problem? {
-        if listener == .main {
-            guard self.gateway.settings.adminListen == nil else { return .noSuchRoute }
-            let forwarding: Set = ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
-            guard peer.isLoopback, !head.fields.contains(where: { forwarding.contains($0.name) }) else {
-                return .forbidden("admin_local_only", "The administration answers to clients on the same machine only.")
-            }
-        }
-        guard peer == .local || self.gateway.hostRule.accepts(head.authority) else {
-            return Problem(421, "unknown_host", "The administration does not answer to this host name.")
-        }
-        guard self.gateway.crossOrigin.mayChange(head) else {
-            return .forbidden("cross_origin", "A web page of another origin may not do this.")
-        }
-        return nil
+        routes.on(method, path, bodyLimit: bodyLimit, access: .administrator, isCrossOrigin: false, handler)
     }
 
     private func source(_ context: GatewayContext) throws(Problem) -> SourceID {

@@ -10,9 +10,10 @@ struct OperationRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/livez") { _ in .text("ok\n") }
-        routes.on(.get, "/readyz") { self.readiness($0) }
-        routes.on(.get, "/healthz") { self.readiness($0) }
-        routes.on(.get, "/metrics") { _ in self.metrics() }
+        routes.on(.get, "/readyz") { try self.readiness($0) }
+        routes.on(.get, "/healthz") { try self.readiness($0) }
+        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
+        routes.on(.get, "/metrics", access: access) { _ in self.metrics() }
         routes.on(.get, "/openapi.json") { _ in
             Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
         }
@@ -20,11 +21,16 @@ struct OperationRoutes: Sendable {
 
     /// Ready while the listener is up and no shutdown has begun. What upstreams do has no part in it: restarting the
     /// gateway would mend none of them.
-    private func readiness(_ context: GatewayContext) -> Answer {
+    private func readiness(_ context: GatewayContext) throws(Problem) -> Answer {
         let readiness = self.gateway.readiness.withLock { $0 }
         let isReady = readiness == .ready
         guard context.request.query["verbose"] != nil else {
             return .text(isReady ? "ok\n" : "\(readiness.rawValue)\n", status: isReady ? 200 : 503)
+        }
+        if self.gateway.settings.keepsOperationsPrivate {
+            let request = context.request
+            let refusal = self.gateway.access.refusal(of: request.head, by: request.listener, to: .administrator)
+            if let refusal { throw refusal }
         }
         var states: [String: Int] = [:]
         for report in self.gateway.hub.sources() {

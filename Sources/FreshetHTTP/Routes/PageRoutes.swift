@@ -20,7 +20,7 @@ struct PageRoutes: Sendable {
         }
     }
 
-    /// Shows what every client may read, and can change nothing: so it answers to any host name.
+    /// Shows what every client may read; what it changes, it changes with the key that it was given.
     private func page() -> Answer {
         var answer = Answer(200, body: Array(Page.document.utf8), type: "text/html; charset=utf-8")
         answer.set("Cache-Control", "no-cache")

@@ -7,8 +7,9 @@ struct SourceRoutes: Sendable {
     let gateway: Gateway
 
     func add(to routes: inout RouteTable) {
-        routes.on(.get, "/v1/sources") { _ in self.list() }
-        routes.on(.get, "/v1/sources/:source") { context in
+        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
+        routes.on(.get, "/v1/sources", access: access) { _ in self.list() }
+        routes.on(.get, "/v1/sources/:source", access: access) { context in
             let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
             guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
             return Self.answer(report)

@@ -9,11 +9,13 @@ package final class HTTPTestClient: Sendable {
     }
 
     private let endpoint: Endpoint
+    private let headers: HeaderFields
     private let state = Mutex(State())
 
-    /// Connects at the first request.
-    package init(_ endpoint: Endpoint) {
+    /// Connects at the first request. `headers`: sent with every request that does not bring its own.
+    package init(_ endpoint: Endpoint, headers: HeaderFields = [:]) {
         self.endpoint = endpoint
+        self.headers = headers
     }
 
     /// How many connections it has opened so far.
@@ -45,6 +47,7 @@ package final class HTTPTestClient: Sendable {
         timeout: Duration = .patience
     ) async throws -> HTTPReply {
         var headers = headers
+        headers.appendDefaults(self.headers)
         headers.appendDefault("Host", self.endpoint.authority)
         if let body { headers.appendDefault("Content-Length", "\(body.count)") }
         let wire = [UInt8]("\(method) \(path) HTTP/1.1\r\n".utf8) + headers.wire + [0x0D, 0x0A] + (body ?? [])

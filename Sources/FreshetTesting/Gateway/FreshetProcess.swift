@@ -10,6 +10,8 @@ package final class FreshetProcess: Sendable {
     /// The process's number.
     package let pid: Int32
     private let core: ProcessCore
+    /// `$RUNTIME_DIRECTORY` of the program, unless the environment was given another.
+    private let runtimeFolder: TemporaryFolder
 
     /// Starts the program.
     ///
@@ -26,11 +28,13 @@ package final class FreshetProcess: Sendable {
         binary: String? = nil
     ) throws {
         let path = try binary ?? Self.locateBinary()
+        self.runtimeFolder = try TemporaryFolder()
+        let variables: [String: String?] = ["RUNTIME_DIRECTORY": self.runtimeFolder.path].merging(environment) { $1 }
         let spawned = try SpawnedProcess.spawn(
             path,
             arguments: arguments,
-            environment: ProcessInfo.processInfo.environment.merging(environment.compactMapValues { $0 }) { $1 }
-                .filter { !(environment.keys.contains($0.key) && environment[$0.key] == .some(nil)) },
+            environment: ProcessInfo.processInfo.environment.merging(variables.compactMapValues { $0 }) { $1 }
+                .filter { !(variables.keys.contains($0.key) && variables[$0.key] == .some(nil)) },
             workingDirectory: workingDirectory
         )
         self.pid = spawned.pid
@@ -73,6 +77,23 @@ package final class FreshetProcess: Sendable {
     /// Where the program listens. Throws as `listeningPort(timeout:)`.
     package func endpoint(timeout: Duration = .patience) async throws -> Endpoint {
         .port(try await self.listeningPort(timeout: timeout))
+    }
+
+    /// A client of the program that may administer it: with the key that it keeps while it runs.
+    ///
+    /// - Throws: As `listeningPort(timeout:)`, and `TestingError` when there is no key.
+    package func client(timeout: Duration = .patience) async throws -> HTTPTestClient {
+        let endpoint = try await self.endpoint(timeout: timeout)
+        return HTTPTestClient(endpoint, headers: ["Authorization": "Bearer \(try self.key())"])
+    }
+
+    /// The key that administers the program, once it listens.
+    ///
+    /// - Throws: `TestingError` when there is none.
+    package func key() throws -> String {
+        let text = try? String(contentsOfFile: self.runtimeFolder.path("admin.key"), encoding: .utf8)
+        guard let key = text?.split(separator: "\n").first else { throw self.failure("left no key") }
+        return String(key)
     }
 
     /// What it has written to its standard output so far.

@@ -44,6 +44,11 @@ package struct HeaderFields: Hashable, Sendable {
         self.all.flatMap { [UInt8]("\($0.name): ".utf8) + $0.bytes + [0x0D, 0x0A] }
     }
 
+    /// Appends those of `fields` that are not there.
+    mutating func appendDefaults(_ fields: HeaderFields) {
+        for field in fields.all where self.field(field.name) == nil { self.all.append(field) }
+    }
+
     /// Whether the comma-separated list in the fields called `name` holds `token`, in whatever case.
     func contains(_ token: String, in name: String) -> Bool {
         self.values(name).flatMap { $0.split(separator: ",") }

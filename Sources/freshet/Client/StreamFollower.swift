@@ -43,7 +43,7 @@ struct StreamFollower {
         case interrupted(reason: String, delay: Duration)
     }
 
-    let address: GatewayAddress
+    let target: GatewayOptions.Target
     /// As in the path: names with commas between them, `*` at the end of one for any.
     let sources: String
     /// `patch`, `merge`, `items` or `snapshot`.
@@ -59,8 +59,8 @@ struct StreamFollower {
     /// The longest line; a snapshot is one.
     private static let maxLineBytes = 256 << 20
 
-    init(address: GatewayAddress, sources: String) {
-        self.address = address
+    init(target: GatewayOptions.Target, sources: String) {
+        self.target = target
         self.sources = sources
     }
 
@@ -82,11 +82,11 @@ struct StreamFollower {
 
     private mutating func connectOnce(_ take: (Event) -> Bool) -> End {
         do throws(GatewayConnectionError) {
-            let connection = try GatewayConnection(self.address, timeout: Self.silence)
-            var fields = [("Accept", "application/x-ndjson")]
+            let connection = try GatewayConnection(self.target.address, timeout: Self.silence)
+            var fields = [("Accept", "application/x-ndjson")] + self.target.fields.map { ($0.name, $0.value) }
             if let since = self.since { fields.append(("Last-Event-ID", since)) }
-            let target = "/v1/streams/\(self.sources)?mode=\(self.mode)"
-            let head = try connection.get(target, fields: fields, address: self.address)
+            let path = "/v1/streams/\(self.sources)?mode=\(self.mode)"
+            let head = try connection.get(path, fields: fields, address: self.target.address)
             guard head.status == 200 else {
                 let reason = try Self.problem(connection, status: head.status)
                 return (400..<500).contains(head.status) && head.status != 429 ? .refused(reason) : .interrupted(reason)

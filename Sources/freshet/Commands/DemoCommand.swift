@@ -53,8 +53,8 @@ struct DemoCommand: AsyncParsableCommand {
             logger: self.log.logger(standard: .warning, to: sink),
             sink: sink,
             signals: signals,
-            started: { address in
-                DemoSources.introduce(at: address, isElsewhere: isElsewhere)
+            started: { address, key in
+                DemoSources.introduce(at: address, key: key, isElsewhere: isElsewhere)
                 if show { ChangeView.start(address, sources: "*") }
             }
         )
@@ -85,7 +85,7 @@ enum DemoSources {
     }
 
     /// Says what there is to see, and how.
-    static func introduce(at address: ListenAddress, isElsewhere: Bool) {
+    static func introduce(at address: ListenAddress, key: AdminKey, isElsewhere: Bool) {
         let url = GatewayRunner.url(of: address)
         if isElsewhere {
             Terminal.print("Port 8080 is taken; this is the next that is free.")
@@ -96,7 +96,7 @@ enum DemoSources {
 
             An example API changes about once a second; the gateway polls it and streams what changed.
 
-            The page        \(url)/
+            The page        \(GatewayRunner.pageURL(of: address, key: key))
             Bike stations   curl -N \(url)/v1/streams/stations
             Prices          curl -N '\(url)/v1/streams/prices?mode=merge'
             News, by item   curl -N '\(url)/v1/streams/news?mode=items'

@@ -14,19 +14,20 @@ struct HealthcheckCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "The gateway: http://HOST:PORT, or unix:PATH.")
-    var gateway = GatewayAddress.standard
+    @OptionGroup var gateway: GatewayOptions
 
     func run() async throws {
+        // Readiness is no secret: the key that may have been found stays here.
+        let address = self.gateway.target().address
         do throws(GatewayConnectionError) {
-            let connection = try GatewayConnection(self.gateway, timeout: .seconds(5))
-            let head = try connection.get("/readyz", fields: [], address: self.gateway)
+            let connection = try GatewayConnection(address, timeout: .seconds(5))
+            let head = try connection.get("/readyz", fields: [], address: address)
             guard head.status == 200 else {
                 throw GatewayConnectionError(description: "/readyz answered \(head.status)")
             }
             Terminal.print("ready")
         } catch {
-            Terminal.complain("\(self.gateway) is not ready: \(error.description)")
+            Terminal.complain("\(address) is not ready: \(error.description)")
             throw ExitCode(1)
         }
     }

@@ -37,8 +37,12 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var log: LogOptions
 
-    @Argument(help: "URLs of REST resources, http:// or https://.", transform: SourceArguments.url)
-    var urls: [URLText] = []
+    @Argument(help: "URLs of REST resources, http:// or https://.")
+    var urls: [String] = []
+
+    func validate() throws {
+        _ = try self.urls.map(SourceArguments.url)
+    }
 
     func run() async throws {
         let signals = try SignalWatcher.start()
@@ -48,13 +52,14 @@ struct ServeCommand: AsyncParsableCommand {
         for warning in loaded.warnings {
             logger.warning("configuration", metadata: ["problem": "\(warning)"])
         }
-        let runner = GatewayRunner(
+        var runner = GatewayRunner(
             configuration: loaded.configuration,
             logger: logger,
             sink: sink,
             signals: signals,
             load: load
         )
+        runner.keepsKeyFile = true
         try await runner.run()
     }
 
@@ -82,7 +87,7 @@ struct ServeCommand: AsyncParsableCommand {
         loaded.configuration.listen = self.listen ?? loaded.configuration.listen
         let names = Set(loaded.configuration.sources.map(\.name))
         loaded.configuration.sources += SourceArguments.sources(
-            for: self.urls,
+            for: self.urls.compactMap { try? URLText($0) },
             interval: self.interval ?? .seconds(10),
             taken: names
         )

@@ -21,8 +21,7 @@ struct TailCommand: AsyncParsableCommand {
     @Argument(help: "Names of sources; * at the end of one stands for any.")
     var sources: [String]
 
-    @Option(help: "The gateway: http://HOST:PORT, or unix:PATH.")
-    var gateway = GatewayAddress.standard
+    @OptionGroup var gateway: GatewayOptions
 
     @Option(help: "Begin after this cursor, or with `earliest` or `latest`, and not with a snapshot.")
     var since: String?
@@ -40,7 +39,8 @@ struct TailCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var follower = StreamFollower(address: self.gateway, sources: self.sources.joined(separator: ","))
+        let target = self.gateway.target()
+        var follower = StreamFollower(target: target, sources: self.sources.joined(separator: ","))
         follower.since = self.since
         var printer = ChangePrinter(hasColour: Terminal.hasColour)
         let refusal = follower.run { event in
@@ -50,12 +50,12 @@ struct TailCommand: AsyncParsableCommand {
             case .line(let line):
                 printer.lines(for: line).forEach(Terminal.print)
             case .interrupted(let reason, let delay):
-                Terminal.complain("\(self.gateway): \(reason); trying again in \(DurationText.describe(delay))")
+                Terminal.complain("\(target.address): \(reason); trying again in \(DurationText.describe(delay))")
             }
             return true
         }
         guard let refusal else { return }
-        Terminal.complain("\(self.gateway): \(refusal)")
+        Terminal.complain("\(target.address): \(refusal)")
         throw ExitCode(1)
     }
 }

@@ -29,8 +29,12 @@ struct TryCommand: AsyncParsableCommand {
 
     @OptionGroup var log: LogOptions
 
-    @Argument(help: "The URL of a REST resource, http:// or https://.", transform: SourceArguments.url)
-    var url: URLText
+    @Argument(help: "The URL of a REST resource, http:// or https://.")
+    var url: String
+
+    func validate() throws {
+        _ = try SourceArguments.url(self.url)
+    }
 
     func run() async throws {
         let signals = try SignalWatcher.start()
@@ -38,29 +42,30 @@ struct TryCommand: AsyncParsableCommand {
         var configuration = GatewayConfiguration()
         configuration.listen = self.listen ?? FreePort.address()
         configuration.shutdown.drain = .seconds(1)
-        configuration.sources = SourceArguments.sources(for: [self.url], interval: self.interval ?? .seconds(5))
+        let url = try SourceArguments.url(self.url)
+        configuration.sources = SourceArguments.sources(for: [url], interval: self.interval ?? .seconds(5))
         let names = configuration.sources.map(\.name)
         let runner = GatewayRunner(
             configuration: configuration,
             logger: self.log.logger(standard: .error, to: sink),
             sink: sink,
             signals: signals,
-            started: { address in
-                Self.introduce(names, at: address)
+            started: { address, key in
+                Self.introduce(names, at: address, key: key)
                 ChangeView.start(address, sources: names.joined(separator: ","))
             }
         )
         try await runner.run()
     }
 
-    private static func introduce(_ names: [String], at address: ListenAddress) {
+    private static func introduce(_ names: [String], at address: ListenAddress, key: AdminKey) {
         let url = GatewayRunner.url(of: address)
         for name in names {
             Terminal.print("\(Colour.bold("stream")) \(url)/v1/streams/\(name)")
             Terminal.print("       curl -N \(url)/v1/streams/\(name)")
             Terminal.print("       curl \(url)/v1/values/\(name)")
         }
-        Terminal.print("page   \(url)/")
+        Terminal.print("page   \(GatewayRunner.pageURL(of: address, key: key))")
         Terminal.print(Colour.faint("Each change is shown below. Ctrl-C ends."))
     }
 }
@@ -69,7 +74,8 @@ struct TryCommand: AsyncParsableCommand {
 enum ChangeView {
     static func start(_ address: ListenAddress, sources: String) {
         PlainThread.start(name: "view") {
-            var follower = StreamFollower(address: GatewayAddress(reaching: address), sources: sources)
+            let target = GatewayOptions.Target(address: GatewayAddress(reaching: address))
+            var follower = StreamFollower(target: target, sources: sources)
             var printer = ChangePrinter(hasColour: Terminal.hasColour)
             let refusal = follower.run { event in
                 // Between the end of the gateway and the end of the process there is nothing to tell.

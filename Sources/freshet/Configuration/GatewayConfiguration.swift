@@ -22,10 +22,12 @@ struct GatewayConfiguration: Hashable, Sendable {
     var sources: [SourceConfiguration] = []
 
     struct Admin: Hashable, Sendable {
-        /// A listener of its own; by default administration is on the main one, for this machine only.
+        /// A unix socket or a loopback address on which administration needs no key; none by default.
         var listen: ListenAddress?
-        /// Names under which administration may be reached, beside `localhost` and addresses.
+        /// Names to which loopback and private listeners answer, beside `localhost` and addresses.
         var hostNames: [String] = []
+        /// `/metrics`, `/v1/sources` and the details of `/readyz` are for administrators alone.
+        var privateOperations = false
     }
 
     struct Cache: Hashable, Sendable {
@@ -60,6 +62,8 @@ struct GatewayConfiguration: Hashable, Sendable {
         var maxBodyBytes = 8 << 20
         /// Bytes. By default what the control group or the machine allows.
         var maxMemory: Int?
+        /// Proxies whose `X-Forwarded-For` names the client that limits per address count.
+        var trustedProxies: [TrustedProxies.Entry] = []
     }
 
     struct Shutdown: Hashable, Sendable {

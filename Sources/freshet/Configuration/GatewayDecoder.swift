@@ -59,7 +59,8 @@ struct GatewayDecoder {
     }
 
     private func decode(_ reader: SectionReader, into admin: inout GatewayConfiguration.Admin) {
-        admin.listen = self.address("listen", in: reader)
+        admin.listen = self.adminAddress(reader)
+        admin.privateOperations = reader.flag("private_operations") ?? admin.privateOperations
         for value in reader.list("host_names") {
             let isName =
                 !value.text.isEmpty
@@ -78,6 +79,19 @@ struct GatewayDecoder {
                 )
             }
         }
+    }
+
+    /// Whoever reaches the address is an administrator: so it is one that only this machine reaches.
+    private func adminAddress(_ reader: SectionReader) -> ListenAddress? {
+        guard let address = self.address("listen", in: reader) else { return nil }
+        guard !address.isLocal else { return address }
+        self.context.error(
+            SectionReader.join(reader.path, "listen"),
+            at: reader.place(of: "listen"),
+            "other machines could administer the gateway without a key",
+            fix: "write a loopback address such as 127.0.0.1:9090, or unix:PATH"
+        )
+        return nil
     }
 
     private func decode(_ reader: SectionReader, into cache: inout GatewayConfiguration.Cache) {
@@ -130,6 +144,18 @@ struct GatewayDecoder {
         limits.writeTimeout = reader.duration("write_timeout", in: range) ?? limits.writeTimeout
         limits.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? limits.maxBodyBytes
         limits.maxMemory = reader.size("max_memory", in: (16 << 20)...(1 << 50))
+        for value in reader.list("trusted_proxies") {
+            if let entry = TrustedProxies.Entry(value.text) {
+                limits.trustedProxies.append(entry)
+            } else {
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) is not an address of a proxy",
+                    fix: "write one such as 127.0.0.1, 10.0.0.0/8 or unix"
+                )
+            }
+        }
     }
 
     private func decode(_ reader: SectionReader, into shutdown: inout GatewayConfiguration.Shutdown) {

@@ -130,13 +130,20 @@ extension SettingSection {
                 "listen",
                 .text,
                 synonyms: ["port", "bind", "address"],
-                "A listener of its own for administration; whoever reaches it is an administrator."
+                "A unix socket or a loopback address on which administration needs no key: whoever reaches it administers."
             ),
             Setting(
                 "host_names",
                 .list,
                 synonyms: ["hosts", "host"],
-                "Names under which administration may be reached, beside localhost and addresses."
+                "Host names to which loopback and private listeners answer, beside localhost and IP addresses."
+            ),
+            Setting(
+                "private_operations",
+                .flag,
+                default: "false",
+                synonyms: ["private_metrics"],
+                "/metrics, /v1/sources and /readyz?verbose need the key or admin.listen, as administration does."
             ),
         ]
     )
@@ -245,6 +252,12 @@ extension SettingSection {
                 .size,
                 synonyms: ["memory"],
                 "The memory to stay within; by default the control group's limit, or what the machine has."
+            ),
+            Setting(
+                "trusted_proxies",
+                .list,
+                synonyms: ["proxies", "trust_proxy"],
+                "Proxies whose X-Forwarded-For says which client the limits per address count: 127.0.0.1, 10.0.0.0/8, unix."
             ),
         ]
     )

@@ -1,11 +1,13 @@
 // Runs a gateway as a process does: signals, log, exit codes.
 
 import ArgumentParser
+import Foundation
 import FreshetCore
 import FreshetHTTP
 import FreshetStreaming
 import Glibc
 import Logging
+import Synchronization
 
 /// What a process runs until it is told to end.
 struct GatewayRunner {
@@ -15,8 +17,10 @@ struct GatewayRunner {
     let signals: SignalWatcher
     /// Reads the configuration again on SIGHUP; `nil` where there is no file.
     var load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
-    /// Called once it listens.
-    var started: @Sendable (ListenAddress) -> Void = { _ in }
+    /// Called once it listens, with the key that administers it.
+    var started: @Sendable (ListenAddress, AdminKey) -> Void = { _, _ in }
+    /// Leaves the key in `admin.key`, for the command line.
+    var keepsKeyFile = false
 
     /// What is added to `shutdown.delay` and `shutdown.drain` before a shutdown counts as failed.
     private static let shutdownGrace = Duration.seconds(2)
@@ -27,9 +31,18 @@ struct GatewayRunner {
     ///   that takes too long with 3.
     func run() async throws {
         let (shutdown, reload) = (ShutdownRequest(), ReloadRequest())
-        self.watchSignals(shutdown, reload)
+        let keyFile = Mutex<AdminKeyFile?>(nil)
+        let removesKey: @Sendable () -> Void = { keyFile.withLock { $0 }?.remove() }
+        defer { removesKey() }
+        self.watchSignals(shutdown, reload, quitting: removesKey)
         do {
-            let composition = try Composition(self.configuration, logger: self.logger, load: self.load)
+            let key = AdminKey.random()
+            let composition = try Composition(
+                self.configuration,
+                logger: self.logger,
+                adminKey: key,
+                load: self.load
+            )
             reload.arm { [logger] in
                 if let reloader = composition.reloader {
                     reloader.signalled()
@@ -39,8 +52,9 @@ struct GatewayRunner {
             }
             self.warnOfLimits()
             try await composition.run(shutdown: shutdown) { [self] address in
-                self.logStart(composition, address)
-                self.started(address)
+                if self.keepsKeyFile { keyFile.withLock { $0 = self.keyFile(key, for: address) } }
+                self.logStart(composition, address, keyFile: keyFile.withLock { $0?.path })
+                self.started(address, key)
             }
             self.logger.info("ended")
             self.sink.flush()
@@ -50,8 +64,33 @@ struct GatewayRunner {
         }
     }
 
+    /// Makes `admin.key`. Without it the gateway runs on: `admin.listen` may serve as well.
+    private func keyFile(_ key: AdminKey, for address: ListenAddress) -> AdminKeyFile? {
+        let record = AdminKeyRecord(key: key, gateway: GatewayAddress(reaching: address))
+        let paths = AdminKeyRecord.paths(
+            log: self.configuration.log?.path,
+            environment: ProcessInfo.processInfo.environment
+        )
+        do throws(AdminKeyFile.Failure) {
+            return try AdminKeyFile.create(record, at: paths)
+        } catch {
+            let level: Logger.Level = self.configuration.admin.listen != nil || paths.isEmpty ? .info : .warning
+            self.logger.log(
+                level: level,
+                "no admin.key: administration needs admin.listen",
+                metadata: ["reason": "\(error)"]
+            )
+            return nil
+        }
+    }
+
     /// From before the log is opened, which may take long: a shutdown or a reload that comes meanwhile is done after it.
-    private func watchSignals(_ shutdown: ShutdownRequest, _ reload: ReloadRequest) {
+    /// `quitting` is called before the process ends at once.
+    private func watchSignals(
+        _ shutdown: ShutdownRequest,
+        _ reload: ReloadRequest,
+        quitting: @escaping @Sendable () -> Void
+    ) {
         let (logger, sink) = (self.logger, self.sink)
         let allowed = self.configuration.shutdown.delay + self.configuration.shutdown.drain + Self.shutdownGrace
         self.signals.handle { signal in
@@ -64,11 +103,13 @@ struct GatewayRunner {
                         "the shutdown took too long",
                         metadata: ["allowed": "\(DurationText.describe(allowed))"]
                     )
+                    quitting()
                     sink.flush(seconds: 0.5)
                     _exit(3)
                 }
             } else {
                 logger.warning("a second signal: quitting at once")
+                quitting()
                 sink.flush(seconds: 0.2)
                 _exit(2)
             }
@@ -86,7 +127,7 @@ struct GatewayRunner {
     }
 
     /// One line that says it all, then one for each source at `debug`.
-    private func logStart(_ composition: Composition, _ address: ListenAddress) {
+    private func logStart(_ composition: Composition, _ address: ListenAddress, keyFile: String?) {
         let cursor = composition.hub.cursor
         var metadata: Logger.Metadata = [
             "sources": "\(self.configuration.sources.count)",
@@ -98,6 +139,8 @@ struct GatewayRunner {
             "open_files": "\(SystemLimits.openFiles)",
             "version": "\(FreshetVersion.current)",
         ]
+        if let keyFile { metadata["admin_key"] = "\(keyFile)" }
+        if let admin = self.configuration.admin.listen { metadata["admin_listen"] = "\(admin)" }
         if let log = self.configuration.log {
             metadata["log_max_bytes"] = "\(SizeText.describe(log.maxBytes))"
             metadata["log_max_age"] = "\(DurationText.describe(log.maxAge))"
@@ -110,6 +153,14 @@ struct GatewayRunner {
                 "source",
                 metadata: ["source": "\(source.name)", "url": "\(source.url)", "interval": "\(interval)"]
             )
+        }
+    }
+
+    /// The page, with the key in the fragment, which no browser sends anywhere.
+    static func pageURL(of address: ListenAddress, key: AdminKey) -> String {
+        switch address {
+        case .tcp: "\(self.url(of: address))/#key=\(key.text)"
+        case .unix: "\(address)"
         }
     }
 
