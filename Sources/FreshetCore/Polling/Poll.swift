@@ -145,9 +145,10 @@ package struct PollError: Error, Hashable, Sendable {
     /// One sentence for a person: what happened, at which limit or offset, and the fix where there is one.
     package var message: String
 
+    /// Secrets in URLs of the message are left out.
     package init(_ kind: Kind, _ message: String) {
         self.kind = kind
-        self.message = message
+        self.message = URLRedaction.redacted(message)
     }
 }
 

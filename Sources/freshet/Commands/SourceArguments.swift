@@ -6,7 +6,7 @@ import FreshetHTTP
 import Glibc
 
 enum SourceArguments {
-    /// Reads a URL.
+    /// Reads a URL. Called after parsing, since the parser's own messages repeat the argument, which may hold a secret.
     ///
     /// - Throws: `ValidationError` that says what is wrong, for exit code 64.
     static func url(_ text: String) throws -> URLText {

@@ -1,5 +1,7 @@
 // What is wrong with a configuration, where, and what to do about it.
 
+import FreshetCore
+
 /// One finding, printed as `FILE:LINE:COLUMN: path: what; fix`.
 struct ConfigurationProblem: Hashable, Sendable {
     enum Severity: Hashable, Sendable {
@@ -29,13 +31,14 @@ extension ConfigurationProblem: CustomStringConvertible {
             text += "warning: "
         }
         if !self.path.isEmpty {
-            text += "\(self.path): "
+            // A URL in the place of a key.
+            text += "\(URLRedaction.redacted(self.path, wholly: true)): "
         }
         text += self.what
         if let fix = self.fix {
             text += "; \(fix)"
         }
-        return text.escapingControls()
+        return URLRedaction.redacted(text).escapingControls()
     }
 }
 

@@ -1,5 +1,7 @@
 // What every part of the decoder shares: the environment, the files, and the list of what is wrong.
 
+import FreshetCore
+
 /// Collects the problems and the effective values of one load. Confined to the thread that loads.
 final class DecodingContext {
     let environment: @Sendable (String) -> String?
@@ -60,8 +62,10 @@ struct ScalarValue: Hashable, Sendable {
     var path: String
     var place: Place
 
-    /// The value as a message may show it: never what a variable held.
+    /// The value as a message may show it: never what a variable held, or a secret in a URL.
     var shown: String {
-        self.variables.isEmpty ? "\"\(self.text)\"" : "the value of \(self.raw)"
+        self.variables.isEmpty
+            ? "\"\(URLRedaction.redacted(self.text, wholly: true))\""
+            : "the value of \(URLRedaction.redacted(self.raw, wholly: true))"
     }
 }

@@ -6,6 +6,12 @@ import FreshetCore
 struct QuantityError: Error, Hashable, Sendable {
     var what: String
     var fix: String
+
+    /// `what` may repeat the text, which may be a URL in the wrong place: it is shown without its secrets.
+    init(what: String, fix: String) {
+        self.what = URLRedaction.redacted(what, wholly: true)
+        self.fix = fix
+    }
 }
 
 /// `500ms`, `5s`, `1m30s`, `1h`: whole numbers with units, the largest unit first, each at most once.

@@ -132,7 +132,8 @@ extension SectionReader {
     private func record(_ value: ScalarValue, key: String, text: String) {
         let origin: EffectiveValue.Origin =
             value.variables.isEmpty ? .file(value.place) : .environment(value.variables, value.place)
-        self.context.record(EffectiveValue(path: Self.join(self.path, key), text: text, origin: origin))
+        let shown = URLRedaction.redacted(text)
+        self.context.record(EffectiveValue(path: Self.join(self.path, key), text: shown, origin: origin))
     }
 
     private func reject(_ value: ScalarValue, _ what: String, fix: String) {

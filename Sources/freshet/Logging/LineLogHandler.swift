@@ -37,8 +37,8 @@ struct LineLogHandler: LogHandler {
             time: self.clock(),
             level: event.level,
             label: self.label,
-            message: "\(event.message)",
-            metadata: metadata
+            message: URLRedaction.redacted("\(event.message)"),
+            metadata: metadata.mapValues { "\(URLRedaction.redacted("\($0)"))" }
         )
         self.sink.write(line.bytes(self.format))
     }
