@@ -79,6 +79,49 @@ extension HTTPTests {
             }
         }
 
+        @Test(
+            "R27: a preflight allows what polyfills and other clients send",
+            arguments: [
+                "cache-control", "cache-control,last-event-id,x-requested-with", "Cache-Control, Last-Event-ID",
+                "pragma", "authorization", "x-requested-with", "x-trace, traceparent",
+                (0..<32).map { "x-\($0)" }.joined(separator: ","),
+            ],
+            ["/v1/streams/rates", "/v1/values/rates", "/v1/changes/rates", "/v1/sources"]
+        )
+        func requestFields(names: String, path: String) async throws {
+            try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
+                try gateway.source("rates")
+                var headers: HeaderFields = [
+                    "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
+                    "Access-Control-Request-Headers": names,
+                ]
+                let reply = try await gateway.send("OPTIONS", path, headers)
+                let allowed = Self.list(reply.headers["Access-Control-Allow-Headers"] ?? "")
+                #expect(Self.list(names).isSubset(of: allowed))
+                #expect(reply.headers["Vary"]?.contains("Access-Control-Request-Headers") == true)
+                headers = ["Origin": "https://evil.example", "Access-Control-Request-Method": "GET"]
+                headers.append("Access-Control-Request-Headers", names)
+                let foreign = try await gateway.send("OPTIONS", path, headers)
+                #expect(foreign.headers["Access-Control-Allow-Headers"] == nil)
+            }
+        }
+
+        @Test("R27: what is no field's name is not repeated", arguments: ["a b", "x\"y", "é", ",,", "x:y"])
+        func noFields(names: String) async throws {
+            try await withGateway({ $0.corsOrigins = ["*"] }) { gateway in
+                let headers: HeaderFields = [
+                    "Origin": "https://app.example", "Access-Control-Request-Method": "GET",
+                    "Access-Control-Request-Headers": names,
+                ]
+                let reply = try await gateway.send("OPTIONS", "/v1/sources", headers)
+                #expect(reply.headers["Access-Control-Allow-Headers"]?.contains(names) != true)
+            }
+        }
+
+        private static func list(_ text: String) -> Set<String> {
+            Set(text.split(separator: ",").map { $0.filter { $0 != " " }.lowercased() })
+        }
+
         @Test("a stream that is handed over carries the fields too")
         func stream() async throws {
             try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in

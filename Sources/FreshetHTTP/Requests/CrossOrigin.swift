@@ -8,7 +8,13 @@ struct CrossOrigin: Hashable, Sendable {
 
     /// Fields of an answer that a page may read beside the safelisted ones.
     private static let exposed = "Age, ETag, Freshet-Cursor, Freshet-State, Retry-After"
-    private static let requestFields = "Accept, Content-Type, If-Modified-Since, If-None-Match, Last-Event-ID"
+    /// Request fields that every preflight allows: ours, and what clients and EventSource polyfills send.
+    private static let requestFields = [
+        "Accept", "Authorization", "Cache-Control", "Content-Type", "If-Modified-Since", "If-None-Match",
+        "Last-Event-ID", "Pragma", "X-Requested-With",
+    ]
+    /// The most further fields of one preflight.
+    private static let maxFurtherFields = 32
     /// How long a browser may remember a preflight, in seconds.
     private static let maxAge = "600"
 
@@ -39,8 +45,21 @@ struct CrossOrigin: Hashable, Sendable {
         else { return }
         let list = methods.joined(separator: ", ")
         answer.fields.append(AnswerField("Access-Control-Allow-Methods", list))
-        answer.fields.append(AnswerField("Access-Control-Allow-Headers", Self.requestFields))
+        let fields = Self.requestFields + Self.furtherFields(of: head)
+        answer.fields.append(AnswerField("Access-Control-Allow-Headers", fields.joined(separator: ", ")))
+        answer.vary(on: "Access-Control-Request-Headers")
         answer.fields.append(AnswerField("Access-Control-Max-Age", Self.maxAge))
+    }
+
+    /// The other fields that the page will send. No field gives it rights here that it would not have without, so that
+    /// whoever may read may send what it likes.
+    private static func furtherFields(of head: RequestHead) -> [String] {
+        let known = Set(self.requestFields.map { $0.lowercased() })
+        let names = head.values(of: "access-control-request-headers").flatMap { $0.split(separator: ",") }
+            .map { Octets.trimmed(Array($0.utf8)[...]) }
+            .filter { Octets.isToken($0) }
+            .map { String(decoding: $0, as: UTF8.self) }
+        return Array(names.filter { !known.contains($0.lowercased()) }.prefix(self.maxFurtherFields))
     }
 
     private func isListed(_ origin: String) -> Bool {

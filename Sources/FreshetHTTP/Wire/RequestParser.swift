@@ -12,7 +12,7 @@ struct RequestParser {
         /// Of the request target.
         var maxTargetBytes = 8 << 10
         /// Of all header lines together, and of all trailer lines.
-        var maxFieldBytes = 8 << 10
+        var maxFieldBytes = 16 << 10
         var maxFields = 100
     }
 
