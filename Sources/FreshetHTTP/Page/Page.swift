@@ -33,6 +33,11 @@ enum Page {
         <section id="detail" aria-label="The chosen source" hidden>
         <h2 id="name"></h2>
         <p id="reason"></p>
+        <p id="actions" hidden>
+        <button id="poll">Poll now</button>
+        <button id="pause">Pause</button>
+        <span id="outcome" role="status"></span>
+        </p>
         <ul id="notes"></ul>
         <pre id="commands"></pre>
         <h3>The value</h3>

@@ -9,7 +9,26 @@ extension Page {
         const rows = new Map();
         const values = new Map();
         let sources = [];
-        let chosen = decodeURIComponent(location.hash.slice(1));
+        // `#NAME` is the chosen source, `#key=KEY` what administers the gateway, once: the address bar, the history and
+        // bookmarks do not keep it, and it goes nowhere but to this origin.
+        const fragment = location.hash.slice(1);
+        const key = fragment.startsWith("key=") ? fragment.slice(4) : "";
+        if (key) history.replaceState(null, "", location.pathname + location.search);
+        let chosen = key ? "" : decoded(fragment);
+
+        // What is no percent-encoding names no source.
+        function decoded(text) {
+          try {
+            return decodeURIComponent(text);
+          } catch {
+            return "";
+          }
+        }
+
+        // A key that comes while the page is open.
+        addEventListener("hashchange", () => { if (location.hash.startsWith("#key=")) location.reload(); });
+
+        const credential = key ? { Authorization: "Bearer " + key } : {};
 
         function make(tag, text, className) {
           const made = document.createElement(tag);
@@ -42,7 +61,7 @@ extension Page {
         const share = (part, whole) => (whole ? Math.round((100 * part) / whole) + " %" : "–");
 
         async function refresh() {
-          const answer = await fetch("/v1/sources");
+          const answer = await fetch("/v1/sources", { headers: credential });
           if (!answer.ok) return;
           sources = (await answer.json()).sources;
           const names = new Set(sources.map((source) => source.name));
@@ -69,6 +88,7 @@ extension Page {
 
         function choose(name) {
           chosen = chosen === name ? "" : name;
+          element("outcome").textContent = "";
           history.replaceState(null, "", chosen ? "#" + encodeURIComponent(chosen) : location.pathname);
           showDetail();
         }
@@ -96,8 +116,21 @@ extension Page {
             `curl -N ${base}/v1/streams/${source.name}\n` +
             `curl ${base}/v1/values/${source.name}\n` +
             `new EventSource("${base}/v1/streams/${source.name}")`;
+          element("actions").hidden = !key;
+          element("pause").textContent = source.state === "paused" ? "Resume" : "Pause";
           showValue();
         }
+
+        async function administer(action) {
+          element("outcome").textContent = "";
+          const path = `/v1/admin/sources/${encodeURIComponent(chosen)}/${action}`;
+          const answer = await fetch(path, { method: "POST", headers: credential }).catch(() => null);
+          const body = await answer?.json().catch(() => null);
+          element("outcome").textContent = answer?.ok ? body?.outcome ?? "" : body?.detail ?? "no answer";
+          refresh();
+        }
+        element("poll").addEventListener("click", () => administer("poll"));
+        element("pause").addEventListener("click", () => administer(element("pause").textContent.toLowerCase()));
 
         const maxShownBytes = 20000;
 

@@ -39,6 +39,9 @@ extension Page {
         #connection.live { color: var(--good); }
         #connection.reconnecting { color: var(--bad); }
         #reason { color: var(--soft); margin: 0; }
+        #actions { margin: .6rem 0 0; }
+        #actions button { border: 1px solid var(--line); border-radius: 6px; padding: .2rem .7rem; margin-right: .4rem; }
+        #outcome { color: var(--soft); }
         #notes { margin: .5rem 0; padding-left: 1.2rem; }
         pre, #changes { font: 13px/1.5 ui-monospace, monospace; }
         pre { margin: .5rem 0 0; padding: .7rem; background: var(--ground); border-radius: 6px; overflow: auto; }
