@@ -101,7 +101,7 @@ extension Hub {
             let floor = try self.floor(of: [name], in: store)
             // Begun anew in between: what was read is another numbering's.
             guard self.cursor.epoch == cursor.epoch else { return .gone(.epoch) }
-            let retired = self.state.withLock { $0.retired.end(of: name) }
+            let retired = self.state.withLock { $0.end(ofEarlier: name) }
             guard let stored, let text = stored.value, stored.sequence > retired else {
                 return floor > 0 ? .gone(.evicted) : .none
             }

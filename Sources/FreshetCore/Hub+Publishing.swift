@@ -173,7 +173,7 @@ extension Hub {
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
         let notice = HubNotice.published(PublishedEvent(sequence: event.sequence, source: source, frames: frames))
         let told = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void])? in
-            guard state.entries.indices.contains(source.index), !state.entries[source.index].isRemoved else {
+            guard state.entries.indices.contains(source.index) else {
                 return nil
             }
             state.log.append(event)
@@ -247,8 +247,8 @@ extension Hub {
 
     private func storedSources() -> [StoredSource] {
         self.state.withLock { state in
-            state.entries.compactMap { entry in
-                guard !entry.isRemoved, let version = entry.version else { return nil }
+            state.entries.all.compactMap { entry in
+                guard let version = entry.version else { return nil }
                 return StoredSource(
                     name: entry.name,
                     identity: entry.identity,
@@ -273,7 +273,7 @@ extension Hub {
         let listeners = self.state.withLock { state -> [any HubListener] in
             guard state.entries.indices.contains(source.index) else { return [] }
             state.entries[source.index].status = status
-            guard transition != nil, !state.entries[source.index].isRemoved else { return [] }
+            guard transition != nil else { return [] }
             let name = state.entries[source.index].name
             let notice = HubNotice.status(
                 source,

@@ -124,8 +124,9 @@ extension Hub {
     ) throws(StoreError) -> UInt64 {
         let pruned = try store.prunedThrough()
         let others = pruned[StoreContents.others] ?? 0
-        let retired = self.state.withLock { $0.retired }
-        return names.map { max(pruned[$0] ?? others, retired.end(of: $0)) }.max() ?? 0
+        return self.state.withLock { state in
+            names.map { max(pruned[$0] ?? others, state.end(ofEarlier: $0)) }.max() ?? 0
+        }
     }
 
     /// The changes as events that can be sent in this mode: with the whole value, rebuilt from the patches, where the

@@ -45,7 +45,8 @@ package final class Hub: Sendable {
         var demand = FormatDemand()
         /// How many of ``State/waiters`` wait for this source: asked for by every poll that sleeps without listeners.
         var waiters = 0
-        var isRemoved = false
+        /// Up to here what the store has under this name may be an earlier source's.
+        var startsAfter: UInt64 = 0
     }
 
     struct State: Sendable {
@@ -58,7 +59,8 @@ package final class Hub: Sendable {
         var fetched: [FetchKey: StreamFeed] = [:]
         /// The bytes of the frames in ``fetched``.
         var fetchedBytes = 0
-        var entries: [Entry] = []
+        /// Sources that are not removed.
+        var entries = SourceTable<Entry>()
         var ids: [String: SourceID] = [:]
         /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
         /// source that was removed and had its name.
@@ -70,6 +72,14 @@ package final class Hub: Sendable {
         var nextWaiter: UInt64 = 0
         var published: UInt64 = 0
         var gaps: [GapReason: UInt64] = [:]
+
+        /// Up to where what the store has under this name is not of its present source, or the next.
+        func end(ofEarlier name: String) -> UInt64 {
+            guard let id = self.ids[name], self.entries.indices.contains(id.index) else {
+                return self.retired.end(of: name)
+            }
+            return self.entries[id.index].startsAfter
+        }
 
         mutating func count(_ waiter: Waiter, by difference: Int) {
             for source in waiter.sources where self.entries.indices.contains(source.index) {
@@ -127,13 +137,12 @@ extension Hub {
     package func addSource(_ name: String, identity: String = "", status: SourceStatus) -> SourceID? {
         let (id, listeners) = self.state.withLock { state -> (SourceID?, [any HubListener]) in
             guard state.ids[name] == nil else { return (nil, []) }
-            let id = SourceID(index: state.entries.count)
-            state.entries.append(Entry(name: name, identity: identity, status: status))
+            var entry = Entry(name: name, identity: identity, status: status)
+            entry.startsAfter = state.retired.end(of: name)
+            let id = SourceID(index: state.entries.append(entry))
             state.ids[name] = id
-            if state.unknownThrough > 0 {
-                // Who resumes from before must not take silence for nothing.
-                state.log.startAfter(state.unknownThrough, for: id)
-            }
+            // Who resumes from before must not take silence for nothing.
+            state.log.startAfter(state.unknownThrough, for: id)
             for listener in state.listeners {
                 listener.enqueue(.added(id, name: name))
             }
@@ -175,29 +184,33 @@ extension Hub {
     package func disown(_ name: String) {
         self.numbering.withLock { numbering in
             numbering.store?.remove(source: name)
-            self.state.withLock { $0.retired.retire(name, at: $0.log.head) }
+            self.state.withLock { state in
+                state.retired.retire(name, at: state.log.head)
+                guard let id = state.ids[name], state.entries.indices.contains(id.index) else { return }
+                state.entries[id.index].startsAfter = state.log.head
+            }
         }
     }
 
     /// Whether a source was added and not removed.
     func isPresent(_ id: SourceID) -> Bool {
         self.state.withLock { state in
-            state.entries.indices.contains(id.index) && !state.entries[id.index].isRemoved
+            state.entries.indices.contains(id.index)
         }
     }
 
     /// - Returns: Those who were told, to be woken.
     private func forget(_ id: SourceID) -> [any HubListener] {
         self.state.withLock { state -> [any HubListener] in
-            guard state.entries.indices.contains(id.index), !state.entries[id.index].isRemoved else { return [] }
-            state.ids[state.entries[id.index].name] = nil
-            state.entries[id.index].isRemoved = true
-            state.entries[id.index].version = nil
+            guard state.entries.indices.contains(id.index) else { return [] }
+            let name = state.entries[id.index].name
+            state.ids[name] = nil
+            state.entries.remove(id.index)
             state.log.remove(id)
             state.unknownThrough = state.log.head
             state.fetched = [:]
             state.fetchedBytes = 0
-            state.retired.retire(state.entries[id.index].name, at: state.log.head)
+            state.retired.retire(name, at: state.log.head)
             for listener in state.listeners {
                 listener.enqueue(.removed(id))
             }
@@ -249,7 +262,7 @@ extension Hub {
         self.state.withLock { state in
             Set(
                 sources.filter { source in
-                    !state.entries.indices.contains(source.index) || state.entries[source.index].isRemoved
+                    !state.entries.indices.contains(source.index)
                 }
             )
         }
@@ -267,7 +280,7 @@ extension Hub {
     /// Every source that is not removed, in the order in which they were added.
     package func sources() -> [SourceReport] {
         self.state.withLock { state in
-            state.entries.indices.compactMap { Self.report(of: SourceID(index: $0), in: state) }
+            state.entries.sortedIndices.compactMap { Self.report(of: SourceID(index: $0), in: state) }
         }
     }
 
@@ -293,7 +306,7 @@ extension Hub {
     }
 
     private static func report(of source: SourceID, in state: State) -> SourceReport? {
-        guard state.entries.indices.contains(source.index), !state.entries[source.index].isRemoved else { return nil }
+        guard state.entries.indices.contains(source.index) else { return nil }
         let entry = state.entries[source.index]
         return SourceReport(
             id: source,

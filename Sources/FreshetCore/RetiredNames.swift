@@ -7,7 +7,8 @@ struct RetiredNames: Sendable {
     /// Every name counts as retired here at least; 0 for none.
     private var floor: UInt64 = 0
 
-    /// The most names that are remembered. Past it all names count as retired, which costs needless gaps.
+    /// The most names that are remembered. Past it every name that is not in use counts as retired, which costs whoever
+    /// adds it a needless gap; sources that are there know their own beginning.
     static let maxNames = 10_000
 
     mutating func retire(_ name: String, at sequence: UInt64) {

@@ -1,6 +1,6 @@
 // Sources by number inside the process, by name outside of it.
 
-/// A source inside this process: an index that is never given out twice.
+/// A source inside this process: an index that is never given out twice, and ascends. See ``SourceTable``.
 package struct SourceID: Hashable, Comparable, Sendable {
     package var index: Int
 

@@ -17,7 +17,9 @@ package struct ChangeCache: Sendable {
     /// Events evicted so far.
     package private(set) var evictions: UInt64 = 0
 
-    private(set) var shelves: [Shelf] = []
+    private(set) var shelves = SourceTable<Shelf>()
+    /// A source that was removed has no events after this: the head at the last removal.
+    private var removedThrough: UInt64 = 0
     private var recency = RecencyList()
 
     /// The events of one source.
@@ -40,6 +42,7 @@ package struct ChangeCache: Sendable {
     /// Appends the newest event and evicts what no longer fits, this event too if need be.
     package mutating func append(_ event: ChangeEvent) {
         self.makeShelf(for: event.source)
+        guard self.shelves.indices.contains(event.source.index) else { return }
         self.shelves[event.source.index].events.append(event)
         self.bytes += event.cost
         self.count += 1
@@ -50,21 +53,25 @@ package struct ChangeCache: Sendable {
     /// Forgets a source and all of its events; a reader of it has a gap from now on.
     package mutating func remove(_ source: SourceID, through sequence: UInt64) {
         self.makeShelf(for: source)
+        guard self.shelves.indices.contains(source.index) else { return }
         while self.evictFirst(of: source.index) {}
-        self.shelves[source.index].evictedThrough = sequence
-        self.shelves[source.index].evictedAt = WallTime(milliseconds: .max)
         self.recency.remove(source.index)
+        self.shelves.remove(source.index)
+        self.removedThrough = max(self.removedThrough, sequence)
     }
 
     /// The sequence of the last evicted event of this source; 0 when nothing was.
     package func evictedThrough(_ source: SourceID) -> UInt64 {
-        self.shelves.indices.contains(source.index) ? self.shelves[source.index].evictedThrough : 0
+        guard self.shelves.indices.contains(source.index) else {
+            return self.shelves.wasRemoved(source.index) ? self.removedThrough : 0
+        }
+        return self.shelves[source.index].evictedThrough
     }
 
     /// The sequence of the last event of this source that cannot be sent in this mode any more: evicted, or without
     /// the value that the mode needs.
     package func unreadableThrough(_ source: SourceID, in mode: StreamMode) -> UInt64 {
-        guard self.shelves.indices.contains(source.index) else { return 0 }
+        guard self.shelves.indices.contains(source.index) else { return self.evictedThrough(source) }
         let shelf = self.shelves[source.index]
         return max(shelf.evictedThrough, shelf.lostThrough[mode] ?? 0)
     }
@@ -72,7 +79,9 @@ package struct ChangeCache: Sendable {
     /// Declares that events through `sequence` existed and are not here, as after a restart.
     package mutating func startAfter(_ sequence: UInt64, for source: SourceID) {
         self.makeShelf(for: source)
-        guard self.shelves[source.index].evictedThrough < sequence else { return }
+        guard self.shelves.indices.contains(source.index), self.shelves[source.index].evictedThrough < sequence else {
+            return
+        }
         self.shelves[source.index].evictedThrough = sequence
         self.shelves[source.index].evictedAt = WallTime(milliseconds: .max)
     }
@@ -117,7 +126,7 @@ package struct ChangeCache: Sendable {
 
     /// Drops events that are older than `time`, whole.
     package mutating func prune(before time: WallTime) {
-        for index in self.shelves.indices {
+        for index in self.shelves.sortedIndices {
             while let first = self.shelves[index].events.first, first.at < time, self.evictFirst(of: index) {}
         }
     }
@@ -130,7 +139,7 @@ package struct ChangeCache: Sendable {
     }
 
     private mutating func makeShelf(for source: SourceID) {
-        while self.shelves.count <= source.index {
+        while self.shelves.end <= source.index {
             self.shelves.append(Shelf())
         }
     }
@@ -164,16 +173,15 @@ package struct ChangeCache: Sendable {
     }
 }
 
-/// Small numbers in the order of their last use: a doubly linked list laid out in arrays.
+/// Numbers in the order of their last use: a doubly linked list.
 struct RecencyList: Sendable {
     private struct Link {
         var previous: Int
         var next: Int
-        var isLinked: Bool
     }
 
     private static let none = -1
-    private var links: [Link] = []
+    private var links: [Int: Link] = [:]
     private var mostRecent = RecencyList.none
     private(set) var leastRecentIndex = RecencyList.none
 
@@ -183,12 +191,9 @@ struct RecencyList: Sendable {
     mutating func touch(_ index: Int) {
         guard self.mostRecent != index else { return }
         self.remove(index)
-        while self.links.count <= index {
-            self.links.append(Link(previous: Self.none, next: Self.none, isLinked: false))
-        }
-        self.links[index] = Link(previous: self.mostRecent, next: Self.none, isLinked: true)
+        self.links[index] = Link(previous: self.mostRecent, next: Self.none)
         if self.mostRecent != Self.none {
-            self.links[self.mostRecent].next = index
+            self.links[self.mostRecent]?.next = index
         } else {
             self.leastRecentIndex = index
         }
@@ -197,18 +202,16 @@ struct RecencyList: Sendable {
 
     /// Takes `index` out; does nothing where it is not in.
     mutating func remove(_ index: Int) {
-        guard self.links.indices.contains(index), self.links[index].isLinked else { return }
-        let link = self.links[index]
+        guard let link = self.links.removeValue(forKey: index) else { return }
         if link.previous != Self.none {
-            self.links[link.previous].next = link.next
+            self.links[link.previous]?.next = link.next
         } else {
             self.leastRecentIndex = link.next
         }
         if link.next != Self.none {
-            self.links[link.next].previous = link.previous
+            self.links[link.next]?.previous = link.previous
         } else {
             self.mostRecent = link.previous
         }
-        self.links[index] = Link(previous: Self.none, next: Self.none, isLinked: false)
     }
 }

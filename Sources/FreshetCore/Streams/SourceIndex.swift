@@ -13,7 +13,7 @@ package struct SourceIndex: Sendable {
     }
 
     /// By source index.
-    private var lists: [[Int32]] = []
+    private var lists: [Int: [Int32]] = [:]
     /// By number. A number that is free has no sources.
     private var holders: [Member] = []
     private var free: [Int32] = []
@@ -25,7 +25,7 @@ package struct SourceIndex: Sendable {
 
     /// The members that hold this source, in no particular order.
     package func members(of source: SourceID) -> [Int32] {
-        self.lists.indices.contains(source.index) ? self.lists[source.index] : []
+        self.lists[source.index] ?? []
     }
 
     /// Whether a member holds this source.
@@ -70,19 +70,18 @@ package struct SourceIndex: Sendable {
         self.holders[Int(member)] = Member()
         for (source, place) in zip(holder.sources, holder.places) {
             // The last of the list takes the place that becomes free.
-            guard let last = self.lists[source.index].popLast(), last != member else { continue }
-            self.lists[source.index][Int(place)] = last
+            let last = self.lists[source.index]?.popLast()
+            if self.lists[source.index]?.isEmpty == true { self.lists[source.index] = nil }
+            guard let last, last != member else { continue }
+            self.lists[source.index]?[Int(place)] = last
             self.holders[Int(last)].places[self.position(of: source, in: last)] = place
         }
         self.free.append(member)
     }
 
     private mutating func enter(_ member: Int32, under source: SourceID) -> Int32 {
-        while self.lists.count <= source.index {
-            self.lists.append([])
-        }
-        self.lists[source.index].append(member)
-        return Int32(self.lists[source.index].count - 1)
+        self.lists[source.index, default: []].append(member)
+        return Int32((self.lists[source.index]?.count ?? 1) - 1)
     }
 
     /// Where the source stands among the member's sources, or would stand.

@@ -8,7 +8,9 @@ import Synchronization
 /// Turns the poller's notices into log lines.
 final class PollLog: Sendable {
     private struct State: Sendable {
-        var lines: [SourceID: (minute: Int64, count: Int)] = [:]
+        /// Lines about each source in this minute.
+        var lines: [SourceID: Int] = [:]
+        var minute: Int64 = 0
     }
 
     private let hub: Hub
@@ -65,11 +67,12 @@ final class PollLog: Sendable {
     private func mayLog(_ id: SourceID) -> Bool {
         let minute = MonotonicTime.now.nanoseconds / 60_000_000_000
         let count = self.state.withLock { state -> Int in
-            var entry = state.lines[id] ?? (minute, 0)
-            if entry.minute != minute { entry = (minute, 0) }
-            entry.count += 1
-            state.lines[id] = entry
-            return entry.count
+            if state.minute != minute {
+                state.minute = minute
+                state.lines = [:]
+            }
+            state.lines[id, default: 0] += 1
+            return state.lines[id, default: 0]
         }
         if count == Self.maxLinesPerMinute {
             self.logger.warning(
