@@ -124,6 +124,24 @@ struct PollerFaultTests {
         #expect(fixture.events == 0)
     }
 
+    @Test(
+        "A19: a condition that makes a request too large is left out",
+        arguments: [20_000, 1500],
+        [431, 413, 400, 494]
+    )
+    func largeCondition(bytes: Int, status: Int) async throws {
+        let fixture = try PollingFixture()
+        let tag = "\"" + String(repeating: "x", count: bytes) + "\""
+        fixture.upstream.on("/") { request in
+            guard request.headers["If-None-Match"]?.utf8.count ?? 0 < 1000 else { return [.respond(.status(status))] }
+            return [.respond(.json("[\(request.number)]", headers: ["ETag": tag]))]
+        }
+        let id = try fixture.add()
+        for _ in 0..<3 { #expect(await fixture.poll(id) == .changed) }
+        #expect(fixture.status(of: id)?.failures == 0)
+        #expect(fixture.events == 3)
+    }
+
     @Test("F24: an ETag that flaps over an equal body is no change in 1,000 polls")
     func flapping() async throws {
         let fixture = try PollingFixture()

@@ -22,7 +22,9 @@ enum AnswerMeaning: Hashable {
         case 204 where configuration.allowEmpty: self = .representation
         case 304: self = sent.isEmpty ? .unasked : .unchanged
         case 412 where sent.areStated(by: response.validators): self = .unchanged
-        case 400 where !sent.isEmpty, 412 where !sent.isEmpty: self = .refusedCondition
+        // 413 and 431, or nginx's 494: the condition may be what makes the request too large (A19).
+        case 400, 412, 413, 431, 494:
+            self = sent.isEmpty ? .refusal : .refusedCondition
         case 404 where configuration.onMissing == .tombstone, 410 where configuration.onMissing == .tombstone:
             self = .missing
         case _: self = .refusal

@@ -27,6 +27,10 @@ package struct Validators: Hashable, Sendable {
         self.url = url
     }
 
+    /// The longest tag or date that is sent back. Servers commonly take 8 KiB of request fields, credentials included, and
+    /// refuse the whole request beyond that.
+    package static let maxBytes = 2 << 10
+
     package var isEmpty: Bool { self.etag == nil && self.lastModified == nil }
 
     /// What of them goes into a request for `url`, given as in ``url``: all or nothing.
@@ -78,13 +82,17 @@ package struct PollResponse: Sendable {
         self.fields.last { $0.name.elementsEqual(name.utf8) }?.value
     }
 
-    /// The validators, byte-exact; an empty field counts as absent.
+    /// The validators, byte-exact; a field that is empty, or longer than ``Validators/maxBytes``, counts as absent.
     var validators: Validators {
         Validators(
-            etag: self.value(of: "etag").flatMap { $0.isEmpty ? nil : $0 },
-            lastModified: self.value(of: "last-modified").flatMap { $0.isEmpty ? nil : $0 },
+            etag: self.validator("etag"),
+            lastModified: self.validator("last-modified"),
             url: self.url
         )
+    }
+
+    private func validator(_ name: String) -> [UInt8]? {
+        self.value(of: name).flatMap { $0.isEmpty || $0.count > Validators.maxBytes ? nil : $0 }
     }
 }
 
