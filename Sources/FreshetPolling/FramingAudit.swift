@@ -6,11 +6,15 @@ import FreshetCore
 /// Follows the bytes of a body as they stood on the wire, framing included, and remembers the first violation.
 struct FramingAudit {
     private enum State {
-        case size(value: Int, digits: Int)
+        /// `digits` counts without leading zeros, of which old servers write many; `isBlank`: not one digit was read.
+        case size(value: Int, digits: Int, isBlank: Bool)
+        /// White space after a size, with which some servers pad it, or after a part of an extension (`BWS`).
+        case sizePadding
         case extensionName(length: Int)
+        case extensionNamePadding
         case extensionValue(length: Int)
         case extensionQuoted(escaped: Bool)
-        case extensionQuotedEnd
+        case extensionEnd
         case sizeLineFeed(Int)
         case data(Int)
         case dataCarriageReturn
@@ -32,11 +36,14 @@ struct FramingAudit {
 
     private var state: State
     private let closesConnection: Bool
+    private let isLenient: Bool
 
-    init(_ framing: ResponseHead.Framing, closesConnection: Bool) {
+    /// `isLenient`: lines may end in LF alone.
+    init(_ framing: ResponseHead.Framing, closesConnection: Bool, isLenient: Bool = false) {
         self.closesConnection = closesConnection
+        self.isLenient = isLenient
         switch framing {
-        case .chunked: self.state = .size(value: 0, digits: 0)
+        case .chunked: self.state = Self.sizeStart
         case .length(0), .empty: self.state = .excess(matched: 0)
         case .length(let length): self.state = .data(length)
         case .stream, .close: self.state = .open
@@ -45,6 +52,7 @@ struct FramingAudit {
     }
 
     private let isChunked: Bool
+    private static let sizeStart = State.size(value: 0, digits: 0, isBlank: true)
 
     /// Takes the next bytes from the wire.
     mutating func received(_ bytes: Span<UInt8>) {
@@ -68,11 +76,15 @@ struct FramingAudit {
 
     private mutating func byteReceived(_ byte: UInt8) {
         switch self.state {
-        case .size, .extensionName, .extensionValue, .extensionQuoted, .extensionQuotedEnd, .sizeLineFeed:
+        case .size, .sizePadding, .extensionName, .extensionNamePadding, .extensionValue, .extensionQuoted,
+            .extensionEnd, .sizeLineFeed:
             self.sizeLineByteReceived(byte)
+        case .dataCarriageReturn where self.isLenient && byte == 0x0A: self.state = Self.sizeStart
         case .dataCarriageReturn: self.expect(0x0D, byte, then: .dataLineFeed)
-        case .dataLineFeed: self.expect(0x0A, byte, then: .size(value: 0, digits: 0))
+        case .dataLineFeed: self.expect(0x0A, byte, then: Self.sizeStart)
+        case .trailerStart where self.isLenient && byte == 0x0A: self.state = .excess(matched: 0)
         case .trailerStart: self.state = byte == 0x0D ? .lastLineFeed : .trailer
+        case .trailer where self.isLenient && byte == 0x0A: self.state = .trailerStart
         case .trailer: if byte == 0x0D { self.state = .trailerLineFeed }
         case .trailerLineFeed: self.expect(0x0A, byte, then: .trailerStart)
         case .lastLineFeed: self.expect(0x0A, byte, then: .excess(matched: 0))
@@ -84,33 +96,51 @@ struct FramingAudit {
     /// The size of the chunk being announced, kept over its extensions.
     private var chunkSize = 0
 
-    /// `chunk-size [ *( ";" name [ "=" value ] ) ] CRLF` (RFC 9112 §7.1), without the white space that old servers
-    /// may put there and that every parser reads differently.
+    /// `chunk-size *( BWS ";" BWS name [ BWS "=" BWS value ] ) CRLF` (RFC 9112 §7.1), and the white space with which some
+    /// servers pad a size: it has one reading.
     private mutating func sizeLineByteReceived(_ byte: UInt8) {
         switch (self.state, byte) {
-        case (.size(let value, let digits), _) where byte.hexDigit != nil:
+        case (.size(let value, let digits, _), _) where byte.hexDigit != nil:
             guard digits < 15 else { return self.fail("a chunk size of more than 15 digits") }
-            self.state = .size(value: value << 4 | (byte.hexDigit ?? 0), digits: digits + 1)
-        case (.size(let value, 1...), 0x0D), (.size(let value, 1...), 0x3B):
+            let sum = value << 4 | (byte.hexDigit ?? 0)
+            self.state = .size(value: sum, digits: sum == 0 ? 0 : digits + 1, isBlank: false)
+        case (.size(let value, _, false), _):
             self.chunkSize = value
-            self.state = byte == 0x0D ? .sizeLineFeed(value) : .extensionName(length: 0)
+            self.sizePartEnded(byte, padding: .sizePadding)
+        case (.sizePadding, _): self.sizePartEnded(byte, padding: .sizePadding)
         case (.extensionName(let length), _) where byte.isTokenCharacter:
             self.state = .extensionName(length: length + 1)
-        case (.extensionName(1...), 0x3D): self.state = .extensionValue(length: 0)
+        case (.extensionName(0), _) where byte.isBlank: break
+        case (.extensionName(1...), 0x3D), (.extensionNamePadding, 0x3D): self.state = .extensionValue(length: 0)
+        case (.extensionName(1...), _), (.extensionNamePadding, _):
+            self.sizePartEnded(byte, padding: .extensionNamePadding)
         case (.extensionValue(0), 0x22): self.state = .extensionQuoted(escaped: false)
+        case (.extensionValue(0), _) where byte.isBlank: break
         case (.extensionValue(let length), _) where byte.isTokenCharacter:
             self.state = .extensionValue(length: length + 1)
+        case (.extensionValue(1...), _), (.extensionEnd, _): self.sizePartEnded(byte, padding: .extensionEnd)
         case (.extensionQuoted(true), _): self.state = .extensionQuoted(escaped: false)
         case (.extensionQuoted(false), 0x5C): self.state = .extensionQuoted(escaped: true)
-        case (.extensionQuoted(false), 0x22): self.state = .extensionQuotedEnd
+        case (.extensionQuoted(false), 0x22): self.state = .extensionEnd
         case (.extensionQuoted(false), _) where byte >= 0x20 || byte == 0x09: break
-        case (.extensionName(1...), 0x3B), (.extensionValue(1...), 0x3B), (.extensionQuotedEnd, 0x3B):
-            self.state = .extensionName(length: 0)
-        case (.extensionName(1...), 0x0D), (.extensionValue(1...), 0x0D), (.extensionQuotedEnd, 0x0D):
-            self.state = .sizeLineFeed(self.chunkSize)
         case (.sizeLineFeed(let size), 0x0A): self.state = size == 0 ? .trailerStart : .data(size)
-        case _: self.fail("a chunk size line that RFC 9112 §7.1 does not allow")
+        case _: self.failSizeLine()
         }
+    }
+
+    /// The byte after a size, a name or a value: white space, the next extension, or the end of the line.
+    private mutating func sizePartEnded(_ byte: UInt8, padding: State) {
+        switch byte {
+        case _ where byte.isBlank: self.state = padding
+        case 0x3B: self.state = .extensionName(length: 0)
+        case 0x0D: self.state = .sizeLineFeed(self.chunkSize)
+        case 0x0A where self.isLenient: self.state = self.chunkSize == 0 ? .trailerStart : .data(self.chunkSize)
+        case _: self.failSizeLine()
+        }
+    }
+
+    private mutating func failSizeLine() {
+        self.fail("a chunk size line that RFC 9112 §7.1 does not allow")
     }
 
     /// A server that times an idle connection out may send a response nobody asked for, and it may meet our request:

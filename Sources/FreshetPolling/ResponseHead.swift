@@ -54,10 +54,19 @@ struct ResponseHead {
     /// Fields that `Connection` names, in lower case: they are not the response's but the connection's.
     private var nominated: [[UInt8]] = []
 
+    /// `lenient_http`: lines may end in LF alone, and white space may stand between a name and its colon.
+    let isLenient: Bool
+    /// libcurl did not understand the length, for the white space before its colon, and waits for the connection to end:
+    /// the transfer must be ended here.
+    private(set) var endIsUnknownToCurl = false
     private var phase = Phase.statusLine
     private var bytes = 0
     private var fieldCount = 0
     private var interim = 0
+
+    init(isLenient: Bool = false) {
+        self.isLenient = isLenient
+    }
 
     /// The content coding of the body (RFC 9110 §8.4).
     enum ContentCoding: Hashable {
@@ -108,12 +117,17 @@ struct ResponseHead {
         return .none
     }
 
-    /// The length of the line without CR LF. A bare LF is refused, and so is any control character but a tab.
+    /// The length of the line without its end. A bare LF is refused unless the reader is lenient, and so is any control
+    /// character but a tab.
     private func contentLength(of line: Span<UInt8>) throws(PollError) -> Int {
-        guard line.count >= 2, line[line.count - 1] == 0x0A, line[line.count - 2] == 0x0D else {
-            throw PollError(.protocol, "a line of the response head does not end in CR LF (RFC 9112 §2.2)")
+        let endsInCRLF = line.count >= 2 && line[line.count - 1] == 0x0A && line[line.count - 2] == 0x0D
+        guard endsInCRLF || (self.isLenient && line.count >= 1 && line[line.count - 1] == 0x0A) else {
+            throw PollError(
+                .protocol,
+                "a line of the response head does not end in CR LF (RFC 9112 §2.2); `lenient_http: true` takes LF alone"
+            )
         }
-        let content = line.count - 2
+        let content = line.count - (endsInCRLF ? 2 : 1)
         for index in 0..<content where (line[index] < 0x20 && line[index] != 0x09) || line[index] == 0x7F {
             throw PollError(.protocol, "a control character in the response head (RFC 9110 §5.5)")
         }
@@ -130,7 +144,7 @@ struct ResponseHead {
                 throw PollError(.protocol, "more than \(Self.maxInterim) interim (1xx) responses")
             }
             let (bytes, fieldCount, interim) = (self.bytes, self.fieldCount, self.interim)
-            self = ResponseHead()
+            self = ResponseHead(isLenient: self.isLenient)
             (self.bytes, self.fieldCount, self.interim) = (bytes, fieldCount, interim)
             return .none
         }
@@ -179,33 +193,45 @@ extension ResponseHead {
         guard self.fieldCount <= Self.maxFields else {
             throw PollError(.headers, "more than \(Self.maxFields) header fields")
         }
-        var colon = 0
-        while colon < line.count, line[colon].isTokenCharacter { colon += 1 }
-        guard colon > 0, colon < line.count, line[colon] == 0x3A else {
+        var nameEnd = 0
+        while nameEnd < line.count, line[nameEnd].isTokenCharacter { nameEnd += 1 }
+        var colon = nameEnd
+        if self.isLenient { while colon < line.count, line[colon].isBlank { colon += 1 } }
+        guard nameEnd > 0, colon < line.count, line[colon] == 0x3A else {
             // Also a folded line, which begins with white space.
-            throw PollError(.protocol, "a header field without a valid name (RFC 9112 §5.1)")
+            let isPadded = nameEnd > 0 && nameEnd < line.count && line[nameEnd].isBlank && !self.isLenient
+            throw PollError(
+                .protocol,
+                "a header field without a valid name (RFC 9112 §5.1)"
+                    + (isPadded ? "; `lenient_http: true` takes white space before the colon" : "")
+            )
         }
-        guard self.phase == .fields, let known = KnownField(line.extracting(0..<colon)) else { return }
+        guard self.phase == .fields, let known = KnownField(line.extracting(0..<nameEnd)) else { return }
         var start = colon + 1
         var end = line.count
         while start < end, line[start].isBlank { start += 1 }
         while end > start, line[end - 1].isBlank { end -= 1 }
-        try self.knownFieldReceived(known, line.extracting(start..<end))
+        try self.knownFieldReceived(known, line.extracting(start..<end), isPadded: colon > nameEnd)
         if known.isKept {
-            let name = line.extracting(0..<colon)
+            let name = line.extracting(0..<nameEnd)
             self.fields.append(HeaderField(name: name.lowercasedBytes, value: line.extracting(start..<end).bytes))
         }
     }
 
-    private mutating func knownFieldReceived(_ field: KnownField, _ value: Span<UInt8>) throws(PollError) {
+    /// `isPadded`: white space stands before the colon, which libcurl takes for a part of the name.
+    private mutating func knownFieldReceived(
+        _ field: KnownField,
+        _ value: Span<UInt8>,
+        isPadded: Bool
+    ) throws(PollError) {
         switch field {
         case .contentLength:
-            // Even equal ones: a list of lengths is never written by a server that knows what it sends.
-            guard self.contentLength == nil, let length = value.decimalNumber else {
-                throw PollError(.framing, "Content-Length is doubled or is not a number (RFC 9112 §6.3)")
-            }
-            self.contentLength = length
+            try self.lengthReceived(value)
+            if isPadded { self.endIsUnknownToCurl = true }
         case .transferEncoding:
+            guard !isPadded else {
+                throw PollError(.framing, "white space before the colon of Transfer-Encoding (RFC 9112 §5.1)")
+            }
             guard self.version != 10, !self.isChunked, value.lowercasedBytes.elementsEqual("chunked".utf8) else {
                 throw PollError(.framing, "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
             }
@@ -222,14 +248,52 @@ extension ResponseHead {
             break
         }
     }
+
+    /// A length that is repeated, in one field or in several, has one reading as long as the numbers are equal.
+    private mutating func lengthReceived(_ value: Span<UInt8>) throws(PollError) {
+        var start = 0
+        while start <= value.count {
+            var end = start
+            while end < value.count, value[end] != 0x2C { end += 1 }
+            var (first, last) = (start, end)
+            while first < last, value[first].isBlank { first += 1 }
+            while last > first, value[last - 1].isBlank { last -= 1 }
+            guard let length = value.extracting(first..<last).decimalNumber else {
+                throw PollError(.framing, "Content-Length is not a number (RFC 9112 §6.3)")
+            }
+            guard self.contentLength ?? length == length else {
+                throw PollError(.framing, "two Content-Lengths contradict each other (RFC 9112 §6.3)")
+            }
+            self.contentLength = length
+            start = end + 1
+        }
+    }
 }
 
 extension ResponseHead.ContentCoding {
+    /// The coding after another field value, a list. As in browsers, a name that names no coding (`UTF-8`, `none`,
+    /// `aws-chunked`) means that there is none; a coding that was not asked for is refused all the same.
     fileprivate func combined(withValue value: [UInt8]) -> Self {
-        if value.isEmpty || value.elementsEqual("identity".utf8) { return self }
-        guard self == .identity else { return .other }
-        if value.elementsEqual("gzip".utf8) || value.elementsEqual("x-gzip".utf8) { return .gzip }
-        if value.elementsEqual("br".utf8) { return .brotli }
-        return value.elementsEqual("zstd".utf8) ? .zstd : .other
+        value.split(separator: 0x2C).reduce(self) { coding, element in
+            let name = Array(element.drop(while: \.isBlank).reversed().drop(while: \.isBlank).reversed())
+            guard let next = Self.codings[name] else { return coding }
+            return coding == .identity ? next : .other
+        }
     }
+
+    /// The codings that there are: IANA's registry, and others that are in use.
+    private static let codings: [[UInt8]: Self] = {
+        var codings: [[UInt8]: Self] = [:]
+        for name in [
+            "aes128gcm", "bzip2", "compress", "dcb", "dcz", "deflate", "exi", "lz4", "lzma", "pack200-gzip", "sdch",
+            "snappy", "x-bzip2", "x-compress", "x-deflate", "xz", "zlib",
+        ] {
+            codings[Array(name.utf8)] = .other
+        }
+        codings[Array("gzip".utf8)] = .gzip
+        codings[Array("x-gzip".utf8)] = .gzip
+        codings[Array("br".utf8)] = .brotli
+        codings[Array("zstd".utf8)] = .zstd
+        return codings
+    }()
 }

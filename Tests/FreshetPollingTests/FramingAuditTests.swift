@@ -33,9 +33,10 @@ struct FramingAuditTests {
     @Test(
         "F07, F10: chunks that parsers read differently do not",
         arguments: [
-            "5 \r\nhello\r\n", "5\nhello\r\n", "\r\n", "x\r\n", "-5\r\n", "0x5\r\nhello", "5;\r\nhello",
+            " 5\r\nhello\r\n", "5 5\r\nhello\r\n", "5\u{B}\r\nhello\r\n", "5\nhello\r\n", "\r\n", "x\r\n", "-5\r\n",
+            "0x5\r\nhello", "5;\r\nhello",
             "5;a=\r\nhello",
-            "5;a=\"b\rc\"", "5;a=\"b\"c\r\n", "5 a\r\n", "5;a b\r\n", "5\r\nhellox\r\n", "5\r\nhello\n0",
+            "5;a=\"b\rc\"", "5;a=\"b\"c\r\n", "5 a\r\n", "5;a b\r\n", "5;a=b c\r\n", "5\r\nhellox\r\n", "5\r\nhello\n0",
             "5\r\nhello\r\r",
             "1000000000000000\r\n", "5\r\nhello\r\n;a\r\n", "0\r\n\r\nextra", "0\r\nX: 1\rY: 2\r\n\r\n",
         ]
@@ -55,6 +56,31 @@ struct FramingAuditTests {
     )
     func lengths(text: String, closes: Bool, passes: Bool) {
         #expect((self.violation(of: text, .length(5), closes: closes) == nil) == passes)
+    }
+
+    @Test(
+        "R28: a padded chunk size has one reading",
+        arguments: [
+            "5 \r\nhello\r\n0\r\n\r\n", "5    \r\nhello\r\n0     \r\n\r\n", "5\t\r\nhello\r\n0\t \r\n\r\n",
+            "0000000000000005\r\nhello\r\n0000000000000000\r\n\r\n", "5 ;a\r\nhello\r\n0\r\n\r\n",
+            "5 ; a = b ; c = \"d\" \r\nhello\r\n0\r\n\r\n",
+        ]
+    )
+    func padded(text: String) {
+        #expect(self.violation(of: text, .chunked) == nil)
+    }
+
+    @Test(
+        "R28: lines that end in LF alone pass where they are taken",
+        arguments: [
+            "5\nhello\n0\n\n", "5 \nhello\r\n0\r\n\n", "5;a=b\nhello\n0\nX: 1\n\n",
+        ]
+    )
+    func lenient(text: String) {
+        var audit = FramingAudit(.chunked, closesConnection: false, isLenient: true)
+        audit.received(Array(text.utf8).span)
+        #expect(audit.violation == nil)
+        #expect(self.violation(of: text, .chunked)?.kind == .framing)
     }
 
     @Test("a body that ends with the connection has nothing to audit")

@@ -6,8 +6,8 @@ import Testing
 @Suite("The head of a response")
 struct ResponseHeadTests {
     /// Feeds whole lines, as libcurl does, and returns the head, or the error of the line that was refused.
-    private func read(_ text: String) throws(PollError) -> ResponseHead {
-        var head = ResponseHead()
+    private func read(_ text: String, isLenient: Bool = false) throws(PollError) -> ResponseHead {
+        var head = ResponseHead(isLenient: isLenient)
         var line: [UInt8] = []
         for byte in text.utf8 {
             line.append(byte)
@@ -48,8 +48,10 @@ struct ResponseHeadTests {
     @Test(
         "F10: framing that contradicts itself is refused",
         arguments: [
-            "Content-Length: 2\r\nContent-Length: 5\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n",
-            "Content-Length: 2, 2\r\n", "Content-Length: +2\r\n", "Content-Length: -1\r\n", "Content-Length: 0x2\r\n",
+            "Content-Length: 2\r\nContent-Length: 5\r\n", "Content-Length: 2, 5\r\n", "Content-Length: 2, 2, 5\r\n",
+            "Content-Length: 2, 2\r\nContent-Length: 3\r\n", "Content-Length: 2,\r\n", "Content-Length: ,2\r\n",
+            "Content-Length: 2 2\r\n", "Content-Length: 2, x\r\n", "Content-Length: +2\r\n", "Content-Length: -1\r\n",
+            "Content-Length: 0x2\r\n",
             "Content-Length: \r\n", "Content-Length: 99999999999999999999\r\n",
             "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
@@ -60,6 +62,47 @@ struct ResponseHeadTests {
     )
     func contradictions(fields: String) {
         #expect(self.kind("HTTP/1.1 200 OK\r\n\(fields)\r\n") == .framing)
+    }
+
+    @Test(
+        "R28: equal lengths have one reading",
+        arguments: [
+            "Content-Length: 2\r\nContent-Length: 2\r\n", "Content-Length: 2, 2\r\n", "Content-Length: 2,2 ,\t2\r\n",
+            "Content-Length: 2\r\ncontent-length: 02\r\n", "Content-Length: 2, 2\r\nContent-Length: 2\r\n",
+        ]
+    )
+    func equalLengths(fields: String) throws {
+        #expect(try self.read("HTTP/1.1 200 OK\r\n\(fields)\r\n").framing == .length(2))
+    }
+
+    @Test(
+        "R28: heads of devices are read with `lenient_http`, and refused without",
+        arguments: [
+            "HTTP/1.1 200 OK\nETag: \"a\"\nContent-Length: 2\n\n",
+            "HTTP/1.1 200 OK\r\nETag : \"a\"\r\nContent-Length \t: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\nContent-Length : 2\n\r\n",
+            "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nETag :\"a\"\nContent-Length:2\n\n",
+        ]
+    )
+    func lenient(text: String) throws {
+        let head = try self.read(text, isLenient: true)
+        #expect(head.isComplete)
+        #expect(head.framing == .length(2))
+        #expect(head.fields == [HeaderField(name: Array("etag".utf8), value: Array("\"a\"".utf8))])
+        #expect(self.kind(text) == .protocol)
+    }
+
+    @Test(
+        "R28: what parsers read differently is refused even so",
+        arguments: [
+            "HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length : 3\n\n",
+            "HTTP/1.1 200 OK\nTransfer-Encoding : chunked\n\n",
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nContent-Length: 3\n\n",
+            "HTTP/1.1 200 OK\nX: 1\n folded\n\n", "HTTP/1.1 200 OK\nX: a\rb\n\n", "HTTP/1.1 200 OK\nno colon\n\n",
+        ]
+    )
+    func strictAllTheSame(text: String) {
+        #expect(throws: PollError.self) { try self.read(text, isLenient: true) }
     }
 
     @Test("F10: HTTP/1.0 has no chunks")
@@ -143,11 +186,26 @@ struct ResponseHeadTests {
         arguments: [
             ("gzip", ResponseHead.ContentCoding.gzip), ("GZIP", .gzip), ("x-gzip", .gzip), ("identity", .identity),
             ("br", .brotli), ("zstd", .zstd), ("BR", .brotli), ("deflate", .other), ("compress", .other),
-            ("br, gzip", .other), ("gzip, gzip", .other), ("gzip,identity", .other),
+            ("br, gzip", .other), ("gzip, gzip", .other), ("deflate, identity", .other), ("xz", .other),
             ("gzip\r\nContent-Encoding: gzip", .other), ("gzip\r\nContent-Encoding: br", .other),
         ]
     )
     func codings(value: String, expected: ResponseHead.ContentCoding) throws {
+        #expect(try self.read("HTTP/1.1 200 OK\r\nContent-Encoding: \(value)\r\n\r\n").contentCoding == expected)
+    }
+
+    @Test(
+        "R18: a name that names no coding means that there is none",
+        arguments: [
+            ("UTF-8", ResponseHead.ContentCoding.identity), ("utf8", .identity), ("none", .identity), ("", .identity),
+            ("aws-chunked", .identity), ("iso-8859-1", .identity), ("null", .identity), ("binary", .identity),
+            ("text/html", .identity), (",", .identity), ("identity, identity", .identity), ("8bit", .identity),
+            ("gzip, identity", .gzip), ("identity,gzip", .gzip), ("aws-chunked,gzip", .gzip), ("gzip\t, UTF-8", .gzip),
+            ("gzip\r\nContent-Encoding: identity", .gzip), ("UTF-8\r\nContent-Encoding: gzip", .gzip),
+            ("none, br", .brotli),
+        ]
+    )
+    func noCoding(value: String, expected: ResponseHead.ContentCoding) throws {
         #expect(try self.read("HTTP/1.1 200 OK\r\nContent-Encoding: \(value)\r\n\r\n").contentCoding == expected)
     }
 }

@@ -162,6 +162,8 @@ struct ConfigurationFileTests {
         #expect(source.allowEmpty)
         #expect(source.acceptEncoding == .identity)
         #expect(source.denyPrivate)
+        #expect(source.redirects == .origins(["https://cdn.example", "http://127.0.0.1:4001"]))
+        #expect(source.lenientHTTP)
         #expect(source.tls.caFile == "\(ConfigurationCase.folder)/secrets/token")
         #expect(source.tls.pinnedKey == "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
         #expect(source.tls.isInsecure)

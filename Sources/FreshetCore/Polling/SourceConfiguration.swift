@@ -85,6 +85,11 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var acceptEncoding: AcceptEncoding = .any
     /// Refuse loopback, private and link-local addresses for this URL too. The default is false.
     package var denyPrivate = false
+    /// Which redirects are followed. The default is those within the origin of ``url``.
+    package var redirects: Redirects = .sameOrigin
+    /// Take the heads of devices: lines that end in LF alone, white space between a field's name and its colon. The
+    /// default is false: where two parsers read a head differently, bodies are cut and smuggled (FAULTS F10).
+    package var lenientHTTP = false
     package var tls = TLS()
     /// Files that fields of ``headers`` were made from, to be read again when the upstream refuses them.
     package var secretFiles: [SecretFile] = []
@@ -95,6 +100,18 @@ package struct SourceConfiguration: Hashable, Sendable {
         case keep
         /// The value becomes `null`.
         case tombstone
+    }
+
+    /// Which redirects a poll follows. The configured ``headers`` are sent to the origin of ``url`` alone, but for
+    /// `Accept`, `Accept-Language`, `Accept-Encoding` and `User-Agent`.
+    package enum Redirects: Hashable, Sendable {
+        /// Those within the origin of ``url``.
+        case sameOrigin
+        /// Those to any origin whose addresses are public, but not from https to http.
+        case any
+        /// Those to these origins too, written as `https://api.example.com`, with a port if it is not the scheme's own.
+        /// Their addresses may be private.
+        case origins([String])
     }
 
     /// `Accept-Encoding`.

@@ -14,6 +14,8 @@ struct Setting: Hashable, Sendable {
         case flagOr([String])
         case text
         case choice([String])
+        /// One of these words, or a list of origins.
+        case choiceOrOrigins([String])
         /// A JSON Pointer (RFC 6901).
         case pointer
         case list

@@ -35,6 +35,7 @@ extension Setting.Kind {
         case .flagOr(let words): (["true", "false"] + words).joined(separator: " | ")
         case .text: "text"
         case .choice(let names): names.joined(separator: " | ")
+        case .choiceOrOrigins(let names): (names + ["list of origins"]).joined(separator: " | ")
         case .pointer: "JSON Pointer"
         case .list: "list"
         case .expectation: "JSON Pointer, list of them, or mapping of them to values"
@@ -97,7 +98,7 @@ enum SettingSchema {
             json.name("enum")
             json.array { json in names.forEach { json.string($0) } }
         case .pointer: json.member("pattern", "^(/.*)?$")
-        case .list: json.member("type", raw: Array(#"["array","string"]"#.utf8))
+        case .list, .choiceOrOrigins: json.member("type", raw: Array(#"["array","string"]"#.utf8))
         case .expectation: json.member("type", raw: Array(#"["string","array","object"]"#.utf8))
         case .mapping: self.writeMapping(setting, path: path, to: &json)
         }

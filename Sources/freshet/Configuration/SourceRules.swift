@@ -56,6 +56,33 @@ struct SourceRules {
         }
     }
 
+    /// Which redirects are followed: one word, or a list of origins.
+    func redirects(of reader: SectionReader) -> SourceConfiguration.Redirects? {
+        guard let (entry, _) = reader.entry("redirects") else { return nil }
+        let values = reader.list("redirects")
+        if case .text = entry.value.content {
+            switch values.first?.text {
+            case "same-origin": return .sameOrigin
+            case "any": return .any
+            case _: break
+            }
+        }
+        return .origins(values.compactMap { self.origin($0) })
+    }
+
+    private func origin(_ value: ScalarValue) -> String? {
+        let example = "write same-origin, any, or a list of origins such as [https://api.example.com]"
+        let url = try? URLText(value.text)
+        if let url, url.path.isEmpty, !value.text.contains(where: { $0 == "?" || $0 == "#" }) { return url.text }
+        self.context.error(
+            value.path,
+            at: value.place,
+            url == nil ? "\(value.shown) is not an origin" : "\(value.shown) has more than an origin",
+            fix: url == nil ? example : "write its scheme, host and port only, such as https://api.example.com:8443"
+        )
+        return nil
+    }
+
     /// How the upstream's certificate is checked. That it is not is said on every load.
     func tls(of reader: SectionReader) -> SourceConfiguration.TLS {
         var tls = SourceConfiguration.TLS()

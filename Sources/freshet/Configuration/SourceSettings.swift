@@ -152,6 +152,22 @@ extension SettingSection {
                 synonyms: ["compression", "encoding"],
                 "The content codings that are asked for: gzip, and br and zstd where their libraries are installed."
             ),
+            Setting(
+                "redirects",
+                .choiceOrOrigins(["same-origin", "any"]),
+                default: "same-origin",
+                synonyms: ["redirect", "follow_redirects", "follow", "allowed_redirects"],
+                "Redirects that are followed: within the origin of `url`, to any public address, or also to the origins of a "
+                    + "list, which may be private. No field of `headers` or `auth` is sent to another origin, but for Accept, "
+                    + "Accept-Language, Accept-Encoding and User-Agent."
+            ),
+            Setting(
+                "lenient_http",
+                .flag,
+                default: "false",
+                synonyms: ["lenient", "insecure_http_parser", "relaxed_http"],
+                "Take response heads as some devices send them: lines that end in LF alone, `Name : value`."
+            ),
             Setting("tls", .mapping, synonyms: ["ssl"], "How the upstream's certificate is checked."),
             Setting(
                 "deny_private",

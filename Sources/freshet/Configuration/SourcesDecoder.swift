@@ -164,7 +164,9 @@ extension SourcesDecoder {
         source.acceptEncoding =
             reader.choice("accept_encoding", of: SourceConfiguration.AcceptEncoding.self) ?? source.acceptEncoding
         source.denyPrivate = reader.flag("deny_private") ?? source.denyPrivate
+        source.lenientHTTP = reader.flag("lenient_http") ?? source.lenientHTTP
         let rules = SourceRules(context: self.context)
+        source.redirects = rules.redirects(of: reader) ?? source.redirects
         source.contentTypes = rules.contentTypes(of: reader)
         source.expect = rules.expectations(of: reader)
         source.tls = rules.tls(of: reader)
