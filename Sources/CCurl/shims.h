@@ -8,6 +8,7 @@
 // The macros that check variadic arguments would hide the functions.
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
@@ -98,6 +99,63 @@ static inline CURLcode ccurl_get_pointer(CURL *easy, CURLINFO info, void **value
 /// For what libcurl owns, such as CURLINFO_PRIMARY_IP.
 static inline CURLcode ccurl_get_text(CURL *easy, CURLINFO info, const char **value) {
     return curl_easy_getinfo(easy, info, value);
+}
+
+// MARK: connections
+
+/// Makes a cache of connections for CURLOPT_SHARE; NULL when there is no memory. End it with `curl_share_cleanup`, which
+/// closes the connections in it.
+static inline CURLSH *ccurl_connection_cache(void) {
+    CURLSH *cache = curl_share_init();
+    if (cache && curl_share_setopt(cache, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) != CURLSHE_OK) {
+        curl_share_cleanup(cache);
+        return NULL;
+    }
+    return cache;
+}
+
+/// The OpenSSL session of the connection that a callback of `easy` runs for. It lives as long as the connection. NULL
+/// without TLS, and with another TLS library.
+static inline void *ccurl_tls_session(CURL *easy) {
+    struct curl_tlssessioninfo *info = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info) return NULL;
+    return info->backend == CURLSSLBACKEND_OPENSSL ? info->internals : NULL;
+}
+
+/// A function of the libssl that libcurl brought along; this program itself is not linked with one.
+#define CCURL_LIBSSL(result, name, ...)                                              \
+    static result (*name)(__VA_ARGS__);                                              \
+    if (!name) *(void **)&name = dlsym((void *)0, #name)
+
+/// Whether the session negotiated HTTP/2 by ALPN.
+static inline int ccurl_tls_speaks_http2(void *session) {
+    const unsigned char *name = NULL;
+    unsigned int length = 0;
+    CCURL_LIBSSL(void, SSL_get0_alpn_selected, const void *, const unsigned char **, unsigned int *);
+    if (!SSL_get0_alpn_selected) return 0;
+    SSL_get0_alpn_selected(session, &name, &length);
+    return length == 2 && memcmp(name, "h2", 2) == 0;
+}
+
+/// Whether bytes were taken from the socket and not yet handed out: 1 or 0, or -1 where the library cannot be asked.
+static inline int ccurl_tls_has_pending(const void *session) {
+    CCURL_LIBSSL(int, SSL_has_pending, const void *);
+    return SSL_has_pending ? SSL_has_pending(session) : -1;
+}
+
+/// Looks at the next bytes of the application without taking them, and takes in records of the handshake, such as
+/// session tickets. Returns the count of bytes, 0 when there are none, or -1 when the session has ended or is broken, or
+/// the library cannot be asked.
+static inline int ccurl_tls_peek(void *session, void *bytes, int capacity) {
+    CCURL_LIBSSL(int, SSL_peek, void *, void *, int);
+    CCURL_LIBSSL(int, SSL_get_error, const void *, int);
+    CCURL_LIBSSL(void, ERR_clear_error, void);
+    if (!SSL_peek || !SSL_get_error || !ERR_clear_error) return -1;
+    ERR_clear_error();
+    int count = SSL_peek(session, bytes, capacity);
+    if (count > 0) return count;
+    // SSL_ERROR_WANT_READ
+    return SSL_get_error(session, count) == 2 ? 0 : -1;
 }
 
 // MARK: curl_multi_setopt

@@ -109,21 +109,29 @@ enum AddressPolicy {
 struct HopPolicy {
     /// `deny_private`.
     private let deniesPrivate: Bool
-    /// The first hop went to a public address, so that no redirect may lead inside, even to the same name (S16).
-    private var beganInPublic = false
+    /// A hop went to a public address, so that no redirect may lead inside, even to the same name (S16).
+    private var wasInPublic = false
+    private var target = RedirectRule.Target.home
 
     init(deniesPrivate: Bool) {
         self.deniesPrivate = deniesPrivate
     }
 
     /// The poll follows a redirect that this address sent.
-    mutating func redirected(by peer: NetworkAddress?) {
+    mutating func redirected(by peer: NetworkAddress?, to target: RedirectRule.Target) {
+        self.target = target
         guard let peer else { return }
-        self.beganInPublic = self.beganInPublic || AddressPolicy.reasonToDeny(peer) == nil
+        self.wasInPublic = self.wasInPublic || AddressPolicy.reasonToDeny(peer) == nil
     }
 
     /// Whether any address is refused; most sources refuse none, and need not have addresses read.
-    var isRestrictive: Bool { self.deniesPrivate || self.beganInPublic }
+    var isRestrictive: Bool {
+        switch self.target {
+        case .home: self.deniesPrivate || self.wasInPublic
+        case .listed: self.deniesPrivate
+        case .chosen: true
+        }
+    }
 
     /// Why a connection to the address may be neither opened nor used once more; `nil` where it may.
     func reasonToRefuse(_ address: NetworkAddress?) -> String? {
@@ -133,7 +141,12 @@ struct HopPolicy {
     }
 
     /// What refuses, in words that follow "which".
-    var rule: String { self.deniesPrivate ? "deny_private refuses" : "no redirect may lead to" }
+    var rule: String {
+        if self.deniesPrivate { return "deny_private refuses" }
+        return self.target == .chosen
+            ? "no redirect may lead to; if that is right, list the origin under `redirects`"
+            : "no redirect may lead to"
+    }
 }
 
 extension NetworkAddress {

@@ -18,7 +18,7 @@ extension CurlOptions {
         // A connection is closed by whichever transfer comes across it, long after the one that opened it.
         try self.set(
             CURLOPT_CLOSESOCKETDATA,
-            pointer: Unmanaged.passUnretained(transfer.reactor).toOpaque()
+            pointer: Unmanaged.passUnretained(transfer.store).toOpaque()
         )
         try self.set(CURLOPT_ERRORBUFFER, pointer: errorText)
         try self.check(ccurl_set_data_function(self.easy, CURLOPT_HEADERFUNCTION, headerFunction))
@@ -58,20 +58,31 @@ private let writeFunction: ccurl_data_function = { bytes, size, count, user in
 }
 
 private let debugFunction: ccurl_debug_function = { _, type, bytes, count, user in
-    if type == CURLINFO_DATA_IN { transferBehind(user)?.wireReceived(octets(bytes, count)) }
+    switch type {
+    case CURLINFO_DATA_IN: transferBehind(user)?.wireReceived(octets(bytes, count))
+    case CURLINFO_TEXT where isAboutExcess(octets(bytes, count)): transferBehind(user)?.excessFound()
+    case _: break
+    }
     return 0
 }
+
+/// libcurl drops what it has read beyond the end of an answer, and says so nowhere but in its trace.
+private func isAboutExcess(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    excessMarks.contains { text.starts(with: $0) }
+}
+
+private let excessMarks = [Array("Excess found".utf8), Array("Leftovers after chunking".utf8)]
 
 private let openSocketFunction: ccurl_open_socket_function = { user, _, address in
     guard let transfer = transferBehind(user), let address else { return ccurl_socket_bad }
     guard transfer.allows(networkAddress(address)) else { return ccurl_socket_bad }
     let socket = ccurl_open_socket(address)
-    if socket != ccurl_socket_bad { transfer.reactor.opened(socket) }
+    if socket != ccurl_socket_bad { transfer.opened(socket) }
     return socket
 }
 
 private let closeSocketFunction: ccurl_close_socket_function = { user, socket in
-    if let user { Unmanaged<Reactor>.fromOpaque(user).takeUnretainedValue().closes(socket) }
+    if let user { Unmanaged<ConnectionStore>.fromOpaque(user).takeUnretainedValue().closes(socket) }
     return clinux_close(socket)
 }
 
@@ -84,8 +95,9 @@ private func networkAddress(_ address: UnsafePointer<curl_sockaddr>) -> NetworkA
 /// Runs before each request, on reused connections too, which the socket callback never sees.
 private let prerequestFunction: ccurl_prerequest_function = { user, peer, _, _, _ in
     guard let transfer = transferBehind(user) else { return Int32(CURL_PREREQFUNC_ABORT) }
-    guard transfer.allows(NetworkAddress(text: peer)) else { return Int32(CURL_PREREQFUNC_ABORT) }
-    transfer.requestBegins()
+    guard transfer.allows(NetworkAddress(text: peer)), transfer.requestBegins() else {
+        return Int32(CURL_PREREQFUNC_ABORT)
+    }
     return Int32(CURL_PREREQFUNC_OK)
 }
 

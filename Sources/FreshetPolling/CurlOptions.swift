@@ -21,7 +21,7 @@ struct CurlOptions {
     func applyPolicy(userAgent: String, maxConnectionAge: Duration) throws(PollError) {
         try self.set(CURLOPT_PROTOCOLS_STR, "http,https")
         try self.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
-        // Redirects are followed by hand, within the origin.
+        // Redirects are followed by hand, as ``RedirectRule`` says.
         try self.set(CURLOPT_FOLLOWLOCATION, 0)
         try self.set(CURLOPT_UNRESTRICTED_AUTH, 0)
         try self.set(CURLOPT_NETRC, 0)
@@ -77,17 +77,26 @@ struct CurlOptions {
     }
 
     /// Called when the head of a response is complete: a server may think as long as `timeout` allows, but once it
-    /// sends a body, it has to send it. The audit of the framing needs libcurl's trace, which costs, so that it is
-    /// on for bodies only.
-    func bodyBegins(isAudited: Bool) {
+    /// sends a body, it has to send it.
+    func bodyBegins() {
         ccurl_set_long(self.easy, CURLOPT_LOW_SPEED_LIMIT, Self.slowBytesPerSecond)
         ccurl_set_long(self.easy, CURLOPT_LOW_SPEED_TIME, Int(Self.slowDuration.components.seconds))
-        ccurl_set_long(self.easy, CURLOPT_VERBOSE, isAudited ? 1 : 0)
+    }
+
+    /// Turns libcurl's trace on until the next hop. It costs, and is therefore off until the head of a response is
+    /// complete; it alone shows the framing of a body, and what follows the end of an answer.
+    func trace() {
+        ccurl_set_long(self.easy, CURLOPT_VERBOSE, 1)
     }
 
     /// Closes the connection when the transfer ends.
     func forbidReuse() {
         ccurl_set_long(self.easy, CURLOPT_FORBID_REUSE, 1)
+    }
+
+    /// Lets the next transfer use the connection in this cache, or open one in it; with `nil` the handle lets go of it.
+    func setCache(_ cache: UnsafeMutableRawPointer?) {
+        ccurl_set_pointer(self.easy, CURLOPT_SHARE, cache)
     }
 
     /// Gives libcurl the request fields, which it reads while a transfer runs; the caller keeps them.

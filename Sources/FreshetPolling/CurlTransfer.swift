@@ -16,40 +16,65 @@ final class CurlTransfer {
     let url: UpstreamURL
     private(set) var configuration: SourceConfiguration
 
-    /// Request fields as libcurl wants them, and the validators that they were made for.
-    private var requestFields: UnsafeMutablePointer<curl_slist>?
-    private var sentValidators: Validators?
-    /// Of the poll under way, to be sent to the URL that they belong to.
-    private var validators = Validators()
-    private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
-    private let scratch: UnsafeMutableBufferPointer<UInt8>
-    let reactor: Reactor
-    private let acceptedByDefault: [String]
+    /// Request fields as libcurl wants them, and what they were made for.
+    var requestFields: UnsafeMutablePointer<curl_slist>?
+    var sentFields: SentFields?
+    let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    let scratch: UnsafeMutableBufferPointer<UInt8>
+    let store: ConnectionStore
+    private let redirectRule: RedirectRule
+    let acceptedByDefault: [String]
 
     /// The handle is in the multi handle. Kept by ``CurlTransport``.
     var isRunning = false
 
     // The poll under way.
     private var deadline = MonotonicTime.distantFuture
+    /// To be sent to the URL that they belong to.
+    private var validators = Validators()
     private var hop: UpstreamURL
+    private var target = RedirectRule.Target.home
     private var redirects = 0
-    private var isRetry = false
-    private var policy: HopPolicy
+    var policy: HopPolicy
     /// Connections opened for the poll under way.
     private(set) var connects = 0
+    /// How long answers of the poll under way were held.
+    private(set) var heldFor = Duration.zero
+    /// The pools of this poll's hops, and those of earlier polls, the pool of the configured URL first.
+    private var pools: [ConnectionPool] = []
+    // The hop under way.
+    var connection: (pool: ConnectionPool, kept: KeptConnection)?
+    /// The hop was asked before, over a connection that was not in order.
+    private var isRetry = false
+    private var answer: (response: PollResponse, endedAt: MonotonicTime, doubtEnds: MonotonicTime)?
     // The response under way.
-    private var head = ResponseHead()
-    private var body: BodyCollector?
-    private var audit: FramingAudit?
-    private var discardedBytes = 0
-    private var handshakeBegan = false
-    private var requestWasSent = false
-    private var failure: PollError?
+    var head = ResponseHead()
+    var body: BodyCollector?
+    var audit: FramingAudit?
+    var discardedBytes = 0
+    var handshakeBegan = false
+    var requestWasSent = false
+    var sentAt = MonotonicTime(nanoseconds: 0)
+    var failure: PollError?
+    /// An earlier request used the connection, whose answers bear no number.
+    var isOverUsedConnection = false
+    /// What arrived cannot be told from the answer to another request.
+    var isDoubtful = false
+    /// Something followed the end of the answer.
+    var hasExcess = false
+    /// The transfer was ended here, at the end of the answer.
+    var isWhole = false
     /// Set where the address policy refused an address.
-    private var refusedAddress: String?
+    var refusedAddress: String?
 
-    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `reactor` must
-    /// outlive the multi handle, whose connections outlive the transfer that opened them.
+    /// What request fields depend on.
+    struct SentFields: Equatable {
+        var validators: Validators
+        var isHome: Bool
+    }
+
+    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `store` must
+    /// outlive all connections, which outlive the transfer that opened them.
     ///
     /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory or lacks an option.
     init(
@@ -57,7 +82,7 @@ final class CurlTransfer {
         url: UpstreamURL,
         configuration: SourceConfiguration,
         transport: CurlTransport.Configuration,
-        reactor: Reactor,
+        store: ConnectionStore,
         scratch: UnsafeMutableBufferPointer<UInt8>
     ) throws(PollError) {
         guard let easy = curl_easy_init() else { throw PollError(.internal, "no memory for a transfer") }
@@ -68,7 +93,8 @@ final class CurlTransfer {
         self.configuration = configuration
         self.policy = HopPolicy(deniesPrivate: configuration.denyPrivate)
         self.scratch = scratch
-        self.reactor = reactor
+        self.store = store
+        self.redirectRule = RedirectRule(configuration.redirects, home: url.origin)
         self.acceptedByDefault = Self.defaultFields(besides: configuration)
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let options = CurlOptions(easy: easy)
@@ -76,9 +102,6 @@ final class CurlTransfer {
         try options.applyCallbacks(of: self, errorText: self.errorText)
         try options.applyLimits(of: configuration)
         try options.set(CURLOPT_URL, url.text)
-        // Polls that begin together wait until the first handshake has shown whether one HTTP/2 connection carries them
-        // all. Without TLS only the first answer would show it, for which nobody can wait.
-        if url.origin.scheme == "https" { try options.set(CURLOPT_PIPEWAIT, 1) }
     }
 
     deinit {
@@ -113,56 +136,112 @@ final class CurlTransfer {
 extension CurlTransfer {
     /// What is to be done with a transfer that has ended.
     enum Next {
-        /// Run the handle again: a redirect, or the one retry on a fresh connection.
+        /// Run the handle again: a redirect, or the one retry over a fresh connection.
         case runAgain
+        /// Call ``holdEnded(now:)`` at this time, or sooner when the connection is disturbed.
+        case hold(until: MonotonicTime)
         case done(Result<PollResponse, PollError>)
     }
+
+    /// The answer is there, and is held. Nothing may start.
+    var isHolding: Bool { self.answer != nil }
 
     /// Prepares the handle for a poll; the caller then gives it to the multi handle.
     func prepare(_ request: PollRequest, now: MonotonicTime) throws(PollError) {
         self.deadline = now + self.configuration.timeout
+        self.validators = request.validators
         self.redirects = 0
         self.isRetry = false
         self.policy = HopPolicy(deniesPrivate: self.configuration.denyPrivate)
         self.connects = 0
+        self.heldFor = .zero
         let options = CurlOptions(easy: self.easy)
         if self.hop != self.url {
             self.hop = self.url
+            self.target = .home
             try options.set(CURLOPT_URL, self.url.text)
         }
-        self.validators = request.validators
         try self.prepareHop(options, now: now)
     }
 
     /// Sends these fields from the next poll on. The one under way goes on with those it began with.
     func renew(_ headers: [SourceConfiguration.Field]) {
         self.configuration.headers = headers
-        self.sentValidators = nil
+        self.sentFields = nil
+    }
+
+    /// Lets go of everything that outlives the transfer. The handle is out of the multi handle by now, and is of no use
+    /// afterwards.
+    func close(now: MonotonicTime) {
+        self.connection?.kept.isSpent = true
+        self.giveBackConnection(now: now)
+        self.answer = nil
+        for pool in self.pools { self.store.leave(pool) }
+        self.pools = []
     }
 
     /// Decides what the end of the transfer means. The handle is out of the multi handle by now.
     func ended(_ code: CURLcode, now: MonotonicTime) -> Next {
-        self.connects += CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS)
-        if self.shouldRetry(after: code) {
-            self.isRetry = true
-            return self.runAgain(now: now)
-        }
+        let options = CurlOptions(easy: self.easy)
+        options.setCache(nil)
+        let opened = options.long(CURLINFO_NUM_CONNECTS)
+        self.connects += opened
+        let isReused = opened == 0
+        self.inspectConnection(after: code, isReused: isReused, now: now)
+        if isReused, !self.isRetry, self.shouldRetry(after: code) { return self.retry(now: now) }
         do {
             let response = try self.response(code)
-            guard let location = self.redirectTarget(of: response) else { return self.done(.success(response)) }
-            try self.follow(location)
-            return self.runAgain(now: now)
+            guard let (pool, kept) = self.connection, !kept.isMultiplexed else { return self.take(response, now: now) }
+            let doubtEnds = pool.doubtEnds(sentAt: self.sentAt, now: now)
+            kept.doubtfulSource = isReused ? self.source : nil
+            guard isReused, !kept.isSpent, kept.socket != nil else { return self.take(response, now: now) }
+            self.answer = (response, now, doubtEnds)
+            return .hold(until: doubtEnds)
         } catch {
-            return self.done(.failure(error))
+            return self.done(.failure(error), now: now)
         }
     }
 
-    /// Where redirects have led; `nil` at the source's own URL.
-    private var redirectedURL: String? { self.hop == self.url ? nil : self.hop.text }
+    /// Goes on with an answer that was held.
+    func holdEnded(now: MonotonicTime) -> Next {
+        guard let answer = self.answer else {
+            return self.done(.failure(PollError(.internal, "no answer was held")), now: now)
+        }
+        let disturbance = self.connection?.kept.disturbance
+        guard disturbance != nil || answer.doubtEnds <= now else { return .hold(until: answer.doubtEnds) }
+        self.answer = nil
+        self.heldFor += now - answer.endedAt
+        if disturbance != nil { self.connection?.kept.isSpent = true }
+        if case .bytes = disturbance { return self.retry(now: now) }
+        return self.take(answer.response, now: now)
+    }
 
-    private func done(_ result: Result<PollResponse, PollError>) -> Next {
+    private func take(_ response: PollResponse, now: MonotonicTime) -> Next {
+        do {
+            guard let location = self.redirectLocation(of: response) else {
+                return self.done(.success(response), now: now)
+            }
+            self.giveBackConnection(now: now)
+            try self.follow(location)
+            return self.runAgain(now: now)
+        } catch {
+            return self.done(.failure(error), now: now)
+        }
+    }
+
+    private func done(_ result: Result<PollResponse, PollError>, now: MonotonicTime) -> Next {
+        self.giveBackConnection(now: now)
         self.forgetResponse()
         return .done(result)
+    }
+
+    /// Asks again over a connection that no request used before. That costs the source nothing: it is the connection's
+    /// fault (F18).
+    private func retry(now: MonotonicTime) -> Next {
+        if let kept = self.connection?.kept, !kept.isMultiplexed { kept.isSpent = true }
+        self.giveBackConnection(now: now)
+        self.isRetry = true
+        return self.runAgain(now: now)
     }
 
     private func runAgain(now: MonotonicTime) -> Next {
@@ -170,46 +249,102 @@ extension CurlTransfer {
             try self.prepareHop(CurlOptions(easy: self.easy), now: now)
             return .runAgain
         } catch {
-            return self.done(.failure(error))
+            return self.done(.failure(error), now: now)
         }
     }
 
     private func prepareHop(_ options: borrowing CurlOptions, now: MonotonicTime) throws(PollError) {
         self.forgetResponse()
-        let validators = self.validators.applying(to: self.redirectedURL)
-        if self.sentValidators != validators { try self.makeRequestFields(validators) }
         let left = self.deadline - now
         guard left > .zero else {
             throw PollError(.timeout, "no complete response within \(self.configuration.timeout)")
         }
+        let fields = SentFields(
+            validators: self.validators.applying(to: self.redirectedURL),
+            isHome: self.target == .home
+        )
+        if self.sentFields != fields { try self.makeRequestFields(fields) }
+        let pool = self.pool()
+        let kept = try pool.take(fresh: self.isRetry, now: now)
+        self.connection = (pool, kept)
+        options.setCache(kept.cache)
         try options.beginHop(timeLeft: left, onFreshConnection: self.isRetry)
+        // Polls that begin together wait until the first handshake has shown whether one HTTP/2 connection carries them
+        // all.
+        try options.set(CURLOPT_PIPEWAIT, self.hop.origin.scheme == "https" ? 1 : 0)
+    }
+
+    /// Where redirects have led; `nil` at the source's own URL.
+    var redirectedURL: String? { self.hop == self.url ? nil : self.hop.text }
+
+    /// The pool of the hop. Those of redirects are kept, so that the next poll finds its connections.
+    private func pool() -> ConnectionPool {
+        let key = ConnectionKey(
+            origin: self.hop.origin,
+            fields: RedirectRule.fields(self.configuration.headers, to: self.target),
+            tls: self.configuration.tls,
+            denyPrivate: self.configuration.denyPrivate
+        )
+        if let pool = self.pools.first(where: { $0.key == key }) { return pool }
+        let pool = self.store.join(key)
+        self.pools.append(pool)
+        if self.pools.count > 1 + Self.maxRedirects { self.store.leave(self.pools.removeFirst()) }
+        return pool
+    }
+
+    private func giveBackConnection(now: MonotonicTime) {
+        guard let (pool, kept) = self.connection else { return }
+        self.connection = nil
+        CurlOptions(easy: self.easy).setCache(nil)
+        pool.giveBack(kept, now: now)
     }
 
     private func forgetResponse() {
-        self.head = ResponseHead()
+        self.head = ResponseHead(isLenient: self.configuration.lenientHTTP)
         self.body = nil
         self.audit = nil
         self.discardedBytes = 0
         self.handshakeBegan = false
         self.requestWasSent = false
         self.failure = nil
+        self.isOverUsedConnection = false
+        self.isDoubtful = false
+        self.hasExcess = false
+        self.isWhole = false
         self.refusedAddress = nil
         self.errorText.pointee = 0
     }
 
-    /// An upstream may close an idle connection at the moment it is used again, which is nobody's fault (F18).
-    /// libcurl retries most of these itself.
+    /// Looks whether anything followed the answer, which then may not have been ours, and is the last of its connection.
+    private func inspectConnection(after code: CURLcode, isReused: Bool, now: MonotonicTime) {
+        guard code == CURLE_OK, let kept = self.connection?.kept, !kept.isMultiplexed else { return }
+        let condition = kept.socket == nil ? .silent : kept.condition()
+        if condition != .silent || self.hasExcess { kept.isSpent = true }
+        self.store.note(condition, over: kept, now: now)
+        if isReused, self.hasExcess { self.isDoubtful = true }
+        if isReused, case .bytes = condition { self.isDoubtful = true }
+    }
+
+    /// Whether the end of a request over a used connection says something about the connection alone: the upstream
+    /// closed it at the moment it was used again (F18; libcurl retries most of these itself), or something other than
+    /// our answer arrived, such as what belongs to an earlier answer or the 408 that ends an idle connection.
     private func shouldRetry(after code: CURLcode) -> Bool {
-        guard !self.isRetry, self.failure == nil, !self.head.hasBegun else { return false }
         switch code {
         case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_HTTP2, CURLE_HTTP2_STREAM:
-            return CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS) == 0
-        case _:
-            return false
+            if self.failure == nil, !self.head.hasBegun { return true }
+        case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL:
+            if !self.head.isComplete { return true }
+        case _: break
+        }
+        guard self.connection?.kept.isMultiplexed == false else { return false }
+        if self.isDoubtful || self.audit?.violation != nil { return true }
+        switch self.failure?.kind {
+        case .framing, .protocol: return true
+        case _: return self.head.isComplete && self.head.status == 408
         }
     }
 
-    private func redirectTarget(of response: PollResponse) -> [UInt8]? {
+    private func redirectLocation(of response: PollResponse) -> [UInt8]? {
         switch response.status {
         case 301, 302, 303, 307, 308: response.value(of: "location")
         case _: nil
@@ -221,161 +356,11 @@ extension CurlTransfer {
         guard self.redirects <= Self.maxRedirects else {
             throw PollError(.redirect, "more than \(Self.maxRedirects) redirects")
         }
-        self.policy.redirected(by: CurlOptions(easy: self.easy).peer)
-        self.hop = try self.hop.redirected(to: location)
+        let next = try self.hop.redirected(to: location)
+        self.target = try self.redirectRule.target(next.origin)
+        self.policy.redirected(by: CurlOptions(easy: self.easy).peer, to: self.target)
+        self.hop = next
+        self.isRetry = false
         try CurlOptions(easy: self.easy).set(CURLOPT_URL, self.hop.text)
-    }
-}
-
-// MARK: what the transfer brought
-
-extension CurlTransfer {
-    private func response(_ code: CURLcode) throws(PollError) -> PollResponse {
-        if let failure = self.failure { throw failure }
-        // Another status says all there is to say, however its body ended.
-        if self.head.isComplete, !self.head.hasRepresentation { return self.bodylessResponse() }
-        if let violation = self.audit?.violation { throw violation }
-        guard code == CURLE_OK else { throw self.error(for: code) }
-        guard self.head.isComplete else { throw PollError(.protocol, "the response has no complete head") }
-        guard let collector = self.body.take() else { return self.bodylessResponse() }
-        let wireBytes = collector.wireBytes
-        return PollResponse(
-            status: self.head.status,
-            fields: self.head.fields,
-            body: try collector.finished(),
-            wireBytes: wireBytes,
-            isCloseDelimited: self.head.framing == .close,
-            url: self.redirectedURL
-        )
-    }
-
-    private func bodylessResponse() -> PollResponse {
-        PollResponse(
-            status: self.head.status,
-            fields: self.head.fields,
-            body: [],
-            wireBytes: self.discardedBytes,
-            url: self.redirectedURL
-        )
-    }
-
-    private func error(for code: CURLcode) -> PollError {
-        if let reason = self.refusedAddress, !self.requestWasSent {
-            return PollError(.policy, "the host resolves to \(reason), which \(self.policy.rule)")
-        }
-        let stage = CurlFailure.Stage(
-            easy: self.easy,
-            handshakeBegan: self.handshakeBegan,
-            requestWasSent: self.requestWasSent
-        )
-        let detail = String(cString: self.errorText)
-        return CurlFailure.error(
-            for: code,
-            stage: stage,
-            detail: detail,
-            timeout: self.configuration.timeout,
-            verification: CurlOptions(easy: self.easy).long(CURLINFO_SSL_VERIFYRESULT)
-        )
-    }
-
-    private func makeRequestFields(_ validators: Validators) throws(PollError) {
-        var lines = self.configuration.headers.map { field in
-            // libcurl removes a field that is written `Name:`; one with an empty value is written `Name;`.
-            Array((field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)").utf8)
-        }
-        lines += self.acceptedByDefault.map { Array($0.utf8) }
-        if let etag = validators.etag { lines.append(Array("If-None-Match: ".utf8) + etag) }
-        if let date = validators.lastModified { lines.append(Array("If-Modified-Since: ".utf8) + date) }
-        var list: UnsafeMutablePointer<curl_slist>?
-        for line in lines {
-            let text = line.map { CChar(bitPattern: $0) }
-            // A line with a control character could end the field, or the request (S15).
-            guard !line.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }),
-                let longer = curl_slist_append(list, text + [0])
-            else {
-                curl_slist_free_all(list)
-                throw PollError(.internal, "a request field holds a control character, or there is no memory")
-            }
-            list = longer
-        }
-        try CurlOptions(easy: self.easy).setFields(list)
-        curl_slist_free_all(self.requestFields)
-        self.requestFields = list
-        self.sentValidators = validators
-    }
-}
-
-// MARK: what libcurl calls back
-
-extension CurlTransfer {
-    /// False ends the transfer.
-    func headLineReceived(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard self.failure == nil else { return false }
-        do {
-            if try self.head.lineReceived(line.span) == .complete { try self.headCompleted() }
-            return true
-        } catch {
-            self.failure = error
-            return false
-        }
-    }
-
-    private func headCompleted() throws(PollError) {
-        let framing = self.head.framing
-        guard self.head.hasRepresentation else { return }
-        self.body = try BodyCollector(
-            coding: self.head.contentCoding,
-            maxBytes: self.configuration.maxBodyBytes,
-            expectedBytes: self.head.contentLength
-        )
-        switch framing {
-        case .empty, .stream, .close: self.audit = nil
-        case .length, .chunked:
-            self.audit = FramingAudit(framing, closesConnection: self.head.closesConnection)
-        }
-        CurlOptions(easy: self.easy).bodyBegins(isAudited: self.audit != nil)
-    }
-
-    /// False ends the transfer.
-    func bodyReceived(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard self.failure == nil else { return false }
-        guard self.body != nil else {
-            self.discardedBytes += bytes.count
-            return self.discardedBytes <= Self.maxDiscardedBytes
-        }
-        if let violation = self.audit?.violation {
-            self.failure = violation
-            return false
-        }
-        do {
-            try self.body?.received(bytes, scratch: self.scratch)
-            return true
-        } catch {
-            self.failure = error
-            return false
-        }
-    }
-
-    /// The body as it stands on the wire, before libcurl undoes its framing.
-    func wireReceived(_ bytes: UnsafeBufferPointer<UInt8>) {
-        guard self.audit != nil, self.audit?.violation == nil else { return }
-        self.audit?.received(bytes.span)
-        // What follows on this connection cannot be trusted to begin where libcurl thinks.
-        if self.audit?.violation != nil { CurlOptions(easy: self.easy).forbidReuse() }
-    }
-
-    /// Whether a connection to this address may be opened, or used once more.
-    func allows(_ address: @autoclosure () -> NetworkAddress?) -> Bool {
-        guard self.policy.isRestrictive, let reason = self.policy.reasonToRefuse(address()) else { return true }
-        self.refusedAddress = reason
-        return false
-    }
-
-    func handshakeBegins() {
-        self.handshakeBegan = true
-    }
-
-    func requestBegins() {
-        self.requestWasSent = true
     }
 }

@@ -9,6 +9,8 @@ struct PollCompletion {
     var result: Result<PollResponse, PollError>
     /// Connections opened for it; none where one that was kept would do.
     var connects = 0
+    /// How long the answer was held because it might have been the answer to another request.
+    var held = Duration.zero
 }
 
 /// The transfers of one poll thread. Confined to that thread.
@@ -19,7 +21,7 @@ final class CurlTransport {
     struct Configuration: Hashable, Sendable {
         /// The value of `User-Agent`.
         var userAgent = "freshet"
-        /// Connections to one host at a time.
+        /// Connections to one host at a time, with one credential.
         var maxConnectionsPerHost = 6
         /// Connections in all, idle ones included.
         var maxConnections = 1024
@@ -27,14 +29,21 @@ final class CurlTransport {
         var maxConnectionAge = Duration.seconds(600)
     }
 
-    /// When ``timerFired(now:)`` is due.
-    private(set) var deadline = MonotonicTime.distantFuture
+    /// When ``timerFired(now:)`` and ``takeCompletions(now:)`` are due.
+    var deadline: MonotonicTime { min(self.timerDeadline, self.holdDeadline, self.store.reapDeadline) }
 
+    /// When libcurl wants to be called.
+    private var timerDeadline = MonotonicTime.distantFuture
+    /// When the first of ``holding`` is over.
+    private var holdDeadline = MonotonicTime.distantFuture
+    private let store: ConnectionStore
     private let multi: UnsafeMutableRawPointer
     private let reactor: Reactor
     private let configuration: Configuration
     private let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
     private var transfers = SourceMap<CurlTransfer>()
+    /// Transfers that have an answer and wait whether a second one comes.
+    private var holding: [CurlTransfer] = []
     private var completions: [PollCompletion] = []
 
     /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used: no memory, or too old.
@@ -44,23 +53,30 @@ final class CurlTransport {
         self.multi = multi
         self.reactor = reactor
         self.configuration = configuration
+        self.store = ConnectionStore(
+            reactor: reactor,
+            maxIdle: configuration.maxConnectionsPerHost,
+            maxConnections: configuration.maxConnections
+        )
         let user = Unmanaged.passUnretained(self).toOpaque()
         ccurl_multi_set_socket_function(multi, socketFunction)
         ccurl_multi_set_pointer(multi, CURLMOPT_SOCKETDATA, user)
         ccurl_multi_set_timer_function(multi, timerFunction)
         ccurl_multi_set_pointer(multi, CURLMOPT_TIMERDATA, user)
+        // For HTTP/2, whose connections share a cache; ``ConnectionStore`` counts the others.
         ccurl_multi_set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, configuration.maxConnectionsPerHost)
-        ccurl_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, configuration.maxConnections)
-        // By default the cache holds four connections per running transfer, and idle sources have none.
+        // By default a cache holds four connections per running transfer, and idle sources have none.
         ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, configuration.maxConnections)
         ccurl_multi_set_long(multi, CURLMOPT_PIPELINING, Int(CURLPIPE_MULTIPLEX))
     }
 
     deinit {
-        for transfer in self.transfers.values where transfer.isRunning {
-            curl_multi_remove_handle(self.multi, transfer.easy)
+        for transfer in self.transfers.values {
+            if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
+            transfer.close(now: .now)
         }
         self.transfers.removeAll()
+        self.store.closeAll()
         curl_multi_cleanup(self.multi)
         self.scratch.deallocate()
     }
@@ -75,7 +91,7 @@ final class CurlTransport {
             url: url,
             configuration: configuration,
             transport: self.configuration,
-            reactor: self.reactor,
+            store: self.store,
             scratch: self.scratch
         )
     }
@@ -84,6 +100,8 @@ final class CurlTransport {
     func remove(_ source: SourceID) {
         guard let transfer = self.transfers[source] else { return }
         if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
+        self.holding.removeAll { $0 === transfer }
+        transfer.close(now: .now)
         self.transfers[source] = nil
     }
 
@@ -94,7 +112,7 @@ final class CurlTransport {
 
     /// Begins a poll; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
     func start(_ source: SourceID, _ request: PollRequest, now: MonotonicTime) {
-        guard let transfer = self.transfers[source], !transfer.isRunning else {
+        guard let transfer = self.transfers[source], !transfer.isRunning, !transfer.isHolding else {
             return self.complete(source, .failure(PollError(.internal, "the source is unknown or being polled")))
         }
         do {
@@ -114,15 +132,28 @@ final class CurlTransport {
         self.act(on: descriptor, bits)
     }
 
+    /// Something arrived over a connection that rests, or it was closed.
+    ///
+    /// - Returns: Whether to go on watching it.
+    func socketDisturbed(_ descriptor: Int32) -> Bool {
+        self.store.disturbed(descriptor, now: .now)
+    }
+
     /// The ``deadline`` has come.
-    func timerFired() {
-        self.deadline = .distantFuture
+    func timerFired(now: MonotonicTime) {
+        if self.store.reapDeadline <= now { self.store.reap(now: now) }
+        guard self.timerDeadline <= now else { return }
+        self.timerDeadline = .distantFuture
         self.act(on: ccurl_socket_timeout, 0)
     }
+
+    /// What arrived since the last call although no request had asked for it.
+    func takeUnsolicited() -> [UnsolicitedBytes] { self.store.takeUnsolicited() }
 
     /// The polls that have ended since the last call.
     func takeCompletions(now: MonotonicTime) -> [PollCompletion] {
         self.readMessages(now: now)
+        self.endHolds(now: now)
         guard !self.completions.isEmpty else { return [] }
         defer { self.completions.removeAll(keepingCapacity: true) }
         return self.completions
@@ -153,15 +184,41 @@ final class CurlTransport {
             let code = ccurl_message_result(message)
             curl_multi_remove_handle(self.multi, easy)
             transfer.isRunning = false
-            switch transfer.ended(code, now: now) {
-            case .runAgain: self.run(transfer)
-            case .done(let result): self.complete(transfer.source, result, connects: transfer.connects)
-            }
+            self.go(on: transfer, transfer.ended(code, now: now))
         }
     }
 
-    private func complete(_ source: SourceID, _ result: Result<PollResponse, PollError>, connects: Int = 0) {
-        self.completions.append(PollCompletion(source: source, result: result, connects: connects))
+    private func go(on transfer: CurlTransfer, _ next: CurlTransfer.Next) {
+        switch next {
+        case .runAgain:
+            self.run(transfer)
+        case .hold(let end):
+            self.holding.append(transfer)
+            self.holdDeadline = min(self.holdDeadline, end)
+        case .done(let result):
+            self.completions.append(
+                PollCompletion(
+                    source: transfer.source,
+                    result: result,
+                    connects: transfer.connects,
+                    held: transfer.heldFor
+                )
+            )
+        }
+    }
+
+    /// Goes on with the answers that are no longer in doubt, and with those that have turned out to be doubtful.
+    private func endHolds(now: MonotonicTime) {
+        let isDisturbed = self.store.takeDisturbance()
+        guard isDisturbed || self.holdDeadline <= now else { return }
+        let holding = self.holding
+        self.holding.removeAll(keepingCapacity: true)
+        self.holdDeadline = .distantFuture
+        for transfer in holding { self.go(on: transfer, transfer.holdEnded(now: now)) }
+    }
+
+    private func complete(_ source: SourceID, _ result: Result<PollResponse, PollError>) {
+        self.completions.append(PollCompletion(source: source, result: result))
     }
 
     fileprivate func socketChanged(_ descriptor: Int32, _ what: Int32) {
@@ -175,7 +232,12 @@ final class CurlTransport {
     }
 
     fileprivate func timerChanged(milliseconds: Int) {
-        self.deadline = milliseconds < 0 ? .distantFuture : .now + .milliseconds(milliseconds)
+        switch milliseconds {
+        case ..<0: self.timerDeadline = .distantFuture
+        // At once: in the past, so that this turn of the thread still sees to it.
+        case 0: self.timerDeadline = MonotonicTime(nanoseconds: 0)
+        case _: self.timerDeadline = .now + .milliseconds(milliseconds)
+        }
     }
 }
 

@@ -49,6 +49,9 @@ struct HostQueue {
         Duration(clampingSeconds: self.gate.earliest - now.axisSeconds)
     }
 
+    /// Every poll waits, for the gap, the host's own wish or the breaker, and not only for others to end.
+    func isHeldBack(now: MonotonicTime) -> Bool { self.isOpen || self.wait(now: now) > .zero }
+
     /// Asks for a poll of `source` to begin now.
     ///
     /// First come, first served: who comes while others wait is put in line behind them, or a source whose times fall

@@ -26,6 +26,14 @@ extension UInt8 {
         }
     }
 
+    /// A character of a URL's scheme (RFC 3986 §3.1).
+    var isSchemeCharacter: Bool {
+        switch self {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2B, 0x2D, 0x2E: true
+        case _: false
+        }
+    }
+
     var lowercasedASCII: UInt8 {
         (0x41...0x5A).contains(self) ? self | 0x20 : self
     }

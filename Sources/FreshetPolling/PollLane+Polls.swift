@@ -46,7 +46,8 @@ extension PollLane {
         case .proceed(let isProbe):
             self.start(source, isCounted: true, isProbe: isProbe, now: now)
             self.release(source.host)
-        case .wait where source.isUrgent, .waitForOthers where source.isUrgent:
+        case .wait where source.isUrgent,
+            .waitForOthers where source.isUrgent && source.host.queue.isHeldBack(now: now):
             source.host.queue.forget(source.id)
             self.release(source.host)
             self.start(source, isCounted: false, isProbe: false, now: now)
@@ -96,7 +97,7 @@ extension PollLane {
             metrics.pollEnded(
                 source.id,
                 verdict.outcome,
-                duration: now - since,
+                duration: now - since - completion.held,
                 wire: response?.wireBytes ?? 0,
                 body: response?.body.count ?? 0
             )
@@ -112,6 +113,27 @@ extension PollLane {
         self.watchStaleness(source)
         self.deliver(verdict, of: source, now: now)
         if !isAwaited { source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome)) }
+    }
+
+    /// Bytes arrived over a connection although no request had asked for them. The connection is closed by now.
+    func bytesArrived(_ bytes: UnsolicitedBytes, now: MonotonicTime) {
+        self.inbox.metrics.withLock { $0.unsolicited += 1 }
+        guard bytes.isNews else { return }
+        self.notify(
+            .warning(
+                "\(bytes.origin) sent a response that no request had asked for; each poll of it now opens a "
+                    + "connection of its own. Have the upstream, or the proxy in front of it, repaired."
+            )
+        )
+        // The last value that came over this connection may have been the answer to another request.
+        if let suspect = bytes.suspect { self.pollSoon(suspect, now: now) }
+    }
+
+    private func pollSoon(_ id: SourceID, now: MonotonicTime) {
+        guard let source = self.sources[id], source.activity == .scheduled, source.machine.nextPoll != .distantFuture
+        else { return }
+        source.machine.pollRequested(now: now)
+        self.schedule(source, now: now)
     }
 
     private func verdict(

@@ -71,9 +71,12 @@ final class PollLane {
         while !self.isStopping {
             let now = MonotonicTime.now
             let time = self.wakeTime(now: now)
-            self.reactor.wait(until: time, now: now) { descriptor, readiness in
-                self.transport.socketReady(descriptor, readiness)
-            }
+            self.reactor.wait(
+                until: time,
+                now: now,
+                ready: { self.transport.socketReady($0, $1) },
+                disturbed: { self.transport.socketDisturbed($0) }
+            )
             let woken = MonotonicTime.now
             if woken - max(time, now) >= Self.sleepThreshold { self.machineSlept(now: woken) }
             for command in self.inbox.take() { self.perform(command) }
@@ -82,21 +85,29 @@ final class PollLane {
         self.end()
     }
 
-    /// One round: results first, since they free places, then what is due.
+    /// One round: results first, since they free places, then what is due. What libcurl was given it begins at its next
+    /// time-out, which is now, so that there is a second pass; results of a pass are never left until something else
+    /// wakes the thread.
     private func turn() {
         let now = MonotonicTime.now
-        if self.transport.deadline <= now { self.transport.timerFired() }
+        for _ in 0..<2 {
+            if self.transport.deadline <= now { self.transport.timerFired(now: now) }
+            self.takeResults(now: now)
+            self.noticeStaleness(now: now)
+            if now >= self.nextDormantCheck { self.wakeListenedTo(now: now) }
+            self.startDue(now: now)
+            guard self.transport.deadline <= now else { break }
+        }
+        if now >= self.nextFigures { self.renewFigures(now: now) }
+    }
+
+    private func takeResults(now: MonotonicTime) {
         let completions = self.transport.takeCompletions(now: now)
         if !completions.isEmpty {
             let wall = WallTime.now
             for completion in completions { self.pollEnded(completion, now: now, wall: wall) }
         }
-        self.noticeStaleness(now: now)
-        if now >= self.nextDormantCheck { self.wakeListenedTo(now: now) }
-        self.startDue(now: now)
-        // libcurl begins what it was given at its next time-out, which is now.
-        if self.transport.deadline <= now { self.transport.timerFired() }
-        if now >= self.nextFigures { self.renewFigures(now: now) }
+        for bytes in self.transport.takeUnsolicited() { self.bytesArrived(bytes, now: now) }
     }
 
     private func renewFigures(now: MonotonicTime) {

@@ -20,6 +20,8 @@ package struct PollMetrics: Sendable {
     package internal(set) var bodyBytes: UInt64 = 0
     /// Connections opened to upstreams. Polls beyond these used one that was kept.
     package internal(set) var connections: UInt64 = 0
+    /// Times that bytes arrived over a connection although no request had asked for them.
+    package internal(set) var unsolicited: UInt64 = 0
     /// Polls under way.
     package internal(set) var inFlight = 0
     /// The CPU time that the poll thread has used.

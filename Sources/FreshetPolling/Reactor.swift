@@ -77,10 +77,12 @@ final class Reactor {
         }
     }
 
-    /// Calls `ready` no more for the descriptor. The kernel goes on watching a socket: a connection that rests between
-    /// two polls is watched for the same again by the next, and that saves two system calls a poll.
+    /// Calls `ready` no more for the descriptor. The kernel goes on watching a socket for what arrives: nothing should,
+    /// on a connection that rests between two polls, and the next one watches it for the same again.
     func unwatch(_ descriptor: Int32) {
         guard self.sockets.contains(descriptor) else { return self.forget(descriptor) }
+        // A connection that rests is always writable: only what arrives matters.
+        if let watch = self.watched[descriptor], watch.inKernel != .readable { self.watch(descriptor, for: .readable) }
         self.watched[descriptor]?.wanted = []
     }
 
@@ -103,7 +105,15 @@ final class Reactor {
 
     /// Sleeps until a descriptor is ready, the wake-up is signalled, or the deadline has come, and calls `ready` for
     /// each descriptor that is.
-    func wait(until deadline: MonotonicTime, now: MonotonicTime, ready: (Int32, Readiness) -> Void) {
+    ///
+    /// `disturbed` is called for a socket that rests when something arrives or it is closed. It returns whether to go on
+    /// watching the socket.
+    func wait(
+        until deadline: MonotonicTime,
+        now: MonotonicTime,
+        ready: (Int32, Readiness) -> Void,
+        disturbed: (Int32) -> Bool
+    ) {
         var timeout: Int64 = -1
         if deadline != .distantFuture { timeout = max(0, (deadline - now).clampedNanoseconds) }
         let count = clinux_epoll_wait_ns(self.epoll, self.events.baseAddress, Int32(Self.batch), timeout)
@@ -118,12 +128,11 @@ final class Reactor {
             if event.events & (CLINUX_EPOLLIN | CLINUX_EPOLLRDHUP) != 0 { readiness.insert(.readable) }
             if event.events & CLINUX_EPOLLOUT != 0 { readiness.insert(.writable) }
             if event.events & (CLINUX_EPOLLERR | CLINUX_EPOLLHUP) != 0 { readiness.insert(.broken) }
-            guard self.watched[descriptor]?.wanted.isEmpty == false else {
-                // A connection that rests was closed by the upstream: libcurl finds out when it would use it again.
+            if self.watched[descriptor]?.wanted.isEmpty == false {
+                ready(descriptor, readiness)
+            } else if !disturbed(descriptor), self.watched[descriptor]?.wanted.isEmpty != false {
                 self.forget(descriptor)
-                continue
             }
-            ready(descriptor, readiness)
         }
     }
 }

@@ -34,25 +34,47 @@ struct UpstreamURL: Hashable, Sendable {
         self.origin = origin
     }
 
-    /// Where a redirect leads (RFC 9110 §10.2.2).
+    /// Where a redirect leads (RFC 9110 §10.2.2); ``RedirectRule`` says whether it is followed.
     ///
-    /// - Throws: ``PollError`` of kind `redirect` unless it stays within the origin, since the source's fields may hold
-    ///   secrets that were meant for that origin alone (FAULTS S19).
+    /// - Throws: ``PollError`` of kind `redirect` for anything but a reference to an `http` or `https` URL.
     func redirected(to location: [UInt8]) throws(PollError) -> UpstreamURL {
+        // An empty reference is this very URL, which does not need a redirect.
+        guard !location.isEmpty else {
+            throw PollError(.redirect, "redirected with an empty Location; the upstream must say where the value is")
+        }
         let parser = try Parser()
-        guard parser.set(self.text) == CURLUE_OK,
-            parser.set(String(decoding: location, as: UTF8.self)) == CURLUE_OK,
+        guard parser.set(self.text) == CURLUE_OK, parser.set(Self.encoded(location)) == CURLUE_OK,
             let target = parser.url()
         else { throw PollError(.redirect, "redirected to something that is not an http:// or https:// URL") }
-        guard target.origin == self.origin else {
-            let other = target.origin
-            throw PollError(
-                .redirect,
-                "redirected to another origin, \(other.scheme)://\(other.host):\(other.port); if that is right, "
-                    + "configure the new URL"
-            )
-        }
         return target
+    }
+
+    /// A Location with every byte outside ASCII percent-encoded as it is, whatever charset it was meant in; but for the
+    /// host, whose name libcurl reads as UTF-8.
+    private static func encoded(_ location: [UInt8]) -> String {
+        var start = 0
+        let marker = Array("//".utf8)
+        if let scheme = location.firstIndex(of: UInt8(ascii: ":")), location[..<scheme].allSatisfy(\.isSchemeCharacter),
+            location[(scheme + 1)...].starts(with: marker)
+        {
+            start = scheme + 3
+        } else if location.starts(with: marker) {
+            start = 2
+        }
+        if start > 0 {
+            let ends = Array("/?#".utf8)
+            start = location[start...].firstIndex { ends.contains($0) } ?? location.count
+        }
+        var text = Array(location[..<start])
+        for byte in location[start...] {
+            if byte < 0x80 {
+                text.append(byte)
+            } else {
+                text.append(UInt8(ascii: "%"))
+                for nibble in [byte >> 4, byte & 0xF] { text.append(nibble < 10 ? 0x30 + nibble : 0x37 + nibble) }
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 

@@ -72,6 +72,12 @@ struct GatewayMetrics {
             "Connections opened to upstreams; polls beyond these used one that was kept."
         )
         metrics.sample(polls.connections)
+        metrics.family(
+            "freshet_upstream_unsolicited_total",
+            "counter",
+            "Times that an upstream sent what no request had asked for; the connection was closed."
+        )
+        metrics.sample(polls.unsolicited)
         metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
         metrics.sample(polls.inFlight)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")

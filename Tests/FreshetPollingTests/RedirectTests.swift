@@ -75,6 +75,104 @@ struct RedirectTests {
         #expect(self.upstream.requests.allSatisfy { $0.headers["X-Api-Key"] == "secret" })
     }
 
+    private static let secrets = [
+        "Authorization", "Cookie", "X-Api-Key", "Proxy-Authorization", "X-Custom", "apikey", "X-CSRF-Token", "Referer",
+    ]
+
+    @Test("R23: a listed origin is followed, and gets no field but harmless ones", arguments: [301, 302, 307])
+    func listed(status: Int) async throws {
+        self.redirect("/a", to: self.sink.url("/b"), status: status)
+        self.sink.on("/b", respond: .status(302, headers: ["Location": self.upstream.url("/end")]))
+        self.redirect("/c", to: self.sink.url("/x"), status: status)
+        let origin = self.sink.url("")
+        for (path, body) in [("/c", "[9]"), ("/a", "[1]")] {
+            let result = await self.probe.poll(self.upstream.url(path)) { source in
+                source.redirects = .origins(["https://elsewhere.example", origin])
+                source.headers = (Self.secrets + ["Accept", "User-Agent"]).map { .init(name: $0, value: "secret") }
+            }
+            #expect(result.body == body)
+        }
+        for request in self.sink.requests {
+            for name in Self.secrets { #expect(request.headers[name] == nil, "\(name)") }
+            #expect(request.headers["Accept"] == "secret")
+        }
+        #expect(self.sink.requests.count == 2)
+        // Back at home they go along again.
+        #expect(self.upstream.requests(to: "/end").allSatisfy { $0.headers["X-Api-Key"] == "secret" })
+    }
+
+    @Test("R23, S16: an origin that is not listed gets no connection where its address is private")
+    func chosen() async {
+        self.redirect("/a", to: self.sink.url("/x"))
+        let chosen = await self.probe.poll(self.upstream.url("/a")) { $0.redirects = .any }
+        #expect(chosen.kind == .policy)
+        let denied = await self.probe.poll(self.upstream.url("/a")) { $0.redirects = .origins([]) }
+        #expect(denied.kind == .redirect)
+        let origin = self.sink.url("")
+        let other = await self.probe.poll(self.upstream.url("/a")) { $0.redirects = .origins([origin + "1"]) }
+        #expect(other.kind == .redirect)
+        #expect(self.sink.connectionCount == 0)
+    }
+
+    @Test("R23: the rule")
+    func rule() throws {
+        let home = try UpstreamURL("https://api.example/x").origin
+        let target = { (redirects: SourceConfiguration.Redirects, url: String) -> RedirectRule.Target? in
+            guard let origin = Origin(url) else { return nil }
+            return try? RedirectRule(redirects, home: home).target(origin)
+        }
+        #expect(target(.sameOrigin, "https://API.example:443/y") == .home)
+        #expect(target(.sameOrigin, "https://cdn.example/") == nil)
+        #expect(target(.any, "https://cdn.example/") == .chosen)
+        #expect(target(.any, "http://cdn.example/") == nil, "anyone could change it")
+        #expect(target(.origins(["http://cdn.example"]), "http://cdn.example/") == .listed)
+        #expect(target(.origins(["https://cdn.example"]), "http://cdn.example/") == nil)
+        #expect(target(.origins(["https://cdn.example"]), "https://cdn.example:8443/") == nil)
+        #expect(target(.origins(["https://cdn.example"]), "https://api.example/") == .home)
+        let loopback = try #require(NetworkAddress(text: "127.0.0.1"))
+        var policy = HopPolicy(deniesPrivate: false)
+        policy.redirected(by: loopback, to: .chosen)
+        #expect(policy.reasonToRefuse(loopback) != nil)
+        policy.redirected(by: loopback, to: .listed)
+        #expect(policy.reasonToRefuse(loopback) == nil)
+        var strict = HopPolicy(deniesPrivate: true)
+        strict.redirected(by: loopback, to: .listed)
+        #expect(strict.reasonToRefuse(loopback) != nil)
+    }
+
+    @Test("R10: a Location that says nothing leads nowhere", arguments: ["", " ", "\t", "   \t "])
+    func emptyLocation(location: String) async {
+        self.upstream.on("/", respond: .json("[\"root\"]"))
+        self.upstream.on("/a/b") { _ in
+            [.send("HTTP/1.1 302 Found\r\nLocation:\(location)\r\nContent-Length: 0\r\n\r\n")]
+        }
+        #expect(await self.probe.poll(self.upstream.url("/a/b")).kind == .redirect)
+        #expect(self.upstream.requests.count == 1)
+    }
+
+    @Test(
+        "R10: bytes outside ASCII go on as they came",
+        arguments: [
+            ("/caf\u{E9}", "/caf%E9"), ("caf\u{E9}?q=\u{FC}", "/caf%E9?q=%FC"), ("/\u{C3}\u{A9}", "/%C3%A9"),
+            ("/a%E9\u{E9}", "/a%E9%E9"), ("//127.0.0.1:PORT/\u{E9}", "/%E9"), ("http://127.0.0.1:PORT/\u{E9}", "/%E9"),
+            ("http://127.0.0.1:PORT?\u{E9}", "/?%E9"), ("/a:b/\u{E9}", "/a:b/%E9"),
+        ]
+    )
+    func rawLocation(location: String, target: String) async {
+        let bytes = location.replacing("PORT", with: "\(self.upstream.port)").unicodeScalars.map { UInt8($0.value) }
+        self.upstream.on("*", respond: .json("[1]"))
+        self.upstream.on("/from") { _ in
+            [
+                .send(
+                    Array("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ".utf8) + bytes
+                        + Array("\r\n\r\n".utf8)
+                )
+            ]
+        }
+        #expect(await self.probe.poll(self.upstream.url("/from")).body == "[1]")
+        #expect(self.upstream.requests.last?.target == target)
+    }
+
     @Test(
         "S16: deny_private keeps loopback out, whatever the host is called",
         arguments: [
@@ -115,14 +213,14 @@ struct RedirectTests {
         let outside = try #require(NetworkAddress(text: "8.8.8.8"))
         var fromOutside = HopPolicy(deniesPrivate: false)
         #expect(fromOutside.reasonToRefuse(loopback) == nil, "a URL of the configuration may lead anywhere")
-        fromOutside.redirected(by: outside)
+        fromOutside.redirected(by: outside, to: .home)
         #expect(fromOutside.reasonToRefuse(loopback) != nil)
         #expect(fromOutside.reasonToRefuse(nil) != nil)
         #expect(fromOutside.reasonToRefuse(outside) == nil)
-        fromOutside.redirected(by: loopback)
+        fromOutside.redirected(by: loopback, to: .home)
         #expect(fromOutside.reasonToRefuse(loopback) != nil)
         var fromInside = HopPolicy(deniesPrivate: false)
-        fromInside.redirected(by: loopback)
+        fromInside.redirected(by: loopback, to: .home)
         #expect(fromInside.reasonToRefuse(other) == nil)
         #expect(HopPolicy(deniesPrivate: true).reasonToRefuse(loopback) != nil)
     }

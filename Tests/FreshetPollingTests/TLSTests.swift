@@ -5,79 +5,6 @@ import Testing
 
 @testable import FreshetPolling
 
-/// `openssl s_server` on a port that the kernel picks, with a certificate that it signed itself.
-private final class TLSServer: Sendable {
-    private let process: Int32
-    private let folder: TemporaryFolder
-    let port: String
-
-    static let program = ["/usr/bin/openssl", "/usr/local/bin/openssl"].first {
-        FileManager.default.isExecutableFile(atPath: $0)
-    }
-
-    /// The certificate, for who wants to trust it.
-    var certificate: String { self.folder.path("certificate.pem") }
-
-    /// Starts a server. What blocks is done on a thread of its own, not on the few that tests share.
-    ///
-    /// `name` is the certificate's subjectAltName, and `days` how long it lasts, from now or, below zero, until then.
-    static func started(
-        _ arguments: [String] = [],
-        name: String = "IP:127.0.0.1",
-        days: Int = 1
-    ) async throws -> TLSServer {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread {
-                continuation.resume(with: Result { try TLSServer(arguments, name: name, days: days) })
-            }
-        }
-    }
-
-    private init(_ arguments: [String], name: String, days: Int) throws {
-        self.folder = try TemporaryFolder()
-        let (key, request) = (self.folder.path("key.pem"), self.folder.path("request.pem"))
-        let certificate = self.folder.path("certificate.pem")
-        try Self.run([
-            "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
-            "/CN=upstream",
-            "-addext", "subjectAltName=\(name)", "-keyout", key, "-out", request,
-        ]).0.waitUntilExit()
-        try Self.run([
-            "x509", "-req", "-in", request, "-signkey", key, "-copy_extensions", "copy", "-days", "\(days)", "-out",
-            certificate,
-        ]).0.waitUntilExit()
-        let (server, output) = try Self.run(
-            ["s_server", "-accept", "127.0.0.1:0", "-key", key, "-cert", certificate, "-www"] + arguments
-        )
-        self.process = server.processIdentifier
-        var text = ""
-        while !text.contains("ACCEPT") || !text.hasSuffix("\n") {
-            let piece = output.availableData
-            if piece.isEmpty { break }
-            text += String(decoding: piece, as: UTF8.self)
-        }
-        let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("ACCEPT") })
-        self.port = String(try #require(line.split(separator: ":").last))
-    }
-
-    deinit {
-        // Not SIGTERM: a child inherits the signals that its parent's thread blocks.
-        kill(self.process, SIGKILL)
-    }
-
-    @discardableResult
-    private static func run(_ arguments: [String]) throws -> (Process, FileHandle) {
-        let (process, output) = (Process(), Pipe())
-        process.executableURL = URL(filePath: try #require(Self.program))
-        process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        return (process, output.fileHandleForReading)
-    }
-}
-
 @Suite("F16, S20: TLS")
 struct TLSTests {
     @Test("a certificate that nobody vouches for is refused", .enabled(if: TLSServer.program != nil, "needs openssl"))
@@ -125,7 +52,7 @@ struct TLSTests {
 
     @Test("a protocol older than TLS 1.2 is refused", .enabled(if: TLSServer.program != nil, "needs openssl"))
     func oldProtocol() async throws {
-        let server = try await TLSServer.started(["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
+        let server = try await TLSServer.started(["-www", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
         let result = await TransportProbe().poll("https://127.0.0.1:\(server.port)/") { $0.tls.isInsecure = true }
         #expect(result.kind == .tlsVersion)
     }

@@ -148,16 +148,65 @@ struct TransportFaultTests {
     @Test(
         "F10: contradictory framing is refused",
         arguments: [
-            "Content-Length: 3\r\nContent-Length: 5\r\n\r\n[1]", "Content-Length: 3\r\nContent-Length: 3\r\n\r\n[1]",
+            "Content-Length: 3\r\nContent-Length: 5\r\n\r\n[1]", "Content-Length: 5, 3\r\n\r\n[1]",
             "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\n",
             "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\n[1]\r\n0\r\n\r\n",
-            "Transfer-Encoding: chunked\r\n\r\n3 \r\n[1]\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n 3\r\n[1]\r\n0\r\n\r\n",
         ]
     )
     func contradiction(rest: String) async {
         #expect(await self.poll([.send("HTTP/1.1 200 OK\r\n" + rest)]).kind == .framing)
         await self.expectNextPollIsClean()
         #expect(self.upstream.connectionCount == 2)
+    }
+
+    @Test(
+        "R28: what has one reading is taken, and the connection is kept",
+        arguments: [
+            "Content-Length: 3\r\nContent-Length: 3\r\n\r\n[1]", "Content-Length: 3, 3\r\n\r\n[1]",
+            "Transfer-Encoding: chunked\r\n\r\n3  \r\n[1]\r\n0  \r\n\r\n",
+        ]
+    )
+    func oneReading(rest: String) async {
+        self.upstream.on("*") { _ in [.send("HTTP/1.1 200 OK\r\n" + rest)] }
+        for path in ["/a", "/b"] { #expect(await self.probe.poll(self.upstream.url(path)).body == "[1]") }
+        #expect(self.upstream.connectionCount == 1)
+    }
+
+    @Test(
+        "R28: devices are read with `lenient_http`, although libcurl does not understand their lengths",
+        arguments: [
+            "HTTP/1.1 200 OK\nContent-Length: 3\n\n[1]", "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n[1]",
+            "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\n[1]\n0\n\n",
+            "HTTP/1.1 200 OK\r\nContent-Type : application/json\r\nContent-Length:3\r\n\r\n[1]",
+        ]
+    )
+    func devices(text: String) async {
+        self.upstream.on("*") { _ in [.send(text)] }
+        #expect(await self.probe.poll(self.upstream.url()).kind == .protocol)
+        for _ in 0..<2 {
+            #expect(await self.probe.poll(self.upstream.url()) { $0.lenientHTTP = true }.body == "[1]")
+        }
+        self.upstream.on("*") { _ in [.send("HTTP/1.1 404 No\r\nContent-Length : 3\r\n\r\nno!"), .stall] }
+        #expect(await self.probe.poll(self.upstream.url()) { $0.lenientHTTP = true }.response?.status == 404)
+        self.upstream.on("*") { _ in [.send("HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n[1"), .close] }
+        #expect(await self.probe.poll(self.upstream.url()) { $0.lenientHTTP = true }.kind == .transport)
+        self.upstream.on("*") { _ in [.send("HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\n[1]2]"), .close] }
+        #expect(await self.probe.poll(self.upstream.url()) { $0.lenientHTTP = true }.kind == .framing)
+    }
+
+    @Test(
+        "R18: a body is taken as it is where Content-Encoding names no coding",
+        arguments: ["UTF-8", "none", "aws-chunked"]
+    )
+    func noCoding(name: String) async {
+        self.upstream.on("/", respond: UpstreamResponse(headers: ["Content-Encoding": name], body: Array("[1]".utf8)))
+        #expect(await self.probe.poll(self.upstream.url()).body == "[1]")
+        let wire = Gzip.member("[1]")
+        for list in ["gzip, identity", "\(name), gzip"] {
+            self.upstream.on("/", respond: UpstreamResponse(headers: ["Content-Encoding": list], body: wire))
+            #expect(await self.probe.poll(self.upstream.url()).body == "[1]")
+        }
     }
 
     @Test("F11: gzip that is cut, broken or followed by garbage is refused, whole inside its framing")

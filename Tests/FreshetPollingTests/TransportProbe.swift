@@ -50,9 +50,14 @@ final class TransportProbe: @unchecked Sendable {
             while true {
                 if let end = transport.takeCompletions(now: .now).first { return end.result }
                 if transport.deadline <= .now {
-                    transport.timerFired()
+                    transport.timerFired(now: .now)
                 } else {
-                    reactor.wait(until: transport.deadline, now: .now) { transport.socketReady($0, $1) }
+                    reactor.wait(
+                        until: transport.deadline,
+                        now: .now,
+                        ready: { transport.socketReady($0, $1) },
+                        disturbed: { transport.socketDisturbed($0) }
+                    )
                 }
             }
         } catch {

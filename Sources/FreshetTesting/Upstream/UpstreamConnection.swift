@@ -80,6 +80,9 @@ struct UpstreamConnection {
             return self.flow(after: waitFor([], deadline: Deadline(in: duration), signal: self.ending))
         case .hold(let gate):
             return self.flow(after: waitFor([(gate.signal.descriptor, POLLIN)], deadline: nil, signal: self.ending))
+        case .open(let gate):
+            gate.open()
+            return .goOn
         case .stall:
             return self.flow(after: self.socket.wait(for: Int32(CLINUX_EPOLLRDHUP), deadline: nil, signal: self.ending))
         case .halfClose:

@@ -12,6 +12,8 @@ package enum UpstreamStep: Sendable {
     case delay(Duration)
     /// Does nothing until the gate opens: for an order of events that holds on any machine.
     case hold(Gate)
+    /// Opens the gate: what the steps before it sent is on its way.
+    case open(Gate)
     /// Does nothing until the peer goes away or the upstream is stopped.
     case stall
     /// Shuts the sending side and goes on reading: the peer sees an orderly end.
