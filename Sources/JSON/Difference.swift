@@ -67,7 +67,11 @@ struct Difference {
     private var work = 0
     private let workLimit: Int
 
-    init(from old: Side, to new: Side, items: ItemRule?) {
+    /// Containers are replaced only where the work gets too much.
+    private let isDetailed: Bool
+
+    init(from old: Side, to new: Side, items: ItemRule?, isDetailed: Bool = false) {
+        self.isDetailed = isDetailed
         self.old = old
         self.new = new
         self.ruledPath = items.map { rule in
@@ -120,7 +124,7 @@ struct Difference {
             operationStart: self.operations,
             changeStart: self.changes.count,
             pathLength: self.path.count,
-            room: Operation.replace.overhead + self.path.count + new.byteCount
+            room: self.isDetailed ? .max : Operation.replace.overhead + self.path.count + new.byteCount
         )
         self.frames.append(frame)
         self.work += old.count + new.count

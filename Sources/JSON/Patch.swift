@@ -24,6 +24,16 @@ extension Document {
     ///     (`id`, `uuid`, `name`, …) and tell all records apart are used. A wrong guess costs bytes only.
     /// - Returns: an empty patch where both are equal.
     package func patch(to new: Document, items: ItemRule? = nil) -> Patch {
+        self.patch(to: new, items: items, isDetailed: false)
+    }
+
+    /// What differs from this document to `new`, for a person: as ``patch(to:items:)``, but a container whose changes take
+    /// more room than its new value is not replaced. The patch may be much larger than `new.text`.
+    package func details(to new: Document) -> Patch {
+        self.patch(to: new, items: nil, isDetailed: true)
+    }
+
+    private func patch(to new: Document, items: ItemRule?, isDetailed: Bool) -> Patch {
         self.storage.text.withUnsafeBufferPointer { oldText in
             new.storage.text.withUnsafeBufferPointer { newText in
                 guard let oldBase = oldText.baseAddress, let newBase = newText.baseAddress else {
@@ -32,7 +42,8 @@ extension Document {
                 var difference = Difference(
                     from: Difference.Side(storage: self.storage, text: oldBase),
                     to: Difference.Side(storage: new.storage, text: newBase),
-                    items: items
+                    items: items,
+                    isDetailed: isDetailed
                 )
                 return difference.run()
             }

@@ -56,6 +56,66 @@ struct ChangePrinterTests {
         #expect(lines.last == "  … and 8 more")
     }
 
+    private func snapshot(_ value: String) -> String {
+        #"{"id":"a-3","event":"snapshot","data":{"source":"s","at":"2026-11-23T06:00:20.000Z","value":"# + value + "}}"
+    }
+
+    @Test(
+        "R33 a snapshot is told as what changed since the last value",
+        arguments: [
+            (
+                #"{"base":"EUR","n":1,"rates":{"USD":1.1}}"#, #"{"base":"EUR","n":2,"rates":{"USD":1.2}}"#,
+                [
+                    "  ~ /n  1 → 2", "  ~ /rates/USD  1.1 → 1.2",
+                ]
+            ),
+            (#"{"n":1}"#, #"{"n":2}"#, ["  ~ /n  1 → 2"]),
+            (#"{"n":1}"#, #"{"m":1}"#, ["  - /n  1", "  + /m  1"]),
+            ("[1,2]", "[1,3]", ["  ~ /1  2 → 3"]),
+            ("1", "2", ["  ~ (the whole value)  1 → 2"]),
+            (#"{"n":1}"#, "[1]", [#"  ~ (the whole value)  {"n":1} → [1]"#]),
+            (#"{"a":[{"id":1,"v":1}]}"#, #"{"a":[{"id":1,"v":2}]}"#, ["  ~ /a/0/v (1)  1 → 2"]),
+        ] as [(String, String, [String])]
+    )
+    func snapshots(old: String, new: String, lines: [String]) throws {
+        let printed = try self.printed([self.snapshot(old), self.snapshot(new)])
+        #expect(Array(printed.dropFirst()) == ["06:00:20 s"] + lines)
+    }
+
+    @Test("R33 a snapshot that changed nothing, and a first one, are told in a few words")
+    func sameSnapshots() throws {
+        let value = #"{"n":1}"#
+        let printed = try self.printed([self.snapshot(value), self.snapshot(value)])
+        #expect(printed == Array(repeating: "06:00:20 s  an object of 1 members, 7B", count: 2))
+    }
+
+    @Test("R33 of many changes in a snapshot the number is told, and later patches build on it")
+    func largeSnapshots() throws {
+        func object(_ value: Int) -> String {
+            "{" + (0..<50).map { "\"k\($0)\":\(value)" }.joined(separator: ",") + "}"
+        }
+        let patch = self.patch(#"{"op":"replace","path":"/k7","value":9}"#)
+        let lines = try self.printed([self.snapshot(object(1)), self.snapshot(object(2)), patch])
+        #expect(lines.count == 1 + 1 + ChangePrinter.maxOperations + 1 + 2)
+        #expect(lines.dropLast(2).last == "  … and 38 more")
+        #expect(lines.last == "  ~ /k7  2 → 9")
+    }
+
+    @Test("R33 a container that a patch replaces is told by what differs in it")
+    func replacedContainers() throws {
+        let lines = try self.printed([
+            self.snapshot(#"{"rates":{"USD":1.1,"GBP":0.8},"x":[1]}"#),
+            self.patch(
+                #"{"op":"replace","path":"/rates","value":{"USD":1.2,"CHF":1}},{"op":"replace","path":"/x","value":2}"#
+            ),
+        ])
+        #expect(
+            lines.dropFirst(2) == [
+                "  - /rates/GBP  0.8", "  + /rates/CHF  1", "  ~ /rates/USD  1.1 → 1.2", "  ~ /x  [1] → 2",
+            ]
+        )
+    }
+
     @Test("S22 what an upstream sends cannot steer the terminal")
     func escapes() throws {
         let lines = try self.printed([

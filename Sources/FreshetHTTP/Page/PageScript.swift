@@ -153,18 +153,72 @@ extension Page {
           const line = make("div", undefined, "op " + one.op);
           line.append(make("b", one.op), " ", make("i", one.path || "/"));
           if ("from" in one) line.append(" from ", make("i", one.from));
+          if ("old" in one) line.append(" ", make("s", brief(one.old)));
           if ("value" in one) line.append(" ", make("span", brief(one.value)));
           return line;
         }
 
-        function show(kind, data) {
+        const isContainer = (value) => value !== null && typeof value === "object";
+
+        function isEqual(a, b) {
+          if (!isContainer(a) || !isContainer(b)) return a === b;
+          if (Array.isArray(a) !== Array.isArray(b)) return false;
+          const names = Object.keys(a);
+          return names.length === Object.keys(b).length
+            && names.every((name) => Object.hasOwn(b, name) && isEqual(a[name], b[name]));
+        }
+
+        // What differs between two values. The paths of a list are those of its old elements, but for what was added.
+        function differences(old, now, path = "", found = []) {
+          if (isEqual(old, now)) return found;
+          if (!isContainer(old) || !isContainer(now) || Array.isArray(old) !== Array.isArray(now)) {
+            found.push({ op: "replace", path, old, value: now });
+          } else if (Array.isArray(old)) {
+            listDifferences(old, now, path, found);
+          } else {
+            for (const name of Object.keys(old)) {
+              const below = path + "/" + name.replaceAll("~", "~0").replaceAll("/", "~1");
+              if (Object.hasOwn(now, name)) differences(old[name], now[name], below, found);
+              else found.push({ op: "remove", path: below, old: old[name] });
+            }
+            for (const name of Object.keys(now)) {
+              if (Object.hasOwn(old, name)) continue;
+              const below = path + "/" + name.replaceAll("~", "~0").replaceAll("/", "~1");
+              found.push({ op: "add", path: below, value: now[name] });
+            }
+          }
+          return found;
+        }
+
+        // What both ends have in common aside, elements are paired by their place.
+        function listDifferences(old, now, path, found) {
+          let start = 0;
+          while (start < old.length && start < now.length && isEqual(old[start], now[start])) start += 1;
+          let rest = Math.min(old.length, now.length) - start;
+          let end = 0;
+          while (end < rest && isEqual(old[old.length - 1 - end], now[now.length - 1 - end])) end += 1;
+          rest -= end;
+          for (let index = start; index < start + rest; index += 1) {
+            differences(old[index], now[index], path + "/" + index, found);
+          }
+          for (let index = start + rest; index < old.length - end; index += 1) {
+            found.push({ op: "remove", path: path + "/" + index, old: old[index] });
+          }
+          for (let index = start + rest; index < now.length - end; index += 1) {
+            found.push({ op: "add", path: path + "/" + index, value: now[index] });
+          }
+        }
+
+        // `before`: the value that a snapshot takes the place of, if there was one.
+        function show(kind, data, before) {
           const item = document.createElement("li");
           const time = make("time", new Date(data.at).toLocaleTimeString());
           time.dateTime = data.at;
           item.append(time, " ", make("strong", data.source), " ", make("em", kind));
-          if (kind === "patch") {
-            item.append(...data.patch.slice(0, maxOperations).map(operation));
-            const more = data.patch.length - maxOperations;
+          const changes = kind === "patch" ? data.patch : before ? differences(before.value, data.value) : [];
+          if (changes.length > 0) {
+            item.append(...changes.slice(0, maxOperations).map(operation));
+            const more = changes.length - maxOperations;
             if (more > 0) item.append(make("div", `and ${more} more`, "op"));
           } else {
             item.append(make("div", brief(data.value), "op"));
@@ -180,8 +234,9 @@ extension Page {
         }
 
         follow("/v1/streams/*", (name, value, event) => {
+          const before = values.has(name) ? { value: values.get(name) } : undefined;
           values.set(name, value);
-          show(event.type, JSON.parse(event.data));
+          show(event.type, JSON.parse(event.data), before);
           if (name === chosen) showValue();
         }, {
           onOpen: () => { connected("live"); refresh(); },

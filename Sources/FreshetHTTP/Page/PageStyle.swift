@@ -54,6 +54,9 @@ extension Page {
         .op i { font-style: normal; color: var(--accent); }
         .op.add span, .op.add b { color: var(--good); }
         .op.remove b, .op.remove i { color: var(--bad); }
+        .op s { color: var(--bad); text-decoration: none; }
+        .op s + span::before { content: "→ "; color: var(--soft); }
+        .op.replace s + span { color: var(--good); }
         footer { display: flex; flex-wrap: wrap; gap: 1rem; padding-bottom: 2rem; }
         a { color: var(--accent); }
 

@@ -27,10 +27,16 @@ struct ChangePrinter {
         switch line.event {
         case "snapshot":
             guard let value = data["value"]?.document else { return [] }
-            self.values[source] = value
-            return ["\(lead)  \(Self.summary(of: value))"]
+            let before = self.values.updateValue(value, forKey: source)
+            // Where a patch would be larger than the value the gateway sends the value, and what changed is found here.
+            guard let before, let details = try? Document(parsing: before.details(to: value).text, limits: .widest),
+                details.root.count > 0
+            else { return ["\(lead)  \(Self.summary(of: value))"] }
+            return ["\(lead)"] + self.describe(details, in: before)
         case "patch":
-            return ["\(lead)"] + self.apply(data["patch"], to: source)
+            guard let before = self.values[source], let patch = data["patch"]?.document else { return ["\(lead)"] }
+            self.values[source] = (try? before.applying(patch: patch, limits: .widest)) ?? before
+            return ["\(lead)"] + self.describe(patch, in: before)
         case "status":
             return ["\(lead)  \(self.status(data))"]
         case "gap":
@@ -52,31 +58,50 @@ struct ChangePrinter {
         return text
     }
 
-    private mutating func apply(_ patch: Value?, to source: String) -> [String] {
-        guard let patch, let before = self.values[source] else { return [] }
+    /// The operations of a patch document (RFC 6902) against the value that they apply to, as many as are shown.
+    private func describe(_ patch: Document, in before: Document) -> [String] {
         var lines: [String] = []
-        let operations = Array(patch.elements)
+        var number = 0
         var current = before
-        for (number, operation) in operations.enumerated() {
-            if number < Self.maxOperations {
-                lines.append("  " + self.describe(operation, in: current.root))
-            }
+        for operation in patch.root.elements {
+            number += 1
+            guard lines.count < Self.maxOperations else { continue }
+            lines += self.describe(operation, in: current.root)
             // Later operations name places in what the earlier ones have made.
-            guard let single = try? Document(parsing: Array("[".utf8) + operation.text + Array("]".utf8)),
-                let next = try? current.applying(patch: single)
+            guard
+                let single = try? Document(
+                    parsing: Array("[".utf8) + operation.text + Array("]".utf8),
+                    limits: .widest
+                ),
+                let next = try? current.applying(patch: single, limits: .widest)
             else { break }
             current = next
         }
-        if operations.count > Self.maxOperations {
-            lines.append(Colour.faint("  … and \(operations.count - Self.maxOperations) more", if: self.hasColour))
-        }
-        self.values[source] = current
-        return lines
+        let shown = lines.prefix(Self.maxOperations).map { "  " + $0 }
+        let more = max(number, lines.count) - shown.count
+        return more > 0 ? shown + [Colour.faint("  … and \(more) more", if: self.hasColour)] : shown
     }
 
-    /// One operation of a patch document (RFC 6902) against the value that it applies to.
-    private func describe(_ operation: Value, in value: Value) -> String {
+    /// One operation: a line, or several where a list or object takes the place of another and little of it differs.
+    private func describe(_ operation: Value, in value: Value) -> [String] {
         let path = operation["path"]?.string ?? ""
+        let pointer = Pointer(path)
+        let old = pointer.flatMap { value.value(at: $0) }
+        let new = operation["value"]
+        if operation["op"]?.string == "replace", let old, let new, old.kind == new.kind,
+            old.kind == .object || old.kind == .array,
+            let details = try? Document(parsing: old.document.details(to: new.document).text, limits: .widest)
+        {
+            return details.root.elements.prefix(Self.maxOperations + 1).map { detail in
+                self.line(for: detail, below: path, in: value)
+            }
+        }
+        return [self.line(for: operation, below: "", in: value)]
+    }
+
+    /// `lead`: the path of what the operation's own paths begin at.
+    private func line(for operation: Value, below lead: String, in value: Value) -> String {
+        let path = lead + (operation["path"]?.string ?? "")
         let pointer = Pointer(path)
         let name = Self.place(path, pointer, in: value)
         let old = pointer.flatMap { value.value(at: $0) }.map(Self.short) ?? ""
@@ -88,7 +113,7 @@ struct ChangePrinter {
             return "\(Colour.yellow("~", if: self.hasColour)) \(name)  "
                 + "\(Colour.red(old, if: self.hasColour)) → \(Colour.green(new, if: self.hasColour))"
         case "move", "copy":
-            let from = (operation["from"]?.string ?? "").escapingControls()
+            let from = (lead + (operation["from"]?.string ?? "")).escapingControls()
             return Colour.cyan("> \(from) → \(path.escapingControls())", if: self.hasColour)
         default: return Self.short(operation)
         }
