@@ -171,7 +171,13 @@ extension Hub {
             if let frame = event.frame(for: format) { frames.add(frame, for: format) }
         }
         let version = SourceVersion(pending.change, cursor: cursor, sourceName: name)
-        let notice = HubNotice.published(PublishedEvent(sequence: event.sequence, source: source, frames: frames))
+        let published = PublishedEvent(
+            sequence: event.sequence,
+            source: source,
+            frames: frames,
+            touchesNoItem: event.touchesNoItem
+        )
+        let notice = HubNotice.published(published)
         let told = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void])? in
             guard state.entries.indices.contains(source.index) else {
                 return nil

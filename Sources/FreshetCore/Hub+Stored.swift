@@ -75,10 +75,8 @@ extension Hub {
     private func feedFromStore(_ subscription: Subscription, after sequence: UInt64, limit: Int) -> StreamFeed {
         let mode = subscription.format.mode
         switch self.readStore(of: subscription.sources, after: sequence, mode: mode, limit: limit) {
-        case .events(let events, let through, _):
-            let frames = events.compactMap { event in
-                event.frame(for: subscription.format).map { SequencedFrame(sequence: event.sequence, frame: $0) }
-            }
+        case .events(let events, let through, let isComplete):
+            let frames = SequencedFrame.frames(of: events, in: subscription.format, isComplete: isComplete)
             return .frames(frames, through: through, isComplete: false)
         case .gap:
             return self.gap(for: subscription)

@@ -21,6 +21,8 @@ package struct PublishedEvent: Sendable {
     package var source: SourceID
     /// Absent for a format that nobody listened in at that moment: such a reader reads the log.
     package var frames: FrameSet
+    /// In the mode `items` the frame is a checkpoint (``ChangeEvent/touchesNoItem``).
+    package var touchesNoItem = false
 }
 
 /// One who is told of every change: a shard.
@@ -435,9 +437,7 @@ extension Hub {
                 let frames = Self.snapshots(of: subscription, replaces: true, in: state)
                 return .gap(reason, snapshots: frames, through: state.log.head)
             case .events(let events, let through, let isComplete):
-                let frames = events.compactMap { event in
-                    event.frame(for: subscription.format).map { SequencedFrame(sequence: event.sequence, frame: $0) }
-                }
+                let frames = SequencedFrame.frames(of: events, in: subscription.format, isComplete: isComplete)
                 return .frames(frames, through: through, isComplete: isComplete)
             }
         }

@@ -197,6 +197,13 @@ extension Shard {
         budget: inout Int
     ) -> WriteResult? {
         var rest = frames[...]
+        if rest.last?.isCheckpoint == true {
+            if self.isDueForCheckpoint(index) {
+                self.table.updateRecord(index) { $0.lastCheckpoint = self.clock.tick }
+            } else {
+                rest.removeLast()
+            }
+        }
         while let first = rest.first {
             guard budget > 0 else { return .paused }
             let count = FrameRun.prefixCount(of: rest, isChunked: group.isChunked, limit: self.scratch.count)

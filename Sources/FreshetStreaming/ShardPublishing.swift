@@ -48,8 +48,15 @@ extension Shard {
                 self.gathered.append(group)
             }
             group.runEnd = event.sequence
+            // Any event moves the cursor: a checkpoint is one only as the last.
+            group.checkpoint = nil
             if let frame = event.frames[group.subscription.format] {
-                group.run.append(SequencedFrame(sequence: event.sequence, frame: frame))
+                let frame = SequencedFrame(sequence: event.sequence, frame: frame)
+                if event.touchesNoItem, group.subscription.format.mode == .items {
+                    group.checkpoint = (event.source, frame)
+                } else {
+                    group.run.append(frame)
+                }
             } else {
                 group.mustRead = true
             }
@@ -64,6 +71,10 @@ extension Shard {
             } else {
                 self.deliver(group)
             }
+            if let checkpoint = group.checkpoint, !group.mustRead {
+                self.deliver(checkpoint.frame, of: checkpoint.source, to: group)
+            }
+            group.checkpoint = nil
             group.run.removeAll(keepingCapacity: group.run.count < 256)
             group.mustRead = false
             group.isGathered = false
@@ -202,6 +213,32 @@ extension Shard {
     }
 }
 
+// MARK: - Checkpoints
+
+extension Shard {
+    /// Moves the cursors of live members past a change that says nothing to them: at most once a source and heartbeat
+    /// (CONTRACT §4). In between they stay where they are: a resumption finds the same again.
+    private func deliver(_ checkpoint: SequencedFrame, of source: SourceID, to group: SubscriberGroup) {
+        let tick = self.clock.tick
+        if let last = group.checkpointTicks[source], tick &- last < self.clock.heartbeatTicks { return }
+        group.checkpointTicks[source] = tick
+        let part = OutgoingPart(checkpoint.frame, isChunked: group.isChunked)
+        let members = group.live
+        for index in members where self.isDueForCheckpoint(index) {
+            let slot = self.table.slot(index)
+            let action = slot.pointee.machine.eventsPublished(from: checkpoint.sequence, through: checkpoint.sequence)
+            guard action == .write else { continue }
+            self.tally.delivered += 1
+            self.sendToLive(index, part)
+        }
+    }
+
+    /// Whether a subscriber was sent no checkpoint from the log within a heartbeat.
+    func isDueForCheckpoint(_ index: Int32) -> Bool {
+        self.table.record(index).lastCheckpoint.map { self.clock.tick &- $0 >= self.clock.heartbeatTicks } ?? true
+    }
+}
+
 // MARK: - Status, coming and going of sources
 
 extension Shard {
@@ -236,6 +273,7 @@ extension Shard {
         for group in self.groups(of: source) {
             group.removed.insert(source)
             group.statuses[source] = nil
+            group.checkpointTicks[source] = nil
             hasOrphans = hasOrphans || group.isOrphaned
         }
         guard hasOrphans else { return }

@@ -22,6 +22,10 @@ final class SubscriberGroup {
     /// The sequence of the last event of this wake-up, with a frame or without.
     var runEnd: UInt64 = 0
     var isGathered = false
+    /// The last event of this wake-up, where it does nothing but move the cursor.
+    var checkpoint: (source: SourceID, frame: SequencedFrame)?
+    /// The tick in which the members were last sent a checkpoint, by source.
+    var checkpointTicks: [SourceID: UInt32] = [:]
 
     /// Sources that exist no more.
     var removed: Set<SourceID> = []

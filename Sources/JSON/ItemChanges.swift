@@ -12,6 +12,9 @@ package struct ItemChanges: Hashable, Sendable {
     package let updatedCount: Int
     package let deletedCount: Int
 
+    /// What ``text`` is where nothing happened to the items.
+    package static let emptyText = Array(#"{"created":[],"updated":[],"deleted":[]}"#.utf8)
+
     /// Nothing happened to the items; their order and what surrounds them may still have changed.
     package var isEmpty: Bool { self.createdCount == 0 && self.updatedCount == 0 && self.deletedCount == 0 }
 }

@@ -29,11 +29,16 @@ struct Follower {
         await self.stream.close()
     }
 
-    /// Takes the next event that changes a value; `status` is passed over.
+    /// Takes the next event that changes a value; `status` and `checkpoint` are passed over.
     mutating func takeChange() async throws {
         while true {
             let event = try #require(try await self.stream.next(), "the stream ended")
             guard event.type != "status" else { continue }
+            if event.type == "checkpoint" {
+                #expect(event.lastEventID != self.lastEventID, "a checkpoint moves the cursor")
+                self.lastEventID = event.lastEventID
+                continue
+            }
             try self.apply(event)
             return
         }

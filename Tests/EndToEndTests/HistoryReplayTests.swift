@@ -21,7 +21,8 @@ struct HistoryReplayTests {
         }
         try await replay.run { value, changed in
             for index in followers.indices {
-                if changed { try await followers[index].takeChange() }
+                // In the mode `items` a change may touch none of them, and is told by a checkpoint at times.
+                if changed, try !followers[index].holds(value) { try await followers[index].takeChange() }
                 #expect(
                     try followers[index].holds(value),
                     "\(name), \(followers[index].mode): version \(replay.version)"
@@ -52,7 +53,7 @@ struct HistoryReplayTests {
         }
         try await replay.run { value, changed in
             for index in followers.indices {
-                if changed { try await followers[index].takeChange() }
+                if changed, try !followers[index].holds(value) { try await followers[index].takeChange() }
                 #expect(try followers[index].holds(value), "\(name): version \(replay.version)")
             }
         }

@@ -11,14 +11,15 @@ package struct Change: Sendable {
     package var patch: [UInt8]?
     /// RFC 7396; `nil` where it cannot express the change or is not smaller than the value.
     package var merge: [UInt8]?
-    /// `{"created":[…],"updated":[…],"deleted":[…]}`; `nil` for a source without keyed items.
+    /// `{"created":[…],"updated":[…],"deleted":[…]}`, with three empty lists where the change touches no item; `nil` for a
+    /// source without keyed items, and where this is not smaller than the value.
     package var items: [UInt8]?
     /// When the gateway had the response.
     package var at: WallTime
     package var validators: Validators
     /// How long the response may be called fresh (RFC 9111 §4.2), from `at` on; zero where nothing was said.
     package var freshness: Duration
-    /// What the adaptive policy has learned of the source by now, to be kept with the value.
+    /// What is known of the source beside its value by now (``SourceStateMachine/learned``), to be kept with it.
     package var learned: [UInt8] = []
 
     package init(

@@ -14,6 +14,8 @@ package struct ChangeEvent: Sendable {
     private let patch: Frame?
     private let merge: Frame?
     private let items: Frame?
+    /// The change touches no item: in the mode `items` it is a `checkpoint`, which moves the cursor and says no more.
+    package let touchesNoItem: Bool
     /// The value's JSON text after this change. Dropped under memory pressure where ``patch`` can stand for it.
     package private(set) var value: [UInt8]?
     /// What a `snapshot` frame of this event says beside the value.
@@ -31,7 +33,9 @@ package struct ChangeEvent: Sendable {
         }
         self.patch = frame(.patch, change.patch)
         self.merge = frame(.merge, change.merge)
-        self.items = frame(.items, change.items)
+        self.touchesNoItem = change.items == ItemChanges.emptyText
+        self.items =
+            self.touchesNoItem ? envelope.checkpoint(id: cursor, wire: .eventStream) : frame(.items, change.items)
         self.value = change.document.text
     }
 
@@ -48,7 +52,9 @@ package struct ChangeEvent: Sendable {
         }
         self.patch = frame(.patch, stored.patch)
         self.merge = frame(.merge, stored.merge)
-        self.items = frame(.items, stored.items)
+        self.touchesNoItem = stored.items == ItemChanges.emptyText
+        self.items =
+            self.touchesNoItem ? envelope.checkpoint(id: cursor, wire: .eventStream) : frame(.items, stored.items)
         self.value = stored.value
     }
 
@@ -80,8 +86,14 @@ package struct ChangeEvent: Sendable {
             return self.value.map { envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
         }
         guard format.wire == .jsonLines else { return own }
+        if self.isCheckpoint(in: format.mode) {
+            return EventEnvelope(source: self.sourceName, at: self.at).checkpoint(id: self.cursor, wire: .jsonLines)
+        }
         return EventEnvelope.line(format.mode, of: own, id: self.cursor)
     }
+
+    /// Whether the event says nothing in this mode but how far the log has come.
+    package func isCheckpoint(in mode: StreamMode) -> Bool { mode == .items && self.touchesNoItem }
 
     /// Gives up the value where the patch can stand for it.
     ///

@@ -141,8 +141,8 @@ extension SourceStateMachine {
         let size = new.text.count
         change.patch = patch.text.count < size ? patch.text : nil
         change.merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
-        // Another order of the items, or a change around them alone, is nothing that the lists could tell.
-        change.items = self.value.itemChanges(to: new).flatMap { !$0.isEmpty && $0.text.count < size ? $0.text : nil }
+        // Another order of the items, or a change around them alone, touches none: short of size, that is worth knowing.
+        change.items = self.value.itemChanges(to: new).flatMap { $0.isEmpty || $0.text.count < size ? $0.text : nil }
         return change
     }
 

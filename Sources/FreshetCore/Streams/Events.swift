@@ -25,6 +25,15 @@ struct EventEnvelope {
         }
     }
 
+    /// An event that moves the cursor and says nothing else of the source.
+    func checkpoint(id: Cursor, wire: StreamWire) -> Frame {
+        Frame(event: "checkpoint", id: id, wire: wire, dataBytes: self.source.utf8.count + 16) { data in
+            data.append(contentsOf: #"{"source":"#.utf8)
+            appendJSONString(self.source, to: &data)
+            data.append(UInt8(ascii: "}"))
+        }
+    }
+
     /// A change event as a JSON line, from its event-stream form.
     static func line(_ name: StreamMode, of frame: Frame, id: Cursor) -> Frame {
         Frame(event: name.rawValue, id: id, wire: .jsonLines, dataBytes: frame.data.count) { data in

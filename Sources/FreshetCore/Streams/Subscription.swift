@@ -139,9 +139,27 @@ package enum StreamFeed: Sendable {
 package struct SequencedFrame: Sendable {
     package var sequence: UInt64
     package var frame: Frame
+    /// The event does nothing but move the cursor.
+    package var isCheckpoint: Bool
 
-    package init(sequence: UInt64, frame: Frame) {
+    package init(sequence: UInt64, frame: Frame, isCheckpoint: Bool = false) {
         self.sequence = sequence
         self.frame = frame
+        self.isCheckpoint = isCheckpoint
+    }
+
+    /// The frames of events in this format, in order.
+    ///
+    /// A checkpoint is among them only as the last, and only where the log has nothing newer: any other event moves the
+    /// cursor as well.
+    static func frames(of events: [ChangeEvent], in format: StreamFormat, isComplete: Bool) -> [SequencedFrame] {
+        let last = events.last?.sequence
+        return events.compactMap { event in
+            let isCheckpoint = event.isCheckpoint(in: format.mode)
+            guard !isCheckpoint || isComplete && event.sequence == last else { return nil }
+            return event.frame(for: format).map {
+                SequencedFrame(sequence: event.sequence, frame: $0, isCheckpoint: isCheckpoint)
+            }
+        }
     }
 }

@@ -66,7 +66,7 @@ enum ClientModule {
         /**
          * Opens a stream and calls `changed(name, value, event)` for each snapshot and each change. The browser
          * reconnects by itself, and the gateway then sends what was missed, or says `gap` and sends snapshots.
-         * `options` may hold onOpen, onError, onStatus, onGap and onBye. Returns a function that ends the stream.
+         * `options` may hold onOpen, onError, onStatus, onGap, onCheckpoint and onBye. Returns a function that ends the stream.
          */
         export function follow(url, changed, options = {}) {
           const values = new Map();
@@ -83,6 +83,7 @@ enum ClientModule {
             values.set(data.source, applyPatch(values.get(data.source), data.patch));
             changed(data.source, values.get(data.source), event);
           });
+          on("checkpoint", (data, event) => options.onCheckpoint?.(data, event));
           on("status", (data) => options.onStatus?.(data));
           on("gap", (data) => options.onGap?.(data));
           on("bye", (data) => options.onBye?.(data));

@@ -300,9 +300,9 @@ enum OpenAPI {
            "Event": {
             "type": "object", "required": ["event", "data"],
             "properties": {
-             "id": {"type": "string"}, "event": {"enum": ["snapshot", "patch", "merge", "items"]},
+             "id": {"type": "string"}, "event": {"enum": ["snapshot", "patch", "merge", "items", "checkpoint"]},
              "data": {
-              "type": "object", "required": ["source", "at"],
+              "type": "object", "required": ["source"],
               "properties": {
                "source": {"type": "string"}, "at": {"type": "string", "format": "date-time"}, "value": {},
                "patch": {"type": "array"}, "merge": {}, "items": {"type": "object"}
@@ -367,7 +367,7 @@ enum OpenAPI {
            },
            "mode": {
             "name": "mode", "in": "query",
-            "description": "The form of a change: RFC 6902, RFC 7396, keyed items, or the whole value.",
+            "description": "The form of a change: RFC 6902, RFC 7396, keyed items (a `checkpoint` where none is touched), or the whole value.",
             "schema": {"enum": ["patch", "merge", "items", "snapshot"], "default": "patch"}
            },
            "since": {

@@ -104,6 +104,11 @@ struct ChangeReading: Sendable {
         case .events(let events, let through, _):
             var page = ChangePage(cursor: cursor)
             for event in events {
+                // As in a stream: any later event moves the cursor as well.
+                if event.isCheckpoint(in: self.inquiry.format.mode), event.sequence != events.last?.sequence {
+                    page.cursor.sequence = event.sequence
+                    continue
+                }
                 // A value that is gone can only be told of as the values that hold now.
                 guard let frame = event.frame(for: self.inquiry.format) else {
                     return page.events.isEmpty ? self.rebuilt(because: .evicted) : page
