@@ -32,16 +32,20 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CCodings", linkerSettings: [.linkedLibrary("dl")]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
+        .target(name: "CIconv"),
         .target(name: "CLinux"),
         .target(name: "CSignals"),
         .target(name: "JSON", swiftSettings: house),
-        .target(name: "XML", dependencies: ["CExpat"], swiftSettings: house),
+        .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
+        .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
 
         // Layer 1: every decision, no I/O.
         .target(
             name: "FreshetCore",
-            dependencies: ["JSON", "XML", "EventStream", .product(name: "Collections", package: "swift-collections")],
+            dependencies: [
+                "JSON", "Charsets", "XML", "EventStream", .product(name: "Collections", package: "swift-collections"),
+            ],
             swiftSettings: house
         ),
 
@@ -108,7 +112,8 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
-        .testTarget(name: "XMLTests", dependencies: ["XML", "JSON"], swiftSettings: house),
+        .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
+        .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
         .testTarget(
             name: "FreshetCoreTests",

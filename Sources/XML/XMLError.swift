@@ -5,9 +5,9 @@ package struct XMLError: Error, Hashable, Sendable {
     package enum Reason: Hashable, Sendable {
         /// Not well-formed (XML 1.0 §2.1); in the parser's words.
         case malformed(String)
-        /// An encoding that is unknown or contradicts the bytes.
+        /// An encoding that is unknown or contradicts the bytes; a sentence's end that names it.
         case encoding(String)
-        /// An entity is declared or used that XML itself does not define. None is ever expanded.
+        /// An entity is used that neither XML nor HTML defines. None is ever expanded.
         case entity
         /// More open elements than the limit.
         case tooDeep(limit: Int)
@@ -15,14 +15,14 @@ package struct XMLError: Error, Hashable, Sendable {
         case tooManyNodes(limit: Int)
         /// The document type declares more attributes than the limit.
         case tooManyDeclarations(limit: Int)
-        /// More than 1 GiB.
+        /// Longer than the limit, as it came or as UTF-8.
         case tooLong(limitBytes: Int)
         /// No parser could be made: memory is short.
         case noMemory
     }
 
     package var reason: Reason
-    /// In bytes from the start of the input.
+    /// In bytes from the start of the input; of its text in UTF-8, where it was converted and is not well-formed.
     package var offset: Int
 
     package init(reason: Reason, offset: Int) {
@@ -38,7 +38,7 @@ extension XMLError: CustomStringConvertible {
             switch self.reason {
             case .malformed(let fault): fault
             case .encoding(let fault): fault
-            case .entity: "an entity that XML itself does not define; entities are never expanded"
+            case .entity: "an entity that neither XML nor HTML names; declared entities are never expanded"
             case .tooDeep(let limit): "elements nested deeper than \(limit)"
             case .tooManyNodes(let limit): "more than \(limit) elements and attributes"
             case .tooManyDeclarations(let limit): "more than \(limit) attributes declared in the document type"

@@ -1,6 +1,8 @@
 // XML as JSON: one fixed image, the same for the same bytes, made so that a new version of a document differs from the
 // last one only where its content does.
 
+package import Charsets
+
 /// Turns XML documents into JSON text.
 ///
 /// | XML | JSON |
@@ -14,11 +16,13 @@
 ///
 /// A lone child is an array too where it is an item of a collection, so that a feed of one item has the shape of a feed
 /// of two: where the source's configuration names it as its `items`; where its parent has the name of its plural
-/// (`stop` in `stops`); and where the vocabulary says so (``Vocabulary``).
+/// (`stop` in `stops`); where the vocabulary says so (``Vocabulary``); and, for a reader that remembers them, where
+/// several stood once (``XMLLists``), be it in an earlier document or elsewhere in this one.
 ///
 /// Names keep their prefixes, and `xmlns` is an attribute like any other. Text is what is between the tags, CDATA
 /// included, in one piece, without the white space around it. Comments, processing instructions and the document type
-/// are left out; no entity is expanded but the five of XML and character references, nothing is ever fetched.
+/// are left out. Character references, the five entities of XML and the named characters of HTML are resolved; the use
+/// of any other entity, which the document would have to declare, is an error, and nothing is ever fetched.
 package struct XMLImage {
     /// What one document may cost.
     package struct Limits: Hashable, Sendable {
@@ -30,10 +34,13 @@ package struct XMLImage {
         static let maxDeclarations = 256
         /// The longest document in bytes: 1 GiB.
         static let maxBytes = 1 << 30
+        /// The longest text of a document that is converted to UTF-8, in bytes. The default is 1 GiB.
+        package var maxTextBytes: Int
 
-        package init(maxDepth: Int = 63, maxNodes: Int = 2_000_000) {
+        package init(maxDepth: Int = 63, maxNodes: Int = 2_000_000, maxTextBytes: Int = maxBytes) {
             self.maxDepth = maxDepth
             self.maxNodes = maxNodes
+            self.maxTextBytes = min(maxTextBytes, Self.maxBytes)
         }
     }
 
@@ -42,20 +49,31 @@ package struct XMLImage {
     /// Reads a document.
     ///
     /// - Parameters:
-    ///   - body: UTF-8, UTF-16, ISO 8859-1, US-ASCII or windows-1252, by its byte order mark or its declaration.
+    ///   - body: In any encoding of ``TextEncoding``: by its byte order mark, else by `charset`, else by its declaration
+    ///     (RFC 7303).
+    ///   - charset: What the field of the response says of the encoding.
     ///   - collection: The element names from the root to the source's items, if it says where they are.
+    ///   - lists: Where earlier documents held lists; nil for an image that depends on nothing but this document.
     ///   - limits: What it may cost.
     /// - Throws: ``XMLError``.
     package init(
         parsing body: [UInt8],
+        charset: TextEncoding? = nil,
         collection: [[UInt8]] = [],
+        lists: XMLLists? = nil,
         limits: Limits = Limits()
     ) throws(XMLError) {
-        self.tree = try XMLReader.read(body, collection: collection, limits: limits)
+        guard body.count <= Limits.maxBytes else {
+            throw XMLError(reason: .tooLong(limitBytes: Limits.maxBytes), offset: Limits.maxBytes)
+        }
+        let text = try XMLText(body, charset: charset, maxBytes: limits.maxTextBytes)
+        self.tree = try XMLReader.read(text, collection: collection, lists: lists, limits: limits)
     }
 
-    /// The image as JSON text without white space. At most about three times as long as the document: one byte of
-    /// windows-1252 can be three of UTF-8.
+    /// Where this document and the earlier ones held lists, to be given to the next one.
+    package var lists: XMLLists { self.tree.paths?.found ?? XMLLists() }
+
+    /// The image as JSON text without white space. Little longer than the document in UTF-8.
     package var json: [UInt8] {
         var writer = XMLImageWriter(tree: self.tree)
         writer.write()
@@ -111,7 +129,7 @@ private struct XMLImageWriter {
             self.separate(top)
             self.appendName(of: frame.group)
             self.frames[top].group = Int(child.nextName)
-            if child.isItem || child.next >= 0 {
+            if self.tree.isArray(child) {
                 self.text.append(UInt8(ascii: "["))
                 self.frames[top].isInArray = true
                 self.frames[top].member = Int(child.next)

@@ -1,6 +1,7 @@
 // Reads a document with expat, which calls back for each tag and each piece of text, into a tree.
 
 import CExpat
+import Charsets
 
 /// Builds a tree from expat's callbacks. Lives for one document, on one thread.
 final class XMLReader {
@@ -17,26 +18,36 @@ final class XMLReader {
     private var declarations = 0
     private var failure: XMLError?
 
+    /// What the parser is fed, while it is.
+    private var input = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// The document type that declares HTML's names, for a document that uses any.
+    private var documentType: [UInt8] = []
+    private var isReadingOwnType = false
+    /// Where the document says that its own type is.
+    private var systemID: [UInt8]?
+    /// Entities that the document declares, but for those of HTML that it declares as HTML does.
+    private var declaredEntities: Set<[UInt8]> = []
+
     static func read(
-        _ body: [UInt8],
+        _ text: XMLText,
         collection: [[UInt8]],
+        lists: XMLLists?,
         limits: XMLImage.Limits
     ) throws(XMLError) -> XMLTree {
-        guard body.count <= XMLImage.Limits.maxBytes else {
-            throw XMLError(reason: .tooLong(limitBytes: XMLImage.Limits.maxBytes), offset: XMLImage.Limits.maxBytes)
-        }
-        guard let parser = XML_ParserCreate(nil) else { throw XMLError(reason: .noMemory, offset: 0) }
+        // The text is UTF-8 by now, whatever its declaration says.
+        guard let parser = XML_ParserCreate("UTF-8") else { throw XMLError(reason: .noMemory, offset: 0) }
         defer { XML_ParserFree(parser) }
-        return try XMLReader(parser: parser, collection: collection, limits: limits).read(body)
+        return try XMLReader(parser: parser, collection: collection, lists: lists, limits: limits).read(text)
     }
 
-    private init(parser: XML_Parser, collection: [[UInt8]], limits: XMLImage.Limits) {
+    private init(parser: XML_Parser, collection: [[UInt8]], lists: XMLLists?, limits: XMLImage.Limits) {
         self.parser = parser
         self.collection = collection
         self.limits = limits
+        self.tree.paths = lists.map(XMLPaths.init)
     }
 
-    private func read(_ body: [UInt8]) throws(XMLError) -> XMLTree {
+    private func read(_ text: XMLText) throws(XMLError) -> XMLTree {
         XML_SetUserData(self.parser, Unmanaged.passUnretained(self).toOpaque())
         XML_SetElementHandler(
             self.parser,
@@ -46,29 +57,20 @@ final class XMLReader {
         XML_SetCharacterDataHandler(self.parser) { reader, text, count in
             XMLReader.from(reader)?.received(text, count)
         }
-        // A declared entity could be expanded without end in attributes too, so its declaration is refused. One that a
-        // document type elsewhere may declare is not known: text without it would be another text.
-        XML_SetEntityDeclHandler(self.parser) { reader, _, _, _, _, _, _, _, _ in
-            XMLReader.from(reader)?.fail(.entity)
+        XML_SetAttlistDeclHandler(self.parser) { reader, _, _, _, _, _ in XMLReader.from(reader)?.declaredAttribute() }
+        var text = text
+        guard let entities = XMLEntities(in: text.bytes[text.start...]) else {
+            throw XMLError(reason: .entity, offset: text.start)
         }
-        XML_SetAttlistDeclHandler(self.parser) { reader, _, _, _, _, _ in XMLReader.from(reader)?.declared() }
-        XML_SetSkippedEntityHandler(self.parser) { reader, _, isParameter in
-            if isParameter == 0 { XMLReader.from(reader)?.fail(.entity) }
-        }
-        XML_SetUnknownEncodingHandler(
-            self.parser,
-            { _, name, info in
-                guard let name, let info, XMLReader.isWindows1252(name) else { return XML_STATUS_ERROR.asInt }
-                cexpat_set_windows_1252(info)
-                return XML_STATUS_OK.asInt
-            },
-            nil
-        )
-        // Many an upstream begins with an empty line, which XML forbids before its declaration and nobody misses.
-        let blank = body.prefix { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }.count
-        let isComplete = withExtendedLifetime(self) { self.feed(body, from: blank) }
+        if !entities.names.isEmpty { text.dropStandalone() }
+        self.prepare(for: entities)
+        let isComplete = withExtendedLifetime(self) { self.feed(text.bytes, from: text.start) }
         if var failure = self.failure ?? (isComplete ? nil : XMLError(reason: self.fault, offset: self.offset)) {
-            failure.offset += blank
+            failure.offset += text.start
+            // The parser says of bytes that are no text what it says of a stray `&`.
+            if case .malformed = failure.reason, let place = TextEncoding.firstInvalidUTF8(in: text.bytes[...]) {
+                failure = XMLError(reason: .encoding("not valid UTF-8"), offset: place)
+            }
             throw failure
         }
         return self.tree
@@ -76,18 +78,15 @@ final class XMLReader {
 
     private func feed(_ body: [UInt8], from start: Int) -> Bool {
         body.withUnsafeBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            let text = rest.assumingMemoryBound(to: CChar.self).baseAddress
-            return XML_Parse(self.parser, text, Int32(clamping: rest.count), 1) == XML_STATUS_OK
+            self.input = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            defer { self.input = UnsafeRawBufferPointer(start: nil, count: 0) }
+            let text = self.input.assumingMemoryBound(to: CChar.self).baseAddress
+            return XML_Parse(self.parser, text, Int32(clamping: self.input.count), 1) == XML_STATUS_OK
         }
     }
 
     private static func from(_ pointer: UnsafeMutableRawPointer?) -> XMLReader? {
         pointer.map { Unmanaged<XMLReader>.fromOpaque($0).takeUnretainedValue() }
-    }
-
-    private static func isWindows1252(_ name: UnsafePointer<CChar>) -> Bool {
-        ["windows-1252", "cp1252", "x-cp1252"].contains(String(cString: name).lowercased())
     }
 
     /// What the parser itself found.
@@ -96,11 +95,9 @@ final class XMLReader {
         let text = XML_ErrorString(code).map { String(cString: $0) } ?? "not well-formed"
         switch code {
         case XML_ERROR_UNDEFINED_ENTITY, XML_ERROR_EXTERNAL_ENTITY_HANDLING, XML_ERROR_BINARY_ENTITY_REF,
-            XML_ERROR_ATTRIBUTE_EXTERNAL_ENTITY_REF, XML_ERROR_ENTITY_DECLARED_IN_PE,
+            XML_ERROR_ATTRIBUTE_EXTERNAL_ENTITY_REF, XML_ERROR_ENTITY_DECLARED_IN_PE, XML_ERROR_RECURSIVE_ENTITY_REF,
             XML_ERROR_AMPLIFICATION_LIMIT_BREACH:
             return .entity
-        case XML_ERROR_UNKNOWN_ENCODING, XML_ERROR_INCORRECT_ENCODING, XML_ERROR_PARTIAL_CHAR:
-            return .encoding(text)
         case XML_ERROR_NO_MEMORY:
             return .noMemory
         default:
@@ -127,6 +124,10 @@ final class XMLReader {
         guard self.open.count < self.limits.maxDepth else { return self.fail(.tooDeep(limit: self.limits.maxDepth)) }
         let number = self.tree.names.number(of: name.bytes)
         let index = self.tree.append(number, to: self.open.last)
+        self.tree.findPath(of: index, in: self.open.last)
+        if !self.declaredEntities.isEmpty, XMLEntities.tag(self.currentTag, refersTo: self.declaredEntities) {
+            return self.fail(.entity)
+        }
         self.matchCollection(at: index)
         if let parent = self.open.last, !self.tree[index].isItem {
             self.tree[index].isItem = Vocabulary.isItem(
@@ -158,7 +159,7 @@ final class XMLReader {
     }
 
     /// A document type declares an attribute.
-    private func declared() {
+    private func declaredAttribute() {
         self.declarations += 1
         guard self.declarations > XMLImage.Limits.maxDeclarations else { return }
         self.fail(.tooManyDeclarations(limit: XMLImage.Limits.maxDeclarations))
@@ -215,6 +216,95 @@ final class XMLReader {
     }
 }
 
+// MARK: - Entities
+
+extension XMLReader {
+    /// How much longer than the document what it expands to may be, once it is longer than a little. The parser expands
+    /// entities in the attributes of one tag before that tag is refused.
+    private static let maxAmplification: Float = 2
+    private static let amplificationThreshold: UInt64 = 1 << 20
+
+    /// Sees to it that no entity is expanded but HTML's.
+    ///
+    /// What a document type elsewhere may declare is never fetched; in its place the parser is given declarations of
+    /// HTML's names. References in the text are reported by name, those in attributes are expanded by the parser.
+    private func prepare(for entities: XMLEntities) {
+        _ = XML_SetBillionLaughsAttackProtectionMaximumAmplification(self.parser, Self.maxAmplification)
+        _ = XML_SetBillionLaughsAttackProtectionActivationThreshold(self.parser, Self.amplificationThreshold)
+        XML_SetParamEntityParsing(self.parser, XML_PARAM_ENTITY_PARSING_ALWAYS)
+        XML_SetExternalEntityRefHandlerArg(self.parser, Unmanaged.passUnretained(self).toOpaque())
+        XML_SetExternalEntityRefHandler(self.parser) { reader, context, _, systemID, _ in
+            let reader = reader.flatMap { XMLReader.from(UnsafeMutableRawPointer($0)) }
+            return reader?.referred(isGeneral: context != nil, systemID) ?? 0
+        }
+        XML_SetStartDoctypeDeclHandler(self.parser) { reader, _, systemID, _, _ in
+            XMLReader.from(reader)?.systemID = systemID.map { Array($0.bytes) }
+        }
+        guard !entities.names.isEmpty else { return }
+        self.documentType = entities.documentType
+        XML_UseForeignDTD(self.parser, XML_Bool(1))
+        // With such a handler the parser does not expand what the document declares.
+        XML_SetDefaultHandler(self.parser) { _, _, _ in }
+        XML_SetEntityDeclHandler(self.parser) { reader, name, isParameter, value, count, _, _, _, _ in
+            guard let name, isParameter == 0 else { return }
+            let text = value.map { Array(UnsafeRawBufferPointer(start: $0, count: Int(count))) }
+            XMLReader.from(reader)?.declaredEntity(Array(name.bytes), as: text)
+        }
+        XML_SetSkippedEntityHandler(self.parser) { reader, name, isParameter in
+            guard let name, isParameter == 0 else { return }
+            XMLReader.from(reader)?.referred(to: Array(name.bytes))
+        }
+    }
+
+    /// The document declares an entity; nil for what stands elsewhere.
+    private func declaredEntity(_ name: [UInt8], as text: [UInt8]?) {
+        guard !self.isReadingOwnType, !XMLEntities.predefined.contains(name) else { return }
+        if let text, text == HTMLEntities.text(of: name) { return }
+        guard self.declaredEntities.count < XMLEntities.maxNames else {
+            return self.fail(.tooManyDeclarations(limit: XMLEntities.maxNames))
+        }
+        self.declaredEntities.insert(name)
+    }
+
+    /// The text refers to an entity.
+    private func referred(to name: [UInt8]) {
+        guard self.failure == nil, let depth = self.open.indices.last else { return }
+        guard !self.declaredEntities.contains(name), let text = HTMLEntities.text(of: name) else {
+            return self.fail(.entity)
+        }
+        self.texts[depth].append(contentsOf: text)
+    }
+
+    /// The document refers to what stands elsewhere: its own type is passed over, all else is refused.
+    ///
+    /// - Returns: 0 for a reference that ends the document.
+    private func referred(isGeneral: Bool, _ systemID: UnsafePointer<CChar>?) -> Int32 {
+        guard !isGeneral, systemID.map({ Array($0.bytes) }) == self.systemID else {
+            self.fail(.entity)
+            return 0
+        }
+        guard !self.documentType.isEmpty else { return 1 }
+        guard let inner = XML_ExternalEntityParserCreate(self.parser, nil, "UTF-8") else {
+            self.fail(.noMemory)
+            return 0
+        }
+        defer { XML_ParserFree(inner) }
+        self.isReadingOwnType = true
+        defer { self.isReadingOwnType = false }
+        return self.documentType.withUnsafeBytes { bytes in
+            let text = bytes.assumingMemoryBound(to: CChar.self).baseAddress
+            return XML_Parse(inner, text, Int32(clamping: bytes.count), 1) == XML_STATUS_OK ? 1 : 0
+        }
+    }
+
+    /// The tag that the parser is at, as the document writes it.
+    private var currentTag: UnsafeRawBufferPointer {
+        let start = min(self.offset, self.input.count)
+        let count = max(0, min(Int(XML_GetCurrentByteCount(self.parser)), self.input.count - start))
+        return UnsafeRawBufferPointer(rebasing: self.input[start..<(start + count)])
+    }
+}
+
 extension UnsafePointer<CChar> {
     /// A C string's bytes, without its end.
     fileprivate var bytes: UnsafeRawBufferPointer {
@@ -222,8 +312,4 @@ extension UnsafePointer<CChar> {
         while self[count] != 0 { count += 1 }
         return UnsafeRawBufferPointer(start: self, count: count)
     }
-}
-
-extension XML_Status {
-    fileprivate var asInt: Int32 { Int32(self.rawValue) }
 }

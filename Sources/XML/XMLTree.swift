@@ -17,6 +17,8 @@ struct XMLTree {
         var attributes = Piece()
         /// A JSON string; empty where there is no text.
         var text = Piece()
+        /// The way from the root, in ``XMLTree/paths``; -1 where it is not told apart.
+        var path: Int32 = -1
         /// Stands in an array even by itself.
         var isItem = false
         /// Would hold the source's items, and has none.
@@ -43,6 +45,8 @@ struct XMLTree {
 
     private(set) var elements: [Element] = []
     var names = XMLNames()
+    /// Where lists keep their shape; nil where an element is an array only beside another one.
+    var paths: XMLPaths?
     /// JSON text.
     private(set) var store: [UInt8] = []
     /// The name of the source's items, where its configuration says where they are.
@@ -51,6 +55,11 @@ struct XMLTree {
     subscript(index: Int) -> Element {
         get { self.elements[index] }
         set { self.elements[index] = newValue }
+    }
+
+    /// Whether an element that is the first of its name is written as an array.
+    func isArray(_ element: Element) -> Bool {
+        element.isItem || element.next >= 0 || self.paths?.isList(Int(element.path)) == true
     }
 
     func json(_ piece: Piece) -> ArraySlice<UInt8> { self.store[piece.range] }
@@ -77,6 +86,15 @@ struct XMLTree {
         return index
     }
 
+    /// Notes the way to an element from its parent's, where lists keep their shape.
+    mutating func findPath(of index: Int, in parent: Int?) {
+        guard self.paths != nil else { return }
+        let name = Int(self.elements[index].name)
+        let above = parent.map { Int(self.elements[$0].path) }
+        let path = self.paths?.number(of: name, text: self.names.text(name), in: above) ?? -1
+        self.elements[index].path = Int32(clamping: path)
+    }
+
     /// Links the children of an element that has ended by name, in the order of each name's first appearance.
     mutating func groupChildren(of parent: Int) {
         var child = Int(self.elements[parent].firstChild)
@@ -87,6 +105,7 @@ struct XMLTree {
             self.elements[child].next = -1
             if let previous = self.names.lastChild(of: name, in: parent) {
                 self.elements[previous].next = Int32(clamping: child)
+                if !self.elements[child].isItem { self.paths?.noteList(Int(self.elements[child].path)) }
             } else {
                 if let firstOfLastName { self.elements[firstOfLastName].nextName = Int32(clamping: child) }
                 firstOfLastName = child

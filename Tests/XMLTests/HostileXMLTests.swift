@@ -37,20 +37,34 @@ struct HostileXMLTests {
     }
 
     @Test(
-        "no entity is expanded, declared, fetched or passed over",
+        "R20: the use of an entity that the document declares, or that stands elsewhere, is refused",
         arguments: [
             // A billion laughs, and their quadratic cousin in an attribute.
             "<!DOCTYPE a [<!ENTITY l 'ha'><!ENTITY m '&l;&l;&l;'>]><a>&m;</a>",
+            "<!DOCTYPE a [<!ENTITY l 'ha'><!ENTITY m '&l;&l;&l;'>]><a b='&m;'/>",
             "<!DOCTYPE a [<!ENTITY l 'ha'>]><a b='&l;'/>",
-            "<!DOCTYPE a [<!ENTITY l 'ha'>]><a/>",
+            "<!DOCTYPE a [<!ENTITY l 'ha'>]><a>&l;</a>",
+            "<?xml version='1.0' standalone='yes'?><!DOCTYPE a [<!ENTITY l 'ha'>]><a>&l;</a>",
+            "<!DOCTYPE a [<!ENTITY l '<b/>'>]><a>&l;</a>",
+            "<!DOCTYPE a [<!ENTITY l '&l;'>]><a>&l;</a>",
+            "<!DOCTYPE a [<!ENTITY l '&l;'>]><a b='&l;'/>",
+            // A name of HTML that means something else here.
+            "<!DOCTYPE a [<!ENTITY nbsp 'ha'>]><a>&nbsp;</a>",
+            "<!DOCTYPE a [<!ENTITY nbsp 'ha'>]><a b='&nbsp;'/>",
             // What would read a file, or a host.
             "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+            "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a b='&x;'/>",
+            "<!DOCTYPE a [<!ENTITY nbsp SYSTEM 'file:///etc/passwd'>]><a>&nbsp;</a>",
+            "<!DOCTYPE a [<!ENTITY x PUBLIC '-' 'http://127.0.0.1:1/x' NDATA gif><!NOTATION gif SYSTEM ''>]><a>&x;</a>",
             "<!DOCTYPE a [<!ENTITY % x SYSTEM 'http://127.0.0.1:1/x.dtd'> %x;]><a/>",
+            "<!DOCTYPE a [<!ENTITY % x SYSTEM 'http://127.0.0.1:1/x.dtd'> %x;]><a>&nbsp;</a>",
             "<!DOCTYPE a [<!ENTITY % x '<!ENTITY y \"z\">'> %x;]><a>&y;</a>",
             // What a document type elsewhere might declare.
-            "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a>one&nbsp;two</a>",
-            "<a>one&nbsp;two</a>",
-            "<a b='&nbsp;'/>",
+            "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a>one&company;two</a>",
+            "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a b='one&company;two'/>",
+            "<a>one&company;two</a>",
+            "<a b='&company;'/>",
+            "<a>&nbsp;&Nbsp;</a>",
         ]
     )
     func entities(xml: String) {
@@ -58,6 +72,32 @@ struct HostileXMLTests {
             try XMLImage(parsing: Array(xml.utf8))
         } throws: { error in
             (error as? XMLError)?.reason == .entity
+        }
+    }
+
+    @Test("R20: a billion laughs takes no memory, in text or in an attribute")
+    func laughs() {
+        var declarations = "<!ENTITY l0 'ha'>"
+        for level in 1...20 {
+            let uses = String(repeating: "&l\(level - 1);", count: 10)
+            declarations += "<!ENTITY l\(level) '\(uses)'>"
+        }
+        for use in ["<a>&l20;</a>", "<a b='&l20;'/>"] {
+            #expect {
+                try XMLImage(parsing: Array("<!DOCTYPE a [\(declarations)]>\(use)".utf8))
+            } throws: { error in
+                (error as? XMLError)?.reason == .entity
+            }
+        }
+        let unused = Array("<!DOCTYPE a [\(declarations)]><a>1</a>".utf8)
+        #expect(throws: Never.self) { try XMLImage(parsing: unused) }
+    }
+
+    @Test("R20: names of entities without end are refused")
+    func names() {
+        let text = (0..<2000).map { "&e\($0);" }.joined()
+        #expect(throws: XMLError(reason: .entity, offset: 0)) {
+            try XMLImage(parsing: Array("<a><![CDATA[\(text)]]></a>".utf8))
         }
     }
 

@@ -1,3 +1,4 @@
+import Charsets
 import JSON
 import Testing
 import XML
@@ -92,6 +93,101 @@ struct XMLImageTests {
     func encodings(bytes: [UInt8], text: String) throws {
         let image = try XMLImage(parsing: bytes).json
         #expect(String(decoding: image, as: UTF8.self) == "{\"a\":\"\(text)\"}")
+    }
+
+    @Test(
+        "R20: HTML's named characters are resolved, and what is declared and not used does no harm",
+        arguments: [
+            ("<a>one&nbsp;two</a>", "{\"a\":\"one\u{A0}two\"}"),
+            ("<a b='caf&eacute;'>&mdash;&hellip;</a>", ##"{"a":{"@b":"café","#text":"—…"}}"##),
+            ("<a>&copy;&AMP;&LT;&amp;&lt;</a>", #"{"a":"©&<&<"}"#),
+            ("<a b='&AMP;&LT;&quot;&QUOT;'/>", #"{"a":{"@b":"&<\"\""}}"#),
+            ("<a>&NotEqualTilde;</a>", "{\"a\":\"\u{2242}\u{338}\"}"),
+            ("<a><![CDATA[&nbsp;&none;]]></a>", #"{"a":"&nbsp;&none;"}"#),
+            ("<a><!-- &none; --><?x &none;?>y</a>", #"{"a":"y"}"#),
+            ("<?xml version='1.0' standalone='yes'?><a>&euro;</a>", #"{"a":"€"}"#),
+            ("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?><a b='&euro;'/>", #"{"a":{"@b":"€"}}"#),
+            (
+                "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a b='&eacute;'>&eacute;</a>",
+                ##"{"a":{"@b":"é","#text":"é"}}"##
+            ),
+            (
+                "<!DOCTYPE rss PUBLIC '-//N//DTD 0.91//EN' 'http://127.0.0.1:1/r.dtd'><rss>&eacute;</rss>",
+                #"{"rss":"é"}"#
+            ),
+            ("<!DOCTYPE a [<!ENTITY l 'ha'>]><a/>", #"{"a":""}"#),
+            ("<!DOCTYPE a [<!ENTITY l 'ha'><!ENTITY m '&l;&l;'>]><a>1</a>", #"{"a":"1"}"#),
+            ("<!DOCTYPE a [<!ENTITY l 'ha'>]><a>&nbsp;<![CDATA[&l;]]></a>", "{\"a\":\"\u{A0}&l;\"}"),
+            ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>1</a>", #"{"a":"1"}"#),
+            ("<!DOCTYPE a [<!ENTITY % x '<!ENTITY y \"z\">'> %x;]><a>1</a>", #"{"a":"1"}"#),
+            (
+                "<!DOCTYPE a [<!ENTITY nbsp '&#160;'>]><a b='&nbsp;'>&nbsp;x</a>",
+                "{\"a\":{\"@b\":\"\u{A0}\",\"#text\":\"\u{A0}x\"}}"
+            ),
+            (
+                "<!DOCTYPE a [<!ENTITY lt '&#38;#60;'><!ENTITY l 'ha'>]><a b='&lt;'>&lt;</a>",
+                ##"{"a":{"@b":"<","#text":"<"}}"##
+            ),
+        ]
+    )
+    func entities(xml: String, json: String) throws {
+        #expect(try Self.image(of: xml) == json)
+    }
+
+    @Test("R08: the field wins over the declaration, a byte order mark over both")
+    func charsets() throws {
+        let latin = Array("<?xml version='1.0' encoding='ISO-8859-1'?><a>".utf8)
+        let utf8 = TextEncoding.utf8
+        let windows = try #require(TextEncoding(label: "iso-8859-1".utf8))
+        let end = Array("</a>".utf8)
+        let utf16 = TextEncoding.utf16
+        let cases: [([UInt8], TextEncoding?, String)] = [
+            (latin + "é".utf8 + end, utf8, "é"),
+            (latin + "é".utf8 + end, nil, "Ã©"),
+            (latin + [0xE9] + end, nil, "é"),
+            (Array("<a>".utf8) + [0xE9] + end, windows, "é"),
+            (Array("<?xml version='1.0' encoding='utf-8'?><a>".utf8) + [0xE9] + end, windows, "é"),
+            ([0xEF, 0xBB, 0xBF] + latin + "é".utf8 + end, windows, "é"),
+            ([0xFF, 0xFE] + "<a>é</a>".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }, utf8, "é"),
+            ("<a>é</a>".utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 0xFF)] }, utf16, "é"),
+            ("<a>é</a>".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }, nil, "é"),
+            (Array("<?xml version='1.0' encoding='UTF-16'?><a>é</a>".utf8), nil, "é"),
+        ]
+        for (bytes, charset, text) in cases {
+            let image = try XMLImage(parsing: bytes, charset: charset).json
+            #expect(String(decoding: image, as: UTF8.self) == "{\"a\":\"\(text)\"}")
+        }
+    }
+
+    @Test("R21: a list that was seen once keeps its shape, in later documents and beside a longer one")
+    func lists() throws {
+        func image(_ xml: String, _ lists: inout XMLLists) throws -> String {
+            let image = try XMLImage(parsing: Array(xml.utf8), lists: lists)
+            lists = image.lists
+            return String(decoding: image.json, as: UTF8.self)
+        }
+        var lists = XMLLists()
+        #expect(try image("<r><b>1</b></r>", &lists) == #"{"r":{"b":"1"}}"#)
+        #expect(lists.isEmpty)
+        #expect(try image("<r><b>1</b><b>2</b></r>", &lists) == #"{"r":{"b":["1","2"]}}"#)
+        #expect(try image("<r><b>1</b></r>", &lists) == #"{"r":{"b":["1"]}}"#)
+        #expect(try image("<r><c><b>1</b></c></r>", &lists) == #"{"r":{"c":{"b":"1"}}}"#)
+        // One place, whatever stands beside it.
+        let uneven = "<r><x><a>1</a></x><x><a>1</a><a>2</a></x></r>"
+        #expect(try image(uneven, &lists) == #"{"r":{"x":[{"a":["1"]},{"a":["1","2"]}]}}"#)
+        lists = XMLLists(encoded: lists.encoded)
+        #expect(try image("<r><x><a>1</a></x><b/></r>", &lists) == #"{"r":{"x":[{"a":["1"]}],"b":[""]}}"#)
+        #expect(try image("<q><b>1</b></q>", &lists) == #"{"q":{"b":"1"}}"#)
+    }
+
+    @Test("R21: what is remembered of lists is bounded")
+    func manyLists() throws {
+        let xml = "<r>" + (0..<5000).map { "<n\($0)/><n\($0)/>" }.joined() + "</r>"
+        let image = try XMLImage(parsing: Array(xml.utf8), lists: XMLLists())
+        #expect(image.lists.encoded.split(separator: 0x0A).count == XMLLists.maxPaths)
+        let long = String(repeating: "n", count: 2000)
+        let names = "<r><\(long)/><\(long)/></r>"
+        #expect(try XMLImage(parsing: Array(names.utf8), lists: XMLLists()).lists.isEmpty)
     }
 
     @Test("every image is JSON, whatever names and text are")

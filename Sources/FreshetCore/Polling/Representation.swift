@@ -1,14 +1,15 @@
 // From the bytes of a response to JSON text: formats other than JSON have one fixed image in JSON.
 
+import Charsets
 package import JSON
-import XML
+package import XML
 
 /// Reads a payload into a document.
 ///
 /// | format | image |
 /// | --- | --- |
 /// | json | itself |
-/// | ndjson | an array of the lines |
+/// | ndjson | an array of the lines, or of the records of a JSON text sequence (RFC 7464) |
 /// | csv | an array of objects, one a record: see ``SeparatedValues`` |
 /// | xml | an object with the root element as its only member: see `XMLImage` |
 /// | text | one string |
@@ -22,9 +23,8 @@ package enum Representation {
         switch essence {
         case "", "application/json", "text/json", "application/octet-stream", "binary/octet-stream":
             return .success(.json)
-        case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines":
-            return .success(.ndjson)
-        case "text/csv", "application/csv", "text/tab-separated-values": return .success(.csv)
+        case _ where self.isLines(essence): return .success(.ndjson)
+        case "text/csv", "application/csv", self.tabs: return .success(.csv)
         case "text/xml", "application/xml": return .success(.xml)
         case "text/plain": return .success(.text)
         case _ where essence.hasSuffix("+json"): return .success(.json)
@@ -44,6 +44,23 @@ package enum Representation {
         }
     }
 
+    /// Whether a media type means several JSON texts: one a line, or one a record.
+    private static func isLines(_ essence: String) -> Bool {
+        switch essence {
+        case "application/x-ndjson", "application/ndjson", "text/x-ndjson", "text/ndjson",
+            "application/jsonl", "application/x-jsonl", "text/jsonl", "text/x-jsonl",
+            "application/jsonlines", "application/x-jsonlines", "application/json-lines", "application/x-json-lines",
+            "application/x-ldjson", "application/ldjson", "application/x-json-stream", "application/json-stream",
+            "application/stream+json", "application/x-stream+json", "application/json-seq", "application/x-json-seq":
+            true
+        case _:
+            ["+json-seq", "+ndjson", "+x-ndjson", "+jsonl", "+stream+json"].contains { essence.hasSuffix($0) }
+        }
+    }
+
+    /// The media type of tables whose fields are never quoted.
+    static let tabs = "text/tab-separated-values"
+
     /// The media type without parameters, in lower case, cut at 100 bytes, with only the bytes of a token and `/`.
     static func essence(of contentType: [UInt8]) -> String {
         var essence = ""
@@ -58,39 +75,71 @@ package enum Representation {
         return essence
     }
 
-    /// Reads a body.
-    ///
-    /// - Parameters:
-    ///   - body: A whole one, decoded.
-    ///   - format: How to read it.
-    ///   - limits: Bound the body. The image of another format may be ``widestImage`` times as long.
-    ///   - collection: Where the source's items are, if its configuration says: a lone element there is an array too.
-    /// - Returns: The body's image in JSON.
-    /// - Throws: ``PollError`` of kind `malformed`, `encoding`, `too_large` or `empty_body`, with the offset.
+    /// What is known of a body beside its bytes.
+    package struct Hints: Sendable {
+        /// The field of the response: it names the charset, and says whether a table is one of tabs.
+        package var contentType: [UInt8]?
+        /// What separates the columns of a table. The default is found out.
+        package var separator: UInt8?
+        /// Where the source's items are, if its configuration says: a lone XML element there is an array too.
+        package var collection: Pointer?
+        /// Where earlier documents of the source, and this one, held lists of XML elements; brought up to date.
+        package var lists = XMLLists()
+
+        package init(contentType: [UInt8]? = nil, separator: UInt8? = nil, collection: Pointer? = nil) {
+            self.contentType = contentType
+            self.separator = separator
+            self.collection = collection
+        }
+    }
+
+    /// Reads a body of which nothing else is known.
     package static func document(
         from body: [UInt8],
         format: SourceConfiguration.Format,
         limits: ParseLimits,
         collection: Pointer? = nil
     ) throws(PollError) -> Document {
-        guard body.contains(where: { !$0.isWhitespace }) else {
-            throw PollError(.emptyBody, "the upstream answered with an empty body")
-        }
+        var hints = Hints(collection: collection)
+        return try self.document(from: body, format: format, limits: limits, hints: &hints)
+    }
+
+    /// Reads a body.
+    ///
+    /// - Parameters:
+    ///   - body: A whole one, decoded.
+    ///   - format: How to read it.
+    ///   - limits: Bound the body, and its text in UTF-8. The image of another format may be ``widestImage`` times as
+    ///     long.
+    ///   - hints: What else is known.
+    /// - Returns: The body's image in JSON.
+    /// - Throws: ``PollError`` of kind `malformed`, `encoding`, `too_large` or `empty_body`, with the offset.
+    package static func document(
+        from body: [UInt8],
+        format: SourceConfiguration.Format,
+        limits: ParseLimits,
+        hints: inout Hints
+    ) throws(PollError) -> Document {
         guard body.count <= limits.maxBytes else {
             throw PollError(.tooLarge, "the body has \(body.count) bytes, more than \(limits.maxBytes)")
+        }
+        // XML has rules of its own for its encoding.
+        let text = format == .xml ? body : try BodyText.decode(body, format, hints.contentType, limits.maxBytes)
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw PollError(.emptyBody, "the upstream answered with an empty body")
         }
         var imageLimits = limits
         let usual = ParseLimits().maxBytes / self.widestImage
         imageLimits.maxBytes = max(limits.maxBytes, self.widestImage * min(limits.maxBytes, usual))
         switch format {
-        case .json: return try self.parse(body, limits: limits)
-        case .ndjson: return try self.parse(self.array(ofLines: body, limits: limits), limits: imageLimits)
+        case .json: return try self.parse(text, limits: limits)
+        case .ndjson: return try self.parse(JSONRecords.array(of: text, limits: limits), limits: imageLimits)
         case .csv:
-            try self.checkEncoding(of: body)
-            return try self.parse(SeparatedValues(body).json(maxBytes: imageLimits.maxBytes), limits: imageLimits)
-        case .xml:
-            return try self.parse(self.image(ofXML: body, limits: limits, collection), limits: imageLimits)
-        case .text: return try self.parse(self.string(body), limits: imageLimits)
+            let isTabs = hints.contentType.map(self.essence) == self.tabs
+            let table = SeparatedValues(text, separator: hints.separator, isTabs: isTabs)
+            return try self.parse(table.json(maxBytes: imageLimits.maxBytes), limits: imageLimits)
+        case .xml: return try self.parse(self.image(ofXML: body, limits: limits, &hints), limits: imageLimits)
+        case .text: return try self.parse(self.string(text), limits: imageLimits)
         }
     }
 
@@ -106,43 +155,28 @@ package enum Representation {
         }
     }
 
-    /// Each line has to be a value by itself: two broken lines can make a whole array together.
-    private static func array(ofLines body: [UInt8], limits: ParseLimits) throws(PollError) -> [UInt8] {
-        var text: [UInt8] = [UInt8(ascii: "[")]
-        text.reserveCapacity(body.count + 2)
-        var nodes = 1
-        for (index, line) in body.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
-        where line.contains(where: { !$0.isWhitespace }) {
-            if text.count > 1 {
-                text.append(UInt8(ascii: ","))
-            }
-            do throws(ParseError) {
-                let document = try Document(parsing: Array(line), limits: limits)
-                text.append(contentsOf: document.text)
-                nodes += document.nodeCount
-            } catch {
-                var fault = PollError(error)
-                fault.message = "line \(index + 1) is not JSON that can be taken: \(error)"
-                throw fault
-            }
-            guard nodes <= limits.maxNodes else {
-                throw PollError(.tooLarge, "the lines hold more than \(limits.maxNodes) values")
-            }
-        }
-        text.append(UInt8(ascii: "]"))
-        return text
-    }
-
     private static func image(
         ofXML body: [UInt8],
         limits: ParseLimits,
-        _ collection: Pointer?
+        _ hints: inout Hints
     ) throws(PollError) -> [UInt8] {
         // Each element takes up to two levels of JSON, and a value and a name of its own.
-        let elements = XMLImage.Limits(maxDepth: max(1, (limits.maxDepth - 1) / 2), maxNodes: limits.maxNodes / 2)
-        let way = (collection?.tokens ?? []).filter { $0.arrayIndex == nil }.map(\.utf8)
+        let elements = XMLImage.Limits(
+            maxDepth: max(1, (limits.maxDepth - 1) / 2),
+            maxNodes: limits.maxNodes / 2,
+            maxTextBytes: limits.maxBytes
+        )
+        let way = (hints.collection?.tokens ?? []).filter { $0.arrayIndex == nil }.map(\.utf8)
         do throws(XMLError) {
-            return try XMLImage(parsing: body, collection: way, limits: elements).json
+            let image = try XMLImage(
+                parsing: body,
+                charset: hints.contentType.flatMap(BodyText.charset),
+                collection: way,
+                lists: hints.lists,
+                limits: elements
+            )
+            hints.lists = image.lists
+            return image.json
         } catch {
             let kind: PollError.Kind =
                 switch error.reason {
@@ -155,21 +189,12 @@ package enum Representation {
         }
     }
 
-    /// A byte order mark is left out (FAULTS S2).
-    private static func string(_ body: [UInt8]) throws(PollError) -> [UInt8] {
-        let content = body.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(body.dropFirst(3)) : body
-        guard let string = String(validating: content, as: UTF8.self) else { throw self.notUTF8 }
-        var text: [UInt8] = []
-        text.reserveCapacity(body.count + body.count / 8)
-        appendJSONString(string, to: &text)
-        return text
+    private static func string(_ text: [UInt8]) -> [UInt8] {
+        var json: [UInt8] = []
+        json.reserveCapacity(text.count + text.count / 8)
+        appendJSONString(utf8: text, to: &json)
+        return json
     }
-
-    private static func checkEncoding(of body: [UInt8]) throws(PollError) {
-        guard String(validating: body, as: UTF8.self) != nil else { throw self.notUTF8 }
-    }
-
-    private static let notUTF8 = PollError(.encoding, "the body is not UTF-8")
 }
 
 extension UInt8 {

@@ -5,24 +5,58 @@ import JSON
 /// A table whose first record names the columns.
 ///
 /// The image is an array of objects, one a record, with text as values: no text is taken for a number, which would lose
-/// zeros in front. A byte order mark is left out, records end with any line break, empty lines are passed over, and
-/// quoted fields may hold separators, line breaks and doubled quotes. Columns are separated by commas, or where the
-/// first record has none, by tabs or semicolons. A column without a name or with one that came before gets its
-/// number. A record with more or fewer fields than the first is an error: it may be a body that was cut.
+/// zeros in front. Records end with any line break, empty lines are passed over, and quoted fields may hold separators,
+/// line breaks and doubled quotes. A column without a name or with one that came before gets its number. A record with
+/// more or fewer fields than the first is an error: it may be a body that was cut.
+///
+/// What separates the columns is what the configuration says; else what a first line `sep=;` says, which is how
+/// spreadsheets are told; else what fits the first records (``SeparatorSearch``). A first line of that form is never a
+/// record. In `text/tab-separated-values` it is the tab, and quotes are text like any other, by the rules that IANA has
+/// for it.
 struct SeparatedValues {
     private let bytes: [UInt8]
-    private let separator: UInt8
+    let separator: UInt8
+    /// A field that begins with a quote goes on to the next one.
+    private let hasQuotes: Bool
     /// How far the table was read.
     private(set) var offset: Int
 
-    init(_ bytes: [UInt8]) {
+    /// - Parameters:
+    ///   - bytes: The table in UTF-8, without a byte order mark.
+    ///   - separator: What the configuration says.
+    ///   - isTabs: The table came as `text/tab-separated-values`.
+    init(_ bytes: [UInt8], separator: UInt8? = nil, isTabs: Bool = false) {
         self.bytes = bytes
-        let start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-        self.offset = start
-        self.separator = Self.separator(in: bytes[start...])
+        let line = isTabs ? nil : Self.separatorLine(in: bytes)
+        self.offset = line?.end ?? 0
+        self.hasQuotes = !isTabs || separator ?? 0x09 != 0x09
+        self.separator =
+            separator ?? (isTabs ? 0x09 : line?.separator) ?? SeparatorSearch.separator(of: bytes, from: self.offset)
     }
 
-    /// The image as JSON text. Its bytes are the table's: what is no UTF-8 stays none.
+    /// For a trial: reads from `offset` on.
+    init(_ bytes: [UInt8], from offset: Int, separator: UInt8) {
+        self.bytes = bytes
+        self.separator = separator
+        self.hasQuotes = true
+        self.offset = offset
+    }
+
+    /// Reads a first line `sep=;`, in quotes or without.
+    private static func separatorLine(in bytes: [UInt8]) -> (separator: UInt8, end: Int)? {
+        var line = bytes.prefix(16).prefix { $0 != 0x0A && $0 != 0x0D }
+        let end = line.endIndex
+        guard end < min(bytes.count, 16) else { return nil }
+        if line.count >= 2, line.first == UInt8(ascii: "\""), line.last == UInt8(ascii: "\"") {
+            line = line.dropFirst().dropLast()
+        }
+        guard line.count == 5, FieldValue.matches(line.prefix(4), "sep="), let separator = line.last,
+            separator < 0x80, separator != UInt8(ascii: "\"")
+        else { return nil }
+        return (separator, end)
+    }
+
+    /// The image as JSON text.
     ///
     /// - Throws: ``PollError`` of kind `empty_body`, `malformed` with the offset, or `too_large` beyond `maxBytes`.
     func json(maxBytes: Int) throws(PollError) -> [UInt8] {
@@ -40,7 +74,7 @@ struct SeparatedValues {
                 throw PollError(
                     .malformed,
                     "record \(number), which ends at byte \(reader.offset), has \(record.count) fields, "
-                        + "and the first has \(keys.count)"
+                        + "and the first has \(keys.count), with \(self.separatorName) between them"
                 )
             }
             text.append(UInt8(ascii: text.count > 1 ? "," : " "))
@@ -60,22 +94,6 @@ struct SeparatedValues {
         }
         text.append(UInt8(ascii: "]"))
         return text
-    }
-
-    /// The comma, unless the first record holds none but tabs or semicolons.
-    private static func separator(in bytes: ArraySlice<UInt8>) -> UInt8 {
-        var isQuoted = false
-        var others: UInt8?
-        for byte in bytes {
-            switch byte {
-            case UInt8(ascii: "\""): isQuoted.toggle()
-            case UInt8(ascii: ",") where !isQuoted: return byte
-            case 0x09 where !isQuoted, UInt8(ascii: ";") where !isQuoted: others = others ?? byte
-            case 0x0A where !isQuoted, 0x0D where !isQuoted: return others ?? UInt8(ascii: ",")
-            default: break
-            }
-        }
-        return others ?? UInt8(ascii: ",")
     }
 
     /// The first record's fields as JSON strings; a repeated or empty one gets its column's number, so that none is
@@ -109,6 +127,16 @@ struct SeparatedValues {
         appendJSONString(utf8: field, to: &text)
     }
 
+    private var separatorName: String {
+        switch self.separator {
+        case 0x09: "tabs"
+        case UInt8(ascii: ","): "commas"
+        case UInt8(ascii: ";"): "semicolons"
+        case 0x21...0x7E: "`\(Unicode.Scalar(self.separator))`"
+        case let other: "bytes \(other)"
+        }
+    }
+
     /// The next record, or `nil` at the end. Empty lines are passed over.
     mutating func next() throws(PollError) -> [[UInt8]]? {
         while self.offset < self.bytes.count, self.bytes[self.offset] == 0x0A || self.bytes[self.offset] == 0x0D {
@@ -124,7 +152,7 @@ struct SeparatedValues {
     }
 
     private mutating func field() throws(PollError) -> [UInt8] {
-        guard self.offset < self.bytes.count, self.bytes[self.offset] == UInt8(ascii: "\"") else {
+        guard self.hasQuotes, self.offset < self.bytes.count, self.bytes[self.offset] == UInt8(ascii: "\"") else {
             let start = self.offset
             while self.offset < self.bytes.count, !self.endsField(self.bytes[self.offset]) {
                 self.offset += 1

@@ -56,6 +56,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var maxBodyBytes = 8 << 20
     /// The default is by `Content-Type`.
     package var format: Format?
+    /// What separates the columns of a table: one character of ASCII. The default is found out.
+    package var separator: UInt8?
     /// Where in the payload the value stands. The default is the whole payload.
     package var root: Pointer?
     /// Where in the value the collection stands.
@@ -191,7 +193,8 @@ extension SourceConfiguration {
 
     /// What a kept value depends on: see ``StoredSource/identity``.
     package var identity: String {
-        [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""].joined(separator: "\n")
+        let parts = [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""]
+        return (parts + (self.separator.map { ["separator \($0)"] } ?? [])).joined(separator: "\n")
     }
 
     /// What the adaptive policy aims at: the expected age of the oldest unseen change.

@@ -33,6 +33,8 @@ extension SourceStateMachine {
             self.staleness.confirmed(at: now, interval: next.interval, freshness: freshness)
         }
         self.reviewWarnings()
+        var change = change
+        change?.learned = self.learned
         return Verdict(
             outcome: status == 304 ? .notModified : (change == nil ? .unchanged : .changed),
             change: change,

@@ -72,14 +72,21 @@ extension SourceStateMachine {
 
     // MARK: Documents
 
-    private func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
+    private mutating func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
         if self.configuration.allowEmpty, response.body.allSatisfy(\.isWhitespace), let null = Self.null { return null }
         let type = response.value(of: "content-type")
         if !isPush || type != nil { try self.checkContentType(type) }
-        let document = try self.payload(of: response)
+        var hints = Representation.Hints(
+            contentType: type,
+            separator: self.configuration.separator,
+            collection: self.configuration.collection
+        )
+        hints.lists = self.value.lists
+        let document = try self.payload(of: response, hints: &hints)
         for expectation in self.configuration.expect {
             if let violation = expectation.violation(in: document) { throw violation }
         }
+        self.value.lists = hints.lists
         guard let root = self.configuration.root else { return document }
         guard let value = document.extracting(root) else {
             throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
@@ -97,13 +104,16 @@ extension SourceStateMachine {
         }
     }
 
-    private func payload(of response: PollResponse) throws(PollError) -> Document {
+    private func payload(
+        of response: PollResponse,
+        hints: inout Representation.Hints
+    ) throws(PollError) -> Document {
         func read(_ format: SourceConfiguration.Format) throws(PollError) -> Document {
             try Representation.document(
                 from: response.body,
                 format: format,
                 limits: self.value.limits,
-                collection: self.configuration.collection
+                hints: &hints
             )
         }
         if let format = self.configuration.format { return try read(format) }

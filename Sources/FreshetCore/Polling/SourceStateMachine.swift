@@ -15,8 +15,8 @@ package struct SourceStateMachine: Sendable {
 
     /// What a poll may cost; set by the shell before a result is handed in. For the adaptive policy.
     package var price = PollPrice()
-    /// What the adaptive policy has learned, to be kept over a restart.
-    package var learned: [UInt8] { self.schedule.learned }
+    /// What the adaptive policy has learned, and where lists are, to be kept over a restart.
+    package var learned: [UInt8] { LearnedState(schedule: self.schedule.learned, lists: self.value.lists).encoded }
 
     /// The last good value, and what new ones are measured by.
     var value: SourceValue
@@ -37,10 +37,18 @@ package struct SourceStateMachine: Sendable {
         learned: [UInt8] = []
     ) {
         self.configuration = configuration
-        self.schedule = PollSchedule(configuration: configuration, phase: phase, now: now, wall: wall, learned: learned)
+        let learned = LearnedState(encoded: learned)
+        self.schedule = PollSchedule(
+            configuration: configuration,
+            phase: phase,
+            now: now,
+            wall: wall,
+            learned: learned.schedule
+        )
         self.staleness = Staleness(configuration: configuration)
         self.trust = ValidatorTrust(verifyEvery: configuration.verifyEvery)
         self.value = SourceValue(configuration: configuration)
+        self.value.lists = learned.lists
         let first = self.schedule.first(now: now)
         self.nextPoll = first.at
         self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: first.reason)
@@ -218,7 +226,8 @@ package struct SourceStateMachine: Sendable {
         self.status.bytes += UInt64(clamping: body.count)
         let freshness = ResponseFreshness(fields: fields, wallNow: Int(wall.seconds))
         do throws(PollError) {
-            let change = try self.representationReceived(response, freshness: freshness, wall: wall, isPush: true)
+            var change = try self.representationReceived(response, freshness: freshness, wall: wall, isPush: true)
+            change?.learned = self.learned
             self.current.valueArrived()
             self.status.lastSuccessAt = wall
             self.status.changes += change == nil ? 0 : 1

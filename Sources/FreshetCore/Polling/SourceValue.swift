@@ -1,6 +1,7 @@
 // The last good value of a source, and what a new one has to be measured by.
 
 import JSON
+import XML
 
 /// A source's value with what was learned about its shape.
 struct SourceValue: Sendable {
@@ -10,6 +11,8 @@ struct SourceValue: Sendable {
     private(set) var hash: UInt64 = 0
     /// The body that ``document`` came from, where it is not the document's own text.
     private var body: [UInt8]?
+    /// Where documents of XML held lists, which keep their shape when they shrink to one.
+    var lists = XMLLists()
     /// Where the keyed items stand, and who said so.
     private(set) var collection: SourceCollection?
     /// Items cannot be told apart.
@@ -40,6 +43,7 @@ struct SourceValue: Sendable {
         if configuration.itemRule == nil { value.collection = self.collection.flatMap { $0.isGuessed ? $0 : nil } }
         value.restored(document)
         value.body = self.body
+        value.lists = self.lists
         value.flaps = self.flaps
         value.volatile = self.volatile
         return value

@@ -1,4 +1,4 @@
-// The keys of a source that say what may count as its value, and from whom: `content_type`, `expect`, `tls`.
+// The keys of a source that say what may count as its value, and from whom: `content_type`, `separator`, `expect`, `tls`.
 
 import FreshetCore
 import JSON
@@ -79,6 +79,23 @@ struct SourceRules {
             at: value.place,
             url == nil ? "\(value.shown) is not an origin" : "\(value.shown) has more than an origin",
             fix: url == nil ? example : "write its scheme, host and port only, such as https://api.example.com:8443"
+        )
+        return nil
+    }
+
+    /// What separates the columns of a table.
+    func separator(of reader: SectionReader) -> UInt8? {
+        guard let value = reader.scalar("separator") else { return nil }
+        if ["tab", "\\t"].contains(value.text.lowercased()) { return 0x09 }
+        let bytes = Array(value.text.utf8)
+        if bytes.count == 1, let byte = bytes.first, byte < 0x80, ![0, 0x0A, 0x0D, UInt8(ascii: "\"")].contains(byte) {
+            return byte
+        }
+        self.context.error(
+            value.path,
+            at: value.place,
+            "\(value.shown) is not one character of ASCII that can stand between columns",
+            fix: "write one such as \";\" or \"|\", or tab"
         )
         return nil
     }

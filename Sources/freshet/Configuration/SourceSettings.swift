@@ -82,6 +82,12 @@ extension SettingSection {
                 .choice(["json", "ndjson", "csv", "xml", "text"]),
                 "How the body is read; by default as its Content-Type says."
             ),
+            Setting(
+                "separator",
+                .text,
+                synonyms: ["delimiter", "delimeter", "sep", "column_separator"],
+                "What separates the columns of a table (CSV): one ASCII character, or `tab`; by default what fits its first records."
+            ),
             Setting("root", .pointer, synonyms: ["path", "select"], "Where in the body the value stands."),
             Setting("items", .pointer, synonyms: ["collection", "list"], "Where in the value the collection stands."),
             Setting(

@@ -151,6 +151,7 @@ extension SourcesDecoder {
             reader.flag("respect_cache", or: SourceConfiguration.RespectCache.self) ?? source.respectCache
         source.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? source.maxBodyBytes
         source.format = reader.choice("format", of: SourceConfiguration.Format.self)
+        source.separator = SourceRules(context: self.context).separator(of: reader)
         source.root = self.pointer("root", in: reader)
         source.items = self.pointer("items", in: reader)
         source.key = self.pointer("key", in: reader)
