@@ -221,8 +221,10 @@ final class XMLReader {
 extension XMLReader {
     /// How much longer than the document what it expands to may be, once it is longer than a little. The parser expands
     /// entities in the attributes of one tag before that tag is refused.
-    private static let maxAmplification: Float = 2
+    private static let maxAmplification: Float = 4
     private static let amplificationThreshold: UInt64 = 1 << 20
+    /// How the public identifiers of HTML's entity sets begin (XHTML 1.0 appendix A.2).
+    private static let namesOfHTML = "-//W3C//ENTITIES "
 
     /// Sees to it that no entity is expanded but HTML's.
     ///
@@ -233,9 +235,9 @@ extension XMLReader {
         _ = XML_SetBillionLaughsAttackProtectionActivationThreshold(self.parser, Self.amplificationThreshold)
         XML_SetParamEntityParsing(self.parser, XML_PARAM_ENTITY_PARSING_ALWAYS)
         XML_SetExternalEntityRefHandlerArg(self.parser, Unmanaged.passUnretained(self).toOpaque())
-        XML_SetExternalEntityRefHandler(self.parser) { reader, context, _, systemID, _ in
+        XML_SetExternalEntityRefHandler(self.parser) { reader, context, _, systemID, publicID in
             let reader = reader.flatMap { XMLReader.from(UnsafeMutableRawPointer($0)) }
-            return reader?.referred(isGeneral: context != nil, systemID) ?? 0
+            return reader?.referred(isGeneral: context != nil, systemID, publicID) ?? 0
         }
         XML_SetStartDoctypeDeclHandler(self.parser) { reader, _, systemID, _, _ in
             XMLReader.from(reader)?.systemID = systemID.map { Array($0.bytes) }
@@ -275,11 +277,17 @@ extension XMLReader {
         self.texts[depth].append(contentsOf: text)
     }
 
-    /// The document refers to what stands elsewhere: its own type is passed over, all else is refused.
+    /// The document refers to what stands elsewhere: its own type, and HTML's names as the W3C publishes them, stand for
+    /// the declarations given here; all else is refused.
     ///
     /// - Returns: 0 for a reference that ends the document.
-    private func referred(isGeneral: Bool, _ systemID: UnsafePointer<CChar>?) -> Int32 {
-        guard !isGeneral, systemID.map({ Array($0.bytes) }) == self.systemID else {
+    private func referred(
+        isGeneral: Bool,
+        _ systemID: UnsafePointer<CChar>?,
+        _ publicID: UnsafePointer<CChar>?
+    ) -> Int32 {
+        let isHTML = publicID.map { $0.bytes.starts(with: Self.namesOfHTML.utf8) } ?? false
+        guard !isGeneral, isHTML || systemID.map({ Array($0.bytes) }) == self.systemID else {
             self.fail(.entity)
             return 0
         }

@@ -62,6 +62,7 @@ struct HostileXMLTests {
             // What a document type elsewhere might declare.
             "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a>one&company;two</a>",
             "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a b='one&company;two'/>",
+            "<!DOCTYPE a [<!ENTITY % x PUBLIC '-//W3C//ENTITIES Latin 1//EN' 'http://127.0.0.1:1/x'> %x;]><a>&company;</a>",
             "<a>one&company;two</a>",
             "<a b='&company;'/>",
             "<a>&nbsp;&Nbsp;</a>",

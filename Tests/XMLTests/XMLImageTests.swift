@@ -115,6 +115,11 @@ struct XMLImageTests {
                 "<!DOCTYPE rss PUBLIC '-//N//DTD 0.91//EN' 'http://127.0.0.1:1/r.dtd'><rss>&eacute;</rss>",
                 #"{"rss":"é"}"#
             ),
+            (
+                "<!DOCTYPE rss [<!ENTITY % HTMLlat1 PUBLIC '-//W3C//ENTITIES Latin 1 for XHTML//EN' "
+                    + "'http://127.0.0.1:1/xhtml-lat1.ent'> %HTMLlat1;]><rss a='&eacute;'>&eacute;&mdash;</rss>",
+                ##"{"rss":{"@a":"é","#text":"é—"}}"##
+            ),
             ("<!DOCTYPE a [<!ENTITY l 'ha'>]><a/>", #"{"a":""}"#),
             ("<!DOCTYPE a [<!ENTITY l 'ha'><!ENTITY m '&l;&l;'>]><a>1</a>", #"{"a":"1"}"#),
             ("<!DOCTYPE a [<!ENTITY l 'ha'>]><a>&nbsp;<![CDATA[&l;]]></a>", "{\"a\":\"\u{A0}&l;\"}"),

@@ -26,10 +26,11 @@ enum BodyText {
         _ contentType: [UInt8]?,
         _ maxBytes: Int
     ) throws(PollError) -> [UInt8] {
-        let charset = contentType.flatMap(self.charset)
+        let label = contentType.flatMap(self.label)
+        let charset = label.flatMap { TextEncoding(label: $0) }
         let isJSON = format == .json || format == .ndjson
         let encoding = ByteOrderMark(of: body)?.encoding ?? (isJSON ? self.ofJSON(body, charset) : charset ?? .utf8)
-        if isJSON, encoding == .utf8 { return body }
+        if isJSON, encoding == .utf8, label == nil || charset != nil { return body }
         let text: [UInt8]
         do throws(TextDecodingError) {
             text = try encoding.decode(body[...], maxBytes: maxBytes)
@@ -38,10 +39,18 @@ enum BodyText {
         }
         if encoding == .utf8, let offset = TextEncoding.firstInvalidUTF8(in: text[...]) {
             let place = offset + body.count - text.count
-            let hint = charset == nil ? ", and its Content-Type names no other charset" : ""
-            throw PollError(.encoding, "the body is not valid UTF-8 (byte \(place))\(hint)")
+            throw PollError(.encoding, "the body is not valid UTF-8 (byte \(place))\(self.hint(label, charset))")
         }
         return text
+    }
+
+    /// What else the encoding could have been.
+    private static func hint(_ label: ArraySlice<UInt8>?, _ charset: TextEncoding?) -> String {
+        guard charset == nil else { return "" }
+        let shown = String(decoding: (label ?? []).prefix(40).filter { $0 > 0x20 && $0 < 0x7F }, as: UTF8.self)
+        return shown.isEmpty
+            ? ", and its Content-Type names no other charset"
+            : ", and \(shown), which its Content-Type names, is no charset that is known"
     }
 
     private static func ofJSON(_ body: [UInt8], _ charset: TextEncoding?) -> TextEncoding {
@@ -54,12 +63,16 @@ enum BodyText {
 
     /// The encoding that `Content-Type` names; nil where it names none, or one that is not known.
     static func charset(of contentType: [UInt8]) -> TextEncoding? {
+        self.label(of: contentType).flatMap { TextEncoding(label: $0) }
+    }
+
+    private static func label(of contentType: [UInt8]) -> ArraySlice<UInt8>? {
         for parameter in FieldValue.elements(of: contentType.prefix(1024), separator: UInt8(ascii: ";")).dropFirst() {
             let (name, value) = FieldValue.assignment(parameter)
             guard let value, FieldValue.matches(FieldValue.trimmed(name), "charset") else { continue }
             // Single quotes are not quotes here, and are sent as such all the same.
             let label = FieldValue.unquoted(FieldValue.trimmed(value)).filter { $0 != UInt8(ascii: "'") }
-            return TextEncoding(label: label.prefix { $0 != UInt8(ascii: ",") })
+            return label.prefix { $0 != UInt8(ascii: ",") }
         }
         return nil
     }

@@ -315,6 +315,8 @@ struct RepresentationTests {
             (SourceConfiguration.Format.csv, "n\n", [0x81, 0x20], "text/csv; charset=shift_jis", "Shift_JIS (byte 2)"),
             (.text, "ab", [0xC3], "text/plain; charset=utf-8", "UTF-8 (byte 2)"),
             (.text, "ab", [0xFF], "text/plain", "names no other charset"),
+            (.text, "ab", [0xFF], "text/plain; charset=klingon", "klingon"),
+            (.json, "[\"", [0xFF, 0x22], "application/json; charset=x-klingon", "x-klingon"),
             (.text, "a", [0xD6], "text/plain; charset=gbk", "GBK (byte 1)"),
             (.text, "a", [0x81], "text/plain; charset=latin1", "windows-1252 (byte 1)"),
             (.json, "[\"", [0xFF, 0xFF], "application/json; charset=euc-jp", "EUC-JP (byte 2)"),
