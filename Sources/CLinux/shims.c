@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <malloc.h>
 #include "CLinux.h"
 
 #include <arpa/inet.h>
@@ -325,4 +326,8 @@ const char *clinux_error_text(int code) {
     // Positive codes cannot be had by negating INT_MIN; nothing has that code.
     const char *text = code > -4096 && code < 4096 ? strerrordesc_np(abs(code)) : NULL;
     return text ? text : "unknown error";
+}
+
+void clinux_trim_heap(void) {
+    malloc_trim(0);
 }

@@ -1,4 +1,4 @@
-// What was: values, positions and events of the past, from memory as far as it reaches, else from the store.
+// What was: values and events of the past, from memory as far as it reaches, else from the store.
 
 import JSON
 import Synchronization
@@ -32,81 +32,116 @@ extension Hub {
     // MARK: Values
 
     /// The value of a source as it was when the log stood at `cursor`.
-    package func value(of source: SourceID, at cursor: Cursor) async -> PastAnswer {
-        if case .answer(let answer) = self.lookUp(source, at: cursor) { return answer }
-        return await withCheckedContinuation { continuation in
-            self.reader { [weak self] in
-                continuation.resume(returning: self?.readValue(of: source, at: cursor) ?? .unreadable)
-            }
+    package func value(
+        of source: SourceID,
+        at cursor: Cursor,
+        for client: ReadClient = .local
+    ) async throws(ReadRefusal) -> PastAnswer {
+        switch self.lookUp(source, at: cursor) {
+        case .answer(let answer): return answer
+        case .current(let version): return .value(PastValue(version))
+        case .rebuild, .store: break
+        }
+        return try await self.reads.value(.rebuild, for: client) { [weak self] cancellation in
+            self?.readValue(of: source, at: cursor, cancellation)
         }
     }
 
     /// What is known at once, or where more can be found.
-    private enum LookUp {
+    enum LookUp {
         case answer(PastAnswer)
+        /// The value has not changed since.
+        case current(SourceVersion)
         /// The patches of all but the first lead from the value of the first to the one asked for.
         case rebuild([ChangeEvent])
         case store(name: String)
     }
 
-    private func lookUp(_ source: SourceID, at cursor: Cursor) -> LookUp {
+    func lookUp(_ source: SourceID, at cursor: Cursor) -> LookUp {
         self.state.withLock { state in
             guard cursor.epoch == state.log.epoch else { return .answer(.gone(.epoch)) }
             guard cursor.sequence <= state.log.head else { return .answer(.gone(.future)) }
             guard state.entries.indices.contains(source.index) else { return .answer(.none) }
             let entry = state.entries[source.index]
-            if let version = entry.version, version.cursor.sequence <= cursor.sequence {
-                return .answer(.value(PastValue(version)))
-            }
+            if let version = entry.version, version.cursor.sequence <= cursor.sequence { return .current(version) }
             switch state.log.cache.value(of: source, at: cursor.sequence) {
             case .rebuilt(let events):
                 if events.count == 1, let value = events.first.flatMap(PastValue.init) { return .answer(.value(value)) }
+                if let last = events.last, let value = state.past.value(of: source, at: last.cursor) {
+                    return .answer(.value(value))
+                }
                 return .rebuild(events)
             case .none:
                 return .answer(.none)
             case .gone:
-                return state.hasStore ? .store(name: entry.name) : .answer(.gone(.evicted))
+                guard state.hasStore else { return .answer(.gone(.evicted)) }
+                if let value = state.past.value(of: source, at: cursor) { return .answer(.value(value)) }
+                return .store(name: entry.name)
             }
         }
     }
 
-    /// As ``value(of:at:)``, on the reader's thread.
-    private func readValue(of source: SourceID, at cursor: Cursor) -> PastAnswer {
+    /// As ``value(of:at:for:)``, on the reader's thread. `nil` where it was cancelled.
+    private func readValue(of source: SourceID, at cursor: Cursor, _ cancellation: ReadCancellation) -> PastAnswer? {
         switch self.lookUp(source, at: cursor) {
         case .answer(let answer): answer
-        case .rebuild(let events): Self.rebuilt(events).map(PastAnswer.value) ?? .gone(.evicted)
-        case .store(let name): self.storedValue(of: name, at: cursor)
+        case .current(let version): .value(PastValue(version))
+        case .rebuild(let events):
+            switch self.rebuilt(events, cancellation) {
+            case .value(let value): .value(value)
+            case .impossible: .gone(.evicted)
+            case .cancelled: nil
+            }
+        case .store(let name): self.storedValue(of: name, source, at: cursor)
         }
     }
 
-    private static func rebuilt(_ events: [ChangeEvent]) -> PastValue? {
-        guard let first = events.first, let last = events.last, let text = first.value else { return nil }
+    enum Rebuilt {
+        case value(PastValue)
+        /// A patch does not apply, or it would be too much work.
+        case impossible
+        case cancelled
+    }
+
+    /// On the reader's thread.
+    func rebuilt(_ events: [ChangeEvent], _ cancellation: ReadCancellation) -> Rebuilt {
+        guard let first = events.first, let last = events.last, let text = first.value else { return .impossible }
         let (work, overflow) = text.count.multipliedReportingOverflow(by: events.count)
-        guard !overflow, work <= self.maxRebuildBytes,
+        guard !overflow, work <= Self.maxRebuildBytes,
             var document = try? Document(parsing: text, limits: .widest)
-        else { return nil }
+        else { return .impossible }
         for event in events.dropFirst() {
+            guard !cancellation.isCancelled else { return .cancelled }
             guard let patch = event.patchDocument,
                 let next = try? document.applying(patch: patch, limits: .widest)
-            else { return nil }
+            else { return .impossible }
             document = next
         }
-        return PastValue(cursor: last.cursor, at: last.at, text: document.text, isVerbatim: false)
+        let value = PastValue(cursor: last.cursor, at: last.at, text: document.text, isVerbatim: false)
+        return .value(self.share(value, of: last.source, at: last.cursor))
     }
 
-    private func storedValue(of name: String, at cursor: Cursor) -> PastAnswer {
+    /// Keeps a value that was read or rebuilt for those who ask for the same.
+    ///
+    /// - Returns: The value to use: one that is kept already, so that there is one copy of it.
+    func share(_ value: PastValue, of source: SourceID, at cursor: Cursor) -> PastValue {
+        self.state.withLock { state in
+            guard cursor.epoch == state.log.epoch else { return value }
+            return state.past.keep(value, of: source, at: cursor)
+        }
+    }
+
+    private func storedValue(of name: String, _ source: SourceID, at cursor: Cursor) -> PastAnswer {
         guard let store = self.store else { return .gone(.evicted) }
         do throws(StoreError) {
             let stored = try store.value(of: name, at: cursor.sequence)
-            let floor = try self.floor(of: [name], in: store)
-            // Begun anew in between: what was read is another numbering's.
             guard self.cursor.epoch == cursor.epoch else { return .gone(.epoch) }
             let retired = self.state.withLock { $0.end(ofEarlier: name) }
-            guard let stored, let text = stored.value, stored.sequence > retired else {
-                return floor > 0 ? .gone(.evicted) : .none
+            if let value = PastValue(stored, epoch: cursor.epoch, after: retired) {
+                return .value(self.share(value, of: source, at: cursor))
             }
-            let found = Cursor(epoch: cursor.epoch, sequence: stored.sequence)
-            return .value(PastValue(cursor: found, at: stored.at, text: text, isVerbatim: stored.patch == nil))
+            // Read after the value: what is pruned in between is gone, and not missing.
+            return try self.floor(of: [name], in: store) > 0 ? .gone(.evicted) : .none
         } catch {
             return .unreadable
         }
@@ -119,17 +154,15 @@ extension Hub {
         of sources: [SourceID],
         before sequence: UInt64,
         mode: StreamMode,
-        limit: Int
-    ) async -> PastEvents {
+        limit: Int,
+        for client: ReadClient = .local
+    ) async throws(ReadRefusal) -> PastEvents {
         let (part, hasStore) = self.state.withLock { state in
             (state.log.readBack(before: sequence, of: sources, mode: mode, limit: limit), state.hasStore)
         }
         guard case .evicted = part.end, hasStore else { return part }
-        return await withCheckedContinuation { continuation in
-            self.reader { [weak self] in
-                let stored = self?.readStore(of: sources, before: sequence, mode: mode, limit: limit)
-                continuation.resume(returning: stored ?? part)
-            }
+        return try await self.reads.value(.page, for: client) { [weak self] _ in
+            self?.readStore(of: sources, before: sequence, mode: mode, limit: limit) ?? part
         }
     }
 
@@ -154,7 +187,9 @@ extension Hub {
             let events = try self.events(of: Array(kept), by: ids, epoch: log.epoch, mode: mode, store)
             guard self.cursor.epoch == log.epoch else { return nil }
             // Nothing at all, or less than asked for by bytes: only the former is an end.
-            if kept.count == stored.count, !stored.isEmpty { return PastEvents(events: events, end: .limit) }
+            if events.count < kept.count || kept.count == stored.count && !stored.isEmpty {
+                return PastEvents(events: events, end: .limit)
+            }
             return PastEvents(events: events, end: floor > 0 ? .evicted(through: floor) : .beginning)
         } catch {
             return nil
@@ -163,6 +198,17 @@ extension Hub {
 }
 
 extension PastValue {
+    /// `nil` for a change that is not kept, or that is an earlier source's of the name, which ended at `sequence`.
+    init?(_ stored: StoredChange?, epoch: Epoch, after sequence: UInt64) {
+        guard let stored, let text = stored.value, stored.sequence > sequence else { return nil }
+        self.init(
+            cursor: Cursor(epoch: epoch, sequence: stored.sequence),
+            at: stored.at,
+            text: text,
+            isVerbatim: stored.patch == nil
+        )
+    }
+
     init(_ version: SourceVersion) {
         self.init(cursor: version.cursor, at: version.at, text: version.document.text, isVerbatim: true)
     }
@@ -171,117 +217,5 @@ extension PastValue {
     init?(_ event: ChangeEvent) {
         guard let value = event.value else { return nil }
         self.init(cursor: event.cursor, at: event.at, text: value, isVerbatim: true)
-    }
-}
-
-// MARK: - Positions
-
-extension Hub {
-    /// Finds where a reader begins that names a time, or the oldest change that is kept.
-    ///
-    /// It begins with the values that held there, so that changes have something to build on. Other positions need no
-    /// finding. `then` is called once, with a position that can be opened: inside this call, or on the reader's thread.
-    package func locate(
-        _ position: StreamPosition,
-        of sources: [SourceID],
-        format: StreamFormat,
-        then: @escaping @Sendable (StreamPosition) -> Void
-    ) {
-        switch position {
-        case .earliest, .time:
-            self.reader { [weak self] in
-                then(self?.past(position, of: sources, format: format) ?? .snapshot)
-            }
-        case .snapshot, .latest, .after, .past, .malformed:
-            then(position)
-        }
-    }
-
-    /// As ``locate(_:of:format:then:)``, for one request, which has no use for the values at a time within the log.
-    package func locate(_ position: StreamPosition, of sources: [SourceID], format: StreamFormat) async
-        -> StreamPosition
-    {
-        switch position {
-        case .earliest, .time:
-            await withCheckedContinuation { continuation in
-                self.reader { [weak self] in
-                    let past = self?.past(position, of: sources, format: format, needsValues: false)
-                    continuation.resume(returning: past ?? .snapshot)
-                }
-            }
-        case .snapshot, .latest, .after, .past, .malformed:
-            position
-        }
-    }
-
-    /// On the reader's thread.
-    private func past(
-        _ position: StreamPosition,
-        of sources: [SourceID],
-        format: StreamFormat,
-        needsValues: Bool = true
-    ) -> StreamPosition {
-        var cursor = self.cursor
-        var gap: GapReason?
-        if case .time(let time) = position, let sequence = self.position(of: sources, at: time, head: cursor.sequence) {
-            cursor.sequence = sequence
-            guard needsValues else { return .after(cursor) }
-        } else {
-            cursor.sequence = self.oldestPosition(of: sources)
-            if case .time = position { gap = .evicted }
-        }
-        var values: [(name: String, value: PastValue)] = []
-        for source in sources where cursor.sequence > 0 {
-            switch self.readValue(of: source, at: cursor) {
-            case .value(let value): values.append((self.name(of: source) ?? "", value))
-            case .none: break
-            case .gone, .unreadable:
-                // Pruned in this very moment, or damaged: the log will say what is missing.
-                return .after(Cursor(epoch: cursor.epoch, sequence: 0))
-            }
-        }
-        values.sort { $0.value.cursor.sequence < $1.value.cursor.sequence }
-        let last = values.indices.last
-        let snapshots = values.enumerated().map { index, found in
-            // Cut off before the last, the reader has no cursor, and begins once more.
-            EventEnvelope(source: found.name, at: found.value.at)
-                .frame(.snapshot, found.value.text, id: index == last ? found.value.cursor : nil, wire: format.wire)
-        }
-        return .past(PastStart(cursor: cursor, gap: gap, snapshots: snapshots))
-    }
-
-    /// The last position before which nothing of these sources is later than `time`; `nil` where what came after that
-    /// is not kept.
-    private func position(of sources: [SourceID], at time: WallTime, head: UInt64) -> UInt64? {
-        let inMemory = self.state.withLock { $0.log.cache.position(of: sources, at: time, head: head) }
-        if let inMemory { return inMemory }
-        guard let store = self.store, let sequence = try? store.sequence(at: time),
-            let floor = try? self.floor(of: self.idsByName(sources).keys, in: store)
-        else { return nil }
-        return floor <= sequence ? min(sequence, head) : nil
-    }
-
-    /// The oldest position after which every change of these sources is kept, and their values are known.
-    private func oldestPosition(of sources: [SourceID]) -> UInt64 {
-        if let stored = self.oldestStoredPosition(of: sources) { return stored }
-        return self.state.withLock { state in
-            sources.map { source in
-                state.log.cache.oldestValue(of: source)
-                    ?? state.entries[source.index].version?.cursor.sequence ?? 0
-            }.max() ?? 0
-        }
-    }
-
-    private func oldestStoredPosition(of sources: [SourceID]) -> UInt64? {
-        guard let store = self.store else { return nil }
-        var position: UInt64 = 0
-        for name in sources.compactMap({ self.name(of: $0) }) {
-            guard let through = try? self.floor(of: [name], in: store) else { return nil }
-            guard through > 0 else { continue }
-            // The first change that is kept is kept whole.
-            guard let first = try? store.changes(of: [name], after: through, limit: 1, maxBytes: 1) else { return nil }
-            position = max(position, first.first?.sequence ?? through)
-        }
-        return position
     }
 }

@@ -19,14 +19,16 @@ extension Hub {
 
     /// The next part of the log from the store, after ``read(_:after:limit:maySkip:)`` answered `.stored`.
     ///
-    /// `then` is called once with anything but `.stored`, on the reader's thread.
+    /// `then` is called once with anything but `.stored`, on the reader's thread; not at all where the ticket went
+    /// before. A read of a stream is never refused, so `nil` does not come.
     package func fetch(
         _ subscription: Subscription,
         after sequence: UInt64,
         limit: Int,
+        for client: ReadClient = .local,
         then: @escaping @Sendable (StreamFeed) -> Void
-    ) {
-        self.reader { [weak self] in
+    ) -> ReadTicket? {
+        try? self.reads.submit(.stream, for: client) { [weak self] in
             guard let self else { return }
             let key = FetchKey(subscription: subscription.key, sequence: sequence)
             if let shared = self.state.withLock({ $0.fetched[key] }) { return then(shared) }
@@ -55,15 +57,13 @@ extension Hub {
         of sources: [SourceID],
         after cursor: Cursor,
         mode: StreamMode,
-        limit: Int
-    ) async -> ChangeLog.Reading {
+        limit: Int,
+        for client: ReadClient = .local
+    ) async throws(ReadRefusal) -> ChangeLog.Reading {
         var reading = self.changesInMemory(of: sources, after: cursor, mode: mode, limit: limit)
         if case .gap(.evicted) = reading, self.state.withLock({ $0.hasStore }) {
-            reading = await withCheckedContinuation { continuation in
-                self.reader { [weak self] in
-                    let stored = self?.readStore(of: sources, after: cursor.sequence, mode: mode, limit: limit)
-                    continuation.resume(returning: stored ?? .gap(.evicted))
-                }
+            reading = try await self.reads.value(.page, for: client) { [weak self] _ in
+                self?.readStore(of: sources, after: cursor.sequence, mode: mode, limit: limit) ?? .gap(.evicted)
             }
         }
         if case .gap(let reason) = reading { self.count(reason) }
@@ -114,21 +114,30 @@ extension Hub {
         }
     }
 
-    /// Up to where the store may lack changes of one of these sources: they are pruned, or what it still has is of an
-    /// earlier source of the name.
+    /// Up to where the store may lack changes of one of these sources.
     func floor(
         of names: some Sequence<String>,
         in store: any ChangeStore
     ) throws(StoreError) -> UInt64 {
+        try self.floors(of: names, in: store).values.max() ?? 0
+    }
+
+    /// By name, up to where the store may lack changes of a source: they are pruned, or what it still has is of an
+    /// earlier source of the name. One read of the store, however many names there are.
+    func floors(
+        of names: some Sequence<String>,
+        in store: any ChangeStore
+    ) throws(StoreError) -> [String: UInt64] {
         let pruned = try store.prunedThrough()
         let others = pruned[StoreContents.others] ?? 0
-        return self.state.withLock { state in
-            names.map { max(pruned[$0] ?? others, state.end(ofEarlier: $0)) }.max() ?? 0
+        let floors = self.state.withLock { state in
+            names.map { ($0, max(pruned[$0] ?? others, state.end(ofEarlier: $0))) }
         }
+        return Dictionary(floors) { first, _ in first }
     }
 
     /// The changes as events that can be sent in this mode: with the whole value, rebuilt from the patches, where the
-    /// form that the mode needs was not kept.
+    /// form that the mode needs was not kept. The first of them where their values are many bytes together.
     func events(
         of changes: [StoredChange],
         by ids: [String: SourceID],
@@ -138,13 +147,16 @@ extension Hub {
     ) throws(StoreError) -> [ChangeEvent] {
         var events: [ChangeEvent] = []
         events.reserveCapacity(changes.count)
+        var restoredBytes = 0
         for change in changes {
             guard let id = ids[change.source] else { continue }
+            guard restoredBytes < Self.maxFetchBytes else { return events }
             var event = ChangeEvent(change, epoch: epoch, source: id)
-            if event.frame(for: StreamFormat(mode: mode)) == nil {
+            if !event.isReadable(in: mode) {
                 guard let value = try store.value(of: change.source, at: change.sequence)?.value else {
                     throw StoreError(.corrupt, "change \(change.sequence) has no value")
                 }
+                restoredBytes += value.count
                 event.restore(value: value)
             }
             events.append(event)
@@ -157,10 +169,8 @@ extension Hub {
     }
 
     private func gap(for subscription: Subscription) -> StreamFeed {
-        self.state.withLock { state in
-            state.gaps[.evicted, default: 0] += 1
-            let frames = Self.snapshots(of: subscription, replaces: true, in: state)
-            return .gap(.evicted, snapshots: frames, through: state.log.head)
-        }
+        let (cursor, planned) = self.values(of: subscription.sources, because: .evicted)
+        let frames = planned.map { $0.frame(wire: subscription.format.wire) }
+        return .gap(.evicted, snapshots: frames, through: cursor.sequence)
     }
 }

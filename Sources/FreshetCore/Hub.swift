@@ -61,6 +61,8 @@ package final class Hub: Sendable {
         var fetched: [FetchKey: StreamFeed] = [:]
         /// The bytes of the frames in ``fetched``.
         var fetchedBytes = 0
+        /// Values of the past that were read or rebuilt.
+        var past = PastCache()
         /// Sources that are not removed.
         var entries = SourceTable<Entry>()
         var ids: [String: SourceID] = [:]
@@ -107,21 +109,21 @@ package final class Hub: Sendable {
     /// Numbers to give out and changes that wait for their commit. Held while a change is numbered and encoded, so that
     /// the order of numbers is the order of publishing. Taken before ``state``, never inside it.
     let numbering: Mutex<Numbering>
-    let reader: @Sendable (@escaping @Sendable () -> Void) -> Void
+    /// Has the store read and values rebuilt, by threads that may block.
+    package let reads: ReadDesk
 
     /// - Parameters:
     ///   - log: empty, or at the head of what `store` holds.
     ///   - store: where changes are committed before anybody sees them; `nil` to keep them in memory alone.
     ///   - storeError: why there is no store although one was asked for.
-    ///   - reader: runs a closure that reads the store or rebuilds values, on a thread that may block; one at a time, in
-    ///     order.
+    ///   - reads: has the store read and values rebuilt.
     package init(
         log: ChangeLog,
         store: (any ChangeStore)? = nil,
         storeError: StoreError? = nil,
-        reader: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
+        reads: ReadDesk = ReadDesk()
     ) {
-        self.reader = reader
+        self.reads = reads
         self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
         self.state = Mutex(
             State(log: log, hasStore: store != nil, storeError: storeError, unknownThrough: log.head)
@@ -212,6 +214,7 @@ extension Hub {
             state.unknownThrough = state.log.head
             state.fetched = [:]
             state.fetchedBytes = 0
+            state.past.removeAll()
             state.retired.retire(name, at: state.log.head)
             for listener in state.listeners {
                 listener.enqueue(.removed(id))
@@ -373,21 +376,28 @@ extension Hub {
     /// Called on the thread that also takes the notices, after ``attach(_:)``: what is published after this moment
     /// reaches the stream as a notice, and the cursor rule removes what is in both.
     package func open(_ subscription: Subscription, at position: StreamPosition) -> StreamOpening {
-        self.state.withLock { state in
+        var (opening, planned) = self.state.withLock { state -> (StreamOpening, [PlannedSnapshot]) in
             let statuses = Self.troubles(of: subscription, in: state)
-            func start(_ cursor: Cursor, gap: GapReason?, snapshots: [Frame], isComplete: Bool) -> StreamOpening {
+            func start(
+                _ cursor: Cursor,
+                gap: GapReason?,
+                snapshots: [Frame],
+                isComplete: Bool,
+                planned: [PlannedSnapshot] = []
+            ) -> (StreamOpening, [PlannedSnapshot]) {
                 if let gap { state.gaps[gap, default: 0] += 1 }
-                return StreamOpening(
+                let opening = StreamOpening(
                     cursor: cursor,
                     gap: gap,
                     snapshots: snapshots,
                     statuses: statuses,
                     isComplete: isComplete
                 )
+                return (opening, planned)
             }
-            func snapshots(gap: GapReason?) -> StreamOpening {
-                let frames = Self.snapshots(of: subscription, replaces: gap != nil, in: state)
-                return start(state.log.cursor, gap: gap, snapshots: frames, isComplete: true)
+            func snapshots(gap: GapReason?) -> (StreamOpening, [PlannedSnapshot]) {
+                let planned = Self.snapshots(of: subscription.sources, replaces: gap != nil, in: state)
+                return start(state.log.cursor, gap: gap, snapshots: [], isComplete: true, planned: planned)
             }
             switch position {
             case .snapshot: return snapshots(gap: nil)
@@ -408,6 +418,8 @@ extension Hub {
                 return start(cursor, gap: nil, snapshots: [], isComplete: false)
             }
         }
+        opening.snapshots += planned.map { $0.frame(wire: subscription.format.wire) }
+        return opening
     }
 
     /// The next part of the log for a subscriber that is behind.
@@ -420,27 +432,28 @@ extension Hub {
         limit: Int,
         maySkip: Bool
     ) -> StreamFeed {
-        self.state.withLock { state in
+        let (feed, planned) = self.state.withLock { state -> (StreamFeed, [PlannedSnapshot]) in
             if let version = Self.onlyChanged(since: sequence, of: subscription, in: state),
                 (maySkip || !state.hasStore) && Self.isUnreadable(version, after: sequence, by: subscription, in: state)
                     || maySkip && Self.backlogOutgrows(version, after: sequence, of: subscription, in: state)
             {
-                let frame = version.frame(wire: subscription.format.wire, step: .arrive)
-                return .snapshots([frame], through: state.log.head)
+                let planned = PlannedSnapshot(version: version, step: .arrive)
+                return (.snapshots([], through: state.log.head), [planned])
             }
             let mode = subscription.format.mode
             switch state.log.read(after: sequence, of: subscription.sources, mode: mode, limit: limit) {
             case .gap(.evicted) where state.hasStore:
-                return .stored
+                return (.stored, [])
             case .gap(let reason):
                 state.gaps[reason, default: 0] += 1
-                let frames = Self.snapshots(of: subscription, replaces: true, in: state)
-                return .gap(reason, snapshots: frames, through: state.log.head)
+                let planned = Self.snapshots(of: subscription.sources, replaces: true, in: state)
+                return (.gap(reason, snapshots: [], through: state.log.head), planned)
             case .events(let events, let through, let isComplete):
                 let frames = SequencedFrame.frames(of: events, in: subscription.format, isComplete: isComplete)
-                return .frames(frames, through: through, isComplete: isComplete)
+                return (.frames(frames, through: through, isComplete: isComplete), [])
             }
         }
+        return feed.with(planned.map { $0.frame(wire: subscription.format.wire) })
     }
 
     /// The one source of a subscription that changed after `sequence`; `nil` where it was none or several, or where
@@ -504,19 +517,21 @@ extension Hub {
         }
     }
 
-    /// The snapshots of the sources, oldest first.
+    /// The snapshots of the sources, oldest first. To be encoded without the lock: the values may be large.
     ///
     /// With `replaces` the subscriber has a cursor, which it must not come back with once it has some of them.
-    static func snapshots(of subscription: Subscription, replaces: Bool, in state: State) -> [Frame] {
-        var versions = subscription.sources.compactMap { source -> SourceVersion? in
+    static func snapshots(of sources: [SourceID], replaces: Bool, in state: State) -> [PlannedSnapshot] {
+        var versions = sources.compactMap { source -> SourceVersion? in
             guard state.entries.indices.contains(source.index) else { return nil }
             return state.entries[source.index].version
         }
         versions.sort { $0.cursor.sequence < $1.cursor.sequence }
         return versions.enumerated().map { index, version in
             let isLast = index == versions.count - 1
-            let step: SourceVersion.Step = isLast ? .arrive : (index == 0 && replaces ? .forget : .stay)
-            return version.frame(wire: subscription.format.wire, step: step)
+            return PlannedSnapshot(
+                version: version,
+                step: isLast ? .arrive : (index == 0 && replaces ? .forget : .stay)
+            )
         }
     }
 
@@ -533,9 +548,26 @@ extension Hub {
     }
 }
 
+/// A snapshot that is yet to be encoded.
+package struct PlannedSnapshot: Sendable {
+    package var version: SourceVersion
+    package var step: SourceVersion.Step
+
+    func frame(wire: StreamWire) -> Frame { self.version.frame(wire: wire, step: self.step) }
+}
+
 // MARK: - Requests
 
 extension Hub {
+    /// The values of these sources for a reader that cannot continue from where it was, which is counted, and the cursor
+    /// of the same moment.
+    package func values(of sources: [SourceID], because reason: GapReason) -> (Cursor, [PlannedSnapshot]) {
+        self.state.withLock { state in
+            state.gaps[reason, default: 0] += 1
+            return (state.log.cursor, Self.snapshots(of: sources, replaces: true, in: state))
+        }
+    }
+
     /// The position after the newest change.
     package var cursor: Cursor {
         self.state.withLock { $0.log.cursor }

@@ -35,7 +35,8 @@ package final class GatewayServer: Service {
     }
 
     /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
-    /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501.
+    /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
+    /// hold, and ends those that are not read.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -43,7 +44,8 @@ package final class GatewayServer: Service {
         settings: HTTPSettings = HTTPSettings(),
         logger: Logger,
         metrics: [MetricsProvider] = [],
-        reload: ReloadAction? = nil
+        reload: ReloadAction? = nil,
+        unread: UnreadAnswers = UnreadAnswers()
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -52,7 +54,8 @@ package final class GatewayServer: Service {
             settings: settings,
             logger: logger,
             metrics: metrics,
-            reload: reload
+            reload: reload,
+            unread: unread
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }
@@ -152,6 +155,8 @@ package final class GatewayServer: Service {
             switch address {
             case .tcp(let host, let port):
                 bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                    // What the kernel holds of an answer is memory too.
+                    .childChannelOption(.tcpOption(.notSentLowWaterMark), value: Self.unsentKernelBytes)
                 return try await bootstrap.bind(host: host, port: port).get()
             case .unix(let path):
                 let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true)
@@ -163,6 +168,9 @@ package final class GatewayServer: Service {
             throw ListenError(address: address, reason: Self.reason(error))
         }
     }
+
+    /// Bytes of answers that the kernel may hold for one connection beyond those on their way.
+    private static let unsentKernelBytes = 128 << 10
 
     private static func listener(
         _ address: ListenAddress,
@@ -219,4 +227,9 @@ package final class GatewayServer: Service {
         }
         self.registry.closeAll()
     }
+}
+
+extension NIOBSDSocket.Option {
+    /// TCP_NOTSENT_LOWAT of Linux.
+    fileprivate static let notSentLowWaterMark = NIOBSDSocket.Option(rawValue: 25)
 }

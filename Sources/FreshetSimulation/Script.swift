@@ -76,7 +76,7 @@ extension Simulation {
         case .clientIsReplaced: self.replaceClient()
         case .slowIsClosed: self.closeSlow()
         case .diskCommits: self.disk?.commit(Int.random(in: 1...4, using: &self.generator))
-        case .diskIsRead: self.reader.work()
+        case .diskIsRead: self.hub.reads.runNext(in: .streams)
         case .reload: self.reload()
         case .crash: self.crash()
         case .restart: self.restart()
@@ -427,7 +427,7 @@ extension Simulation {
     }
 
     private mutating func letEverythingArrive() {
-        while self.reader.work() {}
+        self.hub.reads.runAll(in: .streams)
         self.commitAll()
         for shard in self.shards.indices { self.shardTurns(shard) }
         for index in self.streams.indices.reversed() {

@@ -58,22 +58,3 @@ final class SimulatedShard: HubListener {
         }
     }
 }
-
-/// Reads of the disk that wait for their turn.
-final class SimulatedReader: Sendable {
-    private let queue = Mutex<[@Sendable () -> Void]>([])
-
-    func add(_ body: @escaping @Sendable () -> Void) {
-        self.queue.withLock { $0.append(body) }
-    }
-
-    /// Carries out the first one.
-    ///
-    /// - Returns: `false` where there was none.
-    @discardableResult
-    func work() -> Bool {
-        let body = self.queue.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-        body?()
-        return body != nil
-    }
-}

@@ -67,7 +67,8 @@ package struct Simulation {
     var hub: Hub
     var poller: SimulatedPoller
     var shards: [SimulatedShard] = []
-    var reader = SimulatedReader()
+    /// Reads of the disk that streams wait for, by stream; given up with the stream.
+    private var tickets: [Int: ReadTicket] = [:]
     var streams: [SimulatedStream] = []
     var clients: [SimulatedClient] = []
     /// When this process began, on both clocks.
@@ -130,9 +131,9 @@ extension Simulation {
     mutating func start(_ contents: StoreContents) {
         let cache = ChangeCache(maxBytes: self.cacheBytes)
         let log = ChangeLog(epoch: contents.epoch, head: contents.head, cache: cache)
-        let reader = SimulatedReader()
-        self.reader = reader
-        self.hub = Hub(log: log, store: self.disk, reader: { reader.add($0) })
+        // Reads run when the script says so.
+        self.tickets = [:]
+        self.hub = Hub(log: log, store: self.disk, reads: ReadDesk { _, _ in })
         self.poller = SimulatedPoller(bug: self.bug)
         self.shards = (0..<Self.shardCount).map { _ in SimulatedShard(maxNotices: 12) }
         for shard in self.shards {
@@ -267,14 +268,15 @@ extension Simulation {
     /// The gateway learns that a connection has ended.
     mutating func release(_ index: Int) {
         let stream = self.streams.remove(at: index)
+        self.tickets[stream.id] = nil
         self.hub.unsubscribe(stream.subscription)
     }
 
     /// Has the disk asked.
-    func request(_ fetch: SimulatedStream.Fetch?, for stream: SimulatedStream) {
+    mutating func request(_ fetch: SimulatedStream.Fetch?, for stream: SimulatedStream) {
         guard let fetch else { return }
         let (shard, id, hub) = (self.shards[stream.shard], stream.id, self.hub)
-        self.hub.fetch(stream.subscription, after: fetch.after, limit: fetch.limit) { feed in
+        self.tickets[id] = hub.fetch(stream.subscription, after: fetch.after, limit: fetch.limit) { feed in
             shard.post(.init(feed: feed, after: fetch.after, stream: id, epoch: hub.cursor.epoch))
         }
     }

@@ -81,6 +81,17 @@ struct LogReading {
 
     func value(of name: String, at sequence: UInt64) throws -> StoredChange? {
         guard let source = try SourceRow.named(name, self.database) else { return nil }
+        return try self.value(of: source, at: sequence)
+    }
+
+    func eachValue(of names: [String], at sequence: UInt64, _ body: (StoredChange) -> Bool) throws {
+        for source in try self.sources(names).rows {
+            guard let value = try self.value(of: source, at: sequence) else { continue }
+            guard body(value) else { return }
+        }
+    }
+
+    private func value(of source: SourceRow, at sequence: UInt64) throws -> StoredChange? {
         let target = Int64(clamping: sequence)
         let newest = "SELECT max(sequence) FROM change WHERE source = ? AND sequence <= ?"
         let found = try self.number(newest, source.id, target)
@@ -201,6 +212,18 @@ struct LogReading {
     }
 
     // MARK: - Pruning
+
+    /// From the index alone: whoever reads from there on sees whether a row is missing.
+    func firstChanges(after sequences: [String: UInt64]) throws -> [String: UInt64] {
+        let sql = "SELECT min(sequence) FROM change WHERE source = ? AND sequence > ?"
+        var first: [String: UInt64] = [:]
+        for source in try self.sources(Array(sequences.keys)).rows {
+            guard let name = source.name, let sequence = sequences[name] else { continue }
+            let found = try self.number(sql, source.id, Int64(clamping: sequence))
+            first[name] = found.map { UInt64(bitPattern: $0) }
+        }
+        return first
+    }
 
     func prunedThrough() throws -> [String: UInt64] {
         var pruned: [String: UInt64] = [:]

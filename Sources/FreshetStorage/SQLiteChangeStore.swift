@@ -110,6 +110,18 @@ package final class SQLiteChangeStore: ChangeStore {
         try self.read { try $0.value(of: source, at: sequence) }
     }
 
+    package func eachValue(
+        of sources: [String],
+        at sequence: UInt64,
+        _ body: (StoredChange) -> Bool
+    ) throws(StoreError) {
+        try self.read { try $0.eachValue(of: sources, at: sequence, body) }
+    }
+
+    package func firstChanges(after sequences: [String: UInt64]) throws(StoreError) -> [String: UInt64] {
+        try self.read { try $0.firstChanges(after: sequences) }
+    }
+
     package func sequence(at time: WallTime) throws(StoreError) -> UInt64 {
         try self.read { try $0.sequence(at: time) }
     }

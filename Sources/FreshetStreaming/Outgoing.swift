@@ -36,10 +36,14 @@ struct Backlog {
     var progressTick: UInt32
     /// Set once `bye` is among the parts: the stream ends when they are sent.
     var closing: CloseReason?
+    /// Counts what ``parts`` hold that others do not, until they are sent.
+    var held: UnsentTicket?
     /// In the shard's list of those to be fed next, thus not waiting for its socket.
     var isQueued = false
-    /// The disk is being read for it, thus not waiting for its socket either.
-    var isFetching = false
+    /// The read of the disk that is done for it, so that it does not wait for its socket either. Given up with the
+    /// subscriber.
+    var fetch: ReadTicket?
+    var isFetching: Bool { self.fetch != nil }
 
     init(parts: [OutgoingPart] = [], maySkip: Bool, statusMark: UInt64, tick: UInt32) {
         self.parts = parts
@@ -59,9 +63,12 @@ struct Backlog {
         self.offset += count
         while self.next < self.parts.count, self.offset >= self.parts[self.next].range.count {
             self.offset -= self.parts[self.next].range.count
+            // Not kept for as long as those after it.
+            self.parts[self.next] = OutgoingPart([])
             self.next += 1
         }
         guard self.isEmpty else { return }
+        self.held = nil
         self.parts = []
         self.next = 0
         self.offset = 0

@@ -1,5 +1,6 @@
 // Who is at the other end of a connection, as far as counting and listing need it.
 
+package import FreshetCore
 import Glibc
 
 /// The address of a client: IPv4, IPv6, a unix socket, or unknown. It tells clients apart; it proves nothing about them.
@@ -101,6 +102,12 @@ package struct PeerAddress: Hashable, Sendable {
         guard self.isNetworkAddress, other.isNetworkAddress else { return false }
         let (highBits, lowBits) = (min(bits, 64), max(0, bits - 64))
         return (self.high ^ other.high) >> (64 - highBits) == 0 && (self.low ^ other.low) >> (64 - lowBits) == 0
+    }
+
+    /// Whom reads of the log are done for.
+    package var readClient: ReadClient {
+        let network = self.network
+        return ReadClient(high: network.high, low: network.low)
     }
 
     var network: PeerAddress {

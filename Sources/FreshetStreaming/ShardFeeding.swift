@@ -61,7 +61,6 @@ extension Shard {
             self.backlogs[index] = backlog
             self.queue(index)
         case .fetching:
-            backlog.isFetching = true
             self.backlogs[index] = backlog
         case .gone:
             self.release(index, .gone)
@@ -104,7 +103,7 @@ extension Shard {
         guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation,
             self.backlogs[index]?.isFetching == true
         else { return }
-        self.backlogs[index]?.isFetching = false
+        self.backlogs[index]?.fetch = nil
         self.backlogs[index]?.progressTick = self.clock.tick
         let isInPlace =
             self.table.slot(index).pointee.machine.sequence == sequence
@@ -113,11 +112,12 @@ extension Shard {
     }
 
     /// Has the disk read; the answer comes through the inbox, so that the shard never waits for it.
-    private func fetch(_ index: Int32, after sequence: UInt64, in group: SubscriberGroup) {
+    private func fetch(_ index: Int32, after sequence: UInt64, in group: SubscriberGroup) -> ReadTicket? {
         let (inbox, subscription) = (self.inbox, group.subscription)
         let generation = self.table.slot(index).pointee.generation
         let limit = max(1, self.settings.replayBatchEvents)
-        self.hub.fetch(subscription, after: sequence, limit: limit) { feed in
+        let client = self.table.record(index).ticket?.address.readClient ?? .local
+        return self.hub.fetch(subscription, after: sequence, limit: limit, for: client) { feed in
             _ = inbox.post(.fetched(feed, of: subscription, after: sequence, slot: index, generation: generation))
         }
     }
@@ -133,7 +133,7 @@ extension Shard {
     ) -> WriteResult? {
         switch feed {
         case .stored:
-            self.fetch(index, after: sequence, in: group)
+            backlog.fetch = self.fetch(index, after: sequence, in: group)
             return .fetching
         case .frames(let frames, let through, let isComplete):
             return self.feed(

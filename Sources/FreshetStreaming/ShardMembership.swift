@@ -38,6 +38,7 @@ extension Shard {
             statusMark: self.statusNumber,
             tick: self.clock.tick
         )
+        backlog.held = handover.held
         self.tally.delivered += UInt64(opening.snapshots.count)
         if self.open(index, &backlog, isComplete: opening.isComplete, in: group) {
             self.enterLive(index, in: group)

@@ -18,6 +18,8 @@ package struct StreamHandover: Sendable {
     package var isChunked: Bool
     /// The place that ``StreamServer/admit(_:)`` gave.
     package var ticket: AdmissionTicket
+    /// Counts what ``position`` holds for this stream alone; kept until that is sent.
+    package var held: UnsentTicket?
 
     package init(
         descriptor: Int32,
@@ -27,7 +29,8 @@ package struct StreamHandover: Sendable {
         position: StreamPosition,
         head: [UInt8],
         isChunked: Bool,
-        ticket: AdmissionTicket
+        ticket: AdmissionTicket,
+        held: UnsentTicket? = nil
     ) {
         self.descriptor = descriptor
         self.sources = sources
@@ -37,5 +40,6 @@ package struct StreamHandover: Sendable {
         self.head = head
         self.isChunked = isChunked
         self.ticket = ticket
+        self.held = held
     }
 }

@@ -1,7 +1,6 @@
 // The one place where the parts are joined: hub, poller, streams, HTTP.
 
 import CLinux
-import Dispatch
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
@@ -42,10 +41,13 @@ struct Composition: Sendable {
         self.durable = durable
         self.hub = hub
         self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
+        let watch = MemoryWatch(configured: configuration.limits.maxMemory)
+        let unread = UnreadAnswers(limits: configuration.unsentLimits(memory: watch.reading.limit))
         self.memory = MemoryRelief(
-            watch: MemoryWatch(configured: configuration.limits.maxMemory),
+            watch: watch,
             hub: hub,
             streams: self.streams,
+            unread: unread,
             logger: logger
         )
         let log = PollLog(hub: hub, logger: logger)
@@ -90,19 +92,20 @@ struct Composition: Sendable {
             settings: settings,
             logger: logger,
             metrics: [{ metrics.write(to: &$0) }],
-            reload: reload
+            reload: reload,
+            unread: unread
         )
     }
 
     private static func hub(_ configuration: GatewayConfiguration, _ durable: DurableLog?) -> Hub {
         let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
-        if let durable { return durable.hub(cache: cache) }
-        var generator = SystemRandomNumberGenerator()
-        let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
-        return Hub(
-            log: ChangeLog(epoch: .random(using: &generator), cache: cache),
-            reader: { body in readers.async { body() } }
+        let limits = configuration.limits
+        let reads = ReadDesk.withThreads(
+            .init(maxWaiting: limits.maxWaitingReads, maxWaitingPerClient: limits.maxWaitingReadsPerAddress)
         )
+        if let durable { return durable.hub(cache: cache, reads: reads) }
+        var generator = SystemRandomNumberGenerator()
+        return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache), reads: reads)
     }
 
     /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams told and closed, then
@@ -206,6 +209,13 @@ extension GatewayConfiguration {
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings
+    }
+
+    /// What unread answers may hold: as configured, else 128 MiB, or a quarter of the memory where that is less.
+    func unsentLimits(memory: Int) -> UnsentLedger.Limits {
+        let standard = UnsentLedger.Limits()
+        return self.limits.maxUnsentBytes.map(UnsentLedger.Limits.init)
+            ?? UnsentLedger.Limits(maxBytes: min(standard.maxBytes, max(1, memory / 4)))
     }
 
     /// What the polling room takes.

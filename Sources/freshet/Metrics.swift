@@ -190,6 +190,15 @@ struct GatewayMetrics {
         for reason in GapReason.allCases {
             metrics.sample(log.gaps[reason, default: 0], ("reason", reason.rawValue))
         }
+        let reads = self.hub.reads.statistics
+        metrics.family("freshet_log_reads_waiting", "gauge", "Reads of the log that wait for a thread.")
+        metrics.sample(reads.waiting)
+        metrics.family("freshet_log_reads_total", "counter", "Reads of the log that were carried out.")
+        metrics.sample(reads.done)
+        metrics.family("freshet_log_reads_refused_total", "counter", "Reads of the log that were not, by reason.")
+        for reason in ReadRefusal.allCases {
+            metrics.sample(reads.refusals[reason, default: 0], ("reason", reason.rawValue))
+        }
     }
 }
 

@@ -45,7 +45,7 @@ struct HubSourcesTests {
             var feed = self.hub.read(subscription, after: cursor.sequence, limit: 100, maySkip: false)
             if case .stored = feed {
                 let fetched = Box(feed)
-                self.hub.fetch(subscription, after: cursor.sequence, limit: 100) { fetched.value = $0 }
+                _ = self.hub.fetch(subscription, after: cursor.sequence, limit: 100) { fetched.value = $0 }
                 feed = fetched.value
             }
             if case .gap(let reason, _, _) = feed { return reason }
@@ -138,7 +138,7 @@ struct HubSourcesTests {
         let subscription = hub.subscribe(to: [new], format: StreamFormat())
         let feed = Box(StreamFeed.stored)
         for _ in 0..<2 {
-            hub.fetch(subscription, after: first.sequence, limit: 10) { feed.value = $0 }
+            _ = hub.fetch(subscription, after: first.sequence, limit: 10) { feed.value = $0 }
             guard case .gap(.evicted, let snapshots, _) = feed.value else {
                 Issue.record("the other's changes were read: \(feed.value)")
                 return

@@ -68,7 +68,7 @@ struct PastTests {
         for sequence in 0...past.documents.count {
             for source in past.sources {
                 let expected = past.expected(source, at: sequence)
-                switch await past.hub.value(of: source, at: past.cursor(sequence)) {
+                switch try await past.hub.value(of: source, at: past.cursor(sequence)) {
                 case .value(let value):
                     kept += 1
                     #expect(value.cursor.sequence == expected?.sequence)
@@ -96,7 +96,7 @@ struct PastTests {
         var rebuilt = 0
         for sequence in 1...past.documents.count {
             let source = past.documents[sequence - 1].source
-            guard case .value(let value) = await past.hub.value(of: source, at: past.cursor(sequence)) else {
+            guard case .value(let value) = try await past.hub.value(of: source, at: past.cursor(sequence)) else {
                 Issue.record("\(sequence) is not kept")
                 continue
             }
@@ -109,8 +109,8 @@ struct PastTests {
     func foreign() async throws {
         let past = try Self.past(1 << 20, changes: 3)
         let foreign = Cursor(epoch: Epoch(rawValue: 10), sequence: 1)
-        guard case .gone(.epoch) = await past.hub.value(of: past.sources[0], at: foreign),
-            case .gone(.future) = await past.hub.value(of: past.sources[0], at: past.cursor(4))
+        guard case .gone(.epoch) = try await past.hub.value(of: past.sources[0], at: foreign),
+            case .gone(.future) = try await past.hub.value(of: past.sources[0], at: past.cursor(4))
         else {
             Issue.record("a value")
             return
@@ -125,7 +125,7 @@ struct PastTests {
             var before = UInt64.max
             var evictedThrough: UInt64 = 0
             while true {
-                let page = await past.hub.changes(of: sources, before: before, mode: .patch, limit: limit)
+                let page = try await past.hub.changes(of: sources, before: before, mode: .patch, limit: limit)
                 seen += page.events.map(\.sequence)
                 before = seen.last ?? 0
                 if page.end == .limit { continue }
@@ -143,7 +143,7 @@ struct PastTests {
         let past = try Self.past(1 << 20)
         let time = WallTime(milliseconds: milliseconds)
         guard
-            case .after(let cursor) = await past.hub.locate(.time(time), of: past.sources, format: StreamFormat())
+            case .after(let cursor) = try await past.hub.locate(.time(time), of: past.sources, needs: .texts)
         else {
             Issue.record("not found")
             return
@@ -176,13 +176,11 @@ struct PastTests {
         arguments: [6000, 30_000, 1 << 20],
         [nil, 0, 60_500, 110_000] as [Int64?]
     )
-    func streams(cacheBytes: Int, milliseconds: Int64?) throws {
+    func streams(cacheBytes: Int, milliseconds: Int64?) async throws {
         let past = try Self.past(cacheBytes)
         let position = milliseconds.map { StreamPosition.time(WallTime(milliseconds: $0)) } ?? .earliest
-        var located: StreamPosition?
-        // Without a reader of its own, the hub answers inside the call.
-        withLocation(of: position, past.hub, past.sources) { located = $0 }
-        let (opening, frames) = self.stream(past, at: try #require(located))
+        let located = try await past.hub.locate(position, of: past.sources, needs: .events(.jsonLines))
+        let (opening, frames) = self.stream(past, at: located)
         if let milliseconds, cacheBytes == 1 << 20 {
             #expect(opening.gap == nil)
             #expect(opening.cursor.sequence == UInt64(milliseconds / 1000))
@@ -204,22 +202,6 @@ struct PastTests {
         for (index, source) in past.sources.enumerated() {
             #expect(held["s\(index)"] == past.hub.version(of: source)?.document)
         }
-    }
-
-    private func withLocation(
-        of position: StreamPosition,
-        _ hub: Hub,
-        _ sources: [SourceID],
-        _ body: (StreamPosition) -> Void
-    ) {
-        let found = Found()
-        hub.locate(position, of: sources, format: StreamFormat(wire: .jsonLines)) { found.position = $0 }
-        if let position = found.position { body(position) }
-    }
-
-    /// Written and read by one thread.
-    private final class Found: @unchecked Sendable {
-        var position: StreamPosition?
     }
 
     @Test("who resumes on a name that was removed and added again learns of what is gone: F56")

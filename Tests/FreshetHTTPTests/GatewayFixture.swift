@@ -18,6 +18,7 @@ final class GatewayFixture: Sendable {
     let control: TestControl
     let endpoint: Endpoint
     let adminEndpoint: Endpoint?
+    let unread: UnreadAnswers
     static let epoch = Epoch(rawValue: 41)
     static let key = AdminKey.random()
     /// What an administrator sends along.
@@ -29,7 +30,8 @@ final class GatewayFixture: Sendable {
         server: GatewayServer,
         control: TestControl,
         endpoint: Endpoint,
-        adminEndpoint: Endpoint?
+        adminEndpoint: Endpoint?,
+        unread: UnreadAnswers
     ) {
         self.hub = hub
         self.streams = streams
@@ -37,6 +39,7 @@ final class GatewayFixture: Sendable {
         self.control = control
         self.endpoint = endpoint
         self.adminEndpoint = adminEndpoint
+        self.unread = unread
     }
 
     @discardableResult
@@ -113,6 +116,8 @@ func eventually(_ condition: () async throws -> Bool) async throws {
 func withGateway<Result: Sendable>(
     streams streamSettings: StreamSettings = StreamSettings(shards: 1),
     cacheBytes: Int = 64 << 20,
+    reads: ReadDesk = ReadDesk(),
+    unread: UnreadAnswers = UnreadAnswers(),
     _ configure: (inout HTTPSettings) -> Void = { _ in },
     metrics: [MetricsProvider] = [],
     reload: ReloadAction? = nil,
@@ -124,7 +129,7 @@ func withGateway<Result: Sendable>(
     // What requests that are written by hand say.
     settings.hostNames = ["a"]
     configure(&settings)
-    let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)))
+    let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)), reads: reads)
     let streams = StreamServer(hub: hub, settings: streamSettings)
     try streams.start()
     defer { streams.stop() }
@@ -136,7 +141,8 @@ func withGateway<Result: Sendable>(
         settings: settings,
         logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         metrics: metrics,
-        reload: reload
+        reload: reload,
+        unread: unread
     )
     let running = Task { try await server.run() }
     guard let address = await server.boundAddress else {
@@ -149,7 +155,8 @@ func withGateway<Result: Sendable>(
         server: server,
         control: control,
         endpoint: address.endpoint,
-        adminEndpoint: await server.boundAdminAddress?.endpoint
+        adminEndpoint: await server.boundAdminAddress?.endpoint,
+        unread: unread
     )
     do {
         let result = try await body(fixture)

@@ -52,7 +52,35 @@ extension StreamingTests {
             return line.count + 2 + (Int(String(decoding: line, as: UTF8.self), radix: 16) ?? 0) + 2
         }
 
-        @Test("is out of the way: the others get every event, and it holds nothing but a cursor (F40, S12)")
+        @Test("A24 holds a cursor and the rest of a frame, whatever it misses: memory does not grow by it (F40, S12)")
+        func memory() throws {
+            // So little that the log itself is full before it is measured.
+            let fixture = try StreamFixture(cacheBytes: 256 << 10) { $0.sendBufferBytes = 8192 }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            try fixture.publish(1, of: source, hasPatch: false)
+            let slow = try (0..<400).map { _ in try fixture.subscribe(to: [source], receiveBuffer: 2048) }
+            for client in slow {
+                #expect(client.receive(events: 2))
+            }
+            for number in 2...300 {
+                try fixture.publish(number, of: source, padding: 2000)
+            }
+            #expect(eventually { fixture.server.statistics.blocked == slow.count })
+            let before = try residentBytes()
+            for number in 301...900 {
+                try fixture.publish(number, of: source, padding: 2000)
+            }
+            #expect(eventually { fixture.server.statistics.inboxDepth == 0 })
+            #expect(fixture.server.statistics.blocked == slow.count)
+            // A queue of what each missed would take 480 MB.
+            #expect(try residentBytes() - before < 20 << 20)
+            for client in slow.prefix(10) {
+                #expect(client.receive(through: 900))
+            }
+        }
+
+        @Test("is out of the way: the others get every event, and it gets them when it reads (F40, S12)")
         func others() throws {
             let fixture = try StreamFixture { $0.sendBufferBytes = 32 << 10 }
             defer { fixture.stop() }

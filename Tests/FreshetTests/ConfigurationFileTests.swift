@@ -112,7 +112,10 @@ struct ConfigurationFileTests {
                     idleTimeout: .seconds(90),
                     writeTimeout: .seconds(10),
                     maxBodyBytes: 1 << 20,
-                    maxMemory: 512 << 20,
+                    maxWaitingReads: 200,
+                    maxWaitingReadsPerAddress: 10,
+                    maxUnsentBytes: 32 << 20,
+                                        maxMemory: 512 << 20,
                     trustedProxies: ["10.0.0.0/8", "2001:db8::1", "unix"].compactMap { TrustedProxies.Entry($0) }
                 )
         )

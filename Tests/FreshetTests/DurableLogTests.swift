@@ -71,7 +71,7 @@ struct DurableLogTests {
         #expect(second.hub.version(of: a)?.document.text == Array("3".utf8))
         #expect(second.hub.version(of: b) == nil)
         let cursor = Cursor(epoch: second.hub.cursor.epoch, sequence: 1)
-        let reading = await second.hub.changes(of: [a, b], after: cursor, mode: .patch, limit: 10)
+        let reading = try await second.hub.changes(of: [a, b], after: cursor, mode: .patch, limit: 10)
         guard case .events(let events, _, true) = reading else {
             Issue.record("\(reading)")
             return
@@ -89,7 +89,7 @@ struct DurableLogTests {
         defer { second.log.close() }
         let a = try #require(second.registry.ids["a"])
         #expect(second.hub.version(of: a) == nil)
-        let reading = await second.hub.changes(
+        let reading = try await second.hub.changes(
             of: [a],
             after: Cursor(epoch: second.hub.cursor.epoch, sequence: 1),
             mode: .patch,

@@ -154,6 +154,8 @@ int64_t clinux_process_cpu_ns(void);
 int clinux_set_thread_name(const char *name);
 /// Blocks every signal in the calling thread, so that the process's signal handling stays on others.
 int clinux_block_signals(void);
+/// Gives memory that was freed, and that the allocator keeps for later, back to the system. Takes milliseconds.
+void clinux_trim_heap(void);
 /// A constant, English description of an error code, whatever its sign; never NULL.
 const char *clinux_error_text(int code);
 

@@ -52,17 +52,15 @@ extension ChangeCache {
         after floor: UInt64,
         limit: Int
     ) -> [ChangeEvent] {
-        var found: [ChangeEvent] = []
+        var merge = EventMerge()
         for source in sources where self.shelves.indices.contains(source.index) && sequence > 0 {
             let events = self.shelves[source.index].events
             let start = events.firstIndex(after: floor)
             let end = events.firstIndex(after: sequence - 1)
             guard start < end else { continue }
-            found.append(contentsOf: events[max(start, end - limit)..<end].reversed())
+            merge.add(source.index, start..<end)
         }
-        guard sources.count > 1 else { return found }
-        found.sort { $0.sequence > $1.sequence }
-        return found.count > limit ? Array(found[..<limit]) : found
+        return merge.newest(limit, in: self.shelves)
     }
 }
 

@@ -1,6 +1,7 @@
 // The part of the change log that is in memory: bounded by bytes, least recently used sources evicted first.
 
 import DequeModule
+import HeapModule
 
 /// Change events by source, within a bound.
 ///
@@ -89,17 +90,14 @@ package struct ChangeCache: Sendable {
     /// Up to `limit` events of these sources after `sequence`, in order. The caller has made sure that none of them
     /// was evicted. Counts as a use of the sources.
     package mutating func events(of sources: [SourceID], after sequence: UInt64, limit: Int) -> [ChangeEvent] {
-        var found: [ChangeEvent] = []
+        var merge = EventMerge()
         for source in sources where self.shelves.indices.contains(source.index) {
             let events = self.shelves[source.index].events
             guard let last = events.last, last.sequence > sequence else { continue }
             self.recency.touch(source.index)
-            let start = events.firstIndex(after: sequence)
-            found.append(contentsOf: events[start..<min(events.count, start + limit)])
+            merge.add(source.index, events.firstIndex(after: sequence)..<events.count)
         }
-        guard sources.count > 1 else { return found }
-        found.sort { $0.sequence < $1.sequence }
-        return found.count > limit ? Array(found[..<limit]) : found
+        return merge.oldest(limit, in: self.shelves)
     }
 
     /// The cost of the events of these sources after `sequence`, counted up to `limit` and no further.
@@ -170,6 +168,63 @@ package struct ChangeCache: Sendable {
         self.shelves[index].evictedAt = event.at
         self.shelves[index].valuesDropped = max(0, self.shelves[index].valuesDropped - 1)
         return true
+    }
+}
+
+/// Takes events of several sources in the order of the log. Each costs the logarithm of the number of sources, however
+/// many events they have.
+struct EventMerge {
+    /// The next event of one source.
+    private struct Head: Comparable {
+        var sequence: UInt64
+        var shelf: Int
+        var range: Range<Int>
+
+        static func < (one: Head, other: Head) -> Bool { one.sequence < other.sequence }
+    }
+
+    private var ranges: [(shelf: Int, range: Range<Int>)] = []
+
+    /// Adds some events of a source.
+    mutating func add(_ shelf: Int, _ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        self.ranges.append((shelf, range))
+    }
+
+    /// The first `limit` events, the oldest first.
+    func oldest(_ limit: Int, in shelves: SourceTable<ChangeCache.Shelf>) -> [ChangeEvent] {
+        var heap = Heap(
+            self.ranges.map { shelf, range in
+                Head(sequence: shelves[shelf].events[range.lowerBound].sequence, shelf: shelf, range: range)
+            }
+        )
+        var found: [ChangeEvent] = []
+        while found.count < limit, let head = heap.popMin() {
+            let events = shelves[head.shelf].events
+            found.append(events[head.range.lowerBound])
+            let rest = head.range.dropFirst()
+            guard let next = rest.first else { continue }
+            heap.insert(Head(sequence: events[next].sequence, shelf: head.shelf, range: rest))
+        }
+        return found
+    }
+
+    /// The last `limit` events, the newest first.
+    func newest(_ limit: Int, in shelves: SourceTable<ChangeCache.Shelf>) -> [ChangeEvent] {
+        var heap = Heap(
+            self.ranges.map { shelf, range in
+                Head(sequence: shelves[shelf].events[range.upperBound - 1].sequence, shelf: shelf, range: range)
+            }
+        )
+        var found: [ChangeEvent] = []
+        while found.count < limit, let head = heap.popMax() {
+            let events = shelves[head.shelf].events
+            found.append(events[head.range.upperBound - 1])
+            let rest = head.range.dropLast()
+            guard let next = rest.last else { continue }
+            heap.insert(Head(sequence: events[next].sequence, shelf: head.shelf, range: rest))
+        }
+        return found
     }
 }
 

@@ -74,16 +74,8 @@ package struct ChangeEvent: Sendable {
 
     /// The event as a subscriber of this format gets it, or `nil` where that needs a value that was dropped.
     package func frame(for format: StreamFormat) -> Frame? {
-        let own: Frame? =
-            switch format.mode {
-            case .patch: self.patch
-            case .merge: self.merge
-            case .items: self.items
-            case .snapshot: nil
-            }
-        guard let own else {
-            let envelope = EventEnvelope(source: self.sourceName, at: self.at)
-            return self.value.map { envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
+        guard let own = self.ownFrame(in: format.mode) else {
+            return self.value.map { self.envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
         }
         guard format.wire == .jsonLines else { return own }
         if self.isCheckpoint(in: format.mode) {
@@ -94,6 +86,24 @@ package struct ChangeEvent: Sendable {
 
     /// Whether the event says nothing in this mode but how far the log has come.
     package func isCheckpoint(in mode: StreamMode) -> Bool { mode == .items && self.touchesNoItem }
+
+    /// What a frame of this event says beside the change.
+    var envelope: EventEnvelope { EventEnvelope(source: self.sourceName, at: self.at) }
+
+    /// The `text/event-stream` frame that the event has for this mode; `nil` where the value stands for it.
+    func ownFrame(in mode: StreamMode) -> Frame? {
+        switch mode {
+        case .patch: self.patch
+        case .merge: self.merge
+        case .items: self.items
+        case .snapshot: nil
+        }
+    }
+
+    /// Whether the event can be sent in this mode, which may need a value that was dropped.
+    func isReadable(in mode: StreamMode) -> Bool {
+        self.value != nil || self.ownFrame(in: mode) != nil
+    }
 
     /// Gives up the value where the patch can stand for it.
     ///

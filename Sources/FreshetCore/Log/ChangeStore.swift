@@ -161,6 +161,18 @@ package protocol ChangeStore: AnyObject, Sendable {
     /// The value of a source after the change with this or the last earlier sequence; `nil` where it is not kept.
     func value(of source: String, at sequence: UInt64) throws(StoreError) -> StoredChange?
 
+    /// The same of several sources, as of one moment and in no particular order. `body` is called for each whose value is
+    /// kept, until it returns `false`.
+    func eachValue(
+        of sources: [String],
+        at sequence: UInt64,
+        _ body: (StoredChange) -> Bool
+    ) throws(StoreError)
+
+    /// By name, the sequence of the first change of each source after the sequence that is given for it; absent where
+    /// there is none.
+    func firstChanges(after sequences: [String: UInt64]) throws(StoreError) -> [String: UInt64]
+
     /// The last sequence committed at or before `time`; 0 where all are later.
     func sequence(at time: WallTime) throws(StoreError) -> UInt64
 
@@ -176,6 +188,28 @@ package protocol ChangeStore: AnyObject, Sendable {
 }
 
 extension ChangeStore {
+    /// One read a source: for stores that are small.
+    package func eachValue(
+        of sources: [String],
+        at sequence: UInt64,
+        _ body: (StoredChange) -> Bool
+    ) throws(StoreError) {
+        for source in sources {
+            guard let value = try self.value(of: source, at: sequence) else { continue }
+            guard body(value) else { return }
+        }
+    }
+
+    /// One read a source: for stores that are small.
+    package func firstChanges(after sequences: [String: UInt64]) throws(StoreError) -> [String: UInt64] {
+        var first: [String: UInt64] = [:]
+        for (source, sequence) in sequences {
+            let changes = try self.changes(of: [source], after: sequence, limit: 1, maxBytes: 1)
+            first[source] = changes.first?.sequence
+        }
+        return first
+    }
+
     /// Reads everything forwards: for stores that are small.
     package func changes(
         of sources: [String],

@@ -54,16 +54,18 @@ package final class SourceVersion: Sendable {
                 encoded.frames = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
             }
             if let frame = encoded.frames[slot] { return frame }
-            let id: Cursor? =
-                switch step {
-                case .arrive: self.cursor
-                case .forget: Cursor(epoch: self.cursor.epoch, sequence: 0)
-                case .stay: nil
-                }
             let frame = EventEnvelope(source: self.sourceName, at: self.at)
-                .frame(.snapshot, self.document.text, id: id, wire: wire)
+                .frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)
             encoded.frames[slot] = frame
             return frame
+        }
+    }
+
+    func id(of step: Step) -> Cursor? {
+        switch step {
+        case .arrive: self.cursor
+        case .forget: Cursor(epoch: self.cursor.epoch, sequence: 0)
+        case .stay: nil
         }
     }
 }

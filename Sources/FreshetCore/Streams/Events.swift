@@ -13,13 +13,7 @@ struct EventEnvelope {
     func frame(_ name: StreamMode, _ text: [UInt8], id: Cursor?, wire: StreamWire) -> Frame {
         let capacity = text.count + self.source.utf8.count + 64
         return Frame(event: name.rawValue, id: id, wire: wire, dataBytes: capacity) { data in
-            data.append(contentsOf: #"{"source":"#.utf8)
-            appendJSONString(self.source, to: &data)
-            data.append(contentsOf: #","at":""#.utf8)
-            data.append(contentsOf: self.at.rfc3339)
-            data.append(contentsOf: #"",""#.utf8)
-            data.append(contentsOf: (name == .snapshot ? "value" : name.rawValue).utf8)
-            data.append(contentsOf: #"":"#.utf8)
+            self.appendHead(name, to: &data)
             data.append(contentsOf: text)
             data.append(UInt8(ascii: "}"))
         }
@@ -32,6 +26,17 @@ struct EventEnvelope {
             appendJSONString(self.source, to: &data)
             data.append(UInt8(ascii: "}"))
         }
+    }
+
+    /// Appends the data of an event up to the change itself.
+    func appendHead(_ name: StreamMode, to data: inout [UInt8]) {
+        data.append(contentsOf: #"{"source":"#.utf8)
+        appendJSONString(self.source, to: &data)
+        data.append(contentsOf: #","at":""#.utf8)
+        data.append(contentsOf: self.at.rfc3339)
+        data.append(contentsOf: #"",""#.utf8)
+        data.append(contentsOf: (name == .snapshot ? "value" : name.rawValue).utf8)
+        data.append(contentsOf: #"":"#.utf8)
     }
 
     /// A change event as a JSON line, from its event-stream form.
@@ -108,16 +113,21 @@ extension Frame {
         to bytes: inout [UInt8],
         _ write: (inout [UInt8]) -> Void
     ) -> Range<Int> {
-        bytes.append(contentsOf: "{".utf8)
-        if let id {
-            bytes.append(contentsOf: #""id":"\#(id)","#.utf8)
-        }
-        bytes.append(contentsOf: #""event":"\#(event)","data":"#.utf8)
+        self.appendLineHead(event, id: id, to: &bytes)
         let start = bytes.count
         write(&bytes)
         let end = bytes.count
         bytes.append(contentsOf: [UInt8(ascii: "}"), 0x0A])
         return start..<end
+    }
+
+    /// Appends a JSON line up to its data.
+    static func appendLineHead(_ event: String, id: Cursor?, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: "{".utf8)
+        if let id {
+            bytes.append(contentsOf: #""id":"\#(id)","#.utf8)
+        }
+        bytes.append(contentsOf: #""event":"\#(event)","data":"#.utf8)
     }
 }
 

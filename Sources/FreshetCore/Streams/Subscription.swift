@@ -37,7 +37,7 @@ package enum StreamPosition: Hashable, Sendable {
     case snapshot
     /// After the newest change, without a snapshot.
     case latest
-    /// With the oldest change that is kept. To be located first: ``Hub/locate(_:of:format:then:)``.
+    /// With the oldest change that is kept. To be located first: ``Hub/locate(_:of:needs:for:)``.
     case earliest
     case after(Cursor)
     /// With the values that held at a time. To be located first.
@@ -93,12 +93,15 @@ package final class PastStart: Hashable, Sendable {
     package let cursor: Cursor
     /// Set where the log does not reach back to what was asked for; then ``cursor`` is the oldest position that is kept.
     package let gap: GapReason?
-    /// The values at ``cursor`` of the sources that had one, as `snapshot` events in the order of their cursors.
+    /// The values at ``cursor`` of the sources that had one, in the order of their cursors.
+    package let values: [PastSnapshot]
+    /// The same as `snapshot` events; empty for a request.
     package let snapshots: [Frame]
 
-    init(cursor: Cursor, gap: GapReason?, snapshots: [Frame]) {
+    init(cursor: Cursor, gap: GapReason?, values: [PastSnapshot], snapshots: [Frame] = []) {
         self.cursor = cursor
         self.gap = gap
+        self.values = values
         self.snapshots = snapshots
     }
 
@@ -133,6 +136,15 @@ package enum StreamFeed: Sendable {
     case snapshots([Frame], through: UInt64)
     /// What comes after the cursor is gone: say so, then send the snapshots.
     case gap(GapReason, snapshots: [Frame], through: UInt64)
+
+    /// The same with these snapshots, where it has any.
+    func with(_ snapshots: [Frame]) -> StreamFeed {
+        switch self {
+        case .frames, .stored: self
+        case .snapshots(_, let through): .snapshots(snapshots, through: through)
+        case .gap(let reason, _, let through): .gap(reason, snapshots: snapshots, through: through)
+        }
+    }
 }
 
 /// A frame and the sequence of its event.

@@ -25,16 +25,72 @@ extension ConnectionHandler {
 
     private func open(_ head: RequestHead, context: ChannelHandlerContext) throws(Problem) {
         let request = try StreamRequest(head, hub: self.gateway.hub)
-        var answer = self.responder.allow(head, request.answer)
         guard head.method == "GET" else {
+            var answer = self.responder.allow(head, request.answer)
             answer.isStream = true
             return self.answer(answer, to: head, context: context)
         }
         let ticket = try self.admit(request)
+        guard request.position.isToBeLocated else {
+            return try self.handOver(request, at: request.position, head, ticket, context: context)
+        }
+        // Looked up first, perhaps on the disk. Until then the connection stays here, so that the read is given up with
+        // it.
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let (hub, client, eventLoop) = (self.gateway.hub, self.peer.readClient, context.eventLoop)
+        self.task = Task(executorPreference: LoopExecutor(eventLoop)) {
+            let located: Result<StreamPosition, ReadRefusal>
+            do throws(ReadRefusal) {
+                located = .success(
+                    try await hub.locate(
+                        request.position,
+                        of: request.sources,
+                        needs: .events(request.format.wire),
+                        for: client
+                    )
+                )
+            } catch {
+                located = .failure(error)
+            }
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                handler.located(located, request, head, ticket, context: context)
+            }
+        }
+    }
+
+    private func located(
+        _ position: Result<StreamPosition, ReadRefusal>,
+        _ request: StreamRequest,
+        _ head: RequestHead,
+        _ ticket: AdmissionTicket,
+        context: ChannelHandlerContext
+    ) {
+        guard self.isAnswering else { return }
+        self.task = nil
+        do throws(Problem) {
+            switch position {
+            case .success(let position): try self.handOver(request, at: position, head, ticket, context: context)
+            case .failure(let refusal): throw .unread(refusal)
+            }
+        } catch {
+            self.answer(self.responder.allow(head, error.answer), to: head, context: context)
+        }
+    }
+
+    /// Gives the connection to a shard.
+    private func handOver(
+        _ request: StreamRequest,
+        at position: StreamPosition,
+        _ head: RequestHead,
+        _ ticket: AdmissionTicket,
+        context: ChannelHandlerContext
+    ) throws(Problem) {
+        let held = try self.hold(position)
         let descriptor = try self.duplicate(context)
         let isChunked = head.version == .http11
         let bytes = AnswerHead.bytes(
-            answer,
+            self.responder.allow(head, request.answer),
             framing: isChunked ? .chunked : .close,
             keepsAlive: isChunked && head.keepsAlive,
             version: head.version,
@@ -43,21 +99,33 @@ extension ConnectionHandler {
         self.log(head, status: 200)
         self.gateway.counters.handedOver()
         self.leave(context)
-        let streams = self.gateway.streams
-        // A time has to be looked up first, perhaps on the disk.
-        self.gateway.hub.locate(request.position, of: request.sources, format: request.format) { position in
-            streams.adopt(
-                StreamHandover(
-                    descriptor: descriptor,
-                    sources: request.sources,
-                    selector: request.selector,
-                    format: request.format,
-                    position: position,
-                    head: bytes,
-                    isChunked: isChunked,
-                    ticket: ticket
-                )
+        self.gateway.streams.adopt(
+            StreamHandover(
+                descriptor: descriptor,
+                sources: request.sources,
+                selector: request.selector,
+                format: request.format,
+                position: position,
+                head: bytes,
+                isChunked: isChunked,
+                ticket: ticket,
+                held: held
             )
+        )
+    }
+
+    /// Counts the snapshots of the past that a stream begins with: a client may never read them.
+    private func hold(_ position: StreamPosition) throws(Problem) -> UnsentTicket? {
+        guard case .past(let start) = position, !start.snapshots.isEmpty else { return nil }
+        var held = HeldBytes()
+        for snapshot in start.snapshots {
+            held.add(snapshot.bytes[...])
+        }
+        do throws(UnsentRefusal) {
+            return try self.gateway.unread.desk.hold(held, for: self.peer.readClient)
+        } catch {
+            self.gateway.unread.makeRoom(for: self.peer.readClient, after: error)
+            throw .unsent(error)
         }
     }
 

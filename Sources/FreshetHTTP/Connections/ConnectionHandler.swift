@@ -47,12 +47,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var parser: RequestParser
     private var buffer = ByteBuffer()
     private var deadline = DeadlineTimer()
-    private var task: Task<Void, Never>?
+    /// What the answer under way waits for. Cancelled where the client goes.
+    var task: Task<Void, Never>?
     private var isCounted = false
     /// The client has sent its last byte.
     private var isInputClosed = false
     /// Nothing follows the answer under way.
-    private var closesAfterAnswer = false
+    private(set) var closesAfterAnswer = false
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
@@ -61,8 +62,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// When lingering ends, whatever comes; and whether something came since that was last looked at.
     private var lingerEnd = NIODeadline.now()
     private var hasDropped = false
-    /// Bytes of the answer under way that the kernel had not taken when last looked at.
-    private var unsent = 0
+    /// What the kernel has not been given of the answer under way.
+    var sending = AnswerSending()
 
     /// A client that sends nothing for so long has read the last answer, or never will.
     private static let lingerPause = Duration.seconds(1)
@@ -127,6 +128,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.task?.cancel()
         self.task = nil
         self.buffer = ByteBuffer()
+        self.stopSending(context)
         guard self.isCounted else { return }
         self.isCounted = false
         self.registry.leave(context.channel, network: self.network)
@@ -277,6 +279,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Answering
 
+    /// Whether a request has yet to be answered.
+    var isAnswering: Bool {
+        if case .answering = self.phase { return true }
+        return false
+    }
+
     /// Sends the answer of the request under way, and goes on with the connection.
     func answer(_ answer: Answer, to head: RequestHead, context: ChannelHandlerContext) {
         guard case .answering = self.phase else { return }
@@ -296,39 +304,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.send(problem.answer, head: head, context: context)
     }
 
-    private func send(_ answer: Answer, head: RequestHead?, context: ChannelHandlerContext) {
-        self.gateway.counters.answered(answer.status)
-        let hasBody = answer.status != 204 && answer.status != 304
-        let bytes = AnswerHead.bytes(
-            answer,
-            framing: hasBody && !answer.isStream ? .length(answer.body.readableBytes) : .none,
-            keepsAlive: !self.closesAfterAnswer,
-            version: head?.version ?? .http11,
-            now: WallClock.now
-        )
-        let left = context.eventLoop.makePromise(of: Void.self)
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        left.futureResult.whenComplete { result in
-            let (handler, context) = bound.value
-            switch result {
-            case .success: handler.answerLeft(context)
-            case .failure: context.close(promise: nil)
-            }
-        }
-        self.unsent = .max
-        self.setDeadline(self.gateway.settings.writeTimeout, context: context)
-        let buffer = context.channel.allocator.buffer(bytes: bytes)
-        guard hasBody, head?.method != "HEAD", answer.body.readableBytes > 0 else {
-            context.writeAndFlush(self.wrapOutboundOut(buffer), promise: left)
-            return
-        }
-        context.write(self.wrapOutboundOut(buffer), promise: nil)
-        context.writeAndFlush(self.wrapOutboundOut(answer.body), promise: left)
-    }
-
     /// The kernel has the whole answer.
-    private func answerLeft(_ context: ChannelHandlerContext) {
+    func answerLeft(_ context: ChannelHandlerContext) {
         guard case .answering = self.phase else { return }
+        self.stopSending(context)
         guard !self.closesAfterAnswer, !self.registry.isQuiescing else { return self.linger(context) }
         if self.isFromProxy { _ = self.count(for: nil) }
         self.phase = .idle
@@ -365,7 +344,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Deadlines
 
-    private func setDeadline(_ duration: Duration, context: ChannelHandlerContext) {
+    func setDeadline(_ duration: Duration, context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         self.deadline.set(duration, on: context.eventLoop) {
             let (handler, context) = bound.value
@@ -381,14 +360,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case .readingHead, .readingBody: self.end(with: .timedOut, context: context)
         case .ended: break
         }
-    }
-
-    /// Closes a connection that took nothing of its answer for the whole time. A slow one may go on.
-    private func checkProgress(_ context: ChannelHandlerContext) {
-        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        guard waiting < self.unsent else { return context.close(promise: nil) }
-        self.unsent = waiting
-        self.setDeadline(self.gateway.settings.writeTimeout, context: context)
     }
 
     // MARK: The end by a stream

@@ -24,6 +24,7 @@ final class Gateway: Sendable {
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
     let counters = HTTPCounters()
+    let unread: UnreadAnswers
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)
@@ -41,8 +42,10 @@ final class Gateway: Sendable {
         settings: HTTPSettings,
         logger: Logger,
         metrics: [MetricsProvider],
-        reload: ReloadAction?
+        reload: ReloadAction?,
+        unread: UnreadAnswers
     ) {
+        self.unread = unread
         self.hub = hub
         self.streams = streams
         self.control = control

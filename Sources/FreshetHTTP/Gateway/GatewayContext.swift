@@ -30,6 +30,8 @@ struct IncomingRequest: Sendable {
     var eventLoop: any EventLoop
 
     var query: QueryString { QueryString(self.head.query) }
+    /// Whom reads of the log are done for.
+    var client: ReadClient { self.peer.readClient }
 }
 
 /// What a route is called with.

@@ -1,5 +1,6 @@
 // What the HTTP server counts, as metrics text. No label has a value that a client chose (FAULTS S24).
 
+import FreshetCore
 import Synchronization
 
 /// Why a connection got no answer to a request.
@@ -51,8 +52,8 @@ final class HTTPCounters: Sendable {
         }
     }
 
-    /// Appends the counters as Prometheus text.
-    func write(to text: inout [UInt8]) {
+    /// Appends the counters as Prometheus text, and the figures of the answers that are not read.
+    func write(_ unread: UnreadAnswers, to text: inout [UInt8]) {
         let state = self.state.withLock { $0 }
         func family(_ name: String, _ type: String, _ help: String, _ samples: [(labels: String, value: String)]) {
             text.append(contentsOf: "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8)
@@ -78,6 +79,31 @@ final class HTTPCounters: Sendable {
             "counter",
             "Connections answered 503 at once, or closed unread (no_peer), by reason.",
             ConnectionRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.refusals[$0] ?? 0)") }
+        )
+        family(
+            "freshet_http_unread_answers",
+            "gauge",
+            "Answers that wait for their clients to read.",
+            [("", "\(unread.count)")]
+        )
+        family(
+            "freshet_http_unsent_bytes",
+            "gauge",
+            "Bytes that answers and openings of streams hold until they are read, each once.",
+            [("", "\(unread.desk.bytes)")]
+        )
+        let refusals = unread.desk.refusals
+        family(
+            "freshet_http_answers_refused_total",
+            "counter",
+            "Answers that there was no memory for, by reason.",
+            UnsentRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(refusals[$0] ?? 0)") }
+        )
+        family(
+            "freshet_http_answers_ended_total",
+            "counter",
+            "Answers that were ended unread because others needed the memory.",
+            [("", "\(unread.ended)")]
         )
         family("freshet_http_handovers_total", "counter", "Streams handed to a shard.", [("", "\(state.handovers)")])
     }

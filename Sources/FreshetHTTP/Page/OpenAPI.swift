@@ -91,7 +91,7 @@ enum OpenAPI {
               }
              },
              "400": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
-             "406": {"$ref": "#/components/responses/Problem"}
+             "406": {"$ref": "#/components/responses/Problem"}, "503": {"$ref": "#/components/responses/Problem"}
             }
            }
           },

@@ -1,6 +1,4 @@
-// An answer as the routes make it, and its bytes as the connection sends them.
-
-import NIOCore
+// An answer as the routes make it.
 
 /// A response field. A value with a control character in it is not sent: see ``AnswerHead``.
 struct AnswerField: Hashable, Sendable {
@@ -17,20 +15,20 @@ struct AnswerField: Hashable, Sendable {
 struct Answer: Sendable {
     var status: Int
     var fields: [AnswerField]
-    var body: ByteBuffer
+    var body: AnswerBody
     /// The head of a stream, asked for with HEAD: there is no length to tell.
     var isStream = false
 
     init(_ status: Int, fields: [AnswerField] = []) {
         self.status = status
         self.fields = fields
-        self.body = ByteBuffer()
+        self.body = AnswerBody()
     }
 
     init(_ status: Int, body: [UInt8], type: String) {
         self.status = status
         self.fields = [AnswerField("Content-Type", type), AnswerField("X-Content-Type-Options", "nosniff")]
-        self.body = ByteBuffer(bytes: body)
+        self.body = AnswerBody(body)
     }
 
     /// JSON text of this moment: not to be kept by any cache.

@@ -5,8 +5,7 @@ import FreshetCore
 /// A part of the log that may be read.
 struct ChangeInquiry: Sendable {
     var sources: [SourceID]
-    /// Always as JSON lines: a document holds the same objects.
-    var format: StreamFormat
+    var mode: StreamMode
     /// The most changes in one answer. Snapshots that open one come on top where they are more.
     var limit: Int
     /// Where to begin; backwards: where to stop.
@@ -30,7 +29,7 @@ struct ChangeInquiry: Sendable {
             throw Problem(406, "not_acceptable", "The log comes as \(list).")
         }
         self.isJSONLines = type == .jsonLines
-        self.format = StreamFormat(mode: try StreamRequest.mode(query), wire: .jsonLines)
+        self.mode = try StreamRequest.mode(query)
         self.limit = try Self.limit(query)
         let since = query["since"] ?? ""
         self.position = since.isEmpty ? .earliest : StreamPosition(since: since, now: WallClock.now)

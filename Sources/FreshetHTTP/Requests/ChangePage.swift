@@ -5,7 +5,7 @@ import FreshetCore
 /// Some events and how to go on from them.
 struct ChangePage: Sendable {
     /// Objects of JSON text, as the lines of a stream have them.
-    private(set) var events: [[UInt8]] = []
+    private(set) var events: [EventLine] = []
     /// What comes after the page comes after this.
     var cursor: Cursor
     /// Backwards: what is older than the page comes before this; `nil` where there is nothing.
@@ -37,24 +37,18 @@ struct ChangePage: Sendable {
     /// Adds the event that brings a reader to `cursor`, where it does.
     ///
     /// - Returns: `false` where the page is full; the event is not in it then.
-    mutating func append(_ frame: Frame, at cursor: Cursor?) -> Bool {
-        guard self.events.isEmpty || self.bytes + frame.payload.count <= Self.maxBytes else { return false }
-        self.add(frame)
+    mutating func append(_ line: EventLine, at cursor: Cursor?) -> Bool {
+        guard self.events.isEmpty || self.bytes + line.count <= Self.maxBytes else { return false }
+        self.bytes += line.count
+        self.events.append(line)
         self.told = cursor
         return true
     }
 
-    /// Adds snapshots, all of them: with some of them a reader would have a part of the values only.
-    mutating func append(_ snapshots: [Frame]) {
-        for snapshot in snapshots {
-            self.add(snapshot)
-        }
-    }
-
-    private mutating func add(_ frame: Frame) {
-        self.bytes += frame.payload.count
-        // Without its line feed.
-        self.events.append(Array(frame.bytes[frame.payload].dropLast()))
+    /// Adds snapshots, all of them: with some of them a reader would have a part of the values only. They share the
+    /// bytes of the values, and the last says where the page ends.
+    mutating func append(_ snapshots: [EventLine]) {
+        self.events += snapshots
     }
 }
 
@@ -62,41 +56,44 @@ struct ChangePage: Sendable {
 struct ChangeReading: Sendable {
     let hub: Hub
     let inquiry: ChangeInquiry
+    let client: ReadClient
 
     /// The page that was asked for.
-    func first() async -> ChangePage {
-        let position = await self.hub.locate(
+    func first() async throws(ReadRefusal) -> ChangePage {
+        let position = try await self.hub.locate(
             self.inquiry.position,
             of: self.inquiry.sources,
-            format: self.inquiry.format
+            needs: self.inquiry.isDescending ? .position : .texts,
+            for: self.client
         )
-        guard !self.inquiry.isDescending else { return await self.backwards(to: position) }
+        guard !self.inquiry.isDescending else { return try await self.backwards(to: position) }
         switch position {
         case .latest:
             return ChangePage(cursor: self.hub.cursor)
         case .after(let cursor):
-            return await self.next(after: cursor)
+            return try await self.next(after: cursor)
         case .past(let start):
-            return await self.page(from: start)
+            return try await self.page(from: start)
         case .earliest, .snapshot, .time:
-            return await self.next(after: Cursor(epoch: self.hub.cursor.epoch, sequence: 0))
+            return try await self.next(after: Cursor(epoch: self.hub.cursor.epoch, sequence: 0))
         case .malformed:
             return self.rebuilt(because: .malformed)
         }
     }
 
     /// The page after a cursor.
-    func next(after cursor: Cursor) async -> ChangePage {
-        guard !self.inquiry.isDescending else { return await self.backwards(to: .after(cursor)) }
-        return await self.page(after: cursor, limit: self.inquiry.limit)
+    func next(after cursor: Cursor) async throws(ReadRefusal) -> ChangePage {
+        guard !self.inquiry.isDescending else { return try await self.backwards(to: .after(cursor)) }
+        return try await self.page(after: cursor, limit: self.inquiry.limit)
     }
 
-    private func page(after cursor: Cursor, limit: Int) async -> ChangePage {
-        let reading = await self.hub.changes(
+    private func page(after cursor: Cursor, limit: Int) async throws(ReadRefusal) -> ChangePage {
+        let reading = try await self.hub.changes(
             of: self.inquiry.sources,
             after: cursor,
-            mode: self.inquiry.format.mode,
-            limit: limit
+            mode: self.inquiry.mode,
+            limit: limit,
+            for: self.client
         )
         switch reading {
         case .gap(let reason):
@@ -110,10 +107,10 @@ struct ChangeReading: Sendable {
                     continue
                 }
                 // A value that is gone can only be told of as the values that hold now.
-                guard let frame = event.frame(for: self.inquiry.format) else {
+                guard let line = event.line(in: self.inquiry.mode) else {
                     return page.events.isEmpty ? self.rebuilt(because: .evicted) : page
                 }
-                guard page.append(frame, at: event.cursor) else { return page }
+                guard page.append(line, at: event.cursor) else { return page }
                 page.cursor.sequence = event.sequence
             }
             page.cursor.sequence = max(page.cursor.sequence, through)
@@ -122,30 +119,29 @@ struct ChangeReading: Sendable {
     }
 
     /// The values as of the start, and what came after as far as the limit allows.
-    private func page(from start: PastStart) async -> ChangePage {
+    private func page(from start: PastStart) async throws(ReadRefusal) -> ChangePage {
         var page = ChangePage(cursor: start.cursor, gap: start.gap)
-        page.append(start.snapshots)
-        let left = self.inquiry.limit - start.snapshots.count
+        let last = start.values.indices.last
+        page.append(start.values.enumerated().map { $1.line(arrives: $0 == last) })
+        let left = self.inquiry.limit - start.values.count
         guard left > 0 else { return page }
-        let rest = await self.page(after: start.cursor, limit: left)
+        let rest = try await self.page(after: start.cursor, limit: left)
         guard rest.gap == nil else { return rest }
         return page.followed(by: rest)
     }
 
     /// A snapshot of each source in place of what cannot be given any more; the cursor is that of the same moment.
     private func rebuilt(because reason: GapReason) -> ChangePage {
-        let subscription = self.hub.subscribe(to: self.inquiry.sources, format: self.inquiry.format)
-        defer { self.hub.unsubscribe(subscription) }
-        let opening = self.hub.open(subscription, at: .snapshot)
-        var page = ChangePage(cursor: opening.cursor, gap: reason)
-        page.append(opening.snapshots)
+        let (cursor, snapshots) = self.hub.values(of: self.inquiry.sources, because: reason)
+        var page = ChangePage(cursor: cursor, gap: reason)
+        page.append(snapshots.map { $0.version.line($0.step) })
         return page
     }
 
     // MARK: Backwards
 
     /// The newest changes down to a position.
-    private func backwards(to position: StreamPosition) async -> ChangePage {
+    private func backwards(to position: StreamPosition) async throws(ReadRefusal) -> ChangePage {
         let head = self.hub.cursor
         var upper = head
         if let before = self.inquiry.before {
@@ -155,27 +151,28 @@ struct ChangeReading: Sendable {
         switch position {
         case .after(let cursor) where cursor.epoch != head.epoch: return self.rebuilt(because: .epoch)
         case .after(let cursor) where cursor.sequence > head.sequence: return self.rebuilt(because: .future)
-        case .after(let cursor): return await self.backwards(from: upper, to: cursor.sequence)
-        case .past(let start) where start.gap != nil: return await self.backwards(from: upper, to: 0)
+        case .after(let cursor): return try await self.backwards(from: upper, to: cursor.sequence)
+        case .past(let start) where start.gap != nil: return try await self.backwards(from: upper, to: 0)
         case .latest: return ChangePage(cursor: head)
         case .malformed: return self.rebuilt(because: .malformed)
-        case .past, .earliest, .snapshot, .time: return await self.backwards(from: upper, to: nil)
+        case .past, .earliest, .snapshot, .time: return try await self.backwards(from: upper, to: nil)
         }
     }
 
     /// `lower`: the position that was asked for; `nil` to go as far as the log is kept.
-    private func backwards(from upper: Cursor, to lower: UInt64?) async -> ChangePage {
-        let past = await self.hub.changes(
+    private func backwards(from upper: Cursor, to lower: UInt64?) async throws(ReadRefusal) -> ChangePage {
+        let past = try await self.hub.changes(
             of: self.inquiry.sources,
             before: upper.sequence &+ 1,
-            mode: self.inquiry.format.mode,
-            limit: self.inquiry.limit
+            mode: self.inquiry.mode,
+            limit: self.inquiry.limit,
+            for: self.client
         )
         var page = ChangePage(cursor: upper)
         var oldest = upper
         for event in past.events {
             guard event.sequence > lower ?? 0 else { return page }
-            guard let frame = event.frame(for: self.inquiry.format), page.append(frame, at: nil) else {
+            guard let line = event.line(in: self.inquiry.mode), page.append(line, at: nil) else {
                 page.before = page.events.isEmpty ? nil : oldest
                 return page
             }

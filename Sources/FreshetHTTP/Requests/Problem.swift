@@ -1,5 +1,6 @@
 // What a client is told when its request cannot be met: `application/problem+json` (RFC 9457).
 
+import FreshetCore
 import JSON
 
 /// A refusal with a status, a code for programs, and a sentence for people. Names no file, secret or address.
@@ -104,6 +105,36 @@ extension Problem {
 
     static func forbidden(_ code: String, _ detail: String) -> Problem {
         Problem(403, code, detail)
+    }
+
+    /// 503 for a read of the log that was not carried out.
+    static func unread(_ refusal: ReadRefusal) -> Problem {
+        let seconds = Int64.random(in: 1...10)
+        switch refusal {
+        case .full:
+            return .busy("too_many_reads", "As many requests wait for the log as may.", retryAfter: seconds)
+        case .address:
+            return .busy(
+                "too_many_reads_from_address",
+                "As many requests from this address wait for the log as may.",
+                retryAfter: seconds
+            )
+        case .abandoned:
+            let detail = "The client closed its side of the connection before the log was read."
+            return .busy("read_abandoned", detail, retryAfter: seconds)
+        }
+    }
+
+    /// 503 for an answer that there is no memory for.
+    static func unsent(_ refusal: UnsentRefusal) -> Problem {
+        let seconds = Int64.random(in: 1...10)
+        switch refusal {
+        case .full:
+            return .busy("too_many_unsent_bytes", "Too many answers wait for their clients.", retryAfter: seconds)
+        case .address:
+            let detail = "Too many answers wait for clients of this address."
+            return .busy("too_many_unsent_bytes_for_address", detail, retryAfter: seconds)
+        }
     }
 
     static let internalError = Problem(500, "internal_error", "The gateway could not answer; its log says why.")

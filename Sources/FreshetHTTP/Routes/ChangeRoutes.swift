@@ -14,8 +14,8 @@ struct ChangeRoutes: Sendable {
     private func changes(_ context: GatewayContext) async throws -> Answer {
         let inquiry = try ChangeInquiry(context, hub: self.gateway.hub)
         let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait)
-        let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry)
-        var page = await reading.first()
+        let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.client)
+        var page = try await Self.read { () async throws(ReadRefusal) in try await reading.first() }
         while let deadline, page.events.isEmpty, page.gap == nil, NIODeadline.now() < deadline, !Task.isCancelled {
             let from = page.cursor
             await ChangeWait.change(
@@ -25,44 +25,52 @@ struct ChangeRoutes: Sendable {
                 until: deadline,
                 on: context.request.eventLoop
             )
-            page = await reading.next(after: from)
+            page = try await Self.read { () async throws(ReadRefusal) in try await reading.next(after: from) }
             guard page.cursor != from else { break }
         }
         return inquiry.isJSONLines ? self.lines(page) : self.document(page)
     }
 
-    private func document(_ page: ChangePage) -> Answer {
-        var text = Array(#"{"events":["#.utf8)
-        for (index, event) in page.events.enumerated() {
-            if index > 0 { text.append(UInt8(ascii: ",")) }
-            text.append(contentsOf: event)
+    private static func read(_ body: () async throws(ReadRefusal) -> ChangePage) async throws(Problem) -> ChangePage {
+        do throws(ReadRefusal) {
+            return try await body()
+        } catch {
+            throw .unread(error)
         }
-        text.append(contentsOf: #"],"cursor":"\#(page.cursor)","gap":\#(page.gap != nil)"#.utf8)
+    }
+
+    private func document(_ page: ChangePage) -> Answer {
+        var answer = Answer.json([])
+        answer.body.append(#"{"events":["#)
+        for (index, event) in page.events.enumerated() {
+            if index > 0 { answer.body.append(",") }
+            answer.body.append(event)
+        }
+        answer.body.append(#"],"cursor":"\#(page.cursor)","gap":\#(page.gap != nil)"#)
         if let before = page.before {
-            text.append(contentsOf: #","before":"\#(before)""#.utf8)
+            answer.body.append(#","before":"\#(before)""#)
         }
         if let reason = page.gap {
-            text.append(contentsOf: #","reason":"\#(reason.rawValue)""#.utf8)
+            answer.body.append(#","reason":"\#(reason.rawValue)""#)
         }
-        text.append(UInt8(ascii: "}"))
-        return self.labelled(Answer.json(text), page)
+        answer.body.append("}")
+        return self.labelled(answer, page)
     }
 
     private func lines(_ page: ChangePage) -> Answer {
-        var text: [UInt8] = []
+        var answer = Answer(200, body: [], type: MediaType.jsonLines.rawValue)
         if let reason = page.gap {
             let frame = ControlFrame.gap(reason, wire: .jsonLines)
-            text.append(contentsOf: frame.bytes[frame.payload])
+            answer.body.append(frame.bytes[frame.payload])
         }
         for event in page.events {
-            text.append(contentsOf: event)
-            text.append(0x0A)
+            answer.body.append(event)
+            answer.body.append("\n")
         }
         if page.needsCheckpoint {
             let frame = ControlFrame.checkpoint(page.cursor, before: page.before, wire: .jsonLines)
-            text.append(contentsOf: frame.bytes[frame.payload])
+            answer.body.append(frame.bytes[frame.payload])
         }
-        var answer = Answer(200, body: text, type: MediaType.jsonLines.rawValue)
         answer.set("Cache-Control", "no-store")
         return self.labelled(answer, page)
     }

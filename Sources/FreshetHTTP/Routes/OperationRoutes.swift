@@ -61,7 +61,7 @@ struct OperationRoutes: Sendable {
         for provider in self.gateway.metrics {
             provider(&text)
         }
-        self.gateway.counters.write(to: &text)
+        self.gateway.counters.write(self.gateway.unread, to: &text)
         var answer = Answer(200, body: text, type: "text/plain; version=0.0.4; charset=utf-8")
         answer.set("Cache-Control", "no-store")
         return answer

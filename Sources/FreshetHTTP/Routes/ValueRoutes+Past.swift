@@ -1,7 +1,6 @@
 // `GET /v1/values/{source}?at=CURSOR`: the value as it was when the log stood there.
 
 import FreshetCore
-import NIOCore
 
 extension ValueRoutes {
     /// `text` is a cursor, or a time as `since` takes it.
@@ -15,7 +14,17 @@ extension ValueRoutes {
         guard let time = WallTime(text, before: WallClock.now) else {
             throw .badParameter("at", "Write a cursor, a duration back from now such as 10m, or a time of RFC 3339.")
         }
-        let position = await self.gateway.hub.locate(.time(time), of: [source], format: StreamFormat())
+        let position: StreamPosition
+        do throws(ReadRefusal) {
+            position = try await self.gateway.hub.locate(
+                .time(time),
+                of: [source],
+                needs: .position,
+                for: context.request.client
+            )
+        } catch {
+            throw .unread(error)
+        }
         // Anything else: what came after the time is not kept, so neither is the value.
         guard case .after(let cursor) = position else { throw self.absence(.gone(.evicted)) }
         return try await self.past(source, at: cursor, isFixed: false, context)
@@ -28,7 +37,12 @@ extension ValueRoutes {
         isFixed: Bool,
         _ context: GatewayContext
     ) async throws(Problem) -> Answer {
-        let answer = await self.gateway.hub.value(of: source, at: cursor)
+        let answer: PastAnswer
+        do throws(ReadRefusal) {
+            answer = try await self.gateway.hub.value(of: source, at: cursor, for: context.request.client)
+        } catch {
+            throw .unread(error)
+        }
         guard case .value(let value) = answer else { throw self.absence(answer) }
         let tag = "\"\(value.cursor)\""
         var answered = Answer(200)
@@ -45,7 +59,7 @@ extension ValueRoutes {
             answered.status = 304
         } else {
             answered.fields.append(AnswerField("Content-Type", "application/json"))
-            answered.body = ByteBuffer(bytes: value.text)
+            answered.body = AnswerBody(value.text)
         }
         return answered
     }

@@ -86,7 +86,7 @@ struct ValueRoutes: Sendable {
             answer.status = 304
         } else {
             answer.fields.append(AnswerField("Content-Type", "application/json"))
-            answer.body = ByteBuffer(bytes: version.document.text)
+            answer.body = AnswerBody(version.document.text)
         }
         return answer
     }

@@ -18,16 +18,23 @@ package final class Crowd: Sendable {
     /// as far as it goes.
     ///
     /// - Throws: `TestingError` when one of them finds no connection in time.
-    package init(
+    package convenience init(
         _ count: Int,
         to endpoint: Endpoint,
         sending bytes: [UInt8],
         timeout: Duration = .patience
     ) async throws {
+        try await self.init(to: endpoint, sending: Array(repeating: bytes, count: count), timeout: timeout)
+    }
+
+    /// Connects to `endpoint` once for each of `requests`, and sends it.
+    ///
+    /// - Throws: `TestingError` when one of them finds no connection in time.
+    package init(to endpoint: Endpoint, sending requests: [[UInt8]], timeout: Duration = .patience) async throws {
         let members = try await PlainThread.run("crowd-connect") {
             Self.raiseOpenFiles()
             let deadline = Deadline(in: timeout)
-            return try (0..<count).map { _ in
+            return try requests.map { bytes in
                 let socket = try StreamSocket.connected(to: endpoint, deadline: deadline)
                 // A server that refuses may have closed already: what it said is there to be read.
                 _ = try? socket.write(bytes, deadline: deadline)

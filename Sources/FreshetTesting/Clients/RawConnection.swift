@@ -13,12 +13,23 @@ package final class RawConnection: Sendable {
     private let socket: StreamSocket
     private let state = Mutex(State())
 
-    /// Connects to `endpoint`.
+    /// Connects to `endpoint`, from the address `source` where one is given. `receiveBufferBytes` is `SO_RCVBUF`: a small
+    /// one makes a client that is soon full.
     ///
     /// - Throws: `TestingError` when there is no connection in time.
-    package init(_ endpoint: Endpoint, timeout: Duration = .patience) async throws {
+    package init(
+        _ endpoint: Endpoint,
+        from source: String? = nil,
+        receiveBufferBytes: Int? = nil,
+        timeout: Duration = .patience
+    ) async throws {
         self.socket = try await PlainThread.run("raw-connect") {
-            try StreamSocket.connected(to: endpoint, deadline: Deadline(in: timeout))
+            try StreamSocket.connected(
+                to: endpoint,
+                from: source,
+                receiveBufferBytes: receiveBufferBytes,
+                deadline: Deadline(in: timeout)
+            )
         }
     }
 

@@ -14,13 +14,19 @@ extension StreamSocket {
     }
 
     /// Connects to `endpoint`. `receiveBufferBytes` is `SO_RCVBUF`, set before the connection is made so that the first
-    /// window obeys it.
+    /// window obeys it; `source` is the address to come from, such as 127.0.0.2.
     static func connected(
         to endpoint: Endpoint,
+        from source: String? = nil,
         receiveBufferBytes: Int? = nil,
         deadline: Deadline
     ) throws -> StreamSocket {
         let socket = StreamSocket(descriptor: try open(family(of: endpoint)))
+        if let source {
+            try withAddress(of: .tcp(host: source, port: 0)) { address, size in
+                guard bind(socket.descriptor, address, size) == 0 else { throw systemError("bind to \(source)") }
+            }
+        }
         if let receiveBufferBytes {
             let size = Int32(clamping: receiveBufferBytes)
             _ = try checked(clinux_set_receive_buffer(socket.descriptor, size), "SO_RCVBUF")

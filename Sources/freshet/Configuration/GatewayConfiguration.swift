@@ -60,6 +60,11 @@ struct GatewayConfiguration: Hashable, Sendable {
         var writeTimeout: Duration = .seconds(30)
         /// Of a value that is pushed.
         var maxBodyBytes = 8 << 20
+        /// Requests that may wait for a read of the log.
+        var maxWaitingReads = 1024
+        var maxWaitingReadsPerAddress = 32
+        /// Bytes of answers that are not read. By default 128 MiB, or a quarter of the memory where that is less.
+        var maxUnsentBytes: Int?
         /// Bytes. By default what the control group or the machine allows.
         var maxMemory: Int?
         /// Proxies whose `X-Forwarded-For` names the client that limits per address count.

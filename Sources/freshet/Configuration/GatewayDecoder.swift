@@ -143,6 +143,10 @@ struct GatewayDecoder {
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout
         limits.writeTimeout = reader.duration("write_timeout", in: range) ?? limits.writeTimeout
         limits.maxBodyBytes = reader.size("max_body_bytes", in: 1...(1 << 30)) ?? limits.maxBodyBytes
+        limits.maxWaitingReads = reader.count("max_waiting_reads", in: 1...1_000_000) ?? limits.maxWaitingReads
+        limits.maxWaitingReadsPerAddress =
+            reader.count("max_waiting_reads_per_address", in: 1...1_000_000) ?? limits.maxWaitingReadsPerAddress
+        limits.maxUnsentBytes = reader.size("max_unsent_bytes", in: (1 << 20)...(1 << 40))
         limits.maxMemory = reader.size("max_memory", in: (16 << 20)...(1 << 50))
         for value in reader.list("trusted_proxies") {
             if let entry = TrustedProxies.Entry(value.text) {

@@ -250,6 +250,24 @@ extension SettingSection {
                 "The largest body that an upstream may push."
             ),
             Setting(
+                "max_waiting_reads",
+                .count,
+                default: "1024",
+                "The most requests that wait for a read of the log; above it 503."
+            ),
+            Setting(
+                "max_waiting_reads_per_address",
+                .count,
+                default: "32",
+                "The most such requests from one address."
+            ),
+            Setting(
+                "max_unsent_bytes",
+                .size,
+                "The most bytes of answers that clients have not read, half of them for one address; above it 503. "
+                    + "By default 128MiB, or a quarter of max_memory where that is less."
+            ),
+            Setting(
                 "max_memory",
                 .size,
                 synonyms: ["memory"],

@@ -1,6 +1,5 @@
 // The change log on disk: opened at the start, mended while the gateway runs, closed at the end.
 
-import Dispatch
 import FreshetCore
 import FreshetStorage
 import Logging
@@ -16,8 +15,6 @@ final class DurableLog: Sendable {
     let contents: StoreContents
     /// Why the file could not be opened at the start, where the gateway runs all the same.
     private let openingError: StoreError?
-    /// Reads of the store, which block.
-    private let readers = DispatchQueue(label: "log-readers", qos: .userInitiated)
     /// When it is to be said again that changes are not durable; `nil` while they are.
     private let nextReminder = Mutex<MonotonicTime?>(nil)
     /// Of ``StoreStatistics/renewals``: so many were logged.
@@ -53,14 +50,12 @@ final class DurableLog: Sendable {
     }
 
     /// A hub whose changes go to the file before anybody sees them.
-    func hub(cache: ChangeCache) -> Hub {
-        let log = ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache)
-        let readers = self.readers
-        return Hub(
-            log: log,
+    func hub(cache: ChangeCache, reads: ReadDesk = ReadDesk()) -> Hub {
+        Hub(
+            log: ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache),
             store: self.store.withLock { $0 },
             storeError: self.openingError,
-            reader: { body in readers.async { body() } }
+            reads: reads
         )
     }
 

@@ -1,16 +1,19 @@
 // What is given up when memory runs short, in the order of what it costs others.
 
+import CLinux
 import FreshetCore
+import FreshetHTTP
 import FreshetStreaming
 import Logging
 import Synchronization
 
-/// Acts on the memory pressure: closes the door, drops events from memory, ends the streams of who is behind (FAULTS
-/// F77). Polling goes on in any case.
+/// Acts on the memory pressure: closes the door, drops events from memory, ends the answers of those who do not read, and
+/// then the streams of those who are behind (FAULTS F77). Polling goes on in any case.
 final class MemoryRelief: Sendable {
     private let watch: MemoryWatch
     private let hub: Hub
     private let streams: StreamServer
+    private let unread: UnreadAnswers
     private let logger: Logger
     private let state = Mutex(State())
 
@@ -25,10 +28,11 @@ final class MemoryRelief: Sendable {
     private static let maxEnded = 1000
     private static let share = 20
 
-    init(watch: MemoryWatch, hub: Hub, streams: StreamServer, logger: Logger) {
+    init(watch: MemoryWatch, hub: Hub, streams: StreamServer, unread: UnreadAnswers, logger: Logger) {
         self.watch = watch
         self.hub = hub
         self.streams = streams
+        self.unread = unread
         self.logger = logger
     }
 
@@ -48,8 +52,12 @@ final class MemoryRelief: Sendable {
         self.streams.setShortOfMemory(pressure >= .elevated)
         if pressure >= .high {
             self.hub.shrinkCache(to: self.hub.statistics.cacheBytes / 2)
+            // An answer can be had again, a stream goes on: so answers end first, and streams only where no answer did.
+            let ended = pressure >= .critical ? self.unread.endAll() : self.unread.endStalled()
+            if ended == 0, pressure >= .critical { await self.endSlowest() }
+            // What was freed in small pieces goes back to the system only when asked for.
+            clinux_trim_heap()
         }
-        if pressure >= .critical { await self.endSlowest() }
     }
 
     private func tell(_ pressure: MemoryPressure, _ reading: MemoryWatch.Reading) {
@@ -58,7 +66,11 @@ final class MemoryRelief: Sendable {
         case .none: self.logger.notice("memory is no longer short: new streams are taken again", metadata: metadata)
         case .elevated: self.logger.warning("memory is short: no new streams are taken", metadata: metadata)
         case .high: self.logger.warning("memory is short: events in memory are dropped", metadata: metadata)
-        case .critical: self.logger.error("memory is short: streams that are behind are ended", metadata: metadata)
+        case .critical:
+            self.logger.error(
+                "memory is short: unread answers are ended, then streams that are behind",
+                metadata: metadata
+            )
         }
     }
 
