@@ -138,6 +138,7 @@ let package = Package(
                 "FreshetHTTP", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "EventStream",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: house
         ),

@@ -178,24 +178,18 @@ extension Hub {
             touchesNoItem: event.touchesNoItem
         )
         let notice = HubNotice.published(published)
-        let told = self.state.withLock { state -> (listeners: [any HubListener], resume: [@Sendable () -> Void])? in
+        let listeners = self.state.withLock { state -> [any HubListener]? in
             guard state.entries.indices.contains(source.index) else {
                 return nil
             }
             state.log.append(event)
             state.entries[source.index].version = version
             state.published += 1
-            for listener in state.listeners {
-                listener.enqueue(notice)
-            }
-            return (state.listeners, Self.takeWaiters(for: source, in: &state))
+            return state.enqueue(notice, of: source)
         }
-        guard let told else { return pending.done(nil) }
-        for listener in told.listeners {
+        guard let listeners else { return pending.done(nil) }
+        for listener in listeners {
             listener.wake()
-        }
-        for resume in told.resume {
-            resume()
         }
         pending.done(cursor)
     }
@@ -206,15 +200,6 @@ extension Hub {
             guard state.entries.indices.contains(source.index) else { return (FormatDemand(), "") }
             return (state.entries[source.index].demand, state.entries[source.index].name)
         }
-    }
-
-    private static func takeWaiters(for source: SourceID, in state: inout State) -> [@Sendable () -> Void] {
-        guard !state.waiters.isEmpty else { return [] }
-        let ready = state.waiters.filter { $0.value.sources.contains(source) }
-        for id in ready.keys {
-            state.takeWaiter(id)
-        }
-        return ready.values.map(\.resume)
     }
 
     func name(of source: SourceID) -> String? {
@@ -283,6 +268,7 @@ extension Hub {
             let name = state.entries[source.index].name
             let notice = HubNotice.status(
                 source,
+                status.state,
                 eventStream: ControlFrame.status(status, source: name, wire: .eventStream),
                 jsonLine: ControlFrame.status(status, source: name, wire: .jsonLines)
             )

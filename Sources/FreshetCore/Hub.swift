@@ -8,7 +8,7 @@ package enum HubNotice: Sendable {
     /// A change, with its frames in the formats that somebody listens in.
     case published(PublishedEvent)
     /// A source's state changed.
-    case status(SourceID, eventStream: Frame, jsonLine: Frame)
+    case status(SourceID, SourceState, eventStream: Frame, jsonLine: Frame)
     /// There is a new source. Streams that name it, or names like it, get its changes too.
     case added(SourceID, name: String)
     /// A source is gone; its subscribers get no more of it.
@@ -45,8 +45,8 @@ package final class Hub: Sendable {
         var status: SourceStatus
         var version: SourceVersion?
         var demand = FormatDemand()
-        /// How many of ``State/waiters`` wait for this source: asked for by every poll that sleeps without listeners.
-        var waiters = 0
+        /// How often it is waited for: see ``Hub/beginWait(for:)``.
+        var waits = 0
         /// Up to here what the store has under this name may be an earlier source's.
         var startsAfter: UInt64 = 0
     }
@@ -72,8 +72,8 @@ package final class Hub: Sendable {
         var retired = RetiredNames()
         var subscriptions: [Subscription.Key: Subscription] = [:]
         var listeners: [any HubListener] = []
-        var waiters: [UInt64: Waiter] = [:]
-        var nextWaiter: UInt64 = 0
+        /// Those that are told of changes and removals of sources that are waited for.
+        var waitListeners: [any HubListener] = []
         var published: UInt64 = 0
         var gaps: [GapReason: UInt64] = [:]
 
@@ -85,24 +85,19 @@ package final class Hub: Sendable {
             return self.entries[id.index].startsAfter
         }
 
-        mutating func count(_ waiter: Waiter, by difference: Int) {
-            for source in waiter.sources where self.entries.indices.contains(source.index) {
-                self.entries[source.index].waiters += difference
+        /// Enqueues a notice about a source with everybody that it concerns.
+        ///
+        /// - Returns: Those to be woken.
+        func enqueue(_ notice: HubNotice, of source: SourceID) -> [any HubListener] {
+            for listener in self.listeners {
+                listener.enqueue(notice)
             }
+            guard self.entries[source.index].waits > 0 else { return self.listeners }
+            for listener in self.waitListeners {
+                listener.enqueue(notice)
+            }
+            return self.listeners + self.waitListeners
         }
-
-        /// Takes a waiter out; `nil` where it is gone.
-        @discardableResult
-        mutating func takeWaiter(_ id: UInt64) -> Waiter? {
-            guard let waiter = self.waiters.removeValue(forKey: id) else { return nil }
-            self.count(waiter, by: -1)
-            return waiter
-        }
-    }
-
-    struct Waiter: Sendable {
-        var sources: [SourceID]
-        var resume: @Sendable () -> Void
     }
 
     let state: Mutex<State>
@@ -208,6 +203,7 @@ extension Hub {
         self.state.withLock { state -> [any HubListener] in
             guard state.entries.indices.contains(id.index) else { return [] }
             let name = state.entries[id.index].name
+            let listeners = state.enqueue(.removed(id), of: id)
             state.ids[name] = nil
             state.entries.remove(id.index)
             state.log.remove(id)
@@ -216,10 +212,7 @@ extension Hub {
             state.fetchedBytes = 0
             state.past.removeAll()
             state.retired.retire(name, at: state.log.head)
-            for listener in state.listeners {
-                listener.enqueue(.removed(id))
-            }
-            return state.listeners
+            return listeners
         }
     }
 
@@ -282,12 +275,23 @@ extension Hub {
         self.state.withLock { $0.ids[name] }
     }
 
-    /// Every source that is not removed, in the order in which they were added.
+    /// Every source that is not removed, in the order in which they were added. Who publishes waits for a few hundred of
+    /// them at most: they are read in slices, so that those at the end may be newer than those at the beginning.
     package func sources() -> [SourceReport] {
-        self.state.withLock { state in
-            state.entries.sortedIndices.compactMap { Self.report(of: SourceID(index: $0), in: state) }
+        let indices = self.state.withLock { $0.entries.sortedIndices }
+        var reports: [SourceReport] = []
+        var next = 0
+        while next < indices.count {
+            let end = min(next + Self.reportsPerSlice, indices.count)
+            self.state.withLock { state in
+                reports += indices[next..<end].compactMap { Self.report(of: SourceID(index: $0), in: state) }
+            }
+            next = end
         }
+        return reports
     }
+
+    private static let reportsPerSlice = 256
 
     /// How many subscribers listen to this source now.
     package func subscriberCount(of source: SourceID) -> Int {
@@ -302,7 +306,7 @@ extension Hub {
         self.state.withLock { state in
             guard state.entries.indices.contains(source.index) else { return false }
             let entry = state.entries[source.index]
-            return entry.waiters > 0 || !entry.demand.isEmpty
+            return entry.waits > 0 || !entry.demand.isEmpty
         }
     }
 
@@ -598,41 +602,42 @@ extension Hub {
         self.state.withLock { $0.gaps[gap, default: 0] += 1 }
     }
 
-    /// The most requests that may wait for a change at one time.
-    package static let maxWaiters = 10_000
+    /// Adds one who is told of each change and of the removal of every source that is waited for, from now on. One for
+    /// many requests: how many wait makes no difference to who publishes (A13).
+    package func attach(waits listener: any HubListener) {
+        self.state.withLock { $0.waitListeners.append(listener) }
+    }
 
-    /// Calls `resume` once, when one of these sources changes after `sequence`; at once where one has already.
-    ///
-    /// - Returns: A number for ``cancelWait(_:)``, or `nil` where `resume` was called or too many wait already.
-    package func wait(
-        for sources: [SourceID],
-        after sequence: UInt64,
-        resume: @escaping @Sendable () -> Void
-    ) -> UInt64? {
-        let id = self.state.withLock { state -> UInt64? in
-            let isNewer = sources.contains { source in
+    package func detach(waits listener: any HubListener) {
+        self.state.withLock { $0.waitListeners.removeAll { $0 === listener } }
+    }
+
+    /// Takes note that requests wait for a change of these sources, which is then told to those who are attached for
+    /// it. Until ``endWait(for:)``.
+    package func beginWait(for sources: [SourceID]) {
+        self.countWait(for: sources, by: 1)
+    }
+
+    package func endWait(for sources: [SourceID]) {
+        self.countWait(for: sources, by: -1)
+    }
+
+    private func countWait(for sources: [SourceID], by difference: Int) {
+        self.state.withLock { state in
+            for source in sources where state.entries.indices.contains(source.index) {
+                state.entries[source.index].waits += difference
+            }
+        }
+    }
+
+    /// Whether one of these sources has changed after `sequence`, or is gone.
+    package func hasChanged(after sequence: UInt64, among sources: [SourceID]) -> Bool {
+        self.state.withLock { state in
+            sources.contains { source in
                 guard state.entries.indices.contains(source.index) else { return true }
                 return (state.entries[source.index].version?.cursor.sequence ?? 0) > sequence
             }
-            guard !isNewer, state.waiters.count < Self.maxWaiters else { return nil }
-            state.nextWaiter += 1
-            let waiter = Waiter(sources: sources, resume: resume)
-            state.waiters[state.nextWaiter] = waiter
-            state.count(waiter, by: 1)
-            return state.nextWaiter
         }
-        if id == nil {
-            resume()
-        }
-        return id
-    }
-
-    /// Takes a waiter out.
-    ///
-    /// - Returns: Whether it was still there, so that its `resume` was not and will not be called.
-    @discardableResult
-    package func cancelWait(_ id: UInt64) -> Bool {
-        self.state.withLock { $0.takeWaiter(id) != nil }
     }
 
     /// Drops events older than `time` from memory.
@@ -653,7 +658,6 @@ extension Hub {
         package var cachedEvents: Int
         package var evictions: UInt64
         package var gaps: [GapReason: UInt64]
-        package var waiters: Int
     }
 
     package var statistics: Statistics {
@@ -664,8 +668,7 @@ extension Hub {
                 cacheBytes: state.log.cache.bytes,
                 cachedEvents: state.log.cache.count,
                 evictions: state.log.cache.evictions,
-                gaps: state.gaps,
-                waiters: state.waiters.count
+                gaps: state.gaps
             )
         }
     }

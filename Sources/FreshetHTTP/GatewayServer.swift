@@ -136,7 +136,7 @@ package final class GatewayServer: Service {
             .serverChannelOption(.maxMessagesPerRead, value: 64)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPacer())
+                    try channel.pipeline.syncOperations.addHandler(AcceptPacer(registry: registry))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -226,6 +226,7 @@ package final class GatewayServer: Service {
             try? await Task.sleep(for: .milliseconds(5))
         }
         self.registry.closeAll()
+        self.gateway.waits.close()
     }
 }
 

@@ -88,14 +88,32 @@ package struct HTTPSettings: Sendable {
     /// The longest `wait` that a request may ask for; a longer one is cut. Default: 5 min.
     package var maxWait: Duration = .seconds(300)
 
+    /// How old `/metrics`, `/v1/sources` and `/readyz?verbose` may be: they are made at most so often, however many ask
+    /// (A15). Default: 1 s.
+    package var sharedTextLifetime: Duration = .seconds(1)
+
     /// Connections that no stream has taken over yet, at one time. Default: as many as there are descriptors for,
     /// streams and a reserve counted off.
     package var maxConnections: Int?
     /// Such connections of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never
     /// bounded: behind them is a proxy. Default: 1000.
     package var maxConnectionsPerAddress = 1000
+    /// Connections beside those, which are read as far as the request line: so that `/livez` and `/readyz` are answered
+    /// whoever holds the others (A14). Default: 16.
+    package var probePlaces = 16
+    /// Requests that may wait for a change at one time (A12). Default: `nil`, 10,000 and at most half as many as there
+    /// are descriptors.
+    package var maxWaiting: Int?
+    /// Such requests of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never bounded.
+    /// Default: 1000.
+    package var maxWaitingPerAddress = 1000
     /// Connections that the kernel may hold until they are accepted. Default: 4096.
     package var backlog = 4096
 
     package init() {}
+
+    /// The bound on requests that wait that is in force.
+    var effectiveMaxWaiting: Int {
+        self.maxWaiting ?? min(10_000, max(1, SystemLimits.openFiles / 2))
+    }
 }

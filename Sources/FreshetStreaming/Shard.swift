@@ -40,6 +40,10 @@ final class Shard {
     var toldAtOpening: [Int32: [Frame]] = [:]
     /// Numbers the status notices.
     var statusNumber: UInt64 = 0
+    /// Of the sources whose state has changed.
+    var statusPaces: [SourceID: StatusPace] = [:]
+    /// The last state of each source that flaps, while it is not told.
+    var heldStatuses: [SourceID: StatusNotice] = [:]
 
     /// Subscribers to be ended in the next turns, the first at ``nextEnd``.
     var pendingEnds: [PendingEnd] = []

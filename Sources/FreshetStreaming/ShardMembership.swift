@@ -32,6 +32,7 @@ extension Shard {
         let opening = self.hub.open(group.subscription, at: handover.position)
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
+        self.table.updateRecord(index) { $0.openingStatus = self.statusNumber }
         var backlog = Backlog(
             parts: self.beginning(of: opening, head: handover.head, in: group),
             maySkip: false,

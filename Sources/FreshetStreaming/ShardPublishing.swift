@@ -24,10 +24,10 @@ extension Shard {
             switch notice {
             case .published(let event):
                 self.gather(event)
-            case .status(let source, let eventStream, let jsonLine):
+            case .status(let source, let state, let eventStream, let jsonLine):
                 // In the order of the log: what came before goes out before.
                 self.deliverGathered()
-                self.tell(eventStream, jsonLine, of: source)
+                self.statusChanged(of: source, to: state, eventStream, jsonLine)
             case .added(let source, let name):
                 self.deliverGathered()
                 self.add(source, name)
@@ -239,27 +239,9 @@ extension Shard {
     }
 }
 
-// MARK: - Status, coming and going of sources
+// MARK: - Coming and going of sources
 
 extension Shard {
-    /// Sends a status event to the live members of the source's groups; the others get the last one when they are.
-    private func tell(_ eventStream: Frame, _ jsonLine: Frame, of source: SourceID) {
-        self.statusNumber += 1
-        for group in self.groups(of: source) {
-            let frame = group.wire == .eventStream ? eventStream : jsonLine
-            group.statuses[source] = SubscriberGroup.NumberedStatus(number: self.statusNumber, frame: frame)
-            let members = group.live
-            for index in members where !self.wasToldAtOpening(index, frame) {
-                self.sendToLive(index, OutgoingPart(frame, isChunked: group.isChunked))
-            }
-        }
-    }
-
-    private func wasToldAtOpening(_ index: Int32, _ frame: Frame) -> Bool {
-        guard !self.toldAtOpening.isEmpty, let told = self.toldAtOpening[index] else { return false }
-        return told.contains { $0.bytes == frame.bytes }
-    }
-
     /// Streams that name the new source get it from here on: nothing of it was published before this notice.
     private func add(_ source: SourceID, _ name: String) {
         for case let group? in self.groups where group.pattern?.matches(name) == true {
@@ -269,6 +251,8 @@ extension Shard {
     }
 
     private func remove(_ source: SourceID) {
+        self.statusPaces[source] = nil
+        self.heldStatuses[source] = nil
         var hasOrphans = false
         for group in self.groups(of: source) {
             group.removed.insert(source)

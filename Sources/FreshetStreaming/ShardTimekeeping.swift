@@ -33,6 +33,7 @@ extension Shard {
     /// Once a tick.
     func keepTime() {
         self.closeSlow()
+        self.tellHeldStatuses()
         self.sendHeartbeats()
     }
 

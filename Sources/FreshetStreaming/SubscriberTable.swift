@@ -25,6 +25,8 @@ struct SubscriberRecord {
     var lastHeartbeat: UInt32 = 0
     /// The tick of the last checkpoint that it was sent from the log.
     var lastCheckpoint: UInt32?
+    /// The number of the last status notice that the subscriber knows from the opening of its stream.
+    var openingStatus: UInt64 = 0
     /// Bytes that the client sent on the held stream.
     var received: Int32 = 0
 }

@@ -206,6 +206,8 @@ extension GatewayConfiguration {
         settings.maxBodyBytes = self.limits.maxBodyBytes
         settings.maxConnections = self.limits.maxConnections
         settings.maxConnectionsPerAddress = self.limits.maxConnectionsPerAddress
+        settings.maxWaiting = self.limits.maxWaiting
+        settings.maxWaitingPerAddress = self.limits.maxWaitingPerAddress
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings

@@ -9,12 +9,23 @@ final class Gateway: Sendable {
     private let folder: TemporaryFolder
     private let listen: String
 
-    /// `configuration`: what follows `listen`.
-    init(_ configuration: String, listen: String = "127.0.0.1:0", environment: [String: String?] = [:]) throws {
+    /// `configuration`: what follows `listen`. `openFiles`: the most files that the program may have open.
+    init(
+        _ configuration: String,
+        listen: String = "127.0.0.1:0",
+        environment: [String: String?] = [:],
+        openFiles: Int? = nil
+    ) throws {
         self.folder = try TemporaryFolder()
         self.listen = listen
         let file = try self.folder.write("listen: \(listen)\n\(configuration)\n", to: "freshet.yaml")
-        self.process = try FreshetProcess(["serve", "--config", file], environment: environment)
+        let arguments = ["serve", "--config", file]
+        guard let openFiles else {
+            self.process = try FreshetProcess(arguments, environment: environment)
+            return
+        }
+        let command = ["-c", "ulimit -n \(openFiles); exec \"$0\" \"$@\"", try FreshetProcess.locateBinary()]
+        self.process = try FreshetProcess(command + arguments, environment: environment, binary: "/bin/sh")
     }
 
     /// Puts another configuration in the place of the first, for a reload.

@@ -131,4 +131,40 @@ struct HostileUpstreamTests {
         #expect(try Document(parsing: recovered.data).root["state"]?.string == "ok")
         #expect(try await gateway.terminate() == .exited(0))
     }
+
+    @Test("R32: an upstream that fails every other time is told of twice, and not once a poll")
+    func flapping() async throws {
+        let upstream = try ScriptedUpstream()
+        upstream.on("/flapping") { request in
+            [.respond(request.number % 2 == 0 ? .status(500) : .json(#"{"a":1}"#))]
+        }
+        let steady = VersionedResource(versions: (0..<3).map { Array("\($0)".utf8) })
+        upstream.serve(steady, at: "/steady")
+        let other = try ScriptedUpstream()
+        other.serve(steady, at: "/steady")
+        let gateway = try Gateway(
+            """
+            heartbeat: 1h
+            sources:
+              flapping: { url: "\(upstream.url("/flapping"))", interval: 20ms, max_interval: 20ms }
+              steady: { url: "\(other.url("/steady"))", interval: 20ms }
+            """
+        )
+        try await gateway.waitForValues(of: ["flapping", "steady"])
+        let stream = try EventStreamClient(try await gateway.process.endpoint(), path: "/v1/streams/flapping,steady")
+        let deadline = ContinuousClock.now + .patience
+        while try await gateway.document("/v1/sources/flapping").root["failures"]?.int ?? 0 < 8 {
+            try #require(ContinuousClock.now < deadline, "it does not fail")
+        }
+        // What was told before this change is before it in the stream.
+        steady.advance()
+        var statuses = 0
+        var steadies = 0
+        while steadies < 2, let event = try await stream.next() {
+            if event.type == "status" { statuses += 1 }
+            if event.text.contains(#""source":"steady""#) { steadies += 1 }
+        }
+        #expect((1...3).contains(statuses))
+        #expect(try await gateway.terminate() == .exited(0))
+    }
 }

@@ -32,7 +32,7 @@ struct PageChangeTests {
             if index > 0 { resource.advance() }
             let shown = step.text.replacing("\"", with: "\\\"")
             try await browser.wait(
-                until: #"document.querySelector("#changes li")?.textContent.includes("\#(shown)")"#
+                until: ##"document.querySelector("#changes li")?.textContent.includes("\##(shown)")"##
             )
         }
         #expect(try await gateway.terminate() == .exited(0))

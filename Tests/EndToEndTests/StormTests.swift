@@ -115,4 +115,43 @@ struct StormTests {
         #expect(upstream.failures.isEmpty)
         #expect(try await gateway.terminate() == .exited(0))
     }
+
+    @Test(
+        "A14: with 1,500 half requests at 1,024 files probes, requests and streams are answered, long before any deadline",
+        arguments: [
+            "GET /v1/streams/numbers HT", "POST /v1/values/numbers HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1",
+        ]
+    )
+    func halfRequests(start: String) async throws {
+        let numbers = VersionedResource(versions: (0..<9).map { Array(#"{"n":\#($0)}"#.utf8) })
+        let upstream = try ScriptedUpstream()
+        upstream.serve(numbers, at: "/numbers")
+        let gateway = try Gateway(
+            """
+            limits: { header_timeout: 1h }
+            sources:
+              numbers: { url: "\(upstream.url("/numbers"))", interval: 20ms }
+            """,
+            openFiles: 1024
+        )
+        try await gateway.waitForValues(of: ["numbers"])
+        let endpoint = try await gateway.process.endpoint()
+        var follower = try await gateway.follow("numbers", mode: "patch")
+        let half = try await Crowd(1500, to: endpoint, sending: Array(start.utf8))
+        for path in ["/livez", "/readyz", "/v1/values/numbers", "/livez"] {
+            #expect(try await RawHTTP.get(path, from: endpoint).status == 200)
+        }
+        let port = try await gateway.process.listeningPort()
+        let check = try FreshetProcess(["healthcheck", "--gateway", "http://127.0.0.1:\(port)"])
+        #expect(try await check.exitStatus() == .exited(0))
+        numbers.advance()
+        try await follower.takeChange()
+        var second = try await gateway.follow("numbers", mode: "patch")
+        numbers.advance()
+        try await second.takeChange()
+        half.leave()
+        await follower.close()
+        await second.close()
+        #expect(try await gateway.terminate() == .exited(0))
+    }
 }

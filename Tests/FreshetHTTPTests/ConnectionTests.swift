@@ -192,7 +192,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("an answer that is not taken is given up after its time, a slow one is not")
+        @Test("an answer that is not taken is given up after its time, and others get theirs")
         func writeDeadline() async throws {
             try await withGateway({ $0.writeTimeout = .seconds(2) }) { gateway in
                 let big = try gateway.source("big")
@@ -205,21 +205,80 @@ extension HTTPTests {
             }
         }
 
+        @Test("A24: an answer that is taken slowly is sent whole, though it takes several times the write time-out")
+        func slowReader() async throws {
+            try await withGateway({ $0.writeTimeout = .milliseconds(250) }) { gateway in
+                let big = try gateway.source("big")
+                try gateway.publish(#"["\#(String(repeating: "x", count: 20_000_000))"]"#, of: big)
+                let slow = try await RawConnection(gateway.endpoint)
+                try await slow.send("GET /v1/values/big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                let start = ContinuousClock.now
+                while try await slow.receive(atMost: 1_000_000) {
+                    // What makes it slow.
+                    try await Task.sleep(for: .milliseconds(60))
+                }
+                let reply = try await slow.receiveToEnd()
+                #expect(reply.end == .closed && reply.bytes.count > 20_000_004)
+                #expect(ContinuousClock.now - start > .milliseconds(750), "it was not slow")
+            }
+        }
+
         @Test("over the cap a connection is told to come back, and a free place is given again")
         func cap() async throws {
             try await withGateway({ $0.maxConnections = 2 }) { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
                 let held = [try await RawConnection(gateway.endpoint), try await RawConnection(gateway.endpoint)]
-                try await eventually { gateway.server.connectionCount == 2 }
-                let reply = try await gateway.get("/livez")
+                for connection in held {
+                    try await connection.send("GET /v1/values/rates?wait=5m HTTP/1.1\r\nHost: a\r\n\r\n")
+                }
+                try await gateway.waitForWaiters(2)
+                let reply = try await gateway.get("/v1/values/rates")
                 #expect(reply.status == 503)
                 #expect(try code(reply) == "too_many_connections")
                 #expect(reply.headers["Retry-After"].flatMap { Int($0) } != nil)
+                // A14: the places that are kept for probes.
+                for path in ["/livez", "/readyz", "/healthz"] {
+                    #expect(try await gateway.get(path).text == "ok\n")
+                }
+                let connection = try await RawConnection(gateway.endpoint)
+                try await connection.send(Self.get)
+                #expect(try await connection.receiveToEnd().statuses() == [200], "a probe's connection is not kept")
                 held[0].close()
-                try await eventually { try await gateway.get("/livez").status == 200 }
+                try await eventually { try await gateway.get("/v1/values/rates").status == 200 }
                 let metrics = try await gateway.get("/metrics").text
                 let counter = #"freshet_http_connections_refused_total{reason="full"} "#
                 let line = metrics.split(separator: "\n").first { $0.hasPrefix(counter) }
                 #expect(line?.dropFirst(counter.count).first.map { $0 != "0" } == true, "the refusal is counted")
+            }
+        }
+
+        @Test(
+            "A14: in a full table half requests go, the oldest first, and whoever has a whole one is answered",
+            arguments: [
+                "", "G", "GET / HTTP/1.1\r\nHost: a\r\nX-",
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc",
+            ]
+        )
+        func halfRequests(start: String) async throws {
+            try await withGateway({ settings in
+                settings.maxConnections = 20
+                settings.headerTimeout = .seconds(3600)
+                settings.bodyTimeout = .seconds(3600)
+            }) { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                var slow: [RawConnection] = []
+                for _ in 0..<60 {
+                    let connection = try await RawConnection(gateway.endpoint)
+                    try? await connection.send(start)
+                    slow.append(connection)
+                }
+                #expect(try await gateway.get("/livez").status == 200)
+                #expect(try await gateway.get("/v1/values/rates").status == 200)
+                // Those that have gone are the first of them.
+                for connection in slow.prefix(20) {
+                    #expect(try await connection.receiveToEnd().end != .timedOut)
+                }
+                try await eventually { gateway.server.connectionCount <= 20 }
             }
         }
 

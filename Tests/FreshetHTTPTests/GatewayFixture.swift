@@ -99,7 +99,7 @@ final class GatewayFixture: Sendable {
 
     /// Waits until so many requests wait for a change.
     func waitForWaiters(_ count: Int) async throws {
-        try await eventually { self.hub.statistics.waiters == count }
+        try await eventually { self.server.gateway.waits.count == count }
     }
 }
 
@@ -128,6 +128,8 @@ func withGateway<Result: Sendable>(
     settings.adminKey = GatewayFixture.key
     // What requests that are written by hand say.
     settings.hostNames = ["a"]
+    // What a test has just done shows at once.
+    settings.sharedTextLifetime = .zero
     configure(&settings)
     let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)), reads: reads)
     let streams = StreamServer(hub: hub, settings: streamSettings)

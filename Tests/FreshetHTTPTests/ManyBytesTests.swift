@@ -78,7 +78,7 @@ extension HTTPTests {
                 try await connection.send("GET /v1/values/rates?wait=60s HTTP/1.1\r\nHost: a\r\n\r\n")
                 async let sent: Void = connection.send(Self.requests(400, of: 7000))
                 // Only once the wait is there, so that the rest comes behind it.
-                while gateway.hub.statistics.waiters == 0 { await Task.yield() }
+                while gateway.server.gateway.waits.count == 0 { await Task.yield() }
                 try gateway.publish("[2]", of: source)
                 try await sent
                 try await connection.send("GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -1,6 +1,8 @@
 import FreshetCore
 import FreshetTesting
 import JSON
+import NIOPosix
+import Synchronization
 import Testing
 
 @testable import FreshetHTTP
@@ -99,6 +101,70 @@ extension HTTPTests {
                 #expect(try code(reply) == "unknown_source")
                 #expect(!reply.text.contains("script"))
                 #expect(!reply.text.contains("\r"))
+            }
+        }
+
+        @Test("A15: the list comes in pages, each source once, in the order in which they were added")
+        func pages() async throws {
+            try await withGateway { gateway in
+                for number in 0..<2345 { try gateway.source("s\(number)") }
+                gateway.hub.removeSource(try #require(gateway.hub.source(named: "s999")))
+                var names: [String] = []
+                var path: String? = "/v1/sources"
+                var count = 0
+                while let next = path {
+                    let reply = try await gateway.get(next)
+                    names += try json(reply, "/sources").elements.compactMap { $0["name"]?.string }
+                    count += 1
+                    let after = try Document(parsing: reply.body).root["next"]?.string
+                    path = after.map { "/v1/sources?limit=1000&after=\($0)" }
+                    #expect(reply.headers["Link"] == path.map { "<\($0)>; rel=\"next\"" })
+                }
+                #expect(names == (0..<2345).filter { $0 != 999 }.map { "s\($0)" })
+                #expect(count == 3)
+                #expect(try await text(gateway.get("/v1/sources?limit=1"), "/sources/0/name") == "s0")
+                #expect(try await gateway.get("/v1/sources?after=99999999").text.hasPrefix(#"{"sources":[],"#))
+            }
+        }
+
+        @Test(
+            "A15: a page that cannot be is refused",
+            arguments: [
+                "limit=0", "limit=1001", "limit=x", "after=-1", "after=s1", "limit=99999999999", "after=9999999999",
+            ]
+        )
+        func badPage(query: String) async throws {
+            try await withGateway { gateway in
+                let reply = try await gateway.get("/v1/sources?\(query)")
+                #expect(reply.status == 400)
+                #expect(try code(reply) == "bad_\(query.prefix { $0 != "=" })")
+            }
+        }
+
+        @Test("A15: metrics, list and readiness are made once for many who ask, and on no event loop")
+        func shared() async throws {
+            let made = Mutex((count: 0, onLoop: 0))
+            let provider: MetricsProvider = { _ in
+                made.withLock { made in
+                    made.count += 1
+                    made.onLoop += MultiThreadedEventLoopGroup.currentEventLoop == nil ? 0 : 1
+                }
+            }
+            try await withGateway({ $0.sharedTextLifetime = .seconds(3600) }, metrics: [provider]) { gateway in
+                try gateway.source("first")
+                try await withThrowingTaskGroup(of: String.self) { group in
+                    for _ in 0..<40 {
+                        group.addTask { try await gateway.get("/metrics").text }
+                    }
+                    for try await text in group { #expect(text.contains("freshet_http_requests_total")) }
+                }
+                #expect(made.withLock { $0.count } == 1 && made.withLock { $0.onLoop } == 0)
+                for path in ["/v1/sources", "/readyz?verbose"] {
+                    let before = try await gateway.get(path).text
+                    try gateway.source("later-\(path.utf8.count)")
+                    #expect(try await gateway.get(path).text == before)
+                }
+                #expect(try await gateway.get("/v1/sources/later-11").status == 200, "one source is told as it is")
             }
         }
     }

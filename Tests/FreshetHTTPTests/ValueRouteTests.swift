@@ -178,7 +178,7 @@ extension HTTPTests {
                 try gateway.publish("[2]", of: rates)
                 #expect(try await reply.status == 200)
                 #expect(try await reply.text == "[2]")
-                #expect(gateway.hub.statistics.waiters == 0)
+                #expect(gateway.server.gateway.waits.count == 0)
             }
         }
 
@@ -201,7 +201,7 @@ extension HTTPTests {
                 let cursor = try gateway.publish("[1]", of: rates)
                 let headers: HeaderFields = ["If-None-Match": "\"\(cursor)\""]
                 #expect(try await gateway.get("/v1/values/rates?wait=20ms", headers).status == 304)
-                #expect(gateway.hub.statistics.waiters == 0)
+                #expect(gateway.server.gateway.waits.count == 0)
             }
         }
 

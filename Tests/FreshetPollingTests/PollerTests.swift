@@ -111,10 +111,10 @@ struct PollerTests {
         #expect(asleep?.nextPollAt == nil && asleep?.intervalReason == "nobody listens; polled when somebody does")
         #expect(!fixture.hub.isListenedTo(sleeper))
         // One who waits for a change is a listener until the wait ends.
-        let waiting = fixture.hub.wait(for: [sleeper], after: 0) {}
-        let wait = try #require(waiting)
+        fixture.hub.beginWait(for: [sleeper])
         #expect(fixture.hub.isListenedTo(sleeper) && !fixture.hub.isListenedTo(other))
-        #expect(fixture.hub.cancelWait(wait) && !fixture.hub.isListenedTo(sleeper))
+        fixture.hub.endWait(for: [sleeper])
+        #expect(!fixture.hub.isListenedTo(sleeper))
         let subscription = fixture.hub.subscribe(to: [sleeper], format: StreamFormat())
         fixture.poller.subscribersChanged(sleeper)
         #expect(await fixture.upstream.waitForRequest { $0.path == "/sleeper" && $0.number > 20 } != nil)

@@ -270,6 +270,33 @@ extension StreamingTests {
             }
         }
 
+        @Test(
+            "R32: tells a state that flaps fewer times than it changes, who came in between what holds, and all the end"
+        )
+        func flappingStatus() throws {
+            let fixture = try StreamFixture { $0.heartbeat = .milliseconds(1500) }
+            defer { fixture.stop() }
+            let source = try fixture.source("rates")
+            let client = try fixture.subscribe(to: [source])
+            #expect(client.receive(events: 1))
+            var late: StreamClient?
+            for number in 0..<30 {
+                try fixture.report(number % 2 == 0 ? .failing : .ok, of: source)
+                if number == 20 {
+                    late = try fixture.subscribe(to: [source])
+                    #expect(late?.receive(events: 1) == true)
+                }
+            }
+            try fixture.report(.paused, of: source)
+            let newcomer = try #require(late)
+            for client in [client, newcomer] {
+                #expect(client.receive { $0.events.contains { $0.data.contains(#""state":"paused""#) } })
+                let told = client.events.filter { $0.type == "status" }
+                #expect(told.count <= 6)
+                #expect(told.last?.data.contains(#""state":"paused""#) == true)
+            }
+        }
+
         @Test("is listed, and ends with bye when an administrator revokes it")
         func revoked() async throws {
             let fixture = try StreamFixture()

@@ -108,6 +108,8 @@ struct ConfigurationFileTests {
                     maxSourceSetsPerAddress: 30,
                     maxConnections: 400,
                     maxConnectionsPerAddress: 20,
+                    maxWaiting: 300,
+                    maxWaitingPerAddress: 40,
                     headerTimeout: .seconds(2),
                     idleTimeout: .seconds(90),
                     writeTimeout: .seconds(10),
@@ -115,7 +117,7 @@ struct ConfigurationFileTests {
                     maxWaitingReads: 200,
                     maxWaitingReadsPerAddress: 10,
                     maxUnsentBytes: 32 << 20,
-                                        maxMemory: 512 << 20,
+                    maxMemory: 512 << 20,
                     trustedProxies: ["10.0.0.0/8", "2001:db8::1", "unix"].compactMap { TrustedProxies.Entry($0) }
                 )
         )

@@ -34,7 +34,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let gateway: Gateway
     let responder: Responder
     let listener: IncomingRequest.Listener
-    private let registry: ConnectionRegistry
+    let registry: ConnectionRegistry
     private(set) var peer = PeerAddress.unknown
     /// Who sent the request under way: the peer, or whom a trusted proxy names.
     private(set) var client = PeerAddress.unknown
@@ -50,15 +50,19 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the answer under way waits for. Cancelled where the client goes.
     var task: Task<Void, Never>?
     private var isCounted = false
+    /// Set where all ordinary places are taken: only a probe is answered.
+    private var refusal: ConnectionRefusal?
+    /// The request under way, while it waits for a change.
+    var parked: Parked?
+    /// Whether the request under way is counted as one that waits.
+    var isWaiting = false
     /// The client has sent its last byte.
-    private var isInputClosed = false
+    private(set) var isInputClosed = false
     /// Nothing follows the answer under way.
     private(set) var closesAfterAnswer = false
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
-    /// The connection was not let in: the first bytes that come end it.
-    private var isRefused = false
     /// When lingering ends, whatever comes; and whether something came since that was last looked at.
     private var lingerEnd = NIODeadline.now()
     private var hasDropped = false
@@ -67,6 +71,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// A client that sends nothing for so long has read the last answer, or never will.
     private static let lingerPause = Duration.seconds(1)
+    /// From the connection to the end of the header, where only a probe is answered.
+    private static let probeTimeout = Duration.seconds(1)
 
     init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {
         self.gateway = gateway
@@ -99,16 +105,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.client = self.peer
         self.isFromProxy = self.gateway.settings.trustedProxies.trusts(self.peer)
         self.network = self.isFromProxy ? nil : self.peer.countedNetwork
-        if let refusal = self.registry.enter(context.channel, network: self.network) {
-            self.gateway.counters.refused(refusal)
-            // Its first bytes are read, so that closing does not reset the connection before the answer is there.
-            self.isRefused = true
-            self.end(with: .tooManyConnections, context: context)
-        } else {
-            self.isCounted = true
+        self.isCounted = true
+        switch self.registry.enter(context.channel, network: self.network) {
+        case .ordinary:
             self.gateway.counters.accepted()
             // From the connection on, and not from its first byte: who says nothing holds a descriptor as well.
             self.setDeadline(self.gateway.settings.headerTimeout, context: context)
+        case .probe(let refusal):
+            self.refusal = refusal
+            self.closesAfterAnswer = true
+            self.setDeadline(min(self.gateway.settings.headerTimeout, Self.probeTimeout), context: context)
         }
         context.fireChannelActive()
     }
@@ -129,10 +135,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.task = nil
         self.buffer = ByteBuffer()
         self.stopSending(context)
+        self.endWaiting(context)
         guard self.isCounted else { return }
         self.isCounted = false
-        self.registry.leave(context.channel, network: self.network)
-        self.gateway.counters.closed()
+        self.registry.leave(context.channel)
+        if self.refusal == nil { self.gateway.counters.closed() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -147,19 +154,32 @@ final class ConnectionHandler: ChannelDuplexHandler {
             switch self.phase {
             case .idle, .readingHead, .readingBody, .lingering: context.close(promise: nil)
             // It may be gone for good, and a wait would hold its place; what is ready is still sent.
-            case .answering: self.task?.cancel()
+            case .answering: self.endWait(context)
+            case .ended: break
+            }
+        case is EvictionEvent:
+            self.gateway.counters.evicted()
+            switch self.phase {
+            case .idle, .readingHead, .readingBody, .lingering: context.close(promise: nil)
+            case .answering: self.closesAfterAnswer = true
             case .ended: break
             }
         case is QuiesceEvent:
             self.closesAfterAnswer = true
             switch self.phase {
             case .idle: context.close(promise: nil)
-            case .answering: self.task?.cancel()
+            case .answering: self.endWait(context)
             case .readingHead, .readingBody, .lingering, .ended: break
             }
         default:
             context.fireUserInboundEventTriggered(event)
         }
+    }
+
+    /// Has the request under way answered with what there is.
+    private func endWait(_ context: ChannelHandlerContext) {
+        self.task?.cancel()
+        self.resumeWithoutWait(context)
     }
 
     // MARK: Reading
@@ -171,7 +191,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             return
         case .lingering:
             self.hasDropped = true
-            if self.isRefused { context.close(promise: nil) }
+            if self.refusal != nil { context.close(promise: nil) }
             return
         case .idle, .readingHead, .readingBody, .answering:
             // While an answer is under way nothing is read: at most what one turn of reading gives comes beside it, four
@@ -207,6 +227,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 self.buffer.discardReadBytes()
                 if case .idle = self.phase, self.buffer.readableBytes > 0 || self.parser.isInsideMessage {
                     self.phase = .readingHead
+                    self.registry.activityChanged(of: context.channel, to: .unfinished)
                     if self.deadline.isIdle { self.setDeadline(self.gateway.settings.headerTimeout, context: context) }
                 }
                 self.resumeReading(context)
@@ -224,13 +245,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         if self.isFromProxy {
             self.client = self.gateway.settings.trustedProxies.client(of: head, from: self.peer)
-            if let refusal = self.count(for: self.client.countedNetwork) {
+            if let refusal = self.count(context.channel, for: self.client.countedNetwork) {
                 self.gateway.counters.refused(refusal)
-                return self.end(with: .tooManyConnections, to: head, context: context)
+                return self.end(with: refusal.problem, to: head, context: context)
             }
         }
         self.parser.bodyLimit = self.responder.bodyLimit(head)
         if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
+        if let refusal = self.refusal, !OperationRoutes.isProbe(head) {
+            self.gateway.counters.refused(refusal)
+            return self.end(with: refusal.problem, to: head, context: context)
+        }
         self.phase = .readingBody(head)
         guard head.framing != .none else { return }
         self.setDeadline(self.gateway.settings.bodyTimeout, context: context)
@@ -240,8 +265,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     /// Counts the connection for another client.
-    private func count(for network: PeerAddress?) -> ConnectionRefusal? {
-        if let refusal = self.registry.recount(from: self.network, to: network) { return refusal }
+    private func count(_ channel: any Channel, for network: PeerAddress?) -> ConnectionRefusal? {
+        if let refusal = self.registry.recount(channel, as: network) { return refusal }
         self.network = network
         return nil
     }
@@ -250,6 +275,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .readingBody(let head) = self.phase else { return }
         self.deadline.cancel()
         self.phase = .answering
+        self.registry.activityChanged(of: context.channel, to: .busy)
         if head.path.hasPrefix(StreamRequest.pathPrefix) {
             self.stream(head, context: context)
         } else {
@@ -265,15 +291,29 @@ final class ConnectionHandler: ChannelDuplexHandler {
             listener: self.listener,
             eventLoop: context.eventLoop
         )
+        self.respond(to: request, context: context)
+    }
+
+    /// Has a request answered by its route.
+    func respond(to request: IncomingRequest, context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let responder = self.responder
         let eventLoop = context.eventLoop
         self.task = Task(executorPreference: LoopExecutor(eventLoop)) {
-            let answer = await responder.respond(to: request)
+            let response = await responder.respond(to: request)
             eventLoop.execute {
                 let (handler, context) = bound.value
-                handler.answer(answer, to: head, context: context)
+                handler.responded(response, to: request, context: context)
             }
+        }
+    }
+
+    private func responded(_ response: RouteResponse, to request: IncomingRequest, context: ChannelHandlerContext) {
+        guard case .answering = self.phase else { return }
+        self.task = nil
+        switch response {
+        case .answer(let answer): self.answer(answer, to: request.head, context: context)
+        case .wait(let change): self.park(request, awaiting: change, context: context)
         }
     }
 
@@ -288,7 +328,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Sends the answer of the request under way, and goes on with the connection.
     func answer(_ answer: Answer, to head: RequestHead, context: ChannelHandlerContext) {
         guard case .answering = self.phase else { return }
-        self.task = nil
+        self.endWaiting(context)
         self.closesAfterAnswer = self.closesAfterAnswer || !head.keepsAlive
         self.log(head, status: answer.status)
         self.send(answer, head: head, context: context)
@@ -309,8 +349,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .answering = self.phase else { return }
         self.stopSending(context)
         guard !self.closesAfterAnswer, !self.registry.isQuiescing else { return self.linger(context) }
-        if self.isFromProxy { _ = self.count(for: nil) }
+        if self.isFromProxy { _ = self.count(context.channel, for: nil) }
         self.phase = .idle
+        self.registry.activityChanged(of: context.channel, to: .idle)
         self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
         self.deadline.isIdle = true
         // Reads on only once the requests that came already are answered.
@@ -326,6 +367,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func linger(_ context: ChannelHandlerContext) {
         guard !self.isInputClosed else { return context.close(promise: nil) }
         self.phase = .lingering
+        self.registry.activityChanged(of: context.channel, to: .unfinished)
         self.buffer = ByteBuffer()
         // As long as a body may take: many a client reads no answer before it has sent all of its request.
         self.lingerEnd = .now() + .nanoseconds(self.gateway.settings.bodyTimeout.clampedNanoseconds)
@@ -352,8 +394,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
     }
 
+    func cancelDeadline() {
+        self.deadline.cancel()
+    }
+
+    /// Gives the memory back that holds no byte any more.
+    func releaseReadBytes() {
+        if self.buffer.readableBytes == 0 { self.buffer = ByteBuffer() }
+    }
+
     private func deadlinePassed(_ context: ChannelHandlerContext) {
         switch self.phase {
+        case .answering where self.parked != nil: self.resume(context)
         case .answering: self.checkProgress(context)
         case .idle: context.close(promise: nil)
         case .lingering: self.lingerOn(context)

@@ -1,93 +1,124 @@
-// Holds a request until something changes: `?wait=30s`.
+// A request that waits for a change: `?wait=30s`.
 
 import FreshetCore
 import NIOCore
-import Synchronization
 
-/// One wait. It ends once, by a change, by its deadline, or with its task, whichever is first.
-final class ChangeWait: Sendable {
-    private struct State: Sendable {
-        var isOver = false
-        var continuation: CheckedContinuation<Void, Never>?
-        var timer: Scheduled<Void>?
-        var ticket: UInt64?
+/// What a route throws that has nothing to answer yet: its connection keeps the request, and has it answered anew after
+/// a change of one of the sources, at the deadline, or when the client sends no more. A request that waits so holds no
+/// task.
+struct AwaitedChange: Error, Sendable {
+    /// Ascending, each once.
+    var sources: [SourceID]
+    /// A change after this sequence ends the wait.
+    var after: UInt64
+    var deadline: NIODeadline
+    /// Where the client stood when it began to wait.
+    var known: Cursor?
+}
+
+/// One wait. Confined to the event loop of its connection.
+final class ChangeWait {
+    /// Ascending, each once.
+    let sources: [SourceID]
+    /// Called once, on a change of one of the sources; `nil` from then on, and after the end of the wait.
+    fileprivate(set) var resume: (() -> Void)?
+    /// The number of the group that it is in; `nil` where it is in none.
+    fileprivate var group: Int32?
+    /// Where it stands in its group.
+    fileprivate var place = 0
+
+    init(for sources: [SourceID], resume: @escaping () -> Void) {
+        self.sources = sources
+        self.resume = resume
     }
 
-    private let hub: Hub
-    private let state = Mutex(State())
-
-    private init(hub: Hub) {
-        self.hub = hub
-    }
-
-    /// Returns when one of the sources changes after `sequence`, when the deadline has come, or when the task is
-    /// cancelled: the caller looks for itself what is there. Returns at once where too many wait already.
-    static func change(
-        of sources: [SourceID],
-        after sequence: UInt64,
-        in hub: Hub,
-        until deadline: NIODeadline,
-        on eventLoop: any EventLoop
-    ) async {
-        let wait = ChangeWait(hub: hub)
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                guard wait.begin(continuation) else { return }
-                let timer = eventLoop.scheduleTask(deadline: deadline) { wait.end() }
-                let ticket = hub.wait(for: sources, after: sequence) { wait.end() }
-                wait.hold(timer: timer, ticket: ticket)
-            }
-        } onCancel: {
-            wait.end()
-        }
-    }
-
-    /// - Returns: `false` where the wait is over before it began; the continuation was resumed then.
-    private func begin(_ continuation: CheckedContinuation<Void, Never>) -> Bool {
-        let isOver = self.state.withLock { state in
-            if !state.isOver { state.continuation = continuation }
-            return state.isOver
-        }
-        if isOver { continuation.resume() }
-        return !isOver
-    }
-
-    /// Keeps what has to be undone at the end, or undoes it now.
-    private func hold(timer: Scheduled<Void>, ticket: UInt64?) {
-        let isOver = self.state.withLock { state in
-            if !state.isOver {
-                state.timer = timer
-                state.ticket = ticket
-            }
-            return state.isOver
-        }
-        if isOver { self.undo(timer, ticket) }
-    }
-
-    private func end() {
-        let (continuation, timer, ticket) = self.state.withLock { state in
-            defer { state = State(isOver: true) }
-            return (state.continuation, state.timer, state.ticket)
-        }
-        self.undo(timer, ticket)
-        continuation?.resume()
-    }
-
-    private func undo(_ timer: Scheduled<Void>?, _ ticket: UInt64?) {
-        timer?.cancel()
-        if let ticket { self.hub.cancelWait(ticket) }
+    /// Calls ``resume``, unless the wait has ended.
+    func end() {
+        let resume = self.resume
+        self.resume = nil
+        resume?()
     }
 }
 
-extension GatewayContext {
-    /// When a request that may `wait` has to be answered; `nil` where it does not ask to wait.
-    ///
-    /// - Throws: 400 for what is no duration.
-    func waitDeadline(upTo limit: Duration) throws(Problem) -> NIODeadline? {
-        guard let text = self.request.query["wait"] else { return nil }
-        guard let duration = DurationText.duration(text) else {
-            throw .badParameter("wait", "Write the wait as a duration: 500ms, 5s, 1m30s.")
-        }
-        return .now() + .nanoseconds(min(duration, limit).clampedNanoseconds)
+/// The waits of one event loop by what they wait for, those for the same sources in one group. A change takes the
+/// groups of its source out and looks at no other (A13).
+final class WaitTable {
+    private struct Group {
+        var sources: [SourceID]
+        var waits: [ChangeWait]
     }
+
+    private var index = SourceIndex()
+    /// By number; `nil` where it is free.
+    private var groups: [Group?] = []
+    private var numbers: [[SourceID]: Int32] = [:]
+    /// Waits that a change has ended, to be resumed, the first at ``nextDue``.
+    private var due: [ChangeWait] = []
+    private var nextDue = 0
+
+    /// - Returns: Whether it is the first one of its group.
+    func add(_ wait: ChangeWait) -> Bool {
+        let known = self.numbers[wait.sources]
+        let number = known ?? self.index.insert(wait.sources)
+        if known == nil {
+            self.numbers[wait.sources] = number
+            let group = Group(sources: wait.sources, waits: [])
+            if Int(number) == self.groups.count { self.groups.append(group) } else { self.groups[Int(number)] = group }
+        }
+        wait.group = number
+        wait.place = self.groups[Int(number)]?.waits.count ?? 0
+        self.groups[Int(number)]?.waits.append(wait)
+        return known == nil
+    }
+
+    /// Takes a wait out, which is not resumed any more.
+    ///
+    /// - Returns: Whether it was the last one of its group.
+    func remove(_ wait: ChangeWait) -> Bool {
+        wait.resume = nil
+        guard let number = wait.group else { return false }
+        wait.group = nil
+        // The last one of the group takes the place that becomes free.
+        if let last = self.groups[Int(number)]?.waits.popLast(), last !== wait {
+            last.place = wait.place
+            self.groups[Int(number)]?.waits[wait.place] = last
+        }
+        guard self.groups[Int(number)]?.waits.isEmpty == true else { return false }
+        _ = self.take(number)
+        return true
+    }
+
+    /// Makes the waits for a source due.
+    ///
+    /// - Returns: The sources of each group that has ended.
+    func sourceChanged(_ source: SourceID) -> [[SourceID]] {
+        self.index.members(of: source).compactMap { number in
+            guard let group = self.take(number) else { return nil }
+            for wait in group.waits { wait.group = nil }
+            self.due += group.waits
+            return group.sources
+        }
+    }
+
+    private func take(_ number: Int32) -> Group? {
+        guard let group = self.groups[Int(number)] else { return nil }
+        self.groups[Int(number)] = nil
+        self.numbers[group.sources] = nil
+        self.index.remove(number)
+        return group
+    }
+
+    /// Takes out some of the waits that are due.
+    func takeDue(_ limit: Int) -> [ChangeWait] {
+        let end = min(self.nextDue + limit, self.due.count)
+        let taken = Array(self.due[self.nextDue..<end])
+        self.nextDue = end
+        if end == self.due.count {
+            self.due = []
+            self.nextDue = 0
+        }
+        return taken
+    }
+
+    var hasDue: Bool { self.nextDue < self.due.count }
 }

@@ -5,7 +5,7 @@ import FreshetStreaming
 import Logging
 import Synchronization
 
-/// Adds lines to the metrics text. Called on any thread, for each scrape; must be quick.
+/// Adds lines to the metrics text. Called on a thread that may work long, at most once a second.
 package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void
 
 /// Applies the configuration anew and returns once it is in force. What it throws is told to the administrator by its
@@ -25,6 +25,7 @@ final class Gateway: Sendable {
     let reload: ReloadAction?
     let counters = HTTPCounters()
     let unread: UnreadAnswers
+    let waits: WaitAdmission
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)
@@ -50,6 +51,7 @@ final class Gateway: Sendable {
         self.streams = streams
         self.control = control
         self.settings = settings
+        self.waits = WaitAdmission(hub: hub, settings: settings)
         self.crossOrigin = CrossOrigin(origins: settings.corsOrigins)
         var names = settings.hostNames
         if case .tcp(let host, _) = settings.listen { names.append(host) }

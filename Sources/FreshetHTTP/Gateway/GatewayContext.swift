@@ -28,6 +28,8 @@ struct IncomingRequest: Sendable {
     var listener: Listener
     /// Of the connection: timers of this request run there.
     var eventLoop: any EventLoop
+    /// What the request has waited for; `nil` for one that comes for the first time.
+    var awaited: AwaitedChange?
 
     var query: QueryString { QueryString(self.head.query) }
     /// Whom reads of the log are done for.

@@ -22,6 +22,7 @@ final class HTTPCounters: Sendable {
         var connections = 0
         var accepted: UInt64 = 0
         var handovers: UInt64 = 0
+        var evictions: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -45,6 +46,10 @@ final class HTTPCounters: Sendable {
         self.state.withLock { $0.refusals[reason, default: 0] += 1 }
     }
 
+    func evicted() {
+        self.state.withLock { $0.evictions += 1 }
+    }
+
     func handedOver() {
         self.state.withLock { state in
             state.handovers += 1
@@ -55,56 +60,81 @@ final class HTTPCounters: Sendable {
     /// Appends the counters as Prometheus text, and the figures of the answers that are not read.
     func write(_ unread: UnreadAnswers, to text: inout [UInt8]) {
         let state = self.state.withLock { $0 }
-        func family(_ name: String, _ type: String, _ help: String, _ samples: [(labels: String, value: String)]) {
-            text.append(contentsOf: "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8)
-            for sample in samples {
-                text.append(contentsOf: "\(name)\(sample.labels) \(sample.value)\n".utf8)
-            }
-        }
-        family(
+        text.appendMetric(
             "freshet_http_requests_total",
             "counter",
             "Answers, by status code.",
             state.answers.sorted { $0.key < $1.key }.map { (#"{code="\#($0.key)"}"#, "\($0.value)") }
         )
-        family(
+        text.appendMetric(
             "freshet_http_connections",
             "gauge",
             "Open connections, streams not counted.",
             [("", "\(state.connections)")]
         )
-        family("freshet_http_connections_total", "counter", "Accepted connections.", [("", "\(state.accepted)")])
-        family(
+        text.appendMetric(
+            "freshet_http_connections_total",
+            "counter",
+            "Accepted connections.",
+            [("", "\(state.accepted)")]
+        )
+        text.appendMetric(
             "freshet_http_connections_refused_total",
             "counter",
-            "Connections answered 503 at once, or closed unread (no_peer), by reason.",
+            "Connections answered 503 unless they were probes, or closed unread (no_peer), by reason.",
             ConnectionRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.refusals[$0] ?? 0)") }
         )
-        family(
+        text.appendMetric(
             "freshet_http_unread_answers",
             "gauge",
             "Answers that wait for their clients to read.",
             [("", "\(unread.count)")]
         )
-        family(
+        text.appendMetric(
             "freshet_http_unsent_bytes",
             "gauge",
             "Bytes that answers and openings of streams hold until they are read, each once.",
             [("", "\(unread.desk.bytes)")]
         )
         let refusals = unread.desk.refusals
-        family(
+        text.appendMetric(
             "freshet_http_answers_refused_total",
             "counter",
             "Answers that there was no memory for, by reason.",
             UnsentRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(refusals[$0] ?? 0)") }
         )
-        family(
+        text.appendMetric(
             "freshet_http_answers_ended_total",
             "counter",
             "Answers that were ended unread because others needed the memory.",
             [("", "\(unread.ended)")]
         )
-        family("freshet_http_handovers_total", "counter", "Streams handed to a shard.", [("", "\(state.handovers)")])
+        text.appendMetric(
+            "freshet_http_connections_evicted_total",
+            "counter",
+            "Connections that were closed for others: the oldest without a whole request first.",
+            [("", "\(state.evictions)")]
+        )
+        text.appendMetric(
+            "freshet_http_handovers_total",
+            "counter",
+            "Streams handed to a shard.",
+            [("", "\(state.handovers)")]
+        )
+    }
+}
+
+extension [UInt8] {
+    /// Appends a family of metrics as Prometheus text. Name, help and labels are constants.
+    mutating func appendMetric(
+        _ name: String,
+        _ type: String,
+        _ help: String,
+        _ samples: [(labels: String, value: String)]
+    ) {
+        self.append(contentsOf: "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n".utf8)
+        for sample in samples {
+            self.append(contentsOf: "\(name)\(sample.labels) \(sample.value)\n".utf8)
+        }
     }
 }

@@ -2,6 +2,13 @@
 
 import Logging
 
+/// What comes of a request.
+enum RouteResponse: Sendable {
+    case answer(Answer)
+    /// There is nothing to answer yet.
+    case wait(AwaitedChange)
+}
+
 /// Answers everything but streams. Any thread.
 struct Responder: Sendable {
     let gateway: Gateway
@@ -42,18 +49,25 @@ struct Responder: Sendable {
     /// The most bytes of a body that no route takes.
     static let droppedBodyBytes = 64 << 10
 
-    func respond(to request: IncomingRequest) async -> Answer {
+    func respond(to request: IncomingRequest) async -> RouteResponse {
         let head = request.head
         guard head.path != "*" else {
-            return Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, DELETE, OPTIONS")])
+            return .answer(Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, DELETE, OPTIONS")]))
         }
-        guard let match = self.routes.match(head.path) else { return self.allow(head, Problem.noSuchRoute.answer) }
-        guard head.method != "OPTIONS" else { return self.options(head, at: match.endpoint) }
-        let answer = await self.answer(request, match)
-        return match.endpoint.isCrossOrigin ? self.allow(head, answer) : answer
+        guard let match = self.routes.match(head.path) else {
+            return .answer(self.allow(head, Problem.noSuchRoute.answer))
+        }
+        guard head.method != "OPTIONS" else { return .answer(self.options(head, at: match.endpoint)) }
+        do {
+            let answer = try await self.answer(request, match)
+            return .answer(match.endpoint.isCrossOrigin ? self.allow(head, answer) : answer)
+        } catch {
+            return .wait(error)
+        }
     }
 
-    private func answer(_ request: IncomingRequest, _ match: RouteTable.Match) async -> Answer {
+    /// - Throws: what a route awaits that has nothing to answer yet.
+    private func answer(_ request: IncomingRequest, _ match: RouteTable.Match) async throws(AwaitedChange) -> Answer {
         guard let route = match.endpoint.route(for: request.head.method) else {
             return Problem.methodNotAllowed(match.endpoint.methods).answer
         }
@@ -62,6 +76,8 @@ struct Responder: Sendable {
         }
         do {
             return try await route.handler(GatewayContext(request: request, parameters: match.parameters))
+        } catch let change as AwaitedChange {
+            throw change
         } catch let problem as Problem {
             return problem.answer
         } catch {

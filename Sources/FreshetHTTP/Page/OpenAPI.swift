@@ -97,17 +97,28 @@ enum OpenAPI {
           },
           "/v1/sources": {
            "get": {
-            "summary": "Every source and its state",
+            "summary": "Every source and its state, at most a second old",
+            "parameters": [
+             {
+              "name": "limit", "in": "query", "description": "The most sources in one answer.",
+              "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000}
+             },
+             {
+              "name": "after", "in": "query",
+              "description": "What the page before gave as `next`, and in `Link`.", "schema": {"type": "string"}
+             }
+            ],
             "responses": {
+             "400": {"$ref": "#/components/responses/Problem"},
              "200": {
-              "description": "All sources.",
+              "description": "Sources in the order in which they were added; `next` where there are more.",
               "content": {
                "application/json": {
                 "schema": {
                  "type": "object", "required": ["sources", "cursor"],
                  "properties": {
                   "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Source"}},
-                  "cursor": {"type": "string"}
+                  "cursor": {"type": "string"}, "next": {"type": "string"}
                  }
                 }
                }

@@ -61,9 +61,15 @@ extension Page {
         const share = (part, whole) => (whole ? Math.round((100 * part) / whole) + " %" : "–");
 
         async function refresh() {
-          const answer = await fetch("/v1/sources", { headers: credential });
-          if (!answer.ok) return;
-          sources = (await answer.json()).sources;
+          const found = [];
+          for (let after = ""; after !== undefined; ) {
+            const answer = await fetch("/v1/sources?after=" + after, { headers: credential });
+            if (!answer.ok) return;
+            const page = await answer.json();
+            found.push(...page.sources);
+            after = page.next;
+          }
+          sources = found;
           const names = new Set(sources.map((source) => source.name));
           for (const [name, cells] of rows) {
             if (names.has(name)) continue;

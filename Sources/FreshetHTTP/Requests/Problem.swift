@@ -83,6 +83,14 @@ extension Problem {
     }
 }
 
+extension ConnectionRefusal {
+    /// 503 for a connection that has no place, whatever it asks for.
+    var problem: Problem {
+        let detail = "The gateway has as many connections as it can hold."
+        return .busy("too_many_connections", detail, retryAfter: Int64.random(in: 1...10))
+    }
+}
+
 // MARK: - After
 
 extension Problem {

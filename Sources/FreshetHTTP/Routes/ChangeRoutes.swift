@@ -15,18 +15,18 @@ struct ChangeRoutes: Sendable {
         let inquiry = try ChangeInquiry(context, hub: self.gateway.hub)
         let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait)
         let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.client)
-        var page = try await Self.read { () async throws(ReadRefusal) in try await reading.first() }
-        while let deadline, page.events.isEmpty, page.gap == nil, NIODeadline.now() < deadline, !Task.isCancelled {
-            let from = page.cursor
-            await ChangeWait.change(
-                of: inquiry.sources,
-                after: from.sequence,
-                in: self.gateway.hub,
-                until: deadline,
-                on: context.request.eventLoop
+        let from = context.request.awaited?.known
+        let page = try await Self.read { () async throws(ReadRefusal) in
+            if let from { try await reading.next(after: from) } else { try await reading.first() }
+        }
+        // One that was awaited and brings nothing will not bring anything later either.
+        if let deadline, page.events.isEmpty, page.gap == nil, page.cursor != from, NIODeadline.now() < deadline {
+            throw AwaitedChange(
+                sources: inquiry.sources,
+                after: page.cursor.sequence,
+                deadline: deadline,
+                known: page.cursor
             )
-            page = try await Self.read { () async throws(ReadRefusal) in try await reading.next(after: from) }
-            guard page.cursor != from else { break }
         }
         return inquiry.isJSONLines ? self.lines(page) : self.document(page)
     }

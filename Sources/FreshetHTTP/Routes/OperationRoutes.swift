@@ -3,25 +3,40 @@
 import FreshetCore
 import FreshetStreaming
 import JSON
+import NIOCore
 import Synchronization
 
 struct OperationRoutes: Sendable {
     let gateway: Gateway
+    private let metricsText: SharedText<[UInt8]>
+    private let states: SharedText<String>
+
+    init(gateway: Gateway) {
+        self.gateway = gateway
+        let lifetime = gateway.settings.sharedTextLifetime
+        self.metricsText = SharedText(lifetime: lifetime) { Self.metrics(of: gateway) }
+        self.states = SharedText(lifetime: lifetime) { Self.states(of: gateway.hub) }
+    }
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/livez") { _ in .text("ok\n") }
-        routes.on(.get, "/readyz") { try self.readiness($0) }
-        routes.on(.get, "/healthz") { try self.readiness($0) }
+        routes.on(.get, "/readyz") { try await self.readiness($0) }
+        routes.on(.get, "/healthz") { try await self.readiness($0) }
         let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
-        routes.on(.get, "/metrics", access: access) { _ in self.metrics() }
+        routes.on(.get, "/metrics", access: access) { _ in await self.metrics() }
         routes.on(.get, "/openapi.json") { _ in
             Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
         }
     }
 
+    /// Whether a request asks whether the gateway lives or is ready: answered on a connection that has no place (A14).
+    static func isProbe(_ head: RequestHead) -> Bool {
+        ["GET", "HEAD"].contains(head.method) && ["/livez", "/readyz", "/healthz"].contains(head.path)
+    }
+
     /// Ready while the listener is up and no shutdown has begun. What upstreams do has no part in it: restarting the
     /// gateway would mend none of them.
-    private func readiness(_ context: GatewayContext) throws(Problem) -> Answer {
+    private func readiness(_ context: GatewayContext) async throws(Problem) -> Answer {
         let readiness = self.gateway.readiness.withLock { $0 }
         let isReady = readiness == .ready
         guard context.request.query["verbose"] != nil else {
@@ -32,15 +47,11 @@ struct OperationRoutes: Sendable {
             let refusal = self.gateway.access.refusal(of: request.head, by: request.listener, to: .administrator)
             if let refusal { throw refusal }
         }
-        var states: [String: Int] = [:]
-        for report in self.gateway.hub.sources() {
-            states[report.status.state.rawValue, default: 0] += 1
-        }
-        let summary = states.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        let states = await self.states.value()
         let text = """
             listener: \(readiness.rawValue)
             log: \(self.log)
-            sources: \(summary.isEmpty ? "none" : summary)
+            sources: \(states)
             streams: \(self.gateway.streams.statistics.subscribers)
             \(isReady ? "ready" : "not ready")
 
@@ -56,14 +67,30 @@ struct OperationRoutes: Sendable {
         return "degraded (\(error.kind.rawValue)), changes are in memory alone, \(cursor)"
     }
 
-    private func metrics() -> Answer {
-        var text: [UInt8] = []
-        for provider in self.gateway.metrics {
-            provider(&text)
+    /// How many sources are in each state.
+    private static func states(of hub: Hub) -> String {
+        var states: [String: Int] = [:]
+        for report in hub.sources() {
+            states[report.status.state.rawValue, default: 0] += 1
         }
-        self.gateway.counters.write(self.gateway.unread, to: &text)
-        var answer = Answer(200, body: text, type: "text/plain; version=0.0.4; charset=utf-8")
+        let summary = states.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        return summary.isEmpty ? "none" : summary
+    }
+
+    private func metrics() async -> Answer {
+        var answer = Answer(200, body: [], type: "text/plain; version=0.0.4; charset=utf-8")
+        answer.body = AnswerBody(await self.metricsText.value())
         answer.set("Cache-Control", "no-store")
         return answer
+    }
+
+    private static func metrics(of gateway: Gateway) -> [UInt8] {
+        var text: [UInt8] = []
+        for provider in gateway.metrics {
+            provider(&text)
+        }
+        gateway.counters.write(gateway.unread, to: &text)
+        gateway.waits.write(to: &text)
+        return text
     }
 }

@@ -5,10 +5,18 @@ import JSON
 
 struct SourceRoutes: Sendable {
     let gateway: Gateway
+    private let listing: SharedText<SourceListing>
+
+    init(gateway: Gateway) {
+        self.gateway = gateway
+        self.listing = SharedText(lifetime: gateway.settings.sharedTextLifetime) { [hub = gateway.hub] in
+            SourceListing(hub: hub)
+        }
+    }
 
     func add(to routes: inout RouteTable) {
         let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
-        routes.on(.get, "/v1/sources", access: access) { _ in self.list() }
+        routes.on(.get, "/v1/sources", access: access) { try await self.list($0) }
         routes.on(.get, "/v1/sources/:source", access: access) { context in
             let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
             guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
@@ -16,27 +24,50 @@ struct SourceRoutes: Sendable {
         }
     }
 
-    private func list() -> Answer {
-        // Read first: who continues from it may see a change again in the list, and misses none.
-        let cursor = self.gateway.hub.cursor
-        var json = JSONWriter()
-        json.object { json in
-            json.name("sources")
-            json.array { json in
-                for report in self.gateway.hub.sources() {
-                    Self.write(report, to: &json)
-                }
-            }
-            json.member("cursor", cursor.description)
+    private func list(_ context: GatewayContext) async throws -> Answer {
+        let query = context.request.query
+        let limit = try Self.limit(query)
+        let after = try Self.after(query)
+        let (text, next) = await self.listing.value().page(after: after, limit: limit)
+        var answer = Answer.json(text)
+        if let next {
+            answer.set("Link", "</v1/sources?limit=\(limit)&after=\(next.index)>; rel=\"next\"")
         }
-        return .json(json.text)
+        return answer
+    }
+
+    private static func limit(_ query: QueryString) throws(Problem) -> Int {
+        guard let text = query["limit"] else { return SourceListing.maxLimit }
+        guard let limit = Self.number(text), (1...SourceListing.maxLimit).contains(limit) else {
+            throw .badParameter("limit", "The limit is a number from 1 to \(SourceListing.maxLimit).")
+        }
+        return limit
+    }
+
+    private static func after(_ query: QueryString) throws(Problem) -> SourceID? {
+        guard let text = query["after"], !text.isEmpty else { return nil }
+        guard let index = Self.number(text) else {
+            throw .badParameter("after", "Write what the page before said in next.")
+        }
+        return SourceID(index: index)
+    }
+
+    private static func number(_ text: String) -> Int? {
+        text.utf8.count <= 9 && text.utf8.allSatisfy(Octets.isDigit) ? Int(text) : nil
     }
 
     /// One source as JSON.
     static func answer(_ report: SourceReport) -> Answer {
+        .json(SourceRow.text(report))
+    }
+}
+
+/// One source as `/v1/sources` tells of it.
+enum SourceRow {
+    static func text(_ report: SourceReport) -> [UInt8] {
         var json = JSONWriter()
         self.write(report, to: &json)
-        return .json(json.text)
+        return json.text
     }
 
     private static func write(_ report: SourceReport, to json: inout JSONWriter) {

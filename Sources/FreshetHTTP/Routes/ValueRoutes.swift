@@ -14,11 +14,20 @@ struct ValueRoutes: Sendable {
     private func value(_ context: GatewayContext) async throws -> Answer {
         let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
         if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
-        var version = self.gateway.hub.version(of: source)
+        let version = self.gateway.hub.version(of: source)
         var isNews = true
         if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {
-            let known = try self.known(to: context, present: version)
-            version = await self.news(of: source, known: known, deadline: deadline, context: context)
+            let awaited = context.request.awaited
+            let present = if let awaited { awaited.known } else { version?.cursor }
+            let known = try self.known(to: context, present: present)
+            if known.holds(version), NIODeadline.now() < deadline {
+                throw AwaitedChange(
+                    sources: [source],
+                    after: version?.cursor.sequence ?? 0,
+                    deadline: deadline,
+                    known: present
+                )
+            }
             // Who named nothing that it has gets the value in any case.
             isNews = known == .present(version?.cursor) || !known.holds(version)
         }
@@ -27,35 +36,11 @@ struct ValueRoutes: Sendable {
         return self.answer(context.request.head, version: version, status: report.status, isNews: isNews)
     }
 
-    /// Waits until there is a value that the client does not have.
-    private func news(
-        of source: SourceID,
-        known: KnownValue,
-        deadline: NIODeadline,
-        context: GatewayContext
-    ) async -> SourceVersion? {
-        var version = self.gateway.hub.version(of: source)
-        while known.holds(version), NIODeadline.now() < deadline, !Task.isCancelled {
-            await ChangeWait.change(
-                of: [source],
-                after: version?.cursor.sequence ?? 0,
-                in: self.gateway.hub,
-                until: deadline,
-                on: context.request.eventLoop
-            )
-            let next = self.gateway.hub.version(of: source)
-            // Nothing new: the deadline, or too many waiters.
-            guard next?.cursor != version?.cursor else { return version }
-            version = next
-        }
-        return version
-    }
-
     /// What the client said that it has: a tag, a cursor, or, as it says nothing or `latest`, what there is now.
-    private func known(to context: GatewayContext, present: SourceVersion?) throws(Problem) -> KnownValue {
+    private func known(to context: GatewayContext, present: Cursor?) throws(Problem) -> KnownValue {
         if let tags = context.request.head.value(of: "if-none-match") { return .tagged(tags) }
         switch context.request.query["since"] {
-        case nil, "latest": return .present(present?.cursor)
+        case nil, "latest": return .present(present)
         case let text?:
             guard let cursor = Cursor(text) else {
                 throw .badParameter("since", "Write a cursor, as Freshet-Cursor gave it, or latest.")

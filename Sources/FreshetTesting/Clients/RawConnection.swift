@@ -69,6 +69,15 @@ package final class RawConnection: Sendable {
         throw TestingError(reason, "no \(text.debugDescription) in \(reply.text.debugDescription)")
     }
 
+    /// Reads about `count` bytes and no more, as a slow reader does.
+    ///
+    /// - Returns: `false` where the server has ended the connection, or the time is up.
+    package func receive(atMost count: Int, timeout: Duration = .patience) async throws -> Bool {
+        let before = self.received.count
+        _ = try await self.receive(timeout: timeout) { received, _ in received.count >= before + count }
+        return self.state.withLock { $0.end == nil && $0.received.count > before }
+    }
+
     /// Reads until the server ends the connection, or the time is up, and returns all that was received.
     package func receiveToEnd(timeout: Duration = .patience) async throws -> RawReply {
         try await self.receive(timeout: timeout) { _, _ in false }

@@ -54,6 +54,9 @@ struct GatewayConfiguration: Hashable, Sendable {
         var maxConnections: Int?
         /// Of those, the ones from one address; this machine apart.
         var maxConnectionsPerAddress = HTTPSettings().maxConnectionsPerAddress
+        /// Requests that wait for a change. By default 10,000, and at most half of the limit of file descriptors.
+        var maxWaiting: Int?
+        var maxWaitingPerAddress = HTTPSettings().maxWaitingPerAddress
         var headerTimeout: Duration = .seconds(5)
         var idleTimeout: Duration = .seconds(60)
         /// How long a subscriber may take nothing of what waits for it.

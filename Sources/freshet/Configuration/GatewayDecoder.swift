@@ -138,6 +138,9 @@ struct GatewayDecoder {
         limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)
         limits.maxConnectionsPerAddress =
             reader.count("max_connections_per_address", in: 1...1_000_000) ?? limits.maxConnectionsPerAddress
+        limits.maxWaiting = reader.count("max_waiting", in: 1...1_000_000)
+        limits.maxWaitingPerAddress =
+            reader.count("max_waiting_per_address", in: 1...1_000_000) ?? limits.maxWaitingPerAddress
         let range = Duration.milliseconds(100)...Duration.seconds(3600)
         limits.headerTimeout = reader.duration("header_timeout", in: range) ?? limits.headerTimeout
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout

@@ -226,6 +226,17 @@ extension SettingSection {
                 "The most such connections from one address, this machine apart."
             ),
             Setting(
+                "max_waiting",
+                .count,
+                "The most requests that wait for a change at one time; by default 10000, and at most half of the file-descriptor limit."
+            ),
+            Setting(
+                "max_waiting_per_address",
+                .count,
+                default: "\(Self.unset.limits.maxWaitingPerAddress)",
+                "The most such requests from one address, this machine apart."
+            ),
+            Setting(
                 "header_timeout",
                 .duration,
                 default: DurationText.describe(Self.unset.limits.headerTimeout),

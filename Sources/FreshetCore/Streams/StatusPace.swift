@@ -1,0 +1,70 @@
+// How often the subscribers of a source are told of its state.
+
+/// Decides which changes of one source's state are told at once: each, as a rule; where the state flaps, one a
+/// heartbeat (CONTRACT §4 `status`, R32). Reads no clock.
+///
+/// The state flaps once it changes a third time within a heartbeat, until it stays as it is for one.
+package struct StatusPace: Sendable {
+    package enum Action: Equatable, Sendable {
+        case tell
+        /// Tell it when ``isDue(at:)`` says so, unless something else is decided before.
+        case hold
+        /// What was told before is right again; nothing is held any more. Those who came since do not know it.
+        case repeated
+    }
+
+    private let heartbeat: Duration
+    /// What was told last.
+    private var told: SourceState?
+    private var isHeld = false
+    /// When the present stretch of a heartbeat began, and how many were told in it.
+    private var start = MonotonicTime(nanoseconds: 0)
+    private var count = 0
+    private var lastChange = MonotonicTime(nanoseconds: 0)
+
+    /// How many are told within a heartbeat before the state counts as flapping: that it fails, and that it recovers.
+    private static let burst = 2
+
+    package init(heartbeat: Duration) {
+        self.heartbeat = heartbeat
+    }
+
+    package mutating func stateChanged(to state: SourceState, now: MonotonicTime) -> Action {
+        let isFirst = self.told == nil
+        let isCalm = isFirst || now - self.lastChange >= self.heartbeat
+        self.lastChange = now
+        if isCalm || now - self.start >= self.heartbeat {
+            self.start = now
+            // One that flapped to the end of the last stretch goes on flapping.
+            self.count = isCalm ? 0 : Self.burst - 1
+        }
+        guard !self.isHeld || state != self.told else { return self.repeats() }
+        guard self.count < Self.burst else {
+            if state == self.told { return self.repeats() }
+            self.isHeld = true
+            return .hold
+        }
+        self.count += 1
+        self.told = state
+        self.isHeld = false
+        return .tell
+    }
+
+    private mutating func repeats() -> Action {
+        self.isHeld = false
+        return .repeated
+    }
+
+    /// Whether a change that was held is to be told now.
+    package func isDue(at now: MonotonicTime) -> Bool {
+        self.isHeld && now - self.start >= self.heartbeat
+    }
+
+    /// The change that was held, to this state, is told now.
+    package mutating func heldTold(_ state: SourceState, now: MonotonicTime) {
+        self.told = state
+        self.isHeld = false
+        self.start = now
+        self.count = Self.burst
+    }
+}

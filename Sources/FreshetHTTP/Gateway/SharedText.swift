@@ -1,0 +1,64 @@
+// Text about the whole gateway that costs more to make than one request may cost.
+
+import FreshetCore
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Text that is made at most once in a while, on a thread that may work long, and shared by all who ask for it (A15).
+/// Any thread.
+final class SharedText<Value: Sendable>: Sendable {
+    private struct State: Sendable {
+        var value: Value?
+        /// When ``value`` was asked for.
+        var madeAt = ContinuousClock.now
+        var isMaking = false
+        var waiting: [CheckedContinuation<Value, Never>] = []
+    }
+
+    private let state = Mutex(State())
+    private let lifetime: Duration
+    private let make: @Sendable () -> Value
+
+    /// - Parameter lifetime: How long what was made is good enough; zero makes it anew for all who come while none is
+    ///   being made.
+    init(lifetime: Duration, make: @escaping @Sendable () -> Value) {
+        self.lifetime = lifetime
+        self.make = make
+    }
+
+    /// What was made last if that is recent, else what is made now.
+    func value() async -> Value {
+        if let value = self.recent { return value }
+        return await withCheckedContinuation { continuation in
+            let begins = self.state.withLock { state in
+                state.waiting.append(continuation)
+                defer { state.isMaking = true }
+                return !state.isMaking
+            }
+            if begins { self.begin() }
+        }
+    }
+
+    private var recent: Value? {
+        self.state.withLock { state in
+            ContinuousClock.now - state.madeAt < self.lifetime ? state.value : nil
+        }
+    }
+
+    private func begin() {
+        let start = ContinuousClock.now
+        // Those who come from here on may be told what was so at the beginning.
+        NIOThreadPool.singleton.submit { _ in
+            let value = self.make()
+            let waiting = self.state.withLock { state in
+                state.value = value
+                state.madeAt = start
+                state.isMaking = false
+                defer { state.waiting = [] }
+                return state.waiting
+            }
+            for continuation in waiting { continuation.resume(returning: value) }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// States of sources: each told once, those that flap less often.
+
+import FreshetCore
+
+/// A state of a source, as its subscribers are told.
+struct StatusNotice {
+    var state: SourceState
+    var eventStream: Frame
+    var jsonLine: Frame
+    var number: UInt64
+}
+
+extension Shard {
+    /// Tells the subscribers of a source its new state, now or when its pace allows.
+    func statusChanged(of source: SourceID, to state: SourceState, _ eventStream: Frame, _ jsonLine: Frame) {
+        self.statusNumber += 1
+        let notice = StatusNotice(
+            state: state,
+            eventStream: eventStream,
+            jsonLine: jsonLine,
+            number: self.statusNumber
+        )
+        self.noteOpenings(notice)
+        let now = MonotonicTime(nanoseconds: self.clock.now)
+        switch self.statusPaces[source, default: StatusPace(heartbeat: self.settings.heartbeat)]
+            .stateChanged(to: state, now: now)
+        {
+        case .tell:
+            self.heldStatuses[source] = nil
+            self.tell(notice, of: source)
+        case .hold:
+            self.heldStatuses[source] = notice
+        case .repeated:
+            self.heldStatuses[source] = nil
+            self.tell(notice, of: source, onlySince: self.lastTold(of: source))
+        }
+    }
+
+    /// Tells what was held for a heartbeat. Once a tick.
+    func tellHeldStatuses() {
+        guard !self.heldStatuses.isEmpty else { return }
+        let now = MonotonicTime(nanoseconds: self.clock.now)
+        for (source, notice) in self.heldStatuses where self.statusPaces[source]?.isDue(at: now) == true {
+            self.statusPaces[source]?.heldTold(notice.state, now: now)
+            self.heldStatuses[source] = nil
+            // Those who fell behind since the change are told as well, once they are live.
+            self.statusNumber += 1
+            self.tell(notice, of: source, as: self.statusNumber)
+        }
+    }
+
+    /// The number of the last state of a source that its subscribers were told.
+    private func lastTold(of source: SourceID) -> UInt64 {
+        self.groups(of: source).compactMap { $0.statuses[source]?.number }.max() ?? 0
+    }
+
+    /// Sends a status event to the live members of the source's groups who do not know it; the others get the last one
+    /// when they are. `onlySince`: only to those whose streams were opened after that notice. `number`: where the event is
+    /// not as old as the change.
+    private func tell(
+        _ notice: StatusNotice,
+        of source: SourceID,
+        onlySince mark: UInt64 = 0,
+        as number: UInt64? = nil
+    ) {
+        for group in self.groups(of: source) {
+            let frame = group.wire == .eventStream ? notice.eventStream : notice.jsonLine
+            group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
+            let part = OutgoingPart(frame, isChunked: group.isChunked)
+            for index in group.live {
+                let opening = self.table.record(index).openingStatus
+                guard opening < notice.number, opening >= mark else { continue }
+                self.sendToLive(index, part)
+            }
+        }
+    }
+
+    /// Streams that were opened since the inbox was last taken may have begun with the state of a notice that was in it.
+    private func noteOpenings(_ notice: StatusNotice) {
+        for (index, told) in self.toldAtOpening
+        where told.contains(where: { [notice.eventStream.bytes, notice.jsonLine.bytes].contains($0.bytes) }) {
+            self.table.updateRecord(index) { $0.openingStatus = notice.number }
+        }
+    }
+}
