@@ -11,7 +11,7 @@ struct DistinctSetsTests {
     private func request(_ number: Int) -> String {
         let left = [number % 20, 20 + number / 20 % 20, 40 + number / 400 % 20]
         let names = (0..<Self.sources).filter { !left.contains($0) }.map { "s\($0)" }
-        return "GET /v1/streams/\(names.joined(separator: ",")) HTTP/1.1\r\nHost: a\r\n\r\n"
+        return "GET /v1/streams/\(names.joined(separator: ",")) HTTP/1.1\r\nHost: localhost\r\n\r\n"
     }
 
     private func wait(for subscribers: Int, _ client: HTTPTestClient) async throws {

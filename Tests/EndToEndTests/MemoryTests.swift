@@ -48,7 +48,7 @@ struct MemoryTests {
         #expect(try await self.figure("freshet_memory_pressure", client) == 0)
         // One who reads big values has them polled.
         let reader = try await RawConnection(try await gateway.process.endpoint())
-        try await reader.send("GET /v1/streams/big HTTP/1.1\r\nHost: a\r\n\r\n")
+        try await reader.send("GET /v1/streams/big HTTP/1.1\r\nHost: localhost\r\n\r\n")
         let reading = Task { while try await reader.receive(atMost: 1 << 20) {} }
         defer { reading.cancel() }
 
@@ -82,7 +82,7 @@ extension RawHTTP {
     /// The beginning of what a GET is answered, as far as its first body bytes; the connection is closed then.
     fileprivate static func exchangeStart(_ path: String, of gateway: Gateway) async throws -> String {
         let connection = try await RawConnection(try await gateway.process.endpoint())
-        try await connection.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+        try await connection.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return try await connection.receive(until: "\"")
     }
 }

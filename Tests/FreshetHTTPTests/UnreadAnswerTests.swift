@@ -70,7 +70,7 @@ extension HTTPTests {
             try await withGateway { gateway in
                 var total = 0
                 for number in 0..<40 {
-                    let text = Self.text(number, bytes: Self.megabyte)
+                    let text = Self.text(number, bytes: Self.megabyte / 2)
                     total += text.utf8.count
                     try gateway.publish(text, of: try gateway.source("s\(number)"))
                 }
@@ -78,8 +78,8 @@ extension HTTPTests {
                 let connections = try await self.stalled(5, path, gateway)
                 try await eventually { gateway.unread.count == 5 }
                 #expect((total...(total + 5 * 16_384)).contains(gateway.unread.desk.bytes))
-                // Built once, they would take 40 MB, and 200 MB built for each.
-                #expect(try Self.residentBytes() - before < 30 * Self.megabyte)
+                // Built once, they would take 20 MB, and 100 MB built for each.
+                #expect(try Self.residentBytes() - before < 15 * Self.megabyte)
                 #expect(try await gateway.get("/livez").status == 200)
                 let reply = try await connections[0].receive(until: #""gap":true,"reason":""#)
                 #expect(reply.utf8.count > total)

@@ -14,9 +14,9 @@ package struct EventLine: Sendable {
     package var count: Int { self.head.count + self.shared.count + self.tail.count }
 
     /// The line of an event whose data is `data` in `frame`.
-    init(_ mode: StreamMode, of frame: Frame, id: Cursor) {
+    init(_ event: String, of frame: Frame, id: Cursor) {
         var head: [UInt8] = []
-        Frame.appendLineHead(mode.rawValue, id: id, to: &head)
+        Frame.appendLineHead(event, id: id, to: &head)
         self.head = head
         self.shared = frame.bytes[frame.data]
         self.tail = [UInt8(ascii: "}")]
@@ -36,7 +36,9 @@ package struct EventLine: Sendable {
 extension ChangeEvent {
     /// The event as a line of this mode, or `nil` where that needs a value that was dropped.
     package func line(in mode: StreamMode) -> EventLine? {
-        if let own = self.ownFrame(in: mode) { return EventLine(mode, of: own, id: self.cursor) }
+        if let own = self.ownFrame(in: mode) {
+            return EventLine(self.isCheckpoint(in: mode) ? "checkpoint" : mode.rawValue, of: own, id: self.cursor)
+        }
         return self.value.map { EventLine(value: $0, self.envelope, id: self.cursor) }
     }
 }

@@ -30,9 +30,9 @@ extension ConnectionHandler {
         let hasBody = answer.status != 204 && answer.status != 304 && !answer.isStream
         if hasBody, head?.method != "HEAD", answer.body.count > 0 {
             do throws(UnsentRefusal) {
-                self.sending.ticket = try self.gateway.unread.desk.hold(answer.body.held, for: self.peer.readClient)
+                self.sending.ticket = try self.gateway.unread.desk.hold(answer.body.held, for: self.client.readClient)
             } catch {
-                self.gateway.unread.makeRoom(for: self.peer.readClient, after: error)
+                self.gateway.unread.makeRoom(for: self.client.readClient, after: error)
                 var refused = Problem.unsent(error).answer
                 refused.fields += answer.fields.filter { $0.name.hasPrefix("Access-Control-") || $0.name == "Vary" }
                 answer = refused
@@ -52,7 +52,8 @@ extension ConnectionHandler {
         var buffer = context.channel.allocator.buffer(bytes: bytes)
         if var slice = self.sending.body.take(upTo: Self.sliceBytes) { buffer.writeBuffer(&slice) }
         self.write(buffer, context: context)
-        self.sendOn(context)
+        // Where the kernel took it at once, the next request may be under way already.
+        if self.sending.isSlicePending { self.noteUnread(context) }
     }
 
     private func write(_ slice: ByteBuffer, context: ChannelHandlerContext) {
@@ -102,7 +103,7 @@ extension ConnectionHandler {
     /// Has the answer among those that may be ended for want of memory.
     private func noteUnread(_ context: ChannelHandlerContext) {
         self.sending.isUnread = true
-        self.gateway.unread.note(context.channel, of: self.peer.readClient, unsent: self.unsentBytes(context))
+        self.gateway.unread.note(context.channel, of: self.client.readClient, unsent: self.unsentBytes(context))
     }
 
     /// Lets go of the answer, which has left or never will.

@@ -37,7 +37,7 @@ extension ConnectionHandler {
         // Looked up first, perhaps on the disk. Until then the connection stays here, so that the read is given up with
         // it.
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let (hub, client, eventLoop) = (self.gateway.hub, self.peer.readClient, context.eventLoop)
+        let (hub, client, eventLoop) = (self.gateway.hub, self.client.readClient, context.eventLoop)
         self.task = Task(executorPreference: LoopExecutor(eventLoop)) {
             let located: Result<StreamPosition, ReadRefusal>
             do throws(ReadRefusal) {
@@ -122,9 +122,9 @@ extension ConnectionHandler {
             held.add(snapshot.bytes[...])
         }
         do throws(UnsentRefusal) {
-            return try self.gateway.unread.desk.hold(held, for: self.peer.readClient)
+            return try self.gateway.unread.desk.hold(held, for: self.client.readClient)
         } catch {
-            self.gateway.unread.makeRoom(for: self.peer.readClient, after: error)
+            self.gateway.unread.makeRoom(for: self.client.readClient, after: error)
             throw .unsent(error)
         }
     }

@@ -33,7 +33,7 @@ extension ConnectionHandler {
     /// - Returns: `false` where it may not, and is answered.
     private func beginsToWait(_ request: IncomingRequest, _ context: ChannelHandlerContext) -> Bool {
         guard !self.isWaiting else { return true }
-        if let refusal = self.gateway.waits.enter(self.peer) {
+        if let refusal = self.gateway.waits.enter(self.client) {
             let answer = self.responder.allow(request.head, refusal.problem.answer)
             self.answer(answer, to: request.head, context: context)
             return false
@@ -74,7 +74,7 @@ extension ConnectionHandler {
         _ = self.unpark(context)
         guard self.isWaiting else { return }
         self.isWaiting = false
-        self.gateway.waits.leave(self.peer)
+        self.gateway.waits.leave(self.client)
     }
 }
 

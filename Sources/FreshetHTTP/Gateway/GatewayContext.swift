@@ -33,7 +33,7 @@ struct IncomingRequest: Sendable {
 
     var query: QueryString { QueryString(self.head.query) }
     /// Whom reads of the log are done for.
-    var client: ReadClient { self.peer.readClient }
+    var readClient: ReadClient { self.client.readClient }
 }
 
 /// What a route is called with.

@@ -20,8 +20,7 @@ final class SharedText<Value: Sendable>: Sendable {
     private let lifetime: Duration
     private let make: @Sendable () -> Value
 
-    /// - Parameter lifetime: How long what was made is good enough; zero makes it anew for all who come while none is
-    ///   being made.
+    /// `lifetime`: how long what was made is good enough; zero makes it again for all who come while none is being made.
     init(lifetime: Duration, make: @escaping @Sendable () -> Value) {
         self.lifetime = lifetime
         self.make = make

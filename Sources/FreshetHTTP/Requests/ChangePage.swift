@@ -102,7 +102,7 @@ struct ChangeReading: Sendable {
             var page = ChangePage(cursor: cursor)
             for event in events {
                 // As in a stream: any later event moves the cursor as well.
-                if event.isCheckpoint(in: self.inquiry.format.mode), event.sequence != events.last?.sequence {
+                if event.isCheckpoint(in: self.inquiry.mode), event.sequence != events.last?.sequence {
                     page.cursor.sequence = event.sequence
                     continue
                 }

@@ -14,7 +14,7 @@ struct ChangeRoutes: Sendable {
     private func changes(_ context: GatewayContext) async throws -> Answer {
         let inquiry = try ChangeInquiry(context, hub: self.gateway.hub)
         let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait)
-        let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.client)
+        let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.readClient)
         let from = context.request.awaited?.known
         let page = try await Self.read { () async throws(ReadRefusal) in
             if let from { try await reading.next(after: from) } else { try await reading.first() }

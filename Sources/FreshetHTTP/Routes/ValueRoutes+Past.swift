@@ -20,7 +20,7 @@ extension ValueRoutes {
                 .time(time),
                 of: [source],
                 needs: .position,
-                for: context.request.client
+                for: context.request.readClient
             )
         } catch {
             throw .unread(error)
@@ -39,7 +39,7 @@ extension ValueRoutes {
     ) async throws(Problem) -> Answer {
         let answer: PastAnswer
         do throws(ReadRefusal) {
-            answer = try await self.gateway.hub.value(of: source, at: cursor, for: context.request.client)
+            answer = try await self.gateway.hub.value(of: source, at: cursor, for: context.request.readClient)
         } catch {
             throw .unread(error)
         }
