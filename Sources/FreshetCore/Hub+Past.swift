@@ -182,7 +182,7 @@ extension Hub {
                 limit: limit,
                 maxBytes: Self.maxFetchBytes
             )
-            let floor = try self.floor(of: ids.keys, in: store)
+            let floor = try self.floor(of: sources, named: ids.keys, in: store)
             let kept = stored.prefix { $0.sequence > floor }
             let events = try self.events(of: Array(kept), by: ids, epoch: log.epoch, mode: mode, store)
             guard self.cursor.epoch == log.epoch else { return nil }

@@ -176,7 +176,7 @@ extension Hub {
         let inMemory = self.state.withLock { $0.log.cache.position(of: sources, at: time, head: head) }
         if let inMemory { return inMemory }
         guard let store = self.store, let sequence = try? store.sequence(at: time),
-            let floor = try? self.floor(of: self.idsByName(sources).keys, in: store)
+            let floor = try? self.floor(of: sources, named: self.idsByName(sources).keys, in: store)
         else { return nil }
         return floor <= sequence ? min(sequence, head) : nil
     }

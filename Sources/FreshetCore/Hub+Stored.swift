@@ -99,7 +99,7 @@ extension Hub {
                 limit: limit,
                 maxBytes: Self.maxFetchBytes
             )
-            guard try self.floor(of: ids.keys, in: store) <= sequence else { return .gap(.evicted) }
+            guard try self.floor(of: sources, named: ids.keys, in: store) <= sequence else { return .gap(.evicted) }
             // What is committed and not readable yet comes a moment later.
             let readable = stored.filter { $0.sequence <= log.sequence }
             let events = try self.events(of: readable, by: ids, epoch: log.epoch, mode: mode, store)
@@ -114,7 +114,21 @@ extension Hub {
         }
     }
 
-    /// Up to where the store may lack changes of one of these sources.
+    /// Up to where the store may lack changes of one of these sources. It has none of a source that was removed.
+    func floor(
+        of sources: [SourceID],
+        named names: some Sequence<String>,
+        in store: any ChangeStore
+    ) throws(StoreError) -> UInt64 {
+        let removed = self.state.withLock { state in
+            let indices = state.entries.indices
+            return sources.filter { !indices.contains($0.index) }
+                .reduce(0) { max($0, state.log.cache.evictedThrough($1)) }
+        }
+        return max(removed, try self.floor(of: names, in: store))
+    }
+
+    /// Up to where the store may lack changes of one of the sources with these names.
     func floor(
         of names: some Sequence<String>,
         in store: any ChangeStore

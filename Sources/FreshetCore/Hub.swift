@@ -471,8 +471,10 @@ extension Hub {
         in state: State
     ) -> SourceVersion? {
         var found: SourceVersion?
-        for source in subscription.sources where state.entries.indices.contains(source.index) {
-            guard let version = state.entries[source.index].version else {
+        for source in subscription.sources {
+            let isPresent = state.entries.indices.contains(source.index)
+            guard isPresent, let version = state.entries[source.index].version else {
+                // Also one that was removed: it may have changed before.
                 if state.log.cache.evictedThrough(source) > sequence { return nil }
                 continue
             }

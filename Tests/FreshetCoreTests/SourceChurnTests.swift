@@ -26,10 +26,10 @@ struct SourceChurnTests {
         case .frames, .snapshots: return true
         case .stored:
             let answer = Answered()
-            hub.fetch(subscription, after: cursor.sequence, limit: 100) { feed in
+            let ticket = hub.fetch(subscription, after: cursor.sequence, limit: 100) { feed in
                 if case .gap = feed { answer.isGap = true }
             }
-            return !answer.isGap
+            return withExtendedLifetime(ticket) { !answer.isGap }
         }
     }
 

