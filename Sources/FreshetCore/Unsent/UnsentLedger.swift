@@ -75,12 +75,13 @@ package struct UnsentLedger: Sendable {
             + held.shared.reduce(0) { total, piece in
                 total + (self.sharedByClient[ClientKey(client: client, storage: piece.key)] == nil ? piece.value : 0)
             }
-        if added > Self.smallBytes {
-            guard self.bytes == 0 || self.bytes + added <= self.limits.maxBytes else { throw .full }
-        }
         if addedToClient > Self.smallBytes {
             let before = self.byClient[client, default: 0]
             guard before == 0 || before + addedToClient <= self.limits.maxBytesPerClient else { throw .address }
+        }
+        // Second, so that a client that passes both bounds makes room at its own expense.
+        if added > Self.smallBytes {
+            guard self.bytes == 0 || self.bytes + added <= self.limits.maxBytes else { throw .full }
         }
         for (storage, bytes) in held.shared {
             self.shared[storage, default: Holding(bytes: bytes, holders: 0)].holders += 1
