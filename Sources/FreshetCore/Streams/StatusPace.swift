@@ -33,10 +33,12 @@ package struct StatusPace: Sendable {
         let isFirst = self.told == nil
         let isCalm = isFirst || now - self.lastChange >= self.heartbeat
         self.lastChange = now
-        if isCalm || now - self.start >= self.heartbeat {
+        if isCalm {
             self.start = now
+            self.count = 0
+        } else if now - self.start >= self.heartbeat {
             // One that flapped to the end of the last stretch goes on flapping.
-            self.count = isCalm ? 0 : Self.burst - 1
+            self.count = Self.burst - 1
         }
         guard !self.isHeld || state != self.told else { return self.repeats() }
         guard self.count < Self.burst else {
@@ -44,7 +46,10 @@ package struct StatusPace: Sendable {
             self.isHeld = true
             return .hold
         }
-        self.count += 1
+        // That a source has begun to work leaves room for a failure and a recovery.
+        if !isFirst || state != .ok { self.count += 1 }
+        // The next stretch begins with what is told in it, not with what is only repeated.
+        if now - self.start >= self.heartbeat { self.start = now }
         self.told = state
         self.isHeld = false
         return .tell

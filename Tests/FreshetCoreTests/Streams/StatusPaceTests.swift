@@ -51,6 +51,13 @@ struct StatusPaceTests {
         for (one, next) in zip(told.dropFirst(2), told.dropFirst(3)) { #expect(next.second - one.second >= 14) }
     }
 
+    @Test("R32: a source that has just begun to work tells of a failure and a recovery at once")
+    func begins() {
+        let told = self.told([(0, .ok), (1, .failing), (2, .ok), (3, .failing), (40, .failing)], until: 60)
+        #expect(told.map(\.second) == [0, 1, 2, 15])
+        #expect(told.map(\.state) == [.ok, .failing, .ok, .failing])
+    }
+
     @Test("R32: one that is well again before it is told is not told")
     func returns() {
         let told = self.told([(0, .failing), (1, .ok), (2, .failing), (3, .ok), (40, .stale)], until: 60)
