@@ -38,6 +38,8 @@ final class Shard {
     /// Status events with which streams were opened since the inbox was last taken: the notice of such a status may
     /// be in it, and must not be told twice.
     var toldAtOpening: [Int32: [Frame]] = [:]
+    /// By slot, when a subscriber was last sent a checkpoint from the log; few are.
+    var checkpointTicks: [Int32: UInt32] = [:]
     /// Numbers the status notices.
     var statusNumber: UInt64 = 0
     /// Of the sources whose state has changed.

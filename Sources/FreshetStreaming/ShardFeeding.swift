@@ -199,7 +199,7 @@ extension Shard {
         var rest = frames[...]
         if rest.last?.isCheckpoint == true {
             if self.isDueForCheckpoint(index) {
-                self.table.updateRecord(index) { $0.lastCheckpoint = self.clock.tick }
+                self.checkpointTicks[index] = self.clock.tick
             } else {
                 rest.removeLast()
             }

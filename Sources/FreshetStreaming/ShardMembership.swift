@@ -32,7 +32,7 @@ extension Shard {
         let opening = self.hub.open(group.subscription, at: handover.position)
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
-        self.table.updateRecord(index) { $0.openingStatus = self.statusNumber }
+        self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: self.statusNumber) }
         var backlog = Backlog(
             parts: self.beginning(of: opening, head: handover.head, in: group),
             maySkip: false,
@@ -295,6 +295,7 @@ extension Shard {
         self.removeFromLive(index)
         self.backlogs[index] = nil
         self.toldAtOpening[index] = nil
+        self.checkpointTicks[index] = nil
         // Before the close: a duplicate elsewhere would keep the registration alive.
         _ = clinux_epoll_del(self.epoll, descriptor)
         switch end {

@@ -235,7 +235,7 @@ extension Shard {
 
     /// Whether a subscriber was sent no checkpoint from the log within a heartbeat.
     func isDueForCheckpoint(_ index: Int32) -> Bool {
-        self.table.record(index).lastCheckpoint.map { self.clock.tick &- $0 >= self.clock.heartbeatTicks } ?? true
+        self.checkpointTicks[index].map { self.clock.tick &- $0 >= self.clock.heartbeatTicks } ?? true
     }
 }
 

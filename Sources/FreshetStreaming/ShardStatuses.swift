@@ -68,7 +68,7 @@ extension Shard {
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
             let part = OutgoingPart(frame, isChunked: group.isChunked)
             for index in group.live {
-                let opening = self.table.record(index).openingStatus
+                let opening = UInt64(self.table.record(index).openingStatus)
                 guard opening < notice.number, opening >= mark else { continue }
                 self.sendToLive(index, part)
             }
@@ -79,7 +79,7 @@ extension Shard {
     private func noteOpenings(_ notice: StatusNotice) {
         for (index, told) in self.toldAtOpening
         where told.contains(where: { [notice.eventStream.bytes, notice.jsonLine.bytes].contains($0.bytes) }) {
-            self.table.updateRecord(index) { $0.openingStatus = notice.number }
+            self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: notice.number) }
         }
     }
 }

@@ -23,10 +23,8 @@ struct SubscriberRecord {
     var livePosition: Int32 = -1
     /// The tick of the last heartbeat: equal to the slot's `lastSend` while nothing but heartbeats is sent.
     var lastHeartbeat: UInt32 = 0
-    /// The tick of the last checkpoint that it was sent from the log.
-    var lastCheckpoint: UInt32?
     /// The number of the last status notice that the subscriber knows from the opening of its stream.
-    var openingStatus: UInt64 = 0
+    var openingStatus: UInt32 = 0
     /// Bytes that the client sent on the held stream.
     var received: Int32 = 0
 }
