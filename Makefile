@@ -11,7 +11,8 @@ STEPS ?= 20000
 LOOPS ?= 25
 # What `make test-long` does more often, or for longer, than `make test`. Tests read these variables.
 LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
-  FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60
+  FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1
+SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
 
 .PHONY: all setup build run test test-long lint format bench sanitize simulate crash-test clean
 
@@ -63,12 +64,12 @@ bench: setup
 	timeout 3000 $(RELEASE) --product freshet-bench
 	.build/release/freshet-bench all
 
-## sanitize: the streaming suites under ThreadSanitizer and AddressSanitizer
+## sanitize: the suites of streams, HTTP, storage and hub under ThreadSanitizer and AddressSanitizer
 sanitize: setup
 	FRESHET_SANITIZE=thread timeout 3000 $(SWIFT) test --sanitize=thread \
-	  --scratch-path .build-tsan -j $(JOBS) --filter FreshetStreamingTests
+	  --scratch-path .build-tsan -j $(JOBS) --filter '$(SANITIZED)'
 	LSAN_OPTIONS=suppressions=$(CURDIR)/.ci/leaks timeout 3000 $(SWIFT) test --sanitize=address \
-	  --scratch-path .build-asan -j $(JOBS) --filter FreshetStreamingTests
+	  --scratch-path .build-asan -j $(JOBS) --filter '$(SANITIZED)'
 
 ## simulate: core, log, disk and network under seeds, SEEDS=7 or SEEDS=1-5000, STEPS=20000, PLANT=all
 simulate: setup
