@@ -14,7 +14,7 @@ LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
 
-.PHONY: all setup build run test test-long lint format bench sanitize simulate crash-test clean
+.PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test clean
 
 all: build
 
@@ -63,6 +63,11 @@ bench: setup
 	timeout 3000 $(RELEASE) --product freshet
 	timeout 3000 $(RELEASE) --product freshet-bench
 	.build/release/freshet-bench all
+
+## docs: the catalogue, .build/docs.doccarchive; any warning is an error
+docs:
+	docc convert Sources/freshet/Freshet.docc --output-path .build/docs.doccarchive --warnings-as-errors \
+	  --fallback-display-name Freshet --fallback-bundle-identifier org.freshet.Freshet
 
 ## sanitize: the suites of streams, HTTP, storage and hub under ThreadSanitizer and AddressSanitizer
 sanitize: setup
