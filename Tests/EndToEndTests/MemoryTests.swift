@@ -41,7 +41,7 @@ struct MemoryTests {
         let own = try idle.process.usage().residentBytes
         #expect(try await idle.terminate() == .exited(0))
 
-        let gateway = try self.gateway("max_memory: \(own * 3 / 2 >> 20)MiB", numbers, upstream)
+        let gateway = try self.gateway("max_memory: \((own * 3 / 2) >> 20)MiB", numbers, upstream)
         try await gateway.waitForValues(of: ["numbers"])
         let client = try await gateway.client
         var follower = try await gateway.follow("numbers", mode: "patch")

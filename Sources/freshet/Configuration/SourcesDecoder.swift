@@ -199,6 +199,8 @@ extension SourcesDecoder {
     /// What was meant by a text that is no pointer: often a path with dots.
     static func fix(forPointer text: String) -> String {
         guard !text.hasPrefix("/") else { return "write ~0 for ~ and ~1 for / inside a name" }
+        // A URL is no path with dots, and may hold what must not be shown (A04).
+        guard !text.contains("://") else { return "write one such as /data/items" }
         let dotted = text.hasPrefix("$") ? String(text.drop { $0 == "$" || $0 == "." }) : text
         return "write /" + dotted.split(separator: ".").joined(separator: "/")
     }
