@@ -56,6 +56,13 @@ final class PollingFixture: Sendable {
         self.notices.value.count { if case .published = $0 { true } else { false } }
     }
 
+    /// Waits for so many changes in all, and returns whether they were published.
+    func waitForEvents(_ count: Int) async -> Bool {
+        await self.notices.wait(timeout: .seconds(30)) { notices in
+            notices.count { if case .published = $0 { true } else { false } } >= count ? true : nil
+        } ?? false
+    }
+
     /// How many status events were sent.
     var statusEvents: Int {
         self.notices.value.count { if case .status = $0 { true } else { false } }
