@@ -70,8 +70,17 @@ package struct SourcePattern: Hashable, Sendable {
     /// Ascending by their text.
     package let terms: [SourceSelector.Term]
 
+    /// No source.
+    package static let none = SourcePattern([])
+    /// Every source.
+    package static let all = SourcePattern([.prefix("")])
+
     package init(_ selector: SourceSelector) {
-        let sorted = selector.terms.sorted { left, right in
+        self.init(selector.terms)
+    }
+
+    package init(_ terms: [SourceSelector.Term]) {
+        let sorted = terms.sorted { left, right in
             // Of equal text the prefix comes first, which covers the name.
             left.text == right.text ? left.isPrefix && !right.isPrefix : left.text < right.text
         }
@@ -86,20 +95,41 @@ package struct SourcePattern: Hashable, Sendable {
         self.terms = kept
     }
 
+    /// Whether it names every source.
+    package var isAll: Bool { self.terms == Self.all.terms }
+
+    /// The sources that both name.
+    package func intersection(_ other: SourcePattern) -> SourcePattern {
+        guard !other.isAll else { return self }
+        guard !self.isAll else { return other }
+        // A term of the one that the other covers as a whole stays; where two overlap at all, one covers the other.
+        return SourcePattern(self.terms.filter(other.covers) + other.terms.filter(self.covers))
+    }
+
+    /// Whether it names every source that the term names.
+    package func covers(_ term: SourceSelector.Term) -> Bool {
+        guard let candidate = self.last(notAfter: term.text) else { return false }
+        // A name covers no more than itself; of a name and a prefix with equal text, the prefix is kept alone.
+        return candidate == term || candidate.isPrefix && term.text.hasPrefix(candidate.text)
+    }
+
     /// Whether a source of this name is among those that are named.
     package func matches(_ name: String) -> Bool {
-        // The only term that can match is the last one that is not after the name.
+        self.last(notAfter: name)?.matches(name) ?? false
+    }
+
+    /// The only term that can cover what begins with this text.
+    private func last(notAfter text: String) -> SourceSelector.Term? {
         var range = 0..<self.terms.count
         while !range.isEmpty {
             let middle = range.lowerBound + range.count / 2
-            if self.terms[middle].text <= name {
+            if self.terms[middle].text <= text {
                 range = (middle + 1)..<range.upperBound
             } else {
                 range = range.lowerBound..<middle
             }
         }
-        guard range.lowerBound > 0 else { return false }
-        return self.terms[range.lowerBound - 1].matches(name)
+        return range.lowerBound > 0 ? self.terms[range.lowerBound - 1] : nil
     }
 }
 
