@@ -216,18 +216,23 @@ extension Hub {
         }
     }
 
-    /// The sources that a selector names, ascending; `nil` with the first name that does not exist. A prefix may
-    /// match nothing.
-    package func resolve(_ selector: SourceSelector) -> Result<[SourceID], UnknownSource> {
+    /// The sources that a selector names and a grant covers, ascending; or the first name that does not exist or is not
+    /// covered. A prefix may match nothing.
+    package func resolve(
+        _ selector: SourceSelector,
+        within grant: SourcePattern = .all
+    ) -> Result<[SourceID], UnknownSource> {
         self.state.withLock { state in
             var found: Set<SourceID> = []
             for term in selector.terms {
                 switch term {
                 case .exact(let name):
-                    guard let id = state.ids[name] else { return .failure(UnknownSource(name: name)) }
+                    // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
+                    let id = state.ids[name]
+                    guard grant.matches(name), let id else { return .failure(UnknownSource(name: name)) }
                     found.insert(id)
                 case .prefix(let prefix):
-                    for (name, id) in state.ids where name.hasPrefix(prefix) {
+                    for (name, id) in state.ids where name.hasPrefix(prefix) && grant.matches(name) {
                         found.insert(id)
                     }
                 }

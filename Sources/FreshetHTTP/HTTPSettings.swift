@@ -1,5 +1,6 @@
 // What an operator may set about the HTTP side, with its defaults.
 
+package import FreshetCore
 import FreshetStreaming
 
 /// Where a listener listens.
@@ -56,6 +57,8 @@ package struct HTTPSettings: Sendable {
     package var adminListen: ListenAddress?
     /// With it administration is served on the main listener as well. Default: none, and then it is not.
     package var adminKey: AdminKey?
+    /// What those may do who present no credential. Default: everything but administration.
+    package var anonymous = Grants.open
     /// Origins whose pages may read (CONTRACT §2, `cors.origins`), or `*`. Default: none.
     package var corsOrigins: [String] = []
     /// Proxies that say for whom they ask. Default: none.

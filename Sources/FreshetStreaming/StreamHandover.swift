@@ -24,7 +24,7 @@ package struct StreamHandover: Sendable {
     package init(
         descriptor: Int32,
         sources: [SourceID],
-        selector: SourceSelector? = nil,
+        pattern: SourcePattern? = nil,
         format: StreamFormat,
         position: StreamPosition,
         head: [UInt8],
@@ -34,7 +34,7 @@ package struct StreamHandover: Sendable {
     ) {
         self.descriptor = descriptor
         self.sources = sources
-        self.pattern = selector.map(SourcePattern.init)
+        self.pattern = pattern
         self.format = format
         self.position = position
         self.head = head

@@ -151,10 +151,12 @@ extension HTTPTests {
                     }
                 }
                 let responder = Responder(gateway: gateway.server.gateway)
-                var built: Set = ["GET /v1/streams/{sources}"]
+                var built: Set<String> = []
                 for entry in responder.routes.endpoints where !entry.path.hasPrefix("/page.") {
                     let path = entry.path.split(separator: "/", omittingEmptySubsequences: false)
-                        .map { $0.hasPrefix(":") ? "{\($0.dropFirst())}" : String($0) }.joined(separator: "/")
+                        .map { $0.hasPrefix(":") || $0.hasPrefix("*") ? "{\($0.dropFirst())}" : String($0) }.joined(
+                            separator: "/"
+                        )
                     for method in entry.methods where method != "HEAD" && method != "OPTIONS" {
                         built.insert("\(method) \(path)")
                     }

@@ -7,10 +7,12 @@ extension HTTPTests {
     struct RouteTableTests {
         private static var table: RouteTable {
             var table = RouteTable()
-            for path in ["/", "/a", "/a/:id", "/a/new", "/a/:id/log", "/a/new/:part"] {
-                table.on(.get, path) { _ in Answer(200) }
+            for path in ["/", "/a", "/a/:id", "/a/new", "/a/:id/log", "/a/new/:part", "/s/*rest"] {
+                table.on(.get, path, for: .caller) { _ in Answer(200) }
             }
-            table.on(.delete, "/a/:id", bodyLimit: .upload, isCrossOrigin: false) { _ in Answer(204) }
+            table.on(.delete, "/a/:id", for: .administrator, bodyLimit: .upload, isCrossOrigin: false) { _ in
+                Answer(204)
+            }
             return table
         }
 
@@ -21,6 +23,7 @@ extension HTTPTests {
                 ("/a/%6Eew", "/a/:id", ["id": "%6Eew"]), ("/a/7/log", "/a/:id/log", ["id": "7"]),
                 ("/a/new/x", "/a/new/:part", ["part": "x"]), ("/a/", nil, [:]), ("", "/", [:]), ("//", nil, [:]),
                 ("//a", nil, [:]), ("/a//log", nil, [:]), ("/a/7/log/", nil, [:]), ("/A", nil, [:]), ("/b", nil, [:]),
+                ("/s/a/b/", "/s/*rest", ["rest": "a/b/"]), ("/s/", "/s/*rest", ["rest": ""]), ("/s", nil, [:]),
             ] as [(String, String?, [String: Substring])]
         )
         func match(path: String, expected: String?, parameters: [String: Substring]) {

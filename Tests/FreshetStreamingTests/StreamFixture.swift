@@ -108,7 +108,7 @@ final class StreamFixture: Sendable {
             StreamHandover(
                 descriptor: connection.server,
                 sources: sources,
-                selector: selector,
+                pattern: selector.map(SourcePattern.init),
                 format: format,
                 position: position,
                 head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),

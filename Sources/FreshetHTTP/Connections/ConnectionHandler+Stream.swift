@@ -6,25 +6,20 @@ import FreshetStreaming
 import NIOCore
 
 extension ConnectionHandler {
-    /// Answers a request below ``StreamRequest/pathPrefix``.
-    func stream(_ head: RequestHead, context: ChannelHandlerContext) {
-        switch head.method {
-        case "GET", "HEAD":
-            do {
-                try self.open(head, context: context)
-            } catch {
-                self.answer(self.responder.allow(head, error.answer), to: head, context: context)
-            }
-        case "OPTIONS":
-            self.answer(self.responder.options(head, methods: StreamRequest.methods), to: head, context: context)
-        default:
-            let problem = Problem.methodNotAllowed(StreamRequest.methods)
-            self.answer(self.responder.allow(head, problem.answer), to: head, context: context)
+    /// Answers a request whose route is a stream.
+    func stream(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) {
+        do {
+            try self.open(plan, route, context: context)
+        } catch {
+            self.answer(self.responder.allow(plan.head, error.answer), to: plan.head, context: context)
         }
     }
 
-    private func open(_ head: RequestHead, context: ChannelHandlerContext) throws(Problem) {
-        let request = try StreamRequest(head, hub: self.gateway.hub)
+    private func open(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) throws(Problem) {
+        let head = plan.head
+        let principal = try self.responder.principal(plan, by: self.listener, for: route)
+        let names = plan.match?.parameters[StreamRequest.parameter] ?? ""
+        let request = try StreamRequest(head, names: names.utf8, hub: self.gateway.hub, principal: principal)
         guard head.method == "GET" else {
             var answer = self.responder.allow(head, request.answer)
             answer.isStream = true
@@ -103,7 +98,7 @@ extension ConnectionHandler {
             StreamHandover(
                 descriptor: descriptor,
                 sources: request.sources,
-                selector: request.selector,
+                pattern: request.pattern,
                 format: request.format,
                 position: position,
                 head: bytes,

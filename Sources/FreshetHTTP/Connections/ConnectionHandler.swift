@@ -20,7 +20,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         /// Next: `.readingBody`, `.answering` with a refusal.
         case readingHead
         /// Next: `.answering`.
-        case readingBody(RequestHead)
+        case readingBody(RequestPlan)
         /// A request is with the routes, or its answer is on its way out. Next: `.idle`, `.lingering`, `.ended` where a
         /// stream takes the connection.
         case answering
@@ -240,7 +240,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func headRead(_ head: RequestHead, context: ChannelHandlerContext) {
-        if let refusal = self.responder.refusal(of: head, by: self.listener) {
+        if let refusal = self.gateway.access.hostRefusal(of: head, by: self.listener) {
+            return self.end(with: refusal, to: head, context: context)
+        }
+        let plan = self.responder.plan(head, by: self.listener)
+        if let refusal = self.responder.refusal(of: plan, by: self.listener) {
             return self.end(with: refusal, to: head, context: context)
         }
         if self.isFromProxy {
@@ -250,13 +254,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 return self.end(with: refusal.problem, to: head, context: context)
             }
         }
-        self.parser.bodyLimit = self.responder.bodyLimit(head)
+        self.parser.bodyLimit = self.responder.bodyLimit(plan)
         if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
         if let refusal = self.refusal, !OperationRoutes.isProbe(head) {
             self.gateway.counters.refused(refusal)
             return self.end(with: refusal.problem, to: head, context: context)
         }
-        self.phase = .readingBody(head)
+        self.phase = .readingBody(plan)
         guard head.framing != .none else { return }
         self.setDeadline(self.gateway.settings.bodyTimeout, context: context)
         guard head.expectsContinue, self.buffer.readableBytes == 0 else { return }
@@ -272,20 +276,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func requestRead(_ body: ByteBuffer, context: ChannelHandlerContext) {
-        guard case .readingBody(let head) = self.phase else { return }
+        guard case .readingBody(let plan) = self.phase else { return }
         self.deadline.cancel()
         self.phase = .answering
         self.registry.activityChanged(of: context.channel, to: .busy)
-        if head.path.hasPrefix(StreamRequest.pathPrefix) {
-            self.stream(head, context: context)
-        } else {
-            self.route(head, body: body, context: context)
+        if let route = plan.route, case .stream = route.action {
+            return self.stream(plan, route, context: context)
         }
-    }
-
-    private func route(_ head: RequestHead, body: ByteBuffer, context: ChannelHandlerContext) {
         let request = IncomingRequest(
-            head: head,
+            plan: plan,
             body: body,
             client: self.client,
             listener: self.listener,

@@ -57,6 +57,8 @@ final class Gateway: Sendable {
         if case .tcp(let host, _) = settings.listen { names.append(host) }
         self.access = AccessRule(
             adminKey: settings.adminKey,
+            anonymous: settings.anonymous,
+            ignoresUnknown: true,
             hostRule: HostRule(names: names),
             crossOrigin: self.crossOrigin
         )

@@ -4,6 +4,17 @@ import FreshetCore
 import FreshetStreaming
 import NIOCore
 
+/// The head of a request, where its path leads, and what it proves about its sender.
+struct RequestPlan: Sendable {
+    var head: RequestHead
+    /// `nil` where the path leads nowhere.
+    var match: RouteTable.Match?
+    var identity: Identity
+
+    /// `nil` where the path leads nowhere, or does not answer to the method.
+    var route: Route? { self.match?.endpoint.route(for: self.head.method) }
+}
+
 /// A complete request and where it came from.
 struct IncomingRequest: Sendable {
     /// What is known of the listener that accepted the connection.
@@ -21,7 +32,7 @@ struct IncomingRequest: Sendable {
         var checksHost: Bool
     }
 
-    var head: RequestHead
+    var plan: RequestPlan
     var body: ByteBuffer
     /// The client as limits count it: behind a trusted proxy not the peer, but whom the proxy names.
     var client: PeerAddress
@@ -31,6 +42,7 @@ struct IncomingRequest: Sendable {
     /// What the request has waited for; `nil` for one that comes for the first time.
     var awaited: AwaitedChange?
 
+    var head: RequestHead { self.plan.head }
     var query: QueryString { QueryString(self.head.query) }
     /// Whom reads of the log are done for.
     var readClient: ReadClient { self.client.readClient }
@@ -41,6 +53,8 @@ struct GatewayContext: Sendable {
     let request: IncomingRequest
     /// The parameters of the path, percent-encoded.
     let parameters: [String: Substring]
+    /// Who asks. Has been let through by the route's ``Route/access``.
+    let principal: Principal
 
     /// A parameter of the path, still percent-encoded; empty for a name that the path does not have.
     func segment(_ name: String) -> Substring {

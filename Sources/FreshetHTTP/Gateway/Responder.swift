@@ -1,5 +1,6 @@
 // From a request to its answer: the steps that every path has in common.
 
+import FreshetCore
 import Logging
 
 /// What comes of a request.
@@ -9,7 +10,7 @@ enum RouteResponse: Sendable {
     case wait(AwaitedChange)
 }
 
-/// Answers everything but streams. Any thread.
+/// Finds the route of each request, and answers all but those that become streams. Any thread.
 struct Responder: Sendable {
     let gateway: Gateway
     let routes: RouteTable
@@ -19,6 +20,7 @@ struct Responder: Sendable {
         var routes = RouteTable()
         ValueRoutes(gateway: gateway).add(to: &routes)
         ChangeRoutes(gateway: gateway).add(to: &routes)
+        StreamRequest.addRoute(to: &routes)
         SourceRoutes(gateway: gateway).add(to: &routes)
         AdminRoutes(gateway: gateway).add(to: &routes)
         OperationRoutes(gateway: gateway).add(to: &routes)
@@ -26,23 +28,42 @@ struct Responder: Sendable {
         self.routes = routes
     }
 
-    /// Why a request is refused before its body is read; `nil` where it may go on.
-    func refusal(of head: RequestHead, by listener: IncomingRequest.Listener) -> Problem? {
-        if let refusal = self.gateway.access.hostRefusal(of: head, by: listener) { return refusal }
-        guard head.framing != .none, let route = self.routes.match(head.path)?.endpoint.route(for: head.method) else {
-            return nil
+    /// Where a request leads, and who sent it.
+    func plan(_ head: RequestHead, by listener: IncomingRequest.Listener) -> RequestPlan {
+        var plan = RequestPlan(head: head, match: self.routes.match(head.path), identity: .nobody)
+        if let route = plan.route, route.access != .everybody {
+            plan.identity = self.gateway.access.identity(of: head, by: listener)
         }
-        return self.gateway.access.refusal(of: head, by: listener, to: route.access)
+        return plan
+    }
+
+    /// Who sent a request, where its route is for them.
+    ///
+    /// - Throws: 401 or 403, and why.
+    func principal(
+        _ plan: RequestPlan,
+        by listener: IncomingRequest.Listener,
+        for route: Route
+    ) throws(Problem) -> Principal {
+        try self.gateway.access.principal(plan.identity, of: plan.head, by: listener, for: route.access)
+    }
+
+    /// Why a request is refused before its body is read; `nil` where it may go on.
+    func refusal(of plan: RequestPlan, by listener: IncomingRequest.Listener) -> Problem? {
+        guard plan.head.framing != .none, let route = plan.route else { return nil }
+        do throws(Problem) {
+            _ = try self.principal(plan, by: listener, for: route)
+            return nil
+        } catch let refusal {
+            return refusal
+        }
     }
 
     /// How many bytes of body a request may have.
-    func bodyLimit(_ head: RequestHead) -> Int {
-        guard head.framing != .none, let route = self.routes.match(head.path)?.endpoint.route(for: head.method) else {
-            return Self.droppedBodyBytes
-        }
-        switch route.bodyLimit {
-        case .dropped: return Self.droppedBodyBytes
-        case .upload: return self.gateway.settings.maxBodyBytes
+    func bodyLimit(_ plan: RequestPlan) -> Int {
+        switch plan.route?.bodyLimit {
+        case nil, .dropped: Self.droppedBodyBytes
+        case .upload: self.gateway.settings.maxBodyBytes
         }
     }
 
@@ -54,7 +75,7 @@ struct Responder: Sendable {
         guard head.path != "*" else {
             return .answer(Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, DELETE, OPTIONS")]))
         }
-        guard let match = self.routes.match(head.path) else {
+        guard let match = request.plan.match else {
             return .answer(self.allow(head, Problem.noSuchRoute.answer))
         }
         guard head.method != "OPTIONS" else { return .answer(self.options(head, at: match.endpoint)) }
@@ -68,14 +89,14 @@ struct Responder: Sendable {
 
     /// - Throws: what a route awaits that has nothing to answer yet.
     private func answer(_ request: IncomingRequest, _ match: RouteTable.Match) async throws(AwaitedChange) -> Answer {
-        guard let route = match.endpoint.route(for: request.head.method) else {
+        guard let route = request.plan.route, case .answer(let handler) = route.action else {
             return Problem.methodNotAllowed(match.endpoint.methods).answer
         }
-        if let refusal = self.gateway.access.refusal(of: request.head, by: request.listener, to: route.access) {
-            return refusal.answer
-        }
         do {
-            return try await route.handler(GatewayContext(request: request, parameters: match.parameters))
+            let principal = try self.principal(request.plan, by: request.listener, for: route)
+            return try await handler(
+                GatewayContext(request: request, parameters: match.parameters, principal: principal)
+            )
         } catch let change as AwaitedChange {
             throw change
         } catch let problem as Problem {
@@ -91,11 +112,7 @@ struct Responder: Sendable {
         guard endpoint.isCrossOrigin else {
             return Answer(204, fields: [AnswerField("Allow", endpoint.methods.joined(separator: ", "))])
         }
-        return self.options(head, methods: endpoint.methods)
-    }
-
-    /// The answer to OPTIONS: what the path can do, and to which pages.
-    func options(_ head: RequestHead, methods: [String]) -> Answer {
+        let methods = endpoint.methods
         var answer = Answer(204, fields: [AnswerField("Allow", methods.joined(separator: ", "))])
         self.gateway.crossOrigin.allow(head, in: &answer)
         self.gateway.crossOrigin.allowPreflight(head, methods: methods, in: &answer)

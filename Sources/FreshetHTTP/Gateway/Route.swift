@@ -1,4 +1,6 @@
-// A route as a value: what it answers, what it may be sent, and who may read the answer.
+// A route as a value: what it answers, what it may be sent, and who may use it.
+
+import FreshetCore
 
 /// One method of one path.
 struct Route: Sendable {
@@ -23,17 +25,26 @@ struct Route: Sendable {
 
     /// Who may use the route.
     enum Access: Hashable, Sendable {
-        case anyone
-        /// Whoever presents a key that administers, or reaches the listener for administration.
+        /// Everybody; credentials are not looked at. For what names no source.
+        case everybody
+        /// Whoever has some right to sources; the action looks which by ``GatewayContext/principal``.
+        case caller
+        /// Whoever has the grant `admin`, or reaches the listener for administration.
         case administrator
     }
 
     typealias Handler = @Sendable (GatewayContext) async throws -> Answer
+
+    enum Action: Sendable {
+        case answer(Handler)
+        /// The connection becomes a stream.
+        case stream
+    }
 
     var method: Method
     var bodyLimit: BodyLimit
     var access: Access
     /// Whether pages of the origins in `cors.origins` may read the answer.
     var isCrossOrigin: Bool
-    var handler: Handler
+    var action: Action
 }

@@ -4,7 +4,8 @@
 struct RouteTable: Sendable {
     /// The routes of one path.
     struct Endpoint: Sendable {
-        /// The path as it was added; a segment that begins with `:` is a parameter.
+        /// The path as it was added; a segment that begins with `:` is a parameter, and a last one that begins with `*`
+        /// is a parameter that may have slashes in it, or be empty.
         let path: String
         fileprivate(set) var routes: [Route] = []
 
@@ -23,13 +24,14 @@ struct RouteTable: Sendable {
     /// A path that was found, with what stands in the place of its parameters.
     struct Match: Sendable {
         let endpoint: Endpoint
-        /// Still percent-encoded, never empty.
+        /// Still percent-encoded.
         let parameters: [String: Substring]
     }
 
     private struct Node: Sendable {
         var literals: [Substring: Int] = [:]
         var parameter: (name: String, node: Int)?
+        var rest: (name: String, node: Int)?
         var endpoint: Int?
     }
 
@@ -43,8 +45,8 @@ struct RouteTable: Sendable {
     mutating func on(
         _ method: Route.Method,
         _ path: String,
+        for access: Route.Access,
         bodyLimit: Route.BodyLimit = .dropped,
-        access: Route.Access = .anyone,
         isCrossOrigin: Bool = true,
         _ handler: @escaping Route.Handler
     ) {
@@ -53,8 +55,13 @@ struct RouteTable: Sendable {
             bodyLimit: bodyLimit,
             access: access,
             isCrossOrigin: isCrossOrigin,
-            handler: handler
+            action: .answer(handler)
         )
+        self.add(route, at: path)
+    }
+
+    /// Adds a route. Every path answers OPTIONS as well.
+    mutating func add(_ route: Route, at path: String) {
         let node = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
             .reduce(0) { self.child(of: $0, for: $1) }
         if let endpoint = self.nodes[node].endpoint {
@@ -67,7 +74,10 @@ struct RouteTable: Sendable {
 
     private mutating func child(of node: Int, for segment: Substring) -> Int {
         let next = self.nodes.count
-        if segment.hasPrefix(":") {
+        if segment.hasPrefix("*") {
+            if let rest = self.nodes[node].rest { return rest.node }
+            self.nodes[node].rest = (String(segment.dropFirst()), next)
+        } else if segment.hasPrefix(":") {
             if let parameter = self.nodes[node].parameter { return parameter.node }
             self.nodes[node].parameter = (String(segment.dropFirst()), next)
         } else {
@@ -90,6 +100,10 @@ struct RouteTable: Sendable {
             } else if let parameter = self.nodes[node].parameter, !segment.isEmpty {
                 parameters[parameter.name] = segment
                 node = parameter.node
+            } else if let rest = self.nodes[node].rest {
+                parameters[rest.name] = path[segment.startIndex...]
+                node = rest.node
+                break
             } else {
                 return nil
             }

@@ -22,7 +22,8 @@ struct ChangeInquiry: Sendable {
     /// - Throws: 404 for unknown sources, 406 for a form that there is not, 400 for parameters that are none.
     init(_ context: GatewayContext, hub: Hub) throws(Problem) {
         let query = context.request.query
-        (self.sources, _) = try SourceSelection.resolve(context.segment("sources").utf8, in: hub)
+        let names = context.segment("sources").utf8
+        (self.sources, _) = try SourceSelection.resolve(names, in: hub, for: context.principal)
         let offered: [MediaType] = [.json, .jsonLines]
         guard let type = MediaRange.best(of: offered, accept: context.request.head.value(of: "accept")) else {
             let list = offered.map(\.rawValue).joined(separator: " and ")

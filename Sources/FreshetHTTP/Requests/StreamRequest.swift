@@ -5,20 +5,29 @@ import FreshetCore
 /// A stream that may be opened.
 struct StreamRequest: Hashable, Sendable {
     var sources: [SourceID]
-    /// What named them; sources that come later and are named by it join the stream.
-    var selector: SourceSelector?
+    /// What named them, as far as the caller may read: sources that come later and are named by it join the stream.
+    var pattern: SourcePattern
     var format: StreamFormat
     var position: StreamPosition
 
-    static let pathPrefix = "/v1/streams/"
-    static let methods = ["GET", "HEAD", "OPTIONS"]
+    /// The parameter of the path that names the sources.
+    static let parameter = "sources"
 
-    /// Reads and checks a request whose path begins with ``pathPrefix``. A cursor that is none is no error: the
-    /// stream says so itself.
-    init(_ head: RequestHead, hub: Hub) throws(Problem) {
-        let names = head.path.utf8.dropFirst(Self.pathPrefix.utf8.count)
+    static func addRoute(to routes: inout RouteTable) {
+        let route = Route(method: .get, bodyLimit: .dropped, access: .caller, isCrossOrigin: true, action: .stream)
+        routes.add(route, at: "/v1/streams/*\(self.parameter)")
+    }
+
+    /// Reads and checks a request whose path names the sources `names`. A cursor that is none is no error: the stream says
+    /// so itself.
+    init(
+        _ head: RequestHead,
+        names: some Collection<UInt8>,
+        hub: Hub,
+        principal: Principal
+    ) throws(Problem) {
         let query = QueryString(head.query)
-        (self.sources, self.selector) = try SourceSelection.resolve(names, in: hub)
+        (self.sources, self.pattern) = try SourceSelection.resolve(names, in: hub, for: principal)
         self.position = Self.position(head, query: query)
         let offered: [MediaType] = [.eventStream, .jsonLines]
         guard let type = MediaRange.best(of: offered, accept: head.value(of: "accept")) else {
@@ -60,7 +69,7 @@ extension StreamRequest {
     /// The hash of what streams share that ask for the same sources in the same format.
     var sourceSet: Int {
         var hasher = Hasher()
-        if let selector { hasher.combine(SourcePattern(selector)) } else { hasher.combine(self.sources) }
+        hasher.combine(self.pattern)
         hasher.combine(self.format)
         return hasher.finalize()
     }
@@ -83,31 +92,50 @@ extension StreamRequest {
 
 /// The part of a path that names sources.
 enum SourceSelection {
-    /// The sources that a list of names stands for, ascending, and the list.
+    /// The sources that a list of names stands for and the caller may read, ascending, and what names them.
     ///
-    /// - Throws: 404 where a name is no source's, or none fits; 400 for too many names.
+    /// - Throws: 404 where a name is no source's that the caller may read, or none fits; 401 where an anonymous caller may
+    ///   not read it, whether it is there or not; 400 for too many names.
     static func resolve(
         _ path: some Collection<UInt8>,
-        in hub: Hub
-    ) throws(Problem) -> (sources: [SourceID], selector: SourceSelector) {
+        in hub: Hub,
+        for principal: Principal
+    ) throws(Problem) -> (sources: [SourceID], pattern: SourcePattern) {
         let text = PercentCoding.decoded(path, plusIsSpace: false)
         guard text.utf8.lazy.filter({ $0 == UInt8(ascii: ",") }).count < SourceSelector.maxTerms else {
             throw Problem(400, "too_many_sources", "A request names at most \(SourceSelector.maxTerms) sources.")
         }
-        guard let selector = SourceSelector(text) else { throw .unknownSource() }
-        switch hub.resolve(selector) {
-        case .failure(let unknown): throw .unknownSource(unknown.name)
-        case .success(let sources) where sources.isEmpty: throw .unknownSource()
-        case .success(let sources): return (sources, selector)
+        let grant = principal.grants.read
+        guard let selector = SourceSelector(text) else { throw self.absence(of: nil, in: grant, for: principal) }
+        switch hub.resolve(selector, within: grant) {
+        case .failure(let unknown): throw self.absence(of: unknown.name, in: grant, for: principal)
+        case .success(let sources) where sources.isEmpty: throw self.absence(of: nil, in: grant, for: principal)
+        case .success(let sources): return (sources, SourcePattern(selector).intersection(grant))
         }
     }
 
-    /// The one source of this name.
-    static func one(_ path: some Collection<UInt8>, in hub: Hub) throws(Problem) -> SourceID {
+    /// The one source of this name, where the caller has this grant for it.
+    ///
+    /// - Throws: as ``resolve(_:in:for:)``.
+    static func one(
+        _ path: some Collection<UInt8>,
+        in hub: Hub,
+        for principal: Principal,
+        _ grant: KeyPath<Grants, SourcePattern> = \.read
+    ) throws(Problem) -> SourceID {
         let name = PercentCoding.decoded(path, plusIsSpace: false)
-        guard SourceName.isValid(name), let source = hub.source(named: name) else {
-            throw .unknownSource(SourceName.isValid(name) ? name : nil)
+        let pattern = principal.grants[keyPath: grant]
+        // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
+        let source = hub.source(named: name)
+        guard pattern.matches(name), let source else {
+            throw self.absence(of: SourceName.isValid(name) ? name : nil, in: pattern, for: principal)
         }
         return source
+    }
+
+    /// The answer to a name that is no source's, or of which the caller may not know.
+    private static func absence(of name: String?, in pattern: SourcePattern, for principal: Principal) -> Problem {
+        let isForEverybody = name.map(pattern.matches) ?? pattern.isAll
+        return principal.kind == .anonymous && !isForEverybody ? .credentialRequired : .unknownSource(name)
     }
 }

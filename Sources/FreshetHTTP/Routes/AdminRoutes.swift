@@ -34,11 +34,11 @@ struct AdminRoutes: Sendable {
         in routes: inout RouteTable,
         _ handler: @escaping Route.Handler
     ) {
-        routes.on(method, path, bodyLimit: bodyLimit, access: .administrator, isCrossOrigin: false, handler)
+        routes.on(method, path, for: .administrator, bodyLimit: bodyLimit, isCrossOrigin: false, handler)
     }
 
     private func source(_ context: GatewayContext) throws(Problem) -> SourceID {
-        try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+        try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub, for: context.principal)
     }
 
     private func push(_ context: GatewayContext) async throws -> Answer {

@@ -8,7 +8,7 @@ struct ChangeRoutes: Sendable {
     let gateway: Gateway
 
     func add(to routes: inout RouteTable) {
-        routes.on(.get, "/v1/changes/:sources") { try await self.changes($0) }
+        routes.on(.get, "/v1/changes/:sources", for: .caller) { try await self.changes($0) }
     }
 
     private func changes(_ context: GatewayContext) async throws -> Answer {

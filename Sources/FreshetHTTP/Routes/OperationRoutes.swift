@@ -19,12 +19,12 @@ struct OperationRoutes: Sendable {
     }
 
     func add(to routes: inout RouteTable) {
-        routes.on(.get, "/livez") { _ in .text("ok\n") }
-        routes.on(.get, "/readyz") { try await self.readiness($0) }
-        routes.on(.get, "/healthz") { try await self.readiness($0) }
-        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
-        routes.on(.get, "/metrics", access: access) { _ in await self.metrics() }
-        routes.on(.get, "/openapi.json") { _ in
+        routes.on(.get, "/livez", for: .everybody) { _ in .text("ok\n") }
+        routes.on(.get, "/readyz", for: .everybody) { try await self.readiness($0) }
+        routes.on(.get, "/healthz", for: .everybody) { try await self.readiness($0) }
+        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .everybody
+        routes.on(.get, "/metrics", for: access) { _ in await self.metrics() }
+        routes.on(.get, "/openapi.json", for: .everybody) { _ in
             Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
         }
     }
@@ -43,9 +43,9 @@ struct OperationRoutes: Sendable {
             return .text(isReady ? "ok\n" : "\(readiness.rawValue)\n", status: isReady ? 200 : 503)
         }
         if self.gateway.settings.keepsOperationsPrivate {
-            let request = context.request
-            let refusal = self.gateway.access.refusal(of: request.head, by: request.listener, to: .administrator)
-            if let refusal { throw refusal }
+            let (head, listener) = (context.request.head, context.request.listener)
+            let identity = self.gateway.access.identity(of: head, by: listener)
+            _ = try self.gateway.access.principal(identity, of: head, by: listener, for: .administrator)
         }
         let states = await self.states.value()
         let text = """

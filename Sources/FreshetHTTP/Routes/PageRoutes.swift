@@ -5,7 +5,7 @@ struct PageRoutes: Sendable {
     private static let policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
     func add(to routes: inout RouteTable) {
-        routes.on(.get, "/") { _ in self.page() }
+        routes.on(.get, "/", for: .everybody) { _ in self.page() }
         self.add("/page.js", Page.script, type: "text/javascript; charset=utf-8", to: &routes)
         self.add("/page.css", Page.style, type: "text/css; charset=utf-8", to: &routes)
         self.add("/page.svg", Page.icon, type: "image/svg+xml", to: &routes)
@@ -13,7 +13,7 @@ struct PageRoutes: Sendable {
     }
 
     private func add(_ path: String, _ text: String, type: String, to routes: inout RouteTable) {
-        routes.on(.get, path) { _ in
+        routes.on(.get, path, for: .everybody) { _ in
             var answer = Answer(200, body: Array(text.utf8), type: type)
             answer.set("Cache-Control", "no-cache")
             return answer

@@ -9,6 +9,7 @@ struct SourceListing: Sendable {
     private let cursor: Cursor
     /// The sources in the order in which they were added.
     private let sources: [SourceID]
+    private let names: [String]
     /// The rows in that order, a comma behind each.
     private let rows: [UInt8]
     /// Where each row ends in ``rows``, its comma left out.
@@ -29,24 +30,61 @@ struct SourceListing: Sendable {
             rows.append(UInt8(ascii: ","))
         }
         self.sources = reports.map(\.id)
+        self.names = reports.map(\.name)
         self.rows = rows
         self.ends = ends
     }
 
-    /// Up to `limit` sources that were added after `source`, and the last of them where others follow.
-    func page(after source: SourceID?, limit: Int) -> (text: [UInt8], next: SourceID?) {
+    /// Up to `limit` of the sources in `pattern` that were added after `source`, and the last of them where others follow.
+    func page(
+        after source: SourceID?,
+        limit: Int,
+        within pattern: SourcePattern
+    ) -> (text: [UInt8], next: SourceID?) {
         let first = source.map { self.position(after: $0) } ?? 0
-        let end = min(first + limit, self.sources.count)
-        let next = end < self.sources.count && end > first ? self.sources[end - 1] : nil
+        let (shown, next) = self.rows(from: first, limit: limit, within: pattern)
         var text: [UInt8] = []
-        let bytes = first < end ? (first == 0 ? 0 : self.ends[first - 1] + 1)..<self.ends[end - 1] : 0..<0
-        text.reserveCapacity(bytes.count + 96)
+        text.reserveCapacity(shown.reduce(96) { $0 + self.bytes(of: $1).count + 1 })
         text.append(contentsOf: #"{"sources":["#.utf8)
-        text.append(contentsOf: self.rows[bytes])
+        for (index, range) in shown.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            text.append(contentsOf: self.rows[self.bytes(of: range)])
+        }
         text.append(contentsOf: #"],"cursor":"\#(self.cursor)""#.utf8)
         if let next { text.append(contentsOf: #","next":"\#(next.index)""#.utf8) }
         text.append(UInt8(ascii: "}"))
         return (text, next)
+    }
+
+    /// The runs of rows that are shown, and the last source where others follow.
+    private func rows(
+        from first: Int,
+        limit: Int,
+        within pattern: SourcePattern
+    ) -> (shown: [Range<Int>], next: SourceID?) {
+        guard !pattern.isAll else {
+            let end = min(first + limit, self.sources.count)
+            guard first < end else { return ([], nil) }
+            return ([first..<end], end < self.sources.count ? self.sources[end - 1] : nil)
+        }
+        var shown: [Range<Int>] = []
+        var count = 0
+        for row in first..<max(first, self.sources.count) where pattern.matches(self.names[row]) {
+            guard count < limit else { return (shown, shown.last.map { self.sources[$0.upperBound - 1] }) }
+            count += 1
+            if let last = shown.last, last.upperBound == row {
+                shown[shown.count - 1] = last.lowerBound..<row + 1
+            } else {
+                shown.append(row..<row + 1)
+            }
+        }
+        return (shown, nil)
+    }
+
+    /// The text of some rows, without the last comma.
+    private func bytes(of rows: Range<Int>) -> Range<Int> {
+        let start = rows.lowerBound == 0 ? 0 : self.ends[rows.lowerBound - 1] + 1
+        return start..<self.ends[rows.upperBound - 1]
     }
 
     private func position(after source: SourceID) -> Int {

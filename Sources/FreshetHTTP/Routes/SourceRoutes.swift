@@ -15,10 +15,11 @@ struct SourceRoutes: Sendable {
     }
 
     func add(to routes: inout RouteTable) {
-        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .anyone
-        routes.on(.get, "/v1/sources", access: access) { try await self.list($0) }
-        routes.on(.get, "/v1/sources/:source", access: access) { context in
-            let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .caller
+        routes.on(.get, "/v1/sources", for: access) { try await self.list($0) }
+        routes.on(.get, "/v1/sources/:source", for: access) { context in
+            let name = context.segment("source").utf8
+            let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
             guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
             return Self.answer(report)
         }
@@ -28,7 +29,9 @@ struct SourceRoutes: Sendable {
         let query = context.request.query
         let limit = try Self.limit(query)
         let after = try Self.after(query)
-        let (text, next) = await self.listing.value().page(after: after, limit: limit)
+        let grant = context.principal.grants.read
+        if context.principal.kind == .anonymous, grant == .none { throw Problem.credentialRequired }
+        let (text, next) = await self.listing.value().page(after: after, limit: limit, within: grant)
         var answer = Answer.json(text)
         if let next {
             answer.set("Link", "</v1/sources?limit=\(limit)&after=\(next.index)>; rel=\"next\"")

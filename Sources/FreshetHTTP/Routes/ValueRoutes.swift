@@ -8,11 +8,12 @@ struct ValueRoutes: Sendable {
     let gateway: Gateway
 
     func add(to routes: inout RouteTable) {
-        routes.on(.get, "/v1/values/:source") { try await self.value($0) }
+        routes.on(.get, "/v1/values/:source", for: .caller) { try await self.value($0) }
     }
 
     private func value(_ context: GatewayContext) async throws -> Answer {
-        let source = try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub)
+        let name = context.segment("source").utf8
+        let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
         if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
         let version = self.gateway.hub.version(of: source)
         var isNews = true

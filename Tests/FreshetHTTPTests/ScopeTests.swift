@@ -1,0 +1,118 @@
+import EventStream
+import FreshetCore
+import FreshetTesting
+import JSON
+import Testing
+
+@testable import FreshetHTTP
+
+extension HTTPTests {
+    @Suite("Who may read what")
+    struct ScopeTests {
+        private static func pattern(_ text: String) throws -> SourcePattern {
+            SourcePattern(try #require(SourceSelector(text)))
+        }
+
+        /// A gateway with `orders`, `rates` and `rates-old`, where anonymous callers may read `rates*`.
+        private func withScopes(_ body: (GatewayFixture) async throws -> Void) async throws {
+            let read = try Self.pattern("rates*")
+            try await withGateway({ $0.anonymous = Grants(read: read) }) { gateway in
+                for name in ["orders", "rates", "rates-old"] {
+                    try gateway.publish(#"{"of":"\#(name)"}"#, of: try gateway.source(name))
+                }
+                try await body(gateway)
+            }
+        }
+
+        @Test(
+            "what an anonymous caller may not read is 401, whether it is there or not; what it may is itself, or 404",
+            arguments: ["/v1/values/NAME", "/v1/changes/NAME", "/v1/streams/NAME", "/v1/sources/NAME"]
+        )
+        func anonymous(path: String) async throws {
+            try await self.withScopes { gateway in
+                func reply(_ name: String) async throws -> HTTPReply {
+                    try await gateway.send("HEAD", path.replacing("NAME", with: name))
+                }
+                #expect(try await reply("rates").status == 200)
+                #expect(try await reply("rates-new").status == 404)
+                let (there, missing) = (try await reply("orders"), try await reply("nothing"))
+                #expect(there.status == 401 && missing.status == 401)
+                #expect(there.headers["WWW-Authenticate"] == #"Bearer realm="freshet""#)
+                #expect(there.headers.all.map(\.name) == missing.headers.all.map(\.name))
+            }
+        }
+
+        @Test("the bodies of both refusals are equal")
+        func bodies() async throws {
+            try await self.withScopes { gateway in
+                for path in ["values", "changes", "streams", "sources"] {
+                    let there = try await gateway.get("/v1/\(path)/orders")
+                    let missing = try await gateway.get("/v1/\(path)/nothing")
+                    #expect(there.body == missing.body)
+                    #expect(try code(there) == "credential_required")
+                }
+            }
+        }
+
+        @Test("a list with one source too many is refused whole, and * is all that the caller may read")
+        func selectors() async throws {
+            try await self.withScopes { gateway in
+                #expect(try await gateway.get("/v1/changes/rates,orders").status == 401)
+                #expect(try await gateway.get("/v1/changes/o*").status == 401)
+                let changes = try await gateway.get("/v1/changes/*")
+                #expect(changes.status == 200)
+                #expect(String(decoding: changes.body, as: UTF8.self).contains("rates-old"))
+                #expect(!String(decoding: changes.body, as: UTF8.self).contains("orders"))
+                let listed = try await gateway.get("/v1/sources")
+                #expect(Array(try json(listed, "/sources").elements).count == 2)
+                #expect(try text(listed, "/sources/0/name") == "rates")
+                let first = try await gateway.get("/v1/sources?limit=1")
+                let next = try text(first, "/next")
+                let second = try await gateway.get("/v1/sources?limit=1&after=\(next)")
+                #expect(try text(second, "/sources/0/name") == "rates-old")
+                #expect(second.headers["Link"] == nil)
+            }
+        }
+
+        @Test("a stream of * gets those that come later and that its caller may read, and no others")
+        func later() async throws {
+            try await self.withScopes { gateway in
+                let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/*")
+                let administrator = try EventStreamClient(
+                    gateway.endpoint,
+                    path: "/v1/streams/*",
+                    headers: GatewayFixture.credential
+                )
+                #expect(try await client.next()?.type == "hello")
+                #expect(try await administrator.next()?.type == "hello")
+                for _ in 0..<2 { #expect(try await client.next()?.text.contains("rates") == true) }
+                for _ in 0..<3 { #expect(try await administrator.next()?.type == "snapshot") }
+                let (secret, open) = (try gateway.source("salaries"), try gateway.source("rates-new"))
+                try gateway.publish(#"{"of":"salaries"}"#, of: secret)
+                try gateway.publish(#"{"of":"rates-new"}"#, of: open)
+                #expect(try await client.next()?.text.contains("rates-new") == true)
+                #expect(try await administrator.next()?.text.contains("salaries") == true)
+            }
+        }
+
+        @Test("every route says who may use it")
+        func routes() async throws {
+            try await withGateway { gateway in
+                var found: [String: Route.Access] = [:]
+                for endpoint in Responder(gateway: gateway.server.gateway).routes.endpoints {
+                    for route in endpoint.routes {
+                        found["\(route.method.rawValue) \(endpoint.path)"] = route.access
+                    }
+                }
+                for (route, access) in found {
+                    let path = route.split(separator: " ")[1]
+                    let expected: Route.Access =
+                        path.hasPrefix("/v1/admin/")
+                        ? .administrator : path.hasPrefix("/v1/") ? .caller : .everybody
+                    #expect(access == expected, "\(route)")
+                }
+                #expect(found.count >= 20)
+            }
+        }
+    }
+}
