@@ -10,8 +10,8 @@ struct UnsolicitedBytes {
     var isResponse: Bool
     /// The first response of this kind from the origin within that time.
     var isNews: Bool
-    /// A source whose last value may come from such an answer.
-    var suspect: SourceID?
+    /// Sources whose last value may come from such an answer.
+    var suspects: [SourceID]
 }
 
 /// The pools of one poll thread. Confined to that thread.
@@ -26,6 +26,8 @@ final class ConnectionStore {
 
     /// Resting connections of one pool.
     let maxIdle: Int
+    /// See ``ConnectionTrust``.
+    let minSilentAnswers: Int
     /// When ``reap(now:)`` is due.
     private(set) var reapDeadline = MonotonicTime.distantFuture
     /// An answer that is held has become doubtful since ``takeDisturbance()``.
@@ -39,9 +41,10 @@ final class ConnectionStore {
     private var unsolicited: [UnsolicitedBytes] = []
 
     /// `reactor` watches the connections that rest.
-    init(reactor: Reactor, maxIdle: Int, maxConnections: Int) {
+    init(reactor: Reactor, maxIdle: Int, maxConnections: Int, minSilentAnswers: Int) {
         self.reactor = reactor
         self.maxIdle = maxIdle
+        self.minSilentAnswers = minSilentAnswers
         self.maxConnections = maxConnections
     }
 
@@ -120,7 +123,7 @@ final class ConnectionStore {
                 origin: connection.origin,
                 isResponse: isResponse,
                 isNews: isResponse && !self.isSingleUse(connection.origin, now: now),
-                suspect: connection.users == 0 && isResponse ? connection.doubtfulSource : nil
+                suspects: isResponse ? connection.suspects : []
             )
         )
         guard isResponse else { return }

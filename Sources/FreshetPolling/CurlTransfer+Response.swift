@@ -205,6 +205,7 @@ extension CurlTransfer {
         guard !kept.isMultiplexed, CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS) == 0 else { return true }
         let condition = kept.condition()
         guard condition != .silent || kept.isSpent else {
+            pool.wasSilent(kept, now: self.sentAt)
             self.isOverUsedConnection = true
             return true
         }

@@ -46,7 +46,11 @@ final class CurlTransfer {
     var connection: (pool: ConnectionPool, kept: KeptConnection)?
     /// The hop was asked before, over a connection that was not in order.
     private var isRetry = false
-    private var answer: (response: PollResponse, endedAt: MonotonicTime, doubtEnds: MonotonicTime)?
+    private var answer: HeldAnswer?
+    /// The last answers taken, by hop.
+    private var marks: [AnswerMark] = []
+    /// An answer of this hop that was not believed.
+    private var disbelieved: AnswerMark?
     // The response under way.
     var head = ResponseHead()
     var body: BodyCollector?
@@ -66,6 +70,15 @@ final class CurlTransfer {
     var isWhole = false
     /// Set where the address policy refused an address.
     var refusedAddress: String?
+
+    /// What came over a connection that was used before, while a second answer may follow.
+    private struct HeldAnswer {
+        var result: Result<PollResponse, PollError>
+        /// `nil` for a failure.
+        var mark: AnswerMark?
+        var endedAt: MonotonicTime
+        var doubtEnds: MonotonicTime
+    }
 
     /// What request fields depend on.
     struct SentFields: Equatable {
@@ -152,6 +165,7 @@ extension CurlTransfer {
         self.validators = request.validators
         self.redirects = 0
         self.isRetry = false
+        self.disbelieved = nil
         self.policy = HopPolicy(deniesPrivate: self.configuration.denyPrivate)
         self.connects = 0
         self.heldFor = .zero
@@ -189,14 +203,36 @@ extension CurlTransfer {
         let isReused = opened == 0
         self.inspectConnection(after: code, isReused: isReused, now: now)
         if isReused, !self.isRetry, self.shouldRetry(after: code) { return self.retry(now: now) }
+        guard let (pool, kept) = self.connection, !kept.isMultiplexed else {
+            return self.endWithoutDoubt(code, now: now)
+        }
+        let isBelieved = !isReused || pool.trusts(kept, now: self.sentAt)
+        if self.head.hasBegun { kept.forms.insert(AnswerForms(of: self.head)) }
+        let usualEnd = pool.doubtEnds(sentAt: self.sentAt, now: now)
+        let result = Result { () throws(PollError) in try self.response(code) }
+        let mark = (try? result.get()).map(self.mark(of:))
+        // The first answer of a connection is ours, and one that says nothing new does no harm.
+        guard isReused, mark?.isNew ?? self.mayBeOfAnotherAnswer(result) else {
+            return self.take(result, mark, now: now)
+        }
+        if self.store.isSingleUse(kept.origin, now: now) { return self.disbelieve(mark, now: now) }
+        let isWatched = !kept.isSpent && kept.socket != nil
+        if mark?.isError ?? true {
+            // A failure has time, and a failing upstream is not to be asked twice.
+            guard isWatched else { return self.take(result, mark, now: now) }
+            let end = isBelieved ? usualEnd : max(usualEnd, now + ConnectionPool.errorDoubt)
+            self.answer = HeldAnswer(result: result, mark: mark, endedAt: now, doubtEnds: end)
+        } else {
+            guard isBelieved, isWatched else { return self.disbelieve(mark, now: now) }
+            self.answer = HeldAnswer(result: result, mark: mark, endedAt: now, doubtEnds: usualEnd)
+        }
+        return .hold(until: self.answer?.doubtEnds ?? now)
+    }
+
+    /// The end of a transfer whose answer bears a number, or that got no connection.
+    private func endWithoutDoubt(_ code: CURLcode, now: MonotonicTime) -> Next {
         do {
-            let response = try self.response(code)
-            guard let (pool, kept) = self.connection, !kept.isMultiplexed else { return self.take(response, now: now) }
-            let doubtEnds = pool.doubtEnds(sentAt: self.sentAt, now: now)
-            kept.doubtfulSource = isReused ? self.source : nil
-            guard isReused, !kept.isSpent, kept.socket != nil else { return self.take(response, now: now) }
-            self.answer = (response, now, doubtEnds)
-            return .hold(until: doubtEnds)
+            return self.take(try self.response(code), now: now)
         } catch {
             return self.done(.failure(error), now: now)
         }
@@ -204,16 +240,63 @@ extension CurlTransfer {
 
     /// Goes on with an answer that was held.
     func holdEnded(now: MonotonicTime) -> Next {
-        guard let answer = self.answer else {
+        guard let answer = self.answer, let kept = self.connection?.kept else {
             return self.done(.failure(PollError(.internal, "no answer was held")), now: now)
         }
-        let disturbance = self.connection?.kept.disturbance
-        guard disturbance != nil || answer.doubtEnds <= now else { return .hold(until: answer.doubtEnds) }
+        let isDisturbed =
+            switch kept.disturbance {
+            case .bytes: true
+            // Upstreams close connections after errors.
+            case .ended: answer.mark?.isError == false
+            case .silent, nil: self.store.isSingleUse(kept.origin, now: now)
+            }
+        guard isDisturbed || answer.doubtEnds <= now else { return .hold(until: answer.doubtEnds) }
         self.answer = nil
         self.heldFor += now - answer.endedAt
-        if disturbance != nil { self.connection?.kept.isSpent = true }
-        if case .bytes = disturbance { return self.retry(now: now) }
-        return self.take(answer.response, now: now)
+        if isDisturbed { return self.retry(now: now) }
+        if kept.disturbance != nil { kept.isSpent = true }
+        kept.brought(self.source)
+        return self.take(answer.result, answer.mark, now: now)
+    }
+
+    private func mark(of response: PollResponse) -> AnswerMark {
+        AnswerMark(
+            response,
+            after: self.redirects < self.marks.count ? self.marks[self.redirects] : nil,
+            isConditional: self.sentFields?.validators != Validators()
+        )
+    }
+
+    /// Whether a failure may be that of an answer which was not ours.
+    private func mayBeOfAnotherAnswer(_ result: Result<PollResponse, PollError>) -> Bool {
+        guard case .failure(let error) = result, self.head.hasBegun else { return false }
+        switch error.kind {
+        case .timeout, .policy, .internal: return false
+        case _: return true
+        }
+    }
+
+    /// Asks again for what a connection that was used before brought. That connection stays open, so that a second
+    /// answer is noticed.
+    private func disbelieve(_ mark: AnswerMark?, now: MonotonicTime) -> Next {
+        self.connection?.kept.isSetAside = true
+        let next = self.retry(now: now)
+        self.disbelieved = mark
+        return next
+    }
+
+    private func take(_ result: Result<PollResponse, PollError>, _ mark: AnswerMark?, now: MonotonicTime) -> Next {
+        guard let response = try? result.get(), let mark else { return self.done(result, now: now) }
+        if let disbelieved = self.disbelieved, !disbelieved.isEqual(to: mark) {
+            self.connection?.pool.answersDiffered()
+        }
+        self.disbelieved = nil
+        if self.redirects < self.marks.count {
+            self.marks[self.redirects] = mark
+        } else {
+            self.marks.append(mark)
+        }
+        return self.take(response, now: now)
     }
 
     private func take(_ response: PollResponse, now: MonotonicTime) -> Next {
@@ -238,9 +321,11 @@ extension CurlTransfer {
     /// Asks again over a connection that no request used before. That costs the source nothing: it is the connection's
     /// fault (F18).
     private func retry(now: MonotonicTime) -> Next {
-        if let kept = self.connection?.kept, !kept.isMultiplexed { kept.isSpent = true }
+        if let kept = self.connection?.kept, !kept.isMultiplexed, !kept.isSetAside { kept.isSpent = true }
         self.giveBackConnection(now: now)
         self.isRetry = true
+        // Not the source's fault, so it has its whole time again.
+        self.deadline = max(self.deadline, now + self.configuration.timeout)
         return self.runAgain(now: now)
     }
 
@@ -265,7 +350,8 @@ extension CurlTransfer {
         )
         if self.sentFields != fields { try self.makeRequestFields(fields) }
         let pool = self.pool()
-        let kept = try pool.take(fresh: self.isRetry, now: now)
+        let expectsChange = self.redirects < self.marks.count ? self.marks[self.redirects].isReplacement : true
+        let kept = try pool.take(fresh: self.isRetry, expectsChange: expectsChange, now: now)
         self.connection = (pool, kept)
         options.setCache(kept.cache)
         try options.beginHop(timeLeft: left, onFreshConnection: self.isRetry)
@@ -316,13 +402,16 @@ extension CurlTransfer {
     }
 
     /// Looks whether anything followed the answer, which then may not have been ours, and is the last of its connection.
+    /// What follows the first answer of a connection is found before the next request.
     private func inspectConnection(after code: CURLcode, isReused: Bool, now: MonotonicTime) {
         guard code == CURLE_OK, let kept = self.connection?.kept, !kept.isMultiplexed else { return }
+        if self.hasExcess { kept.isSpent = true }
+        guard isReused else { return }
         let condition = kept.socket == nil ? .silent : kept.condition()
-        if condition != .silent || self.hasExcess { kept.isSpent = true }
+        if condition != .silent { kept.isSpent = true }
         self.store.note(condition, over: kept, now: now)
-        if isReused, self.hasExcess { self.isDoubtful = true }
-        if isReused, case .bytes = condition { self.isDoubtful = true }
+        if self.hasExcess { self.isDoubtful = true }
+        if case .bytes = condition { self.isDoubtful = true }
     }
 
     /// Whether the end of a request over a used connection says something about the connection alone: the upstream

@@ -27,6 +27,9 @@ final class CurlTransport {
         var maxConnections = 1024
         /// How long a connection is kept, so that a change of the host's addresses is noticed (F19).
         var maxConnectionAge = Duration.seconds(600)
+        /// Answers that nothing followed, until a change that comes over a connection which was used before is believed;
+        /// 0 believes from the start.
+        var minSilentAnswers = ConnectionTrust.minAnswers
     }
 
     /// When ``timerFired(now:)`` and ``takeCompletions(now:)`` are due.
@@ -56,7 +59,8 @@ final class CurlTransport {
         self.store = ConnectionStore(
             reactor: reactor,
             maxIdle: configuration.maxConnectionsPerHost,
-            maxConnections: configuration.maxConnections
+            maxConnections: configuration.maxConnections,
+            minSilentAnswers: configuration.minSilentAnswers
         )
         let user = Unmanaged.passUnretained(self).toOpaque()
         ccurl_multi_set_socket_function(multi, socketFunction)

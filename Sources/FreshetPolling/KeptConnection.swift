@@ -34,13 +34,19 @@ final class KeptConnection {
     var restingSince = MonotonicTime(nanoseconds: 0)
     /// What arrived while an answer was held (see ``ConnectionPool/doubtEnds(sentAt:now:)``).
     var disturbance: Condition?
-    /// The source of the last answer, where an earlier answer had come over this connection: only then it may have been
-    /// the answer to another request.
-    var doubtfulSource: SourceID?
+    /// The forms of the answers that came over it.
+    var forms: AnswerForms = []
+    /// Sources that took an answer over it that was not the first: it may have been the answer to another request.
+    private(set) var suspects: [SourceID] = []
+    /// An answer over it was not believed. No request uses it again, but it stays open for a while: if another answer
+    /// comes, the upstream answers twice.
+    var isSetAside = false
     /// OpenSSL's session, while the connection is open; `nil` without TLS.
     private var session: UnsafeMutableRawPointer?
     private var sockets: [Int32] = []
 
+    /// Beyond so many ``suspects`` the connection is closed.
+    private static let maxSuspects = 128
     private static let responseStart = Array("HTTP/".utf8)
     private static let timeoutStatus = Array(" 408".utf8)
 
@@ -64,6 +70,7 @@ final class KeptConnection {
 
     func opened(_ socket: Int32) {
         self.sockets.append(socket)
+        self.forms = []
     }
 
     func closes(_ socket: Int32) {
@@ -76,6 +83,13 @@ final class KeptConnection {
         guard self.origin.scheme == "https", let session = ccurl_tls_session(easy) else { return }
         self.session = session
         self.isMultiplexed = ccurl_tls_speaks_http2(session) == 1
+    }
+
+    /// A source takes a change from an answer that was not the first of the connection.
+    func brought(_ source: SourceID) {
+        guard !self.suspects.contains(source) else { return }
+        self.suspects.append(source)
+        if self.suspects.count >= Self.maxSuspects { self.isSpent = true }
     }
 
     /// Looks whether anything arrived, and leaves it where it is.

@@ -118,6 +118,7 @@ extension PollLane {
     /// Bytes arrived over a connection although no request had asked for them. The connection is closed by now.
     func bytesArrived(_ bytes: UnsolicitedBytes, now: MonotonicTime) {
         self.inbox.metrics.withLock { $0.unsolicited += 1 }
+        for id in bytes.suspects { self.askAgain(id, now: now) }
         guard bytes.isNews else { return }
         self.notify(
             .warning(
@@ -125,14 +126,13 @@ extension PollLane {
                     + "connection of its own. Have the upstream, or the proxy in front of it, repaired."
             )
         )
-        // The last value that came over this connection may have been the answer to another request.
-        if let suspect = bytes.suspect { self.pollSoon(suspect, now: now) }
     }
 
-    private func pollSoon(_ id: SourceID, now: MonotonicTime) {
-        guard let source = self.sources[id], source.activity == .scheduled, source.machine.nextPoll != .distantFuture
-        else { return }
-        source.machine.pollRequested(now: now)
+    /// The last value may have been the answer to another request.
+    private func askAgain(_ id: SourceID, now: MonotonicTime) {
+        guard let source = self.sources[id] else { return }
+        source.machine.valueDoubted(now: now)
+        guard source.activity == .scheduled, source.machine.nextPoll != .distantFuture else { return }
         self.schedule(source, now: now)
     }
 

@@ -56,6 +56,7 @@ final class PollLane {
         transport.maxConnectionsPerHost = configuration.maxConcurrentPollsPerHost
         transport.maxConnectionAge = configuration.maxConnectionAge
         transport.maxConnections = max(configuration.maxConnections, configuration.maxConcurrentPolls)
+        transport.minSilentAnswers = configuration.minSilentAnswers
         self.transport = try CurlTransport(reactor: self.reactor, configuration: transport)
         self.budget = configuration.requestsPerHour.map {
             PollBudget(requestsPerHour: $0, now: MonotonicTime.now.axisSeconds)

@@ -20,6 +20,11 @@ package struct PollerConfiguration: Hashable, Sendable {
     /// The most polls an hour, over all sources. The default is no limit.
     package var requestsPerHour: Double?
 
+    /// Answers that nothing followed on their connection, until an upstream's later answers over connections that were
+    /// used before are believed where they bring a change; before, such a change is asked for again over a new
+    /// connection (FAULTS F09). The default is 32; 0 believes from the start.
+    package var minSilentAnswers = ConnectionTrust.minAnswers
+
     package init() {}
 }
 

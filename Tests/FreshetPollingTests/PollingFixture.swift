@@ -16,6 +16,8 @@ final class PollingFixture: Sendable {
 
     init(_ configure: (inout PollerConfiguration) -> Void = { _ in }) throws {
         var configuration = PollerConfiguration()
+        // Polls follow one another at once, where changes would be asked for again.
+        configuration.minSilentAnswers = 0
         configure(&configuration)
         let failures = self.failures
         self.upstream = try ScriptedUpstream()

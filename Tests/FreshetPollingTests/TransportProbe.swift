@@ -16,6 +16,8 @@ final class TransportProbe: @unchecked Sendable {
     init(maxConnectionAge: Duration = .seconds(600)) {
         var configuration = CurlTransport.Configuration()
         configuration.maxConnectionAge = maxConnectionAge
+        // Each poll is of a source of its own, whose first answer would be believed over a fresh connection only.
+        configuration.minSilentAnswers = 0
         self.configuration = configuration
     }
 

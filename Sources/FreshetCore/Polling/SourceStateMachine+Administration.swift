@@ -37,6 +37,14 @@ extension SourceStateMachine {
         self.nextPoll = now
     }
 
+    /// The last value may not be this source's: the next poll is now, without a validator. The answer of a poll under way
+    /// is dropped.
+    package mutating func valueDoubted(now: MonotonicTime) {
+        self.trust.forget()
+        self.current.valueArrived()
+        if self.nextPoll != .distantFuture { self.nextPoll = now }
+    }
+
     /// The poll that is due waits, for what the source shares with others: `wait` from now, where that is known.
     package mutating func heldBack(for wait: Duration?, reason: String, wall: WallTime) {
         self.status.intervalReason = reason
