@@ -17,7 +17,19 @@ package final class SourceVersion: Sendable {
 
     private struct Encoded: Sendable {
         /// Empty until the first is asked for, which for most versions nobody does.
-        var frames: [Frame?] = []
+        private var frames: [Frame?] = []
+
+        func frame(in slot: Int) -> Frame? { self.frames.isEmpty ? nil : self.frames[slot] }
+
+        /// - Returns: The frame to use: that of another thread, where that was first.
+        mutating func keep(_ frame: Frame, in slot: Int) -> Frame {
+            if let first = self.frame(in: slot) { return first }
+            if self.frames.isEmpty {
+                self.frames = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
+            }
+            self.frames[slot] = frame
+            return frame
+        }
     }
 
     private let encoded = Mutex(Encoded())
@@ -47,18 +59,15 @@ package final class SourceVersion: Sendable {
     }
 
     /// The `snapshot` event of this value.
+    ///
+    /// Two threads that ask for the first time at once may both encode it; one of the two is kept and shared from then
+    /// on. Neither waits for the other.
     package func frame(wire: StreamWire, step: Step) -> Frame {
         let slot = step.rawValue + (wire == .eventStream ? 0 : Step.allCases.count)
-        return self.encoded.withLock { encoded in
-            if encoded.frames.isEmpty {
-                encoded.frames = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
-            }
-            if let frame = encoded.frames[slot] { return frame }
-            let frame = EventEnvelope(source: self.sourceName, at: self.at)
-                .frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)
-            encoded.frames[slot] = frame
-            return frame
-        }
+        if let known = self.encoded.withLock({ $0.frame(in: slot) }) { return known }
+        let frame = EventEnvelope(source: self.sourceName, at: self.at)
+            .frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)
+        return self.encoded.withLock { $0.keep(frame, in: slot) }
     }
 
     func id(of step: Step) -> Cursor? {

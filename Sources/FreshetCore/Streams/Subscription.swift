@@ -136,15 +136,6 @@ package enum StreamFeed: Sendable {
     case snapshots([Frame], through: UInt64)
     /// What comes after the cursor is gone: say so, then send the snapshots.
     case gap(GapReason, snapshots: [Frame], through: UInt64)
-
-    /// The same with these snapshots, where it has any.
-    func with(_ snapshots: [Frame]) -> StreamFeed {
-        switch self {
-        case .frames, .stored: self
-        case .snapshots(_, let through): .snapshots(snapshots, through: through)
-        case .gap(let reason, _, let through): .gap(reason, snapshots: snapshots, through: through)
-        }
-    }
 }
 
 /// A frame and the sequence of its event.

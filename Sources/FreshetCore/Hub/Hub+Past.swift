@@ -61,8 +61,7 @@ extension Hub {
         self.state.withLock { state in
             guard cursor.epoch == state.log.epoch else { return .answer(.gone(.epoch)) }
             guard cursor.sequence <= state.log.head else { return .answer(.gone(.future)) }
-            guard state.entries.indices.contains(source.index) else { return .answer(.none) }
-            let entry = state.entries[source.index]
+            guard let entry = state[source] else { return .answer(.none) }
             if let version = entry.version, version.cursor.sequence <= cursor.sequence { return .current(version) }
             switch state.log.cache.value(of: source, at: cursor.sequence) {
             case .rebuilt(let events):

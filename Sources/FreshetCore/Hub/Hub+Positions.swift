@@ -187,8 +187,7 @@ extension Hub {
         return self.state.withLock { state in
             sources.map { source in
                 state.log.cache.oldestValue(of: source)
-                    ?? (state.entries.indices.contains(source.index)
-                        ? state.entries[source.index].version?.cursor.sequence : nil) ?? 0
+                    ?? state[source]?.version?.cursor.sequence ?? 0
             }.max() ?? 0
         }
     }

@@ -43,10 +43,7 @@ extension Hub {
     private func share(_ feed: StreamFeed, of bytes: Int, as key: FetchKey) {
         self.state.withLock { state in
             guard state.hasStore else { return }
-            if state.fetchedBytes + bytes > Self.maxSharedBytes {
-                state.fetched = [:]
-                state.fetchedBytes = 0
-            }
+            if state.fetchedBytes + bytes > Self.maxSharedBytes { state.forgetFetched() }
             state.fetched[key] = feed
             state.fetchedBytes += bytes
         }
@@ -121,9 +118,7 @@ extension Hub {
         in store: any ChangeStore
     ) throws(StoreError) -> UInt64 {
         let removed = self.state.withLock { state in
-            let indices = state.entries.indices
-            return sources.filter { !indices.contains($0.index) }
-                .reduce(0) { max($0, state.log.cache.evictedThrough($1)) }
+            sources.filter { state[$0] == nil }.reduce(0) { max($0, state.log.cache.evictedThrough($1)) }
         }
         return max(removed, try self.floor(of: names, in: store))
     }

@@ -67,10 +67,10 @@ extension Hub {
     /// Takes over a value of an earlier process: no event, no new number.
     package func restore(_ stored: StoredSource, document: Document, of source: SourceID) {
         self.state.withLock { state in
-            guard state.entries.indices.contains(source.index) else { return }
+            guard state[source] != nil else { return }
             let change = Change(document: document, at: stored.at, validators: stored.validators)
             let cursor = Cursor(epoch: state.log.epoch, sequence: stored.sequence)
-            state.entries[source.index].version = SourceVersion(change, cursor: cursor, sourceName: stored.name)
+            state.update(source) { $0.version = SourceVersion(change, cursor: cursor, sourceName: stored.name) }
             state.log.startAfter(state.log.head, for: source)
         }
     }
@@ -152,8 +152,7 @@ extension Hub {
             state.log.epochLost(newEpoch: numbering.epoch)
             state.hasStore = false
             state.storeError = error
-            state.fetched = [:]
-            state.fetchedBytes = 0
+            state.forgetFetched()
         }
         while let pending = numbering.pending.popFirst() {
             self.commit(pending, epoch: numbering.epoch)
@@ -178,15 +177,7 @@ extension Hub {
             touchesNoItem: event.touchesNoItem
         )
         let notice = HubNotice.published(published)
-        let listeners = self.state.withLock { state -> [any HubListener]? in
-            guard state.entries.indices.contains(source.index) else {
-                return nil
-            }
-            state.log.append(event)
-            state.entries[source.index].version = version
-            state.published += 1
-            return state.enqueue(notice, of: source)
-        }
+        let listeners = self.state.withLock { $0.append(event, version, notice) }
         guard let listeners else { return pending.done(nil) }
         for listener in listeners {
             listener.wake()
@@ -197,21 +188,14 @@ extension Hub {
     /// The formats in which the source is listened to, and its name.
     private func demand(for source: SourceID) -> (demand: FormatDemand, name: String) {
         self.state.withLock { state in
-            guard state.entries.indices.contains(source.index) else { return (FormatDemand(), "") }
-            return (state.entries[source.index].demand, state.entries[source.index].name)
-        }
-    }
-
-    func name(of source: SourceID) -> String? {
-        self.state.withLock { state in
-            state.entries.indices.contains(source.index) ? state.entries[source.index].name : nil
+            guard let entry = state[source] else { return (FormatDemand(), "") }
+            return (entry.demand, entry.name)
         }
     }
 
     private func records(of pending: Pending) -> (StoredChange, StoredSource) {
         let (name, identity) = self.state.withLock { state -> (String, String) in
-            guard state.entries.indices.contains(pending.source.index) else { return ("", "") }
-            let entry = state.entries[pending.source.index]
+            guard let entry = state[pending.source] else { return ("", "") }
             return (entry.name, entry.identity)
         }
         let change = pending.change
@@ -261,22 +245,17 @@ extension Hub {
     /// `transition` is the state that the source has entered, so that its subscribers get one `status` event;
     ///   `nil` where it is as before.
     package func report(_ status: SourceStatus, of source: SourceID, transition: SourceState? = nil) {
-        let listeners = self.state.withLock { state -> [any HubListener] in
-            guard state.entries.indices.contains(source.index) else { return [] }
-            state.entries[source.index].status = status
-            guard transition != nil else { return [] }
-            let name = state.entries[source.index].name
-            let notice = HubNotice.status(
+        var notice: HubNotice?
+        if transition != nil, let name = self.name(of: source) {
+            let planned = PlannedStatus(source: name, status: status)
+            notice = .status(
                 source,
                 status.state,
-                eventStream: ControlFrame.status(status, source: name, wire: .eventStream),
-                jsonLine: ControlFrame.status(status, source: name, wire: .jsonLines)
+                eventStream: planned.frame(wire: .eventStream),
+                jsonLine: planned.frame(wire: .jsonLines)
             )
-            for listener in state.listeners {
-                listener.enqueue(notice)
-            }
-            return state.listeners
         }
+        let listeners = self.state.withLock { $0.report(status, of: source, notice) }
         for listener in listeners {
             listener.wake()
         }

@@ -1,0 +1,162 @@
+// Which sources there are, by name and number, and how each stands.
+
+import Synchronization
+
+extension Hub {
+    /// Adds a source; its name is free unless it exists already and was not removed. Whoever reads on from before this
+    /// process, or from before the end of another of this name, reads the store or has a gap.
+    ///
+    /// - Returns: `nil` where the name is taken.
+    package func addSource(_ name: String, identity: String = "", status: SourceStatus) -> SourceID? {
+        let (id, listeners) = self.state.withLock { state -> (SourceID?, [any HubListener]) in
+            guard let id = state.add(name, identity: identity, status: status) else { return (nil, []) }
+            return (id, state.listeners)
+        }
+        for listener in listeners {
+            listener.wake()
+        }
+        return id
+    }
+
+    /// What the value of a source depends on is this from now on; see ``StoredSource/identity``. Called by whoever
+    /// publishes its changes, between the last by the old configuration and the first by the new one.
+    package func identify(_ id: SourceID, as identity: String) {
+        self.state.withLock { state in
+            state.update(id) { $0.identity = identity }
+        }
+    }
+
+    /// Forgets a source: its value, its changes, its name, in memory and in the store. Its number is never given out
+    /// again, and what is still published of it is dropped.
+    package func removeSource(_ id: SourceID) {
+        // No change may be numbered meanwhile: behind the removal in the store, it would be of the next source of
+        // this name.
+        let listeners = self.numbering.withLock { numbering in
+            if let name = self.name(of: id), self.isPresent(id) {
+                numbering.store?.remove(source: name)
+            }
+            return self.state.withLock { $0.remove(id) }
+        }
+        for listener in listeners {
+            listener.wake()
+        }
+    }
+
+    /// Forgets what an earlier process left in the store of a source that is none of ours: it is not configured any
+    /// more, or its value is another's now. Before that source is added, if it is.
+    package func disown(_ name: String) {
+        self.numbering.withLock { numbering in
+            numbering.store?.remove(source: name)
+            self.state.withLock { $0.retire(name) }
+        }
+    }
+
+    /// Whether a source was added and not removed.
+    func isPresent(_ id: SourceID) -> Bool {
+        self.state.withLock { $0[id] != nil }
+    }
+
+    func name(of source: SourceID) -> String? {
+        self.state.withLock { $0[source]?.name }
+    }
+
+    /// The sources that a selector names and a grant covers, ascending; or the first name that does not exist or is not
+    /// covered. A prefix may match nothing.
+    package func resolve(
+        _ selector: SourceSelector,
+        within grant: SourcePattern = .all
+    ) -> Result<[SourceID], UnknownSource> {
+        self.state.withLock { state in
+            var found: Set<SourceID> = []
+            for term in selector.terms {
+                switch term {
+                case .exact(let name):
+                    // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
+                    let id = state.ids[name]
+                    guard grant.matches(name), let id else { return .failure(UnknownSource(name: name)) }
+                    found.insert(id)
+                case .prefix(let prefix):
+                    found.formUnion(state.ids(prefix: prefix, within: grant))
+                }
+            }
+            return .success(found.sorted())
+        }
+    }
+
+    /// The sources that a pattern names now, ascending.
+    package func sources(matching pattern: SourcePattern) -> [SourceID] {
+        self.state.withLock { state in
+            var found: [SourceID] = []
+            for term in pattern.terms {
+                switch term {
+                case .exact(let name):
+                    if let id = state.ids[name] { found.append(id) }
+                case .prefix(let prefix): found += state.ids(prefix: prefix)
+                }
+            }
+            // No source twice: no term of a pattern covers another.
+            return found.sorted()
+        }
+    }
+
+    /// Those of the sources that were removed.
+    package func removed(among sources: [SourceID]) -> Set<SourceID> {
+        self.state.withLock { state in
+            Set(sources.filter { state[$0] == nil })
+        }
+    }
+
+    /// A name that no source has.
+    package struct UnknownSource: Error, Hashable, Sendable {
+        package var name: String
+    }
+
+    package func source(named name: String) -> SourceID? {
+        self.state.withLock { $0.ids[name] }
+    }
+
+    /// Every source that is not removed, in the order in which they were added. Who publishes waits for a few hundred of
+    /// them at most: they are read in slices, so that those at the end may be newer than those at the beginning.
+    package func sources() -> [SourceReport] {
+        let indices = self.state.withLock { $0.entries.sortedIndices }
+        var reports: [SourceReport] = []
+        var next = 0
+        while next < indices.count {
+            let end = min(next + Self.reportsPerSlice, indices.count)
+            self.state.withLock { state in
+                reports += indices[next..<end].compactMap { state.report(of: SourceID(index: $0)) }
+            }
+            next = end
+        }
+        return reports
+    }
+
+    private static let reportsPerSlice = 256
+
+    /// How many subscribers listen to this source now.
+    package func subscriberCount(of source: SourceID) -> Int {
+        self.state.withLock { $0[source]?.demand.subscribers ?? 0 }
+    }
+
+    /// Whether somebody listens to this source now, or waits for its next change.
+    package func isListenedTo(_ source: SourceID) -> Bool {
+        self.state.withLock { state in
+            guard let entry = state[source] else { return false }
+            return entry.waits > 0 || !entry.demand.isEmpty
+        }
+    }
+
+    package func report(of source: SourceID) -> SourceReport? {
+        self.state.withLock { $0.report(of: source) }
+    }
+}
+
+/// A source as it stands at one moment.
+package struct SourceReport: Sendable {
+    package var id: SourceID
+    package var name: String
+    package var status: SourceStatus
+    /// The current value; `nil` before the first.
+    package var version: SourceVersion?
+    package var subscribers: Int
+}

@@ -1,0 +1,65 @@
+// How a stream begins, and what a subscriber that is behind gets next.
+
+import Synchronization
+
+extension Hub {
+    /// Adds one who is told of every change from now on.
+    package func attach(_ listener: any HubListener) {
+        self.state.withLock { $0.listeners.append(listener) }
+    }
+
+    package func detach(_ listener: any HubListener) {
+        self.state.withLock { $0.listeners.removeAll { $0 === listener } }
+    }
+
+    /// Counts a subscriber in, or several. Each needs to be counted out by ``unsubscribe(_:count:)``.
+    ///
+    /// The sources are in ascending order, each once.
+    package func subscribe(to sources: [SourceID], format: StreamFormat, count: Int = 1) -> Subscription {
+        self.state.withLock { state in
+            let key = Subscription.Key(sources: sources, format: format)
+            let subscription = state.subscriptions[key] ?? Subscription(key: key)
+            subscription.join(count)
+            state.subscriptions[key] = subscription
+            for source in sources {
+                state.update(source) { $0.demand.add(count, in: format) }
+            }
+            return subscription
+        }
+    }
+
+    /// Counts subscribers out; the last one takes the subscription with it.
+    package func unsubscribe(_ subscription: Subscription, count: Int = 1) {
+        self.state.withLock { state in
+            for source in subscription.sources {
+                state.update(source) { $0.demand.remove(count, in: subscription.format) }
+            }
+            if subscription.leave(count) { state.subscriptions[subscription.key] = nil }
+        }
+    }
+
+    /// How a stream of this subscription begins.
+    ///
+    /// Called on the thread that also takes the notices, after ``attach(_:)``: what is published after this moment
+    /// reaches the stream as a notice, and the cursor rule removes what is in both.
+    package func open(_ subscription: Subscription, at position: StreamPosition) -> StreamOpening {
+        let planned = self.state.withLock { $0.plan(subscription, at: position) }
+        return planned.opening(wire: subscription.format.wire)
+    }
+
+    /// The next part of the log for a subscriber that is behind.
+    ///
+    /// At most `limit` events. With `maySkip` the subscriber did not keep up, so that a snapshot may take the place of a
+    /// backlog that is larger; a subscriber that resumes gets every event.
+    package func read(
+        _ subscription: Subscription,
+        after sequence: UInt64,
+        limit: Int,
+        maySkip: Bool
+    ) -> StreamFeed {
+        let planned = self.state.withLock {
+            $0.planRead(subscription, after: sequence, limit: limit, maySkip: maySkip)
+        }
+        return planned.feed(in: subscription.format)
+    }
+}

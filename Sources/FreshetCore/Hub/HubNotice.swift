@@ -1,0 +1,31 @@
+// What the hub tells, and who listens.
+
+/// What the hub tells its listeners, in the order of the log.
+package enum HubNotice: Sendable {
+    /// A change, with its frames in the formats that somebody listens in.
+    case published(PublishedEvent)
+    /// A source's state changed.
+    case status(SourceID, SourceState, eventStream: Frame, jsonLine: Frame)
+    /// There is a new source. Streams that name it, or names like it, get its changes too.
+    case added(SourceID, name: String)
+    /// A source is gone; its subscribers get no more of it.
+    case removed(SourceID)
+}
+
+/// A change as it goes to the shards.
+package struct PublishedEvent: Sendable {
+    package var sequence: UInt64
+    package var source: SourceID
+    /// Absent for a format that nobody listened in at that moment: such a reader reads the log.
+    package var frames: FrameSet
+    /// In the mode `items` the frame is a checkpoint (``ChangeEvent/touchesNoItem``).
+    package var touchesNoItem = false
+}
+
+/// One who is told of every change: a shard.
+package protocol HubListener: AnyObject, Sendable {
+    /// Takes a notice into an inbox, and does nothing else: the hub's lock is held. Notices come in log order.
+    func enqueue(_ notice: HubNotice)
+    /// There is something in the inbox. No lock is held; any thread.
+    func wake()
+}

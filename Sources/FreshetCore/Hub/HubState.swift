@@ -1,0 +1,174 @@
+// What the hub knows of one moment. Its lock is held over what is done here, so nothing here makes a frame, calls anybody
+// or waits: values go in ready made, and plans come out from which frames are made afterwards.
+
+/// The readable log, the sources with their values, and who listens to what.
+struct HubState: Sendable {
+    /// A source that is there.
+    struct Entry: Sendable {
+        var name: String
+        /// What its value depends on; see ``StoredSource/identity``.
+        var identity: String
+        var status: SourceStatus
+        var version: SourceVersion?
+        var demand = FormatDemand()
+        /// How often it is waited for: see ``Hub/beginWait(for:)``.
+        var waits = 0
+        /// Up to here what the store has under this name may be an earlier source's.
+        var startsAfter: UInt64 = 0
+    }
+
+    var log: ChangeLog
+    /// Whether what memory has evicted may still be read from the store.
+    var hasStore: Bool
+    /// Why the store was given up, while it is.
+    var storeError: StoreError?
+    /// What the store was last read for, shared by those who ask for the same.
+    var fetched: [Hub.FetchKey: StreamFeed] = [:]
+    /// The bytes of the frames in ``fetched``.
+    var fetchedBytes = 0
+    /// Values of the past that were read or rebuilt.
+    var past = PastCache()
+    /// Sources that are not removed.
+    private(set) var entries = SourceTable<Entry>()
+    private(set) var ids: [String: SourceID] = [:]
+    /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
+    /// source that was removed and had its name.
+    private var unknownThrough: UInt64
+    private var retired = RetiredNames()
+    var subscriptions: [Subscription.Key: Subscription] = [:]
+    var listeners: [any HubListener] = []
+    /// Those that are told of changes and removals of sources that are waited for.
+    var waitListeners: [any HubListener] = []
+    private(set) var published: UInt64 = 0
+    var gaps: [GapReason: UInt64] = [:]
+
+    init(log: ChangeLog, hasStore: Bool, storeError: StoreError?) {
+        self.log = log
+        self.hasStore = hasStore
+        self.storeError = storeError
+        self.unknownThrough = log.head
+    }
+
+    /// The source, where it is not removed.
+    subscript(_ source: SourceID) -> Entry? {
+        self.entries.indices.contains(source.index) ? self.entries[source.index] : nil
+    }
+
+    /// Changes a source. Does nothing to one that was removed.
+    mutating func update(_ source: SourceID, _ change: (inout Entry) -> Void) {
+        guard self.entries.indices.contains(source.index) else { return }
+        change(&self.entries[source.index])
+    }
+
+    // MARK: Sources
+
+    /// Adds a source and announces it; `nil` where the name is taken.
+    mutating func add(_ name: String, identity: String, status: SourceStatus) -> SourceID? {
+        guard self.ids[name] == nil else { return nil }
+        var entry = Entry(name: name, identity: identity, status: status)
+        entry.startsAfter = self.retired.end(of: name)
+        let id = SourceID(index: self.entries.append(entry))
+        self.ids[name] = id
+        // Who resumes from before must not take silence for nothing.
+        self.log.startAfter(self.unknownThrough, for: id)
+        for listener in self.listeners {
+            listener.enqueue(.added(id, name: name))
+        }
+        return id
+    }
+
+    /// Forgets a source and says so.
+    ///
+    /// - Returns: Those to be woken.
+    mutating func remove(_ source: SourceID) -> [any HubListener] {
+        guard let name = self[source]?.name else { return [] }
+        let listeners = self.enqueue(.removed(source), of: source)
+        self.ids[name] = nil
+        self.entries.remove(source.index)
+        self.log.remove(source)
+        self.unknownThrough = self.log.head
+        self.forgetFetched()
+        self.past.removeAll()
+        self.retired.retire(name, at: self.log.head)
+        return listeners
+    }
+
+    /// What the store has under this name is none of the present source's, nor of the next.
+    mutating func retire(_ name: String) {
+        let head = self.log.head
+        self.retired.retire(name, at: head)
+        if let id = self.ids[name] { self.update(id) { $0.startsAfter = head } }
+    }
+
+    /// Up to where what the store has under this name is not of its present source, or the next.
+    func end(ofEarlier name: String) -> UInt64 {
+        self.ids[name].flatMap { self[$0]?.startsAfter } ?? self.retired.end(of: name)
+    }
+
+    /// The sources with names like this that a grant covers.
+    func ids(prefix: String, within grant: SourcePattern = .all) -> [SourceID] {
+        self.ids.compactMap { name, id in name.hasPrefix(prefix) && grant.matches(name) ? id : nil }
+    }
+
+    func report(of source: SourceID) -> SourceReport? {
+        self[source].map { entry in
+            SourceReport(
+                id: source,
+                name: entry.name,
+                status: entry.status,
+                version: entry.version,
+                subscribers: entry.demand.subscribers
+            )
+        }
+    }
+
+    // MARK: Changes
+
+    /// Makes a change readable and tells of it.
+    ///
+    /// - Returns: Those to be woken; `nil` where the source was removed.
+    mutating func append(
+        _ event: ChangeEvent,
+        _ version: SourceVersion,
+        _ notice: HubNotice
+    ) -> [any HubListener]? {
+        guard self.entries.indices.contains(event.source.index) else { return nil }
+        self.log.append(event)
+        self.entries[event.source.index].version = version
+        self.published += 1
+        return self.enqueue(notice, of: event.source)
+    }
+
+    /// Takes note of a source's status, and tells of it where there is a notice.
+    ///
+    /// - Returns: Those to be woken.
+    mutating func report(_ status: SourceStatus, of source: SourceID, _ notice: HubNotice?) -> [any HubListener] {
+        guard self[source] != nil else { return [] }
+        self.update(source) { $0.status = status }
+        guard let notice else { return [] }
+        for listener in self.listeners {
+            listener.enqueue(notice)
+        }
+        return self.listeners
+    }
+
+    /// Enqueues a notice about a source with everybody that it concerns.
+    ///
+    /// - Returns: Those to be woken.
+    private func enqueue(_ notice: HubNotice, of source: SourceID) -> [any HubListener] {
+        for listener in self.listeners {
+            listener.enqueue(notice)
+        }
+        guard let entry = self[source], entry.waits > 0 else { return self.listeners }
+        for listener in self.waitListeners {
+            listener.enqueue(notice)
+        }
+        return self.listeners + self.waitListeners
+    }
+
+    /// Lets go of what was read from the store.
+    mutating func forgetFetched() {
+        self.fetched = [:]
+        self.fetchedBytes = 0
+    }
+}
