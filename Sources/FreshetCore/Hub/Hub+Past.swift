@@ -1,7 +1,6 @@
 // What was: values and events of the past, from memory as far as it reaches, else from the store.
 
 import JSON
-import Synchronization
 
 /// The value of a source as it was.
 package struct PastValue: Sendable {

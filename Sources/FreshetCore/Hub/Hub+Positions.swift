@@ -1,7 +1,5 @@
 // Where a reader begins that names a time, or the oldest change that is kept.
 
-import Synchronization
-
 /// What a reader needs of the values that held at the position where it begins.
 package enum PastNeed: Hashable, Sendable {
     /// Events of a stream, which have something to build on then.
@@ -187,7 +185,7 @@ extension Hub {
         return self.state.withLock { state in
             sources.map { source in
                 state.log.cache.oldestValue(of: source)
-                    ?? state[source]?.version?.cursor.sequence ?? 0
+                    ?? state.version(of: source)?.cursor.sequence ?? 0
             }.max() ?? 0
         }
     }

@@ -1,7 +1,5 @@
 // What requests ask of the hub: values, changes, and to be told of the next one.
 
-import Synchronization
-
 extension Hub {
     /// The values of these sources for a reader that cannot continue from where it was, which is counted, and the cursor
     /// of the same moment.
@@ -19,7 +17,7 @@ extension Hub {
 
     /// The current value of a source.
     package func version(of source: SourceID) -> SourceVersion? {
-        self.state.withLock { $0[source]?.version }
+        self.state.withLock { $0.version(of: source) }
     }
 
     /// The events of these sources after a cursor, as far as memory reaches back.

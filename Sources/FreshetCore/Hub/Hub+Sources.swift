@@ -1,7 +1,5 @@
 // Which sources there are, by name and number, and how each stands.
 
-import Synchronization
-
 extension Hub {
     /// Adds a source; its name is free unless it exists already and was not removed. Whoever reads on from before this
     /// process, or from before the end of another of this name, reads the store or has a gap.
@@ -29,14 +27,13 @@ extension Hub {
     /// Forgets a source: its value, its changes, its name, in memory and in the store. Its number is never given out
     /// again, and what is still published of it is dropped.
     package func removeSource(_ id: SourceID) {
-        // No change may be numbered meanwhile: behind the removal in the store, it would be of the next source of
-        // this name.
-        let listeners = self.numbering.withLock { numbering in
-            if let name = self.name(of: id), self.isPresent(id) {
-                numbering.store?.remove(source: name)
-            }
-            return self.state.withLock { $0.remove(id) }
+        // No change may be submitted meanwhile: behind the removal in the log, it would be of the next source of this
+        // name.
+        let (listeners, log) = self.intake.withLock { intake in
+            if let name = self.name(of: id) { intake.log.remove(source: name) }
+            return (self.state.withLock { $0.remove(id) }, intake.log)
         }
+        log.flush()
         for listener in listeners {
             listener.wake()
         }
@@ -45,15 +42,12 @@ extension Hub {
     /// Forgets what an earlier process left in the store of a source that is none of ours: it is not configured any
     /// more, or its value is another's now. Before that source is added, if it is.
     package func disown(_ name: String) {
-        self.numbering.withLock { numbering in
-            numbering.store?.remove(source: name)
+        let log = self.intake.withLock { intake in
+            intake.log.remove(source: name)
             self.state.withLock { $0.retire(name) }
+            return intake.log
         }
-    }
-
-    /// Whether a source was added and not removed.
-    func isPresent(_ id: SourceID) -> Bool {
-        self.state.withLock { $0[id] != nil }
+        log.flush()
     }
 
     func name(of source: SourceID) -> String? {

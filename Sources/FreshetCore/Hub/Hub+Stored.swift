@@ -1,7 +1,6 @@
 // What memory has evicted, read from the store: on a thread that may block, for shards and requests that may not.
 
 import JSON
-import Synchronization
 
 extension Hub {
     /// One read of the store. Many subscribers that come back at the same cursor ask for the same.

@@ -1,7 +1,5 @@
 // How a stream begins, and what a subscriber that is behind gets next.
 
-import Synchronization
-
 extension Hub {
     /// Adds one who is told of every change from now on.
     package func attach(_ listener: any HubListener) {

@@ -1,17 +1,15 @@
-// Where the two threads meet: the poller publishes, shards and requests read.
+// Where the threads meet: pollers publish, shards and requests read.
 
-import JSON
-import Synchronization
-
-/// The change log, the latest value of each source, and who listens to what, behind one lock.
+/// The readable log, the latest value of each source, and who listens to what.
 ///
-/// Publishing is done by one thread at a time, in two steps: numbering and encoding under a lock of its own, then
-/// making the event readable and handing it to the shards under the hub's lock, in which nothing long happens.
+/// The log (``LogBackend``) gives changes their positions; the hub makes them readable in that order and tells its
+/// listeners. Three locks, taken in this order where one is taken inside another: ``intake``, the log's own,
+/// ``arrivals``, ``state``. Under none of them is a frame made, a callback called, anybody woken or a disk touched
+/// (``BriefLock``).
 package final class Hub: Sendable {
-    let state: Mutex<HubState>
-    /// Numbers to give out and changes that wait for their commit. Held while a change is numbered and encoded, so that
-    /// the order of numbers is the order of publishing. Taken before ``state``, never inside it.
-    let numbering: Mutex<Numbering>
+    let intake: BriefLock<Intake>
+    let arrivals: BriefLock<TurnQueue<Arrival>>
+    let state: BriefLock<HubState>
     /// Has the store read and values rebuilt, by threads that may block.
     package let reads: ReadDesk
 
@@ -20,14 +18,33 @@ package final class Hub: Sendable {
     ///   - store: where changes are committed before anybody sees them; `nil` to keep them in memory alone.
     ///   - storeError: why there is no store although one was asked for.
     ///   - reads: has the store read and values rebuilt.
-    package init(
+    package convenience init(
         log: ChangeLog,
         store: (any ChangeStore)? = nil,
         storeError: StoreError? = nil,
         reads: ReadDesk = ReadDesk()
     ) {
+        let backend: any LogBackend = store.map { StoreLog($0, after: log.cursor) } ?? MemoryLog(after: log.cursor)
+        self.init(log: log, backend: backend, store: store, storeError: storeError, reads: reads)
+    }
+
+    /// - Parameters:
+    ///   - log: at the head of `backend`.
+    ///   - backend: gives changes their positions. Not started yet.
+    ///   - store: where what memory has evicted may be read, and what `backend` commits to, if it does.
+    ///   - storeError: why there is no store although one was asked for.
+    ///   - reads: has the store read and values rebuilt.
+    package init(
+        log: ChangeLog,
+        backend: any LogBackend,
+        store: (any ChangeStore)? = nil,
+        storeError: StoreError? = nil,
+        reads: ReadDesk = ReadDesk()
+    ) {
         self.reads = reads
-        self.numbering = Mutex(Numbering(epoch: log.epoch, last: log.head, store: store))
-        self.state = Mutex(HubState(log: log, hasStore: store != nil, storeError: storeError))
+        self.intake = BriefLock(Intake(log: backend, store: store))
+        self.arrivals = BriefLock(TurnQueue())
+        self.state = BriefLock(HubState(log: log, hasStore: store != nil, storeError: storeError))
+        backend.start(telling: self)
     }
 }

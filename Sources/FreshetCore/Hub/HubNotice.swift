@@ -24,8 +24,10 @@ package struct PublishedEvent: Sendable {
 
 /// One who is told of every change: a shard.
 package protocol HubListener: AnyObject, Sendable {
-    /// Takes a notice into an inbox, and does nothing else: the hub's lock is held. Notices come in log order.
+    /// Takes a notice into an inbox, and does nothing else: the hub's lock is held, so that notices come in the order of
+    /// the log.
     func enqueue(_ notice: HubNotice)
-    /// There is something in the inbox. No lock is held; any thread.
+    /// There is something in the inbox. No lock is held; any thread. It may call the hub, and must not wait for anybody:
+    /// changes of all sources wait for it.
     func wake()
 }

@@ -80,7 +80,7 @@ extension HubState {
     private func onlyChanged(since sequence: UInt64, of subscription: Subscription) -> SourceVersion? {
         var found: SourceVersion?
         for source in subscription.sources {
-            guard let version = self[source]?.version else {
+            guard let version = self.version(of: source) else {
                 // Also one that was removed: it may have changed before.
                 if self.log.cache.evictedThrough(source) > sequence { return nil }
                 continue
@@ -127,7 +127,7 @@ extension HubState {
     ///
     /// With `replaces` the subscriber has a cursor, which it must not come back with once it has some of them.
     func snapshots(of sources: [SourceID], replaces: Bool) -> [PlannedSnapshot] {
-        var versions = sources.compactMap { self[$0]?.version }
+        var versions = sources.compactMap { self.version(of: $0) }
         versions.sort { $0.cursor.sequence < $1.cursor.sequence }
         return versions.enumerated().map { index, version in
             let isLast = index == versions.count - 1

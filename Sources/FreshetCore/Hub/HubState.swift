@@ -1,6 +1,8 @@
 // What the hub knows of one moment. Its lock is held over what is done here, so nothing here makes a frame, calls anybody
 // or waits: values go in ready made, and plans come out from which frames are made afterwards.
 
+import JSON
+
 /// The readable log, the sources with their values, and who listens to what.
 struct HubState: Sendable {
     /// A source that is there.
@@ -52,6 +54,12 @@ struct HubState: Sendable {
     /// The source, where it is not removed.
     subscript(_ source: SourceID) -> Entry? {
         self.entries.indices.contains(source.index) ? self.entries[source.index] : nil
+    }
+
+    /// The value of a source; `nil` before the first, and where the source is removed.
+    func version(of source: SourceID) -> SourceVersion? {
+        // Not by the subscript: nothing else of the source is copied, for streams of thousands of them.
+        self.entries.indices.contains(source.index) ? self.entries[source.index].version : nil
     }
 
     /// Changes a source. Does nothing to one that was removed.
@@ -124,6 +132,13 @@ struct HubState: Sendable {
 
     // MARK: Changes
 
+    /// Whose change came out of the log, and in which formats somebody listens; `nil` where nobody has that source: it was
+    /// removed, or another node's is none of ours.
+    func addressee(of record: LogRecord) -> (SourceID, FormatDemand)? {
+        guard let source = record.source ?? self.ids[record.name], let entry = self[source] else { return nil }
+        return (source, entry.demand)
+    }
+
     /// Makes a change readable and tells of it.
     ///
     /// - Returns: Those to be woken; `nil` where the source was removed.
@@ -159,7 +174,9 @@ struct HubState: Sendable {
         for listener in self.listeners {
             listener.enqueue(notice)
         }
-        guard let entry = self[source], entry.waits > 0 else { return self.listeners }
+        guard self.entries.indices.contains(source.index), self.entries[source.index].waits > 0 else {
+            return self.listeners
+        }
         for listener in self.waitListeners {
             listener.enqueue(notice)
         }
@@ -170,5 +187,38 @@ struct HubState: Sendable {
     mutating func forgetFetched() {
         self.fetched = [:]
         self.fetchedBytes = 0
+    }
+
+    // MARK: The store
+
+    /// The store was given up: the log goes on in memory, in a new epoch.
+    mutating func storeFailed(_ error: StoreError, newEpoch: Epoch) {
+        self.log.epochLost(newEpoch: newEpoch)
+        self.hasStore = false
+        self.storeError = error
+        self.forgetFetched()
+    }
+
+    /// The values of all sources as a store begins with them: those of changes that are committed and not readable yet,
+    /// else those that hold.
+    func storedSources(with arrivals: [Hub.Arrival]) -> [StoredSource] {
+        var stored: [SourceID: StoredSource] = [:]
+        for index in self.entries.sortedIndices {
+            let source = SourceID(index: index)
+            guard let entry = self[source], let version = entry.version else { continue }
+            stored[source] = StoredSource(
+                name: entry.name,
+                identity: entry.identity,
+                sequence: version.cursor.sequence,
+                at: version.at,
+                value: version.document.text,
+                validators: version.validators
+            )
+        }
+        for case .committed(let record, let position) in arrivals {
+            guard let (source, _) = self.addressee(of: record) else { continue }
+            stored[source] = StoredSource(record, position.sequence)
+        }
+        return stored.values.sorted { $0.sequence < $1.sequence }
     }
 }

@@ -50,6 +50,7 @@ package struct Frame: Sendable {
     /// Encodes an event in place: `write` appends the payload, of about `capacity` bytes, and returns where the JSON text
     /// stands in the buffer.
     package init(capacity: Int, _ write: (inout [UInt8]) -> Range<Int>) {
+        BriefLocks.expectNoneHeld()
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.sizeLineBytes + capacity + 2)
         bytes.append(contentsOf: repeatElement(0, count: Self.sizeLineBytes - 2))

@@ -1,0 +1,75 @@
+// The seam between the hub and what gives changes their positions: memory, a disk, a log that several nodes share.
+
+/// A change on its way into a log, and out of it.
+package struct LogRecord: Sendable {
+    /// The name of its source. A log that is shared knows no other: each node numbers its sources by itself.
+    package var name: String
+    /// What the value depends on; see ``StoredSource/identity``.
+    package var identity: String
+    package var change: Change
+    /// The source that it was submitted for; `nil` for a change that another node submitted.
+    package var source: SourceID?
+    /// See ``Hub/publish(_:of:done:)``.
+    package var done: @Sendable (Cursor?) -> Void
+
+    package init(
+        name: String,
+        identity: String,
+        change: Change,
+        source: SourceID? = nil,
+        done: @escaping @Sendable (Cursor?) -> Void = { _ in }
+    ) {
+        self.name = name
+        self.identity = identity
+        self.change = change
+        self.source = source
+        self.done = done
+    }
+}
+
+/// Gives changes their positions.
+///
+/// Whoever submits a change does not learn its position from that call. The log says ``LogReceiver/committed(_:at:)``
+/// once the change is there for good: memory at once, a disk after its commit, a broker after its acknowledgement and the
+/// commit of this node's disk. Positions ascend, and may have holes. The changes of a receiver keep the order in which it
+/// submitted them; those of other nodes come in between.
+package protocol LogBackend: AnyObject, Sendable {
+    /// The last position that was given out, in the log's present epoch.
+    var head: Cursor { get }
+
+    /// From here on this receiver is told, of the changes of other nodes too. Called once, first. Not retained.
+    func start(telling receiver: any LogReceiver)
+
+    /// Takes a change. Never blocks. The receiver holds a lock, so that it alone may be told, by
+    /// ``LogReceiver/committed(_:at:)``; it settles by itself afterwards.
+    ///
+    /// - Throws: The log takes no more changes. This one is among those that ``withdraw()`` returns.
+    func submit(_ record: LogRecord) throws(StoreError)
+
+    /// Forgets a source with all of its changes that were submitted before this, and with none that comes after. Never
+    /// blocks, and calls nobody.
+    func remove(source name: String)
+
+    /// Hands on what was submitted and removed, in that order. Called after each with no lock held; any thread. Never
+    /// blocks.
+    func flush()
+
+    /// Ends the log: it commits nothing from here on, and ``head`` is the last position that was committed. Never blocks,
+    /// and calls nobody.
+    ///
+    /// - Returns: What was submitted and is not committed, in order.
+    func withdraw() -> [LogRecord]
+}
+
+/// Who is told what a log has: the hub.
+package protocol LogReceiver: AnyObject, Sendable {
+    /// A change is in the log for good. Called in the order of positions. Only takes note, so that the log may hold a lock
+    /// meanwhile.
+    func committed(_ record: LogRecord, at position: Cursor)
+
+    /// Carries out what was noted. To be called after ``committed(_:at:)``, with no lock held; any thread.
+    func settle()
+
+    /// The log takes no more changes. With no lock held; any thread.
+    func failed(_ log: any LogBackend, _ error: StoreError)
+}

@@ -1,0 +1,48 @@
+// Work that is done in order without a lock that is held meanwhile.
+
+import DequeModule
+
+/// Elements that are worked off one after the other, by one thread at a time. The lock that guards the queue is held to
+/// take one and no longer: any thread appends and then calls ``begin()``, and the one that is given an element works that
+/// off and all that comes meanwhile, until ``next()`` gives no more.
+///
+/// It has no bound of its own. Who appends has done more for an element (read an answer and compared it, or written it to a
+/// disk) than it takes to work it off, so it does not fill while one thread is at it.
+struct TurnQueue<Element: Sendable>: Sendable {
+    private var current: Element?
+    private var waiting = Deque<Element>()
+    private var isHeld: Bool
+
+    /// - Parameter isHeld: whether nothing is worked off before ``release()``.
+    init(isHeld: Bool = false) {
+        self.isHeld = isHeld
+    }
+
+    /// All that is not worked off, in order; the first may be about to be.
+    var all: [Element] { (self.current.map { [$0] } ?? []) + self.waiting }
+
+    mutating func append(_ element: Element) {
+        self.waiting.append(element)
+    }
+
+    /// The first to work off; `nil` where there is none, where it is held, or where a thread is at it.
+    mutating func begin() -> Element? {
+        guard self.current == nil, !self.isHeld else { return nil }
+        return self.next()
+    }
+
+    /// The one after the last that was given, which is done; `nil` ends it.
+    mutating func next() -> Element? {
+        self.current = self.waiting.popFirst()
+        return self.current
+    }
+
+    mutating func release() {
+        self.isHeld = false
+    }
+
+    /// Drops what no thread is at.
+    mutating func removeAll() {
+        self.waiting = []
+    }
+}
