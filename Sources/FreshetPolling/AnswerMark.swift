@@ -38,3 +38,12 @@ struct AnswerMark {
     /// Whether both say the same.
     func isEqual(to other: AnswerMark) -> Bool { self.status == other.status && self.hash == other.hash }
 }
+
+/// What came over a connection that was used before, while a second answer may follow.
+struct HeldAnswer {
+    var result: Result<PollResponse, PollError>
+    /// `nil` for a failure.
+    var mark: AnswerMark?
+    var endedAt: MonotonicTime
+    var doubtEnds: MonotonicTime
+}

@@ -71,15 +71,6 @@ final class CurlTransfer {
     /// Set where the address policy refused an address.
     var refusedAddress: String?
 
-    /// What came over a connection that was used before, while a second answer may follow.
-    private struct HeldAnswer {
-        var result: Result<PollResponse, PollError>
-        /// `nil` for a failure.
-        var mark: AnswerMark?
-        var endedAt: MonotonicTime
-        var doubtEnds: MonotonicTime
-    }
-
     /// What request fields depend on.
     struct SentFields: Equatable {
         var validators: Validators

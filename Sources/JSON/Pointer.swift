@@ -51,7 +51,7 @@ package struct Pointer: Hashable, Sendable {
         self.init(utf8: text.utf8)
     }
 
-    init?(utf8 text: some Sequence<UInt8>) {
+    package init?(utf8 text: some Sequence<UInt8>) {
         self.tokens = []
         var token: [UInt8]?
         var tilde = false

@@ -81,6 +81,48 @@ struct UpstreamHabitTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
+    @Test("R05 the key stays after a restart at a value from which another would be guessed")
+    func guessedKeyAfterRestart() async throws {
+        let pad = String(repeating: "x", count: 100)
+        func rows(_ ids: [Int?]) -> [UInt8] {
+            let rows = ids.enumerated().map { index, id in
+                #"{\#(id.map { "\"id\":\($0)," } ?? "")"name":"n\#(index)","pad":"\#(pad)"}"#
+            }
+            return Array("[\(rows.joined(separator: ","))]".utf8)
+        }
+        let resource = VersionedResource(versions: [
+            rows([1, 2, 3]), rows([nil, 2, 3]), rows([1, 2, 3]), rows([1, 2]),
+        ])
+        let upstream = try ScriptedUpstream()
+        let folder = try TemporaryFolder()
+        upstream.serve(resource, at: "/value")
+        let configuration = """
+            log: { path: "\(folder.path("changes.db"))" }
+            sources:
+              value: { url: "\(upstream.url("/value"))", interval: 30ms }
+            """
+        let first = try Gateway(configuration)
+        try await first.waitForValues(of: ["value"])
+        var follower = try await first.follow("value", mode: "snapshot")
+        resource.advance()
+        try await follower.takeChange()
+        #expect(try await first.terminate() == .exited(0))
+
+        let second = try Gateway(configuration)
+        let stream = try EventStreamClient(try await second.process.endpoint(), path: "/v1/streams/value?mode=items")
+        #expect(try await stream.next()?.type == "hello")
+        #expect(try await stream.next()?.type == "snapshot")
+        #expect(try await second.document("/v1/sources/value").root["collection"]?["key"]?.string == "/id")
+        resource.advance()
+        #expect(try await stream.next { $0.type != "status" }.type == "snapshot")
+        resource.advance()
+        let last = try await stream.next { $0.type != "status" }
+        let deleted = try Document(parsing: last.data).root["items"]?["deleted"]
+        #expect(deleted?.count == 1 && deleted?[0]?.int == 3)
+        await stream.close()
+        #expect(try await second.terminate() == .exited(0))
+    }
+
     @Test("R17 s-maxage holds back no poll unless the source says so; R30 and R16 show in the source's row")
     func row() async throws {
         let upstream = try ScriptedUpstream()

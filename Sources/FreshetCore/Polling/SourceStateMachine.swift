@@ -15,8 +15,10 @@ package struct SourceStateMachine: Sendable {
 
     /// What a poll may cost; set by the shell before a result is handed in. For the adaptive policy.
     package var price = PollPrice()
-    /// What the adaptive policy has learned, and where lists are, to be kept over a restart.
-    package var learned: [UInt8] { LearnedState(schedule: self.schedule.learned, lists: self.value.lists).encoded }
+    /// What the adaptive policy has learned, where lists are, and the guessed key, to be kept over a restart.
+    package var learned: [UInt8] {
+        LearnedState(schedule: self.schedule.learned, lists: self.value.lists, guess: self.value.guess).encoded
+    }
 
     /// The last good value, and what new ones are measured by.
     var value: SourceValue
@@ -48,7 +50,7 @@ package struct SourceStateMachine: Sendable {
         self.staleness = Staleness(configuration: configuration)
         self.trust = ValidatorTrust(verifyEvery: configuration.verifyEvery)
         self.value = SourceValue(configuration: configuration)
-        self.value.lists = learned.lists
+        self.value.learned(lists: learned.lists, guess: learned.guess)
         let first = self.schedule.first(now: now)
         self.nextPoll = first.at
         self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: first.reason)

@@ -49,12 +49,21 @@ struct SourceValue: Sendable {
         return value
     }
 
+    /// Takes over what an earlier process found out. Where the configuration names the key, no guess counts.
+    mutating func learned(lists: XMLLists, guess: ItemRule?) {
+        self.lists = lists
+        if self.collection == nil { self.collection = guess.map { SourceCollection(rule: $0, isGuessed: true) } }
+    }
+
+    /// The collection and key as guessed; `nil` where they are configured or unknown.
+    var guess: ItemRule? { self.collection.flatMap { $0.isGuessed ? $0.rule : nil } }
+
     /// Why a new value waits to be seen again; `nil` where none does.
     var wait: ChangeGuard.Wait? { self.guardian.wait }
 
     /// Takes over a value of an earlier process.
     mutating func restored(_ document: Document) {
-        self.adopt(document, hash: document.hash(ignoring: self.ignore), body: document.text)
+        self.adopt(document, hash: document.hash(ignoring: self.ignore), body: document.text, isRestored: true)
     }
 
     /// Whether a body is the very one that the value came from.
@@ -85,13 +94,18 @@ struct SourceValue: Sendable {
         return false
     }
 
-    /// Takes a new value.
-    mutating func adopt(_ new: Document, hash: UInt64, body: [UInt8]) {
+    /// Takes a new value. An earlier process' guess stays where the value is that process' too.
+    mutating func adopt(_ new: Document, hash: UInt64, body: [UInt8], isRestored: Bool = false) {
         if let old = self.document {
             self.flaps.valueReplaced(self.hash, by: hash)
             self.volatile.valueReplaced(old, by: new)
-        } else if let rule = self.collection?.rule {
-            self.hasUnusableKey = !Self.holds(rule, in: new)
+        } else if let collection = self.collection {
+            self.hasUnusableKey = !Self.holds(collection.rule, in: new)
+            let isFound = isRestored && new.value(at: collection.rule.items)?.isContainer == true
+            if collection.isGuessed, self.hasUnusableKey, !isFound {
+                self.collection = nil
+                self.hasUnusableKey = false
+            }
         }
         self.guardian.presentValueReceived()
         self.unsettled.valueSettled()

@@ -61,6 +61,50 @@ struct GuessedKeyTests {
         #expect(trace.machine.status.collection?.isGuessed == false)
     }
 
+    @Test("R05 nor does a restart, unless the value is another's")
+    func restart() throws {
+        var trace = Trace()
+        _ = trace.poll(self.rows(self.good))
+        let change = try #require(trace.poll(self.rows(["", #""id":2,"#, #""id":3,"#])).change)
+        func restarted(_ configure: (inout SourceConfiguration) -> Void = { _ in }) -> SourceStateMachine {
+            var configuration = trace.machine.configuration
+            configure(&configuration)
+            return SourceStateMachine(
+                configuration: configuration,
+                phase: 0.5,
+                now: trace.now,
+                wall: trace.wall,
+                learned: change.learned
+            )
+        }
+        var same = restarted()
+        same.restored(change.document, validators: Validators(), at: trace.wall)
+        #expect(same.status.collection?.rule.key == Pointer("/id"))
+        var named = restarted {
+            $0.items = Pointer("/rows")
+            $0.key = Pointer("/code")
+        }
+        named.restored(change.document, validators: Validators(), at: trace.wall)
+        #expect(named.status.collection?.rule.key == Pointer("/code"))
+        for other in [#"[{"name":"a"},{"name":"b"}]"#, #"{"rows":[{"name":"a"},{"name":"b"}]}"#] {
+            trace.machine = restarted()
+            _ = trace.poll(.body(other))
+            #expect(trace.machine.status.collection?.rule.key == Pointer("/name"))
+            #expect(trace.machine.status.warnings.isEmpty)
+        }
+        for cut in 0..<change.learned.count {
+            var machine = SourceStateMachine(
+                configuration: trace.machine.configuration,
+                phase: 0.5,
+                now: trace.now,
+                wall: trace.wall,
+                learned: Array(change.learned.prefix(cut))
+            )
+            machine.restored(change.document, validators: Validators(), at: trace.wall)
+            #expect(machine.status.collection != nil)
+        }
+    }
+
     @Test("a collection that moves is found where it went")
     func moved() {
         var trace = Trace()
