@@ -13,8 +13,8 @@ struct OutgoingPart {
         self.range = 0..<bytes.count
     }
 
-    init(_ frame: Frame, isChunked: Bool, skipping offset: Int = 0) {
-        let range = frame.range(chunked: isChunked)
+    init(_ frame: Frame, framing: Framing, skipping offset: Int = 0) {
+        let range = frame.range(in: framing)
         self.bytes = frame.bytes
         self.range = min(range.lowerBound + offset, range.upperBound)..<range.upperBound
     }
@@ -55,6 +55,7 @@ struct Backlog {
     var isEmpty: Bool { self.next >= self.parts.count }
 
     mutating func append(_ part: OutgoingPart) {
+        guard !part.range.isEmpty else { return }
         self.parts.append(part)
     }
 
@@ -113,15 +114,15 @@ enum FrameRun {
     }
 
     /// The bytes of `frames` on a connection of this framing.
-    static func size(of frames: ArraySlice<SequencedFrame>, isChunked: Bool) -> Int {
-        frames.reduce(0) { $0 + $1.frame.range(chunked: isChunked).count }
+    static func size(of frames: ArraySlice<SequencedFrame>, framing: Framing) -> Int {
+        frames.reduce(0) { $0 + $1.frame.range(in: framing).count }
     }
 
     /// How many of `frames` fit into `limit` bytes; at least one.
-    static func prefixCount(of frames: ArraySlice<SequencedFrame>, isChunked: Bool, limit: Int) -> Int {
+    static func prefixCount(of frames: ArraySlice<SequencedFrame>, framing: Framing, limit: Int) -> Int {
         var size = 0
         for (count, frame) in frames.enumerated() {
-            size += frame.frame.range(chunked: isChunked).count
+            size += frame.frame.range(in: framing).count
             if size > limit { return max(1, count) }
         }
         return frames.count
@@ -130,18 +131,18 @@ enum FrameRun {
     /// Calls `body` with the bytes: a single frame as it lies, several side by side in `scratch`, which must hold them.
     static func withBytes<Result>(
         of frames: ArraySlice<SequencedFrame>,
-        isChunked: Bool,
+        framing: Framing,
         scratch: UnsafeMutableRawBufferPointer,
         _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
         if frames.count == 1, let frame = frames.first?.frame {
             return frame.bytes.withUnsafeBytes { bytes in
-                body(UnsafeRawBufferPointer(rebasing: bytes[frame.range(chunked: isChunked)]))
+                body(UnsafeRawBufferPointer(rebasing: bytes[frame.range(in: framing)]))
             }
         }
         var filled = 0
         for frame in frames {
-            let range = frame.frame.range(chunked: isChunked)
+            let range = frame.frame.range(in: framing)
             frame.frame.bytes.withUnsafeBytes { bytes in
                 UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
                     .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
@@ -152,10 +153,10 @@ enum FrameRun {
     }
 
     /// Where among `frames` the socket stopped when it took `sent` bytes of them.
-    static func stop(in frames: ArraySlice<SequencedFrame>, isChunked: Bool, sent: Int) -> Stop {
+    static func stop(in frames: ArraySlice<SequencedFrame>, framing: Framing, sent: Int) -> Stop {
         var left = sent
         for (count, frame) in frames.enumerated() {
-            let size = frame.frame.range(chunked: isChunked).count
+            let size = frame.frame.range(in: framing).count
             if left == 0 { return Stop(count: count, offsetInLast: 0) }
             if left < size { return Stop(count: count + 1, offsetInLast: left) }
             left -= size

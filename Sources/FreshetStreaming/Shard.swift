@@ -77,7 +77,7 @@ final class Shard {
     struct GroupKey: Hashable {
         var subscription: ObjectIdentifier
         var pattern: SourcePattern?
-        var isChunked: Bool
+        var framing: Framing
     }
 
     /// `epoll`: owned from now on.

@@ -149,7 +149,7 @@ extension Shard {
             self.append(snapshots, to: &backlog, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         case .gap(let reason, let snapshots, let through):
-            backlog.append(OutgoingPart(ControlFrame.gap(reason, wire: group.wire), isChunked: group.isChunked))
+            backlog.append(OutgoingPart(ControlFrame.gap(reason, wire: group.wire), framing: group.framing))
             self.append(snapshots, to: &backlog, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         }
@@ -158,7 +158,7 @@ extension Shard {
 
     private func append(_ frames: [Frame], to backlog: inout Backlog, in group: SubscriberGroup) {
         for frame in frames {
-            backlog.append(OutgoingPart(frame, isChunked: group.isChunked))
+            backlog.append(OutgoingPart(frame, framing: group.framing))
         }
         self.tally.delivered += UInt64(frames.count)
     }
@@ -206,7 +206,7 @@ extension Shard {
         }
         while let first = rest.first {
             guard budget > 0 else { return .paused }
-            let count = FrameRun.prefixCount(of: rest, isChunked: group.isChunked, limit: self.scratch.count)
+            let count = FrameRun.prefixCount(of: rest, framing: group.framing, limit: self.scratch.count)
             let batch = rest.prefix(count)
             rest = rest.dropFirst(count)
             if let stop = self.feed(batch, to: index, &backlog, in: group, budget: &budget) { return stop }
@@ -228,8 +228,8 @@ extension Shard {
         in group: SubscriberGroup,
         budget: inout Int
     ) -> WriteResult? {
-        let size = FrameRun.size(of: batch, isChunked: group.isChunked)
-        let sent = FrameRun.withBytes(of: batch, isChunked: group.isChunked, scratch: self.scratch) {
+        let size = FrameRun.size(of: batch, framing: group.framing)
+        let sent = FrameRun.withBytes(of: batch, framing: group.framing, scratch: self.scratch) {
             self.send($0, to: index)
         }
         budget -= size
@@ -249,11 +249,11 @@ extension Shard {
         in group: SubscriberGroup
     ) -> WriteResult {
         guard sent >= 0 || sent == -Int(EAGAIN) else { return .gone }
-        let stop = FrameRun.stop(in: batch, isChunked: group.isChunked, sent: max(0, sent))
+        let stop = FrameRun.stop(in: batch, framing: group.framing, sent: max(0, sent))
         guard stop.count > 0 else { return .blocked }
         let last = batch[batch.startIndex + stop.count - 1]
         if stop.offsetInLast > 0 {
-            backlog.append(OutgoingPart(last.frame, isChunked: group.isChunked, skipping: stop.offsetInLast))
+            backlog.append(OutgoingPart(last.frame, framing: group.framing, skipping: stop.offsetInLast))
         }
         self.tally.delivered += UInt64(stop.count)
         self.tally.coalesced += UInt64(stop.count - 1)
@@ -269,7 +269,7 @@ extension Shard {
         let missed = group.statuses.values.filter { $0.number > mark }.sorted { $0.number < $1.number }
         backlog.statusMark = self.statusNumber
         for status in missed {
-            backlog.append(OutgoingPart(status.frame, isChunked: group.isChunked))
+            backlog.append(OutgoingPart(status.frame, framing: group.framing))
         }
         return !missed.isEmpty
     }

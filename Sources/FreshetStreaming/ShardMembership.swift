@@ -74,11 +74,11 @@ extension Shard {
             retry: self.jitteredRetry(),
             wire: group.wire
         )
-        var parts = [OutgoingPart(head), OutgoingPart(hello, isChunked: group.isChunked)]
+        var parts = [OutgoingPart(head), OutgoingPart(hello, framing: group.framing)]
         if let gap = opening.gap {
-            parts.append(OutgoingPart(ControlFrame.gap(gap, wire: group.wire), isChunked: group.isChunked))
+            parts.append(OutgoingPart(ControlFrame.gap(gap, wire: group.wire), framing: group.framing))
         }
-        parts += (opening.snapshots + opening.statuses).map { OutgoingPart($0, isChunked: group.isChunked) }
+        parts += (opening.snapshots + opening.statuses).map { OutgoingPart($0, framing: group.framing) }
         return parts
     }
 
@@ -146,7 +146,7 @@ extension Shard {
         let key = GroupKey(
             subscription: ObjectIdentifier(subscription),
             pattern: handover.pattern,
-            isChunked: handover.isChunked
+            framing: handover.framing
         )
         if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
             group.memberCount += 1
@@ -156,7 +156,7 @@ extension Shard {
         let group = SubscriberGroup(
             subscription: subscription,
             pattern: handover.pattern,
-            isChunked: handover.isChunked,
+            framing: handover.framing,
             index: number
         )
         group.memberCount = 1
@@ -279,8 +279,8 @@ extension Shard {
             ?? Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick)
         guard backlog.closing == nil else { return }
         let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
-        backlog.append(OutgoingPart(bye, isChunked: group.isChunked))
-        if group.isChunked { backlog.append(OutgoingPart(group.terminator)) }
+        backlog.append(OutgoingPart(bye, framing: group.framing))
+        backlog.append(OutgoingPart(group.framing.terminator))
         backlog.closing = reason
         self.table.slot(index).pointee.machine.closed()
         self.removeFromLive(index)

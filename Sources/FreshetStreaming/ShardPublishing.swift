@@ -87,10 +87,10 @@ extension Shard {
         var rest = group.run[...]
         while !rest.isEmpty, !group.live.isEmpty {
             let limit = self.scratch.count
-            let count = FrameRun.prefixCount(of: rest, isChunked: group.isChunked, limit: limit)
+            let count = FrameRun.prefixCount(of: rest, framing: group.framing, limit: limit)
             let frames = rest.prefix(count)
             rest = rest.dropFirst(count)
-            FrameRun.withBytes(of: frames, isChunked: group.isChunked, scratch: self.scratch) { bytes in
+            FrameRun.withBytes(of: frames, framing: group.framing, scratch: self.scratch) { bytes in
                 self.deliver(frames, as: bytes, to: group)
             }
         }
@@ -176,14 +176,14 @@ extension Shard {
         }
         guard stall.sent >= 0 || stall.sent == -Int(EAGAIN) else { return self.release(stall.index, .gone) }
         let taken = max(0, stall.sent)
-        let stop = FrameRun.stop(in: frames, isChunked: group.isChunked, sent: taken)
+        let stop = FrameRun.stop(in: frames, framing: group.framing, sent: taken)
         var parts: [OutgoingPart] = []
         var sequence = stall.sequence
         if stop.count > 0 {
             let last = frames[frames.startIndex + stop.count - 1]
             sequence = last.sequence
             if stop.offsetInLast > 0 {
-                parts = [OutgoingPart(last.frame, isChunked: group.isChunked, skipping: stop.offsetInLast)]
+                parts = [OutgoingPart(last.frame, framing: group.framing, skipping: stop.offsetInLast)]
             }
         }
         self.tally.delivered += UInt64(stop.count)
@@ -222,7 +222,7 @@ extension Shard {
         let tick = self.clock.tick
         if let last = group.checkpointTicks[source], tick &- last < self.clock.heartbeatTicks { return }
         group.checkpointTicks[source] = tick
-        let part = OutgoingPart(checkpoint.frame, isChunked: group.isChunked)
+        let part = OutgoingPart(checkpoint.frame, framing: group.framing)
         let members = group.live
         for index in members where self.isDueForCheckpoint(index) {
             let slot = self.table.slot(index)

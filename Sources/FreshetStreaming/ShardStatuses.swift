@@ -66,7 +66,7 @@ extension Shard {
         for group in self.groups(of: source) {
             let frame = group.wire == .eventStream ? notice.eventStream : notice.jsonLine
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
-            let part = OutgoingPart(frame, isChunked: group.isChunked)
+            let part = OutgoingPart(frame, framing: group.framing)
             for index in group.live {
                 let opening = UInt64(self.table.record(index).openingStatus)
                 guard opening < notice.number, opening >= mark else { continue }

@@ -73,7 +73,7 @@ extension Shard {
     private func sendHeartbeat(to index: Int32) {
         guard let group = self.group(of: index) else { return }
         self.table.updateRecord(index) { $0.lastHeartbeat = self.clock.tick }
-        self.sendToLive(index, OutgoingPart(self.heartbeats[group.wire], isChunked: group.isChunked))
+        self.sendToLive(index, OutgoingPart(self.heartbeats[group.wire], framing: group.framing))
     }
 }
 

@@ -14,8 +14,7 @@ package struct StreamHandover: Sendable {
     package var position: StreamPosition
     /// The HTTP response head, sent first, together with the first events.
     package var head: [UInt8]
-    /// Whether the body has chunks (RFC 9112 §7.1); without them (HTTP/1.0) the end of the connection is its end.
-    package var isChunked: Bool
+    package var framing: Framing
     /// The place that ``StreamServer/admit(_:)`` gave.
     package var ticket: AdmissionTicket
     /// Counts what ``position`` holds for this stream alone; kept until that is sent.
@@ -28,7 +27,7 @@ package struct StreamHandover: Sendable {
         format: StreamFormat,
         position: StreamPosition,
         head: [UInt8],
-        isChunked: Bool,
+        framing: Framing,
         ticket: AdmissionTicket,
         held: UnsentTicket? = nil
     ) {
@@ -38,7 +37,7 @@ package struct StreamHandover: Sendable {
         self.format = format
         self.position = position
         self.head = head
-        self.isChunked = isChunked
+        self.framing = framing
         self.ticket = ticket
         self.held = held
     }

@@ -7,7 +7,7 @@ final class SubscriberGroup {
     /// Replaced by a larger one when a source comes that ``pattern`` names.
     var subscription: Subscription
     let pattern: SourcePattern?
-    let isChunked: Bool
+    let framing: Framing
     /// The group's place in the shard's list.
     let index: Int32
     /// Slots of members that are caught up. The others are fed from the log one by one.
@@ -52,10 +52,10 @@ final class SubscriberGroup {
         var maySkip: Bool
     }
 
-    init(subscription: Subscription, pattern: SourcePattern?, isChunked: Bool, index: Int32) {
+    init(subscription: Subscription, pattern: SourcePattern?, framing: Framing, index: Int32) {
         self.subscription = subscription
         self.pattern = pattern
-        self.isChunked = isChunked
+        self.framing = framing
         self.index = index
     }
 
@@ -64,7 +64,7 @@ final class SubscriberGroup {
         Shard.GroupKey(
             subscription: ObjectIdentifier(self.subscription),
             pattern: self.pattern,
-            isChunked: self.isChunked
+            framing: self.framing
         )
     }
 
@@ -72,7 +72,4 @@ final class SubscriberGroup {
 
     /// Whether every source is gone.
     var isOrphaned: Bool { self.removed.count == self.subscription.sources.count }
-
-    /// The bytes that end the body: the last chunk (RFC 9112 §7.1), or nothing.
-    var terminator: [UInt8] { self.isChunked ? Array("0\r\n\r\n".utf8) : [] }
 }

@@ -47,7 +47,7 @@ extension StreamingTests {
                 try fixture.subscribe(
                     to: chosen.map { sources[$0] },
                     at: start > 0 ? .after(fixture.cursor(UInt64(start))) : .snapshot,
-                    isChunked: Bool.random(using: &random),
+                    framing: Framing.allCases.randomElement(using: &random) ?? .chunked,
                     receiveBuffer: Bool.random(using: &random) ? 2048 : nil
                 )
             }

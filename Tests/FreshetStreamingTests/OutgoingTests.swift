@@ -12,11 +12,11 @@ struct OutgoingTests {
         return SequencedFrame(sequence: UInt64(number), frame: Frame(payload: data))
     }
 
-    @Test("is the same bytes wherever the sends are cut", arguments: [true, false], [16, 61, 4096])
-    func cuts(isChunked: Bool, scratchBytes: Int) {
+    @Test("is the same bytes wherever the sends are cut", arguments: Framing.allCases, [16, 61, 4096])
+    func cuts(framing: Framing, scratchBytes: Int) {
         let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: scratchBytes, alignment: 16)
         defer { scratch.deallocate() }
-        let parts = Self.frames.map { OutgoingPart($0.frame, isChunked: isChunked) }
+        let parts = Self.frames.map { OutgoingPart($0.frame, framing: framing) }
         let whole = parts.flatMap { Array($0.bytes[$0.range]) }
         for cut in 1...whole.count {
             var backlog = Backlog(parts: parts, maySkip: false, statusMark: 0, tick: 0)
@@ -34,17 +34,17 @@ struct OutgoingTests {
         }
     }
 
-    @Test("is the rest of exactly one frame, for every number of bytes that a send took", arguments: [true, false])
-    func rests(isChunked: Bool) {
+    @Test("is the rest of exactly one frame, for every number of bytes that a send took", arguments: Framing.allCases)
+    func rests(framing: Framing) {
         let frames = Self.frames[...]
-        let sizes = frames.map { $0.frame.range(chunked: isChunked).count }
-        let whole = frames.flatMap { $0.frame.bytes[$0.frame.range(chunked: isChunked)] }
+        let sizes = frames.map { $0.frame.range(in: framing).count }
+        let whole = frames.flatMap { $0.frame.bytes[$0.frame.range(in: framing)] }
         for sent in 0...whole.count {
-            let stop = FrameRun.stop(in: frames, isChunked: isChunked, sent: sent)
+            let stop = FrameRun.stop(in: frames, framing: framing, sent: sent)
             var left: [UInt8] = []
             if stop.offsetInLast > 0 {
                 let last = frames[frames.startIndex + stop.count - 1].frame
-                let part = OutgoingPart(last, isChunked: isChunked, skipping: stop.offsetInLast)
+                let part = OutgoingPart(last, framing: framing, skipping: stop.offsetInLast)
                 left = Array(part.bytes[part.range])
             }
             let end = sizes.prefix(stop.count).reduce(0, +)
@@ -56,9 +56,9 @@ struct OutgoingTests {
     @Test("goes out in runs that fit, one frame at least")
     func prefixes() {
         let frames = Self.frames[...]
-        let sizes = frames.map { $0.frame.range(chunked: true).count }
+        let sizes = frames.map { $0.frame.range(in: .chunked).count }
         for limit in 0...(sizes.reduce(0, +) + 1) {
-            let count = FrameRun.prefixCount(of: frames, isChunked: true, limit: limit)
+            let count = FrameRun.prefixCount(of: frames, framing: .chunked, limit: limit)
             #expect(count >= 1)
             #expect(count == 1 || sizes.prefix(count).reduce(0, +) <= limit)
             #expect(count == frames.count || sizes.prefix(count + 1).reduce(0, +) > limit)

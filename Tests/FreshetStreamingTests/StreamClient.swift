@@ -68,7 +68,7 @@ struct ReceivedEvent: Equatable {
 /// One client. Belongs to one thread; closes its connection with itself.
 final class StreamClient {
     let descriptor: Int32
-    private let isChunked: Bool
+    private let framing: Framing
     private let wire: StreamWire
     /// Everything received, from the response head on.
     private(set) var raw: [UInt8] = []
@@ -86,9 +86,9 @@ final class StreamClient {
     private var blockStart = 0
     private var isClosed = false
 
-    init(descriptor: Int32, isChunked: Bool, wire: StreamWire) {
+    init(descriptor: Int32, framing: Framing, wire: StreamWire) {
         self.descriptor = descriptor
-        self.isChunked = isChunked
+        self.framing = framing
         self.wire = wire
     }
 
@@ -156,7 +156,7 @@ final class StreamClient {
             self.bodyStart = end + 4
             self.unframed = end + 4
         }
-        guard self.isChunked else {
+        guard self.framing == .chunked else {
             self.body.append(contentsOf: self.raw[self.unframed...])
             self.unframed = self.raw.count
             return

@@ -175,7 +175,7 @@ extension StreamingTests {
             let source = try fixture.source("rates")
             let format = StreamFormat(wire: wire)
             let chunked = try fixture.subscribe(to: [source], format: format)
-            let plain = try fixture.subscribe(to: [source], format: format, isChunked: false)
+            let plain = try fixture.subscribe(to: [source], format: format, framing: .closeDelimited)
             #expect(chunked.receive { $0.heartbeats >= 5 })
             #expect(plain.receive { $0.heartbeats >= 5 })
             #expect(chunked.events.first?.data.contains(#""heartbeat":0.064"#) == true)

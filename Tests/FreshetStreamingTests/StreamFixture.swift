@@ -77,7 +77,7 @@ final class StreamFixture: Sendable {
         selector: SourceSelector? = nil,
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
-        isChunked: Bool = true,
+        framing: Framing = .chunked,
         receiveBuffer: Int32? = nil
     ) throws -> StreamClient {
         try self.subscribeWithServerEnd(
@@ -85,19 +85,19 @@ final class StreamFixture: Sendable {
             selector: selector,
             format: format,
             at: position,
-            isChunked: isChunked,
+            framing: framing,
             receiveBuffer: receiveBuffer
         ).client
     }
 
-    /// As ``subscribe(to:selector:format:at:isChunked:receiveBuffer:)``, and tells the descriptor that the shard was
+    /// As ``subscribe(to:selector:format:at:framing:receiveBuffer:)``, and tells the descriptor that the shard was
     /// given.
     func subscribeWithServerEnd(
         to sources: [SourceID],
         selector: SourceSelector? = nil,
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
-        isChunked: Bool = true,
+        framing: Framing = .chunked,
         receiveBuffer: Int32? = nil
     ) throws -> (client: StreamClient, server: Int32) {
         guard case .admitted(let ticket) = self.server.admit(PeerAddress("127.0.0.1")) else {
@@ -112,11 +112,11 @@ final class StreamFixture: Sendable {
                 format: format,
                 position: position,
                 head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),
-                isChunked: isChunked,
+                framing: framing,
                 ticket: ticket
             )
         )
-        let client = StreamClient(descriptor: connection.client, isChunked: isChunked, wire: format.wire)
+        let client = StreamClient(descriptor: connection.client, framing: framing, wire: format.wire)
         return (client, connection.server)
     }
 

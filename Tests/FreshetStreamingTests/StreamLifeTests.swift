@@ -161,7 +161,7 @@ extension StreamingTests {
             defer { fixture.stop() }
             let source = try fixture.source("rates")
             try fixture.publish(1, of: source, hasPatch: false)
-            let client = try fixture.subscribe(to: [source], isChunked: false)
+            let client = try fixture.subscribe(to: [source], framing: .closeDelimited)
             #expect(client.receive(events: 2))
             for number in 2...9 {
                 try fixture.publish(number, of: source)

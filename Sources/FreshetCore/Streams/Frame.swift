@@ -29,10 +29,24 @@ package struct StreamFormat: Hashable, Sendable {
     }
 }
 
-/// The immutable bytes of one event, ready for a socket.
-///
-/// The bytes carry their HTTP/1.1 chunk framing (RFC 9112 §7.1): a chunked connection sends ``chunk``, a
-/// close-delimited one (HTTP/1.0) sends only ``payload``.
+/// How the events of a stream are told apart from what else its connection carries. Subscribers with equal framings
+/// share bytes.
+package enum Framing: CaseIterable, Hashable, Sendable {
+    /// Chunks of HTTP/1.1, one an event (RFC 9112 §7.1).
+    case chunked
+    /// Nothing: the end of the connection is the end of the stream (HTTP/1.0).
+    case closeDelimited
+
+    /// The bytes that end a stream before its connection is closed: the last chunk, or none.
+    package var terminator: [UInt8] {
+        switch self {
+        case .chunked: Array("0\r\n\r\n".utf8)
+        case .closeDelimited: []
+        }
+    }
+}
+
+/// The immutable bytes of one event, ready for a socket, with what each ``Framing`` puts around them.
 package struct Frame: Sendable {
     /// Room for the longest chunk size, unused in part; then the payload and CRLF.
     package let bytes: [UInt8]
@@ -78,9 +92,12 @@ package struct Frame: Sendable {
         }
     }
 
-    /// The range of ``bytes`` that a connection sends.
-    package func range(chunked: Bool) -> Range<Int> {
-        chunked ? self.chunk : self.payload
+    /// The range of ``bytes`` that a connection of this framing sends.
+    package func range(in framing: Framing) -> Range<Int> {
+        switch framing {
+        case .chunked: self.chunk
+        case .closeDelimited: self.payload
+        }
     }
 }
 

@@ -83,11 +83,11 @@ extension ConnectionHandler {
     ) throws(Problem) {
         let held = try self.hold(position)
         let descriptor = try self.duplicate(context)
-        let isChunked = head.version == .http11
+        let framing: FreshetCore.Framing = head.version == .http11 ? .chunked : .closeDelimited
         let bytes = AnswerHead.bytes(
             self.responder.allow(head, request.answer),
-            framing: isChunked ? .chunked : .close,
-            keepsAlive: isChunked && head.keepsAlive,
+            framing: framing == .chunked ? .chunked : .close,
+            keepsAlive: framing == .chunked && head.keepsAlive,
             version: head.version,
             now: WallClock.now
         )
@@ -102,7 +102,7 @@ extension ConnectionHandler {
                 format: request.format,
                 position: position,
                 head: bytes,
-                isChunked: isChunked,
+                framing: framing,
                 ticket: ticket,
                 held: held
             )

@@ -77,7 +77,7 @@ func runFanOutServer(arguments: [String]) throws {
                 format: StreamFormat(mode: .snapshot),
                 position: .latest,
                 head: BareAcceptor.head,
-                isChunked: true,
+                framing: .chunked,
                 ticket: ticket
             )
         )
