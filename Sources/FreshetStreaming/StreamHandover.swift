@@ -3,9 +3,9 @@
 package import FreshetCore
 
 /// Everything that a shard needs to hold one stream.
-package struct StreamHandover: Sendable {
-    /// The connection. Whoever is given the handover owns it from then on, and closes it.
-    package var descriptor: Int32
+package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
+    /// Whoever is given the handover owns it from then on, and closes it.
+    package var connection: Connection
     /// Ascending, each once.
     package var sources: [SourceID]
     /// What named them. Sources that come later and are named by it are added to the stream; `nil` for none.
@@ -21,7 +21,7 @@ package struct StreamHandover: Sendable {
     package var held: UnsentTicket?
 
     package init(
-        descriptor: Int32,
+        connection: Connection,
         sources: [SourceID],
         pattern: SourcePattern? = nil,
         format: StreamFormat,
@@ -31,7 +31,7 @@ package struct StreamHandover: Sendable {
         ticket: AdmissionTicket,
         held: UnsentTicket? = nil
     ) {
-        self.descriptor = descriptor
+        self.connection = connection
         self.sources = sources
         self.pattern = pattern
         self.format = format

@@ -35,7 +35,7 @@ package struct StreamServerError: Error, Hashable, CustomStringConvertible {
 /// Every call may come from any thread. Only ``start()``, ``drain(over:)`` and ``stop()`` wait for anything.
 package final class StreamServer: Sendable {
     private struct ShardHandle: Sendable {
-        var inbox: ShardInbox
+        var inbox: DeliveryInbox<EpollTransport>
         var counters: ShardCounters
         var thread: pthread_t?
     }
@@ -72,19 +72,9 @@ package final class StreamServer: Sendable {
     }
 
     private func startShard(_ number: Int) throws(StreamServerError) -> ShardHandle {
-        let inbox = try ShardInbox(maxNotices: self.settings.maxInboxDepth)
-        let epoll = clinux_epoll_create()
-        guard epoll >= 0 else { throw StreamServerError(reason: .epoll(code: epoll)) }
-        let watching = clinux_epoll_add(
-            epoll,
-            inbox.descriptor,
-            CLINUX_EPOLLIN | CLINUX_EPOLLET,
-            Shard.inboxMark
-        )
-        guard watching == 0 else {
-            _ = clinux_close(epoll)
-            throw StreamServerError(reason: .epoll(code: watching))
-        }
+        let waker = try EventDescriptor()
+        let epoll = try EpollTransport.makeEpoll(watching: waker)
+        let inbox = DeliveryInbox<EpollTransport>(maxNotices: self.settings.maxInboxDepth, waker: waker)
         let counters = ShardCounters()
         let launch = ShardLaunch(
             number: number,
@@ -109,12 +99,19 @@ package final class StreamServer: Sendable {
 private final class ShardLaunch: Sendable {
     private let number: Int
     private let hub: Hub
-    private let inbox: ShardInbox
+    private let inbox: DeliveryInbox<EpollTransport>
     private let counters: ShardCounters
     private let settings: StreamSettings
     private let epoll: Int32
 
-    init(number: Int, hub: Hub, inbox: ShardInbox, counters: ShardCounters, settings: StreamSettings, epoll: Int32) {
+    init(
+        number: Int,
+        hub: Hub,
+        inbox: DeliveryInbox<EpollTransport>,
+        counters: ShardCounters,
+        settings: StreamSettings,
+        epoll: Int32
+    ) {
         self.number = number
         self.hub = hub
         self.inbox = inbox
@@ -146,13 +143,13 @@ private final class ShardLaunch: Sendable {
     private func run() {
         _ = clinux_block_signals()
         _ = clinux_set_thread_name("stream-\(self.number)")
-        Shard(
+        Delivery(
             number: self.number,
             hub: self.hub,
             inbox: self.inbox,
             counters: self.counters,
             settings: self.settings,
-            epoll: self.epoll
+            transport: EpollTransport(epoll: self.epoll, settings: self.settings)
         ).run()
     }
 }
@@ -175,14 +172,14 @@ extension StreamServer {
     /// Takes over a connection. Never blocks; the first bytes are written by the shard, at once.
     ///
     /// Where the server has stopped, the connection is closed.
-    package func adopt(_ handover: StreamHandover) {
-        let inbox = self.state.withLock { state -> ShardInbox? in
+    package func adopt(_ handover: StreamHandover<Socket>) {
+        let inbox = self.state.withLock { state -> DeliveryInbox<EpollTransport>? in
             guard !state.isStopped, !state.shards.isEmpty else { return nil }
             state.next = (state.next + 1) % state.shards.count
             return state.shards[state.next].inbox
         }
         guard inbox?.post(.adopt(handover)) != true else { return }
-        _ = clinux_close(handover.descriptor)
+        handover.connection.abandon()
     }
 
     /// Up to `limit` subscribers, in no particular order.
@@ -191,7 +188,7 @@ extension StreamServer {
         for inbox in self.inboxes where reports.count < limit {
             let left = limit - reports.count
             reports += await withCheckedContinuation { continuation in
-                let message = ShardMessage.list(limit: left) { continuation.resume(returning: $0) }
+                let message = DeliveryMessage<Socket>.list(limit: left) { continuation.resume(returning: $0) }
                 if !inbox.post(message) { message.abandon() }
             }
         }
@@ -206,12 +203,12 @@ extension StreamServer {
         let inboxes = self.inboxes
         guard inboxes.indices.contains(id.shard) else { return false }
         return await withCheckedContinuation { continuation in
-            let message = ShardMessage.close(id, reason) { continuation.resume(returning: $0) }
+            let message = DeliveryMessage<Socket>.close(id, reason) { continuation.resume(returning: $0) }
             if !inboxes[id.shard].post(message) { message.abandon() }
         }
     }
 
-    var inboxes: [ShardInbox] {
+    var inboxes: [DeliveryInbox<EpollTransport>] {
         self.state.withLock { $0.shards.map(\.inbox) }
     }
 
@@ -240,7 +237,7 @@ extension StreamServer {
             for inbox in self.inboxes {
                 group.addTask {
                     await withCheckedContinuation { continuation in
-                        let message = ShardMessage.drain(over: duration) { continuation.resume() }
+                        let message = DeliveryMessage<Socket>.drain(over: duration) { continuation.resume() }
                         if !inbox.post(message) { message.abandon() }
                     }
                 }

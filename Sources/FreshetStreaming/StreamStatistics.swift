@@ -96,10 +96,10 @@ package struct SubscriberReport: Sendable {
 package struct SubscriberID: Hashable, Sendable, LosslessStringConvertible {
     let rawValue: UInt64
 
-    /// `generation`: of the slot; its low 24 bits count.
-    init(shard: Int, generation: UInt32, slot: Int32) {
-        let low = UInt64(UInt32(bitPattern: slot))
-        self.rawValue = UInt64(UInt8(truncatingIfNeeded: shard)) << 56 | UInt64(generation & 0xFF_FFFF) << 32 | low
+    /// Of the key's generation the low 24 bits count.
+    init(shard: Int, key: SlotKey) {
+        let low = UInt64(UInt32(bitPattern: key.index))
+        self.rawValue = UInt64(UInt8(truncatingIfNeeded: shard)) << 56 | UInt64(key.generation & 0xFF_FFFF) << 32 | low
     }
 
     var shard: Int { Int(self.rawValue >> 56) }
@@ -117,7 +117,7 @@ package struct SubscriberID: Hashable, Sendable, LosslessStringConvertible {
 }
 
 /// What one shard counts for all to read. Written once per turn by its thread, read by any.
-final class ShardCounters: Sendable {
+package final class ShardCounters: Sendable {
     private let subscribers = Atomic<Int>(0)
     private let blocked = Atomic<Int>(0)
     private let delivered = Atomic<UInt64>(0)
@@ -127,6 +127,8 @@ final class ShardCounters: Sendable {
     private let latency = Mutex(StreamStatistics.emptyLatency)
     private let logReads = Atomic<UInt64>(0)
     private let closes = Mutex<[UInt64]>(Array(repeating: 0, count: StreamEnd.all.count))
+
+    package init() {}
 
     /// Notes how many there are.
     func set(subscribers: Int, blocked: Int) {

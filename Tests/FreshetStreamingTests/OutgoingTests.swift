@@ -70,11 +70,11 @@ struct OutgoingTests {
 struct SubscriberTableTests {
     @Test("are reused with a new generation, so that a late report names nobody")
     func generations() throws {
-        var table = SubscriberTable()
-        func slot(_ descriptor: Int32) -> SubscriberSlot {
+        var table = SubscriberTable<Socket>()
+        func slot(_ descriptor: Int32) -> SubscriberSlot<Socket> {
             SubscriberSlot(
                 machine: SubscriberStateMachine(after: 0),
-                descriptor: descriptor,
+                connection: Socket(descriptor: descriptor),
                 lastSend: 0,
                 group: 0,
                 generation: 0
@@ -96,12 +96,12 @@ struct SubscriberTableTests {
         #expect(again == indices[500])
         let (reused, neighbour) = (table.slot(indices[500]).pointee, table.slot(indices[499]).pointee)
         #expect(reused.generation == generation + 1)
-        #expect(neighbour.descriptor == 499)
+        #expect(neighbour.connection.descriptor == 499)
     }
 
     @Test("take 32 bytes each, two to a cache line")
     func size() {
-        #expect(MemoryLayout<SubscriberSlot>.stride == 32)
+        #expect(MemoryLayout<SubscriberSlot<Socket>>.stride == 32)
         #expect(MemoryLayout<SubscriberRecord>.stride <= 32)
     }
 }

@@ -37,7 +37,7 @@ final class StreamFixture: Sendable {
         let (held, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         let inboxes = self.server.inboxes
         for inbox in inboxes {
-            let hold = ShardMessage.list(limit: 0) { _ in
+            let hold = DeliveryMessage<Socket>.list(limit: 0) { _ in
                 held.signal()
                 gate.wait()
             }
@@ -106,7 +106,7 @@ final class StreamFixture: Sendable {
         let connection = try Loopback.connection(receiveBuffer: receiveBuffer)
         self.server.adopt(
             StreamHandover(
-                descriptor: connection.server,
+                connection: Socket(descriptor: connection.server),
                 sources: sources,
                 pattern: selector.map(SourcePattern.init),
                 format: format,

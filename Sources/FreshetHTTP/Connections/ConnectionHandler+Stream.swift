@@ -83,7 +83,7 @@ extension ConnectionHandler {
     ) throws(Problem) {
         let held = try self.hold(position)
         let descriptor = try self.duplicate(context)
-        let framing: FreshetCore.Framing = head.version == .http11 ? .chunked : .closeDelimited
+        let framing: Framing = head.version == .http11 ? .chunked : .closeDelimited
         let bytes = AnswerHead.bytes(
             self.responder.allow(head, request.answer),
             framing: framing == .chunked ? .chunked : .close,
@@ -96,7 +96,7 @@ extension ConnectionHandler {
         self.leave(context)
         self.gateway.streams.adopt(
             StreamHandover(
-                descriptor: descriptor,
+                connection: Socket(descriptor: descriptor),
                 sources: request.sources,
                 pattern: request.pattern,
                 format: request.format,

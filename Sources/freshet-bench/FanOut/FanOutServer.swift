@@ -72,7 +72,7 @@ func runFanOutServer(arguments: [String]) throws {
         }
         server.adopt(
             StreamHandover(
-                descriptor: descriptor,
+                connection: Socket(descriptor: descriptor),
                 sources: [source],
                 format: StreamFormat(mode: .snapshot),
                 position: .latest,

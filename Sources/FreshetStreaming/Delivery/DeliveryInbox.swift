@@ -1,23 +1,22 @@
-// How other threads reach a shard: a list behind a lock, and an eventfd that is written once per wake-up.
+// How other threads reach a shard: a list behind a lock, and a waker that is called once per wake-up.
 
-import CLinux
-import FreshetCore
+package import FreshetCore
 import Synchronization
 
 /// What a shard is asked to do, beside taking the hub's notices.
-enum ShardMessage: Sendable {
-    case adopt(StreamHandover)
+package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
+    case adopt(StreamHandover<Arrival>)
     case drain(over: Duration, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
     case close(SubscriberID, CloseReason, reply: @Sendable (Bool) -> Void)
     /// What the disk gave of a subscription for the subscriber in a slot.
-    case fetched(StreamFeed, of: Subscription, after: UInt64, slot: Int32, generation: UInt32)
+    case fetched(StreamFeed, of: Subscription, after: UInt64, for: SlotKey)
     case stop
 
     /// Answers for a shard that has stopped.
     func abandon() {
         switch self {
-        case .adopt(let handover): _ = clinux_close(handover.descriptor)
+        case .adopt(let handover): handover.connection.abandon()
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, let reply): reply(false)
@@ -27,10 +26,12 @@ enum ShardMessage: Sendable {
 }
 
 /// Everything that waits for a shard, in order of arrival. Any thread may add; the shard takes it all at once.
-final class ShardInbox: HubListener {
+package final class DeliveryInbox<Carrier: Transport>: HubListener {
+    typealias Message = DeliveryMessage<Carrier.Arrival>
+
     struct Content: Sendable {
         var notices: [HubNotice] = []
-        var messages: [ShardMessage] = []
+        var messages: [Message] = []
         /// Published changes were left out for want of room: subscribers have to read the log.
         var hasOverflowed = false
         /// When the oldest of the notices came, in nanoseconds of the monotonic clock.
@@ -43,26 +44,20 @@ final class ShardInbox: HubListener {
         var overflows: UInt64 = 0
     }
 
-    /// Becomes readable when something is in. Owned; closed with the inbox.
-    let descriptor: Int32
+    /// Called when something is in.
+    let waker: Carrier.Waker
     private let state = Mutex(State())
     /// Whether the shard was woken for what is in. Cleared by the shard before it takes the content.
     private let isSignalled = Atomic<Bool>(false)
     private let maxNotices: Int
 
-    init(maxNotices: Int) throws(StreamServerError) {
-        let descriptor = clinux_eventfd_create()
-        guard descriptor >= 0 else { throw StreamServerError(reason: .eventfd(code: descriptor)) }
-        self.descriptor = descriptor
+    package init(maxNotices: Int, waker: Carrier.Waker) {
+        self.waker = waker
         self.maxNotices = max(1, maxNotices)
     }
 
-    deinit {
-        _ = clinux_close(self.descriptor)
-    }
-
-    func enqueue(_ notice: HubNotice) {
-        let now = clinux_monotonic_ns()
+    package func enqueue(_ notice: HubNotice) {
+        let now = self.waker.now
         self.state.withLock { state in
             guard !state.isClosed else { return }
             if case .published = notice {
@@ -78,15 +73,15 @@ final class ShardInbox: HubListener {
         }
     }
 
-    func wake() {
+    package func wake() {
         guard !self.isSignalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        _ = clinux_eventfd_signal(self.descriptor)
+        self.waker.wake()
     }
 
     /// Adds a message and wakes the shard.
     ///
     /// - Returns: `false` where the shard has stopped; the message is then the caller's to abandon.
-    func post(_ message: ShardMessage) -> Bool {
+    package func post(_ message: DeliveryMessage<Carrier.Arrival>) -> Bool {
         let isTaken = self.state.withLock { state in
             guard !state.isClosed else { return false }
             state.content.messages.append(message)
@@ -106,7 +101,7 @@ final class ShardInbox: HubListener {
     /// Takes nothing from now on.
     ///
     /// - Returns: What was still in.
-    func close() -> [ShardMessage] {
+    func close() -> [Message] {
         self.state.withLock { state in
             state.isClosed = true
             let messages = state.content.messages
@@ -115,11 +110,11 @@ final class ShardInbox: HubListener {
         }
     }
 
-    var depth: Int {
+    package var depth: Int {
         self.state.withLock { $0.content.notices.count + $0.content.messages.count }
     }
 
-    var overflows: UInt64 {
+    package var overflows: UInt64 {
         self.state.withLock { $0.overflows }
     }
 }

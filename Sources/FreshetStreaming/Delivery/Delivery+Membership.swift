@@ -1,12 +1,11 @@
 // Coming and going: how a connection becomes a subscriber of a group, and how it ends.
 
-import CLinux
 import FreshetCore
 
-extension Shard {
+extension Delivery {
     /// Takes over some of the connections that wait.
     func admitArrivals() {
-        let end = min(self.nextArrival + Self.maxJoinsPerTurn, self.arrivals.count)
+        let end = min(self.nextArrival + TurnLimits.joins, self.arrivals.count)
         while self.nextArrival < end {
             self.join(self.arrivals[self.nextArrival])
             self.nextArrival += 1
@@ -21,10 +20,9 @@ extension Shard {
     ///
     /// It is in its group before the hub is asked where the stream stands: what is published in between comes both
     /// ways, and the cursor rule removes the duplicate (FAULTS F57).
-    private func join(_ handover: StreamHandover) {
+    private func join(_ handover: StreamHandover<Carrier.Arrival>) {
         let group = self.enterGroup(handover)
         guard let index = self.register(handover, in: group) else {
-            _ = clinux_close(handover.descriptor)
             self.leaveGroup(group)
             self.counters.count(.failed)
             return
@@ -94,56 +92,41 @@ extension Shard {
     func jitteredRetry() -> Int64 {
         let retry = max(0, self.settings.retry.milliseconds)
         let spread = retry / 4
-        return Int64.random(in: (retry - spread)...(retry + spread), using: &self.random)
+        return Int64.random(in: (retry - spread)...(retry + spread), using: &self.transport.random)
     }
 
-    /// Gives the connection a slot and has epoll watch it.
-    private func register(_ handover: StreamHandover, in group: SubscriberGroup) -> Int32? {
-        let descriptor = handover.descriptor
-        self.configure(descriptor)
+    /// Gives the connection to the transport, and a slot.
+    ///
+    /// - Returns: `nil` where one of them cannot take it; it is closed then.
+    private func register(_ handover: StreamHandover<Carrier.Arrival>, in group: SubscriberGroup) -> Int32? {
+        guard let key = self.table.nextKey else {
+            handover.connection.abandon()
+            return nil
+        }
+        guard let connection = self.transport.adopt(handover.connection, as: key) else { return nil }
         let slot = SubscriberSlot(
             machine: SubscriberStateMachine(after: 0),
-            descriptor: descriptor,
+            connection: connection,
             lastSend: self.clock.tick,
             group: group.index,
             generation: 0
         )
-        let record = SubscriberRecord(ticket: handover.ticket, since: clinux_realtime_ns() / 1_000_000)
-        guard let index = self.table.allocate(slot, record: record) else { return nil }
-        let generation = self.table.slot(index).pointee.generation
-        let mark = UInt64(generation) << 32 | UInt64(UInt32(bitPattern: index))
-        let events = CLINUX_EPOLLIN | CLINUX_EPOLLOUT | CLINUX_EPOLLRDHUP | CLINUX_EPOLLET
-        guard clinux_epoll_add(self.epoll, descriptor, events, mark) == 0 else {
-            self.table.release(index)
-            return nil
-        }
-        return index
-    }
-
-    /// Sets what a held stream needs; sockets of other families refuse some of it, which is no error.
-    private func configure(_ descriptor: Int32) {
-        _ = clinux_set_nodelay(descriptor, 1)
-        _ = clinux_set_user_timeout(descriptor, Int32(clamping: self.settings.userTimeout.milliseconds))
-        let third = Int32(clamping: max(1, self.settings.userTimeout.milliseconds / 3000))
-        _ = clinux_set_keepalive(descriptor, third, third, 3)
-        _ = clinux_set_notsent_lowat(descriptor, Int32(clamping: self.settings.unsentBytes))
-        if let bytes = self.settings.sendBufferBytes {
-            _ = clinux_set_send_buffer(descriptor, Int32(clamping: bytes))
-        }
+        let record = SubscriberRecord(ticket: handover.ticket, since: self.transport.wall.milliseconds)
+        return self.table.allocate(slot, record: record)
     }
 }
 
 // MARK: - Groups
 
-extension Shard {
+extension Delivery {
     func group(of index: Int32) -> SubscriberGroup? {
         self.groups[Int(self.table.slot(index).pointee.group)]
     }
 
     /// Finds or makes the group, and counts the newcomer in.
-    private func enterGroup(_ handover: StreamHandover) -> SubscriberGroup {
+    private func enterGroup(_ handover: StreamHandover<Carrier.Arrival>) -> SubscriberGroup {
         let subscription = self.hub.subscribe(to: self.sources(of: handover), format: handover.format)
-        let key = GroupKey(
+        let key = SubscriberGroup.Key(
             subscription: ObjectIdentifier(subscription),
             pattern: handover.pattern,
             framing: handover.framing
@@ -172,7 +155,7 @@ extension Shard {
 
     /// The sources that are named now. Those that came since the request was read are among them, and those that come
     /// from here on are told of by a notice that is yet to be taken.
-    private func sources(of handover: StreamHandover) -> [SourceID] {
+    private func sources(of handover: StreamHandover<Carrier.Arrival>) -> [SourceID] {
         guard let pattern = handover.pattern else { return handover.sources }
         let named = self.hub.sources(matching: pattern)
         return named == handover.sources ? named : Set(handover.sources).union(named).sorted()
@@ -233,36 +216,30 @@ extension Shard {
 
 /// A subscriber that is to be ended in one of the next turns.
 struct PendingEnd {
-    var index: Int32
-    /// Of the slot; where it is another by then, the subscriber has gone by itself.
-    var generation: UInt32
+    /// Where the slot has another by then, the subscriber has gone by itself.
+    var key: SlotKey
     var reason: CloseReason
     /// Its socket takes nothing: it is closed without `bye` if that is still so.
     var isStuck: Bool
 }
 
-extension Shard {
+extension Delivery {
     /// Ends a subscriber in one of the next turns, so that events go out between two of many closes (A08).
     func endLater(_ index: Int32, _ reason: CloseReason, isStuck: Bool = false) {
-        let generation = self.table.slot(index).pointee.generation
-        self.pendingEnds.append(
-            PendingEnd(index: index, generation: generation, reason: reason, isStuck: isStuck)
-        )
+        self.pendingEnds.append(PendingEnd(key: self.table.key(of: index), reason: reason, isStuck: isStuck))
     }
 
     /// Ends some of the subscribers that wait for their end.
     func continueEnds() {
-        let end = min(self.nextEnd + Self.maxEndsPerTurn, self.pendingEnds.count)
+        let end = min(self.nextEnd + TurnLimits.ends, self.pendingEnds.count)
         while self.nextEnd < end {
             let pending = self.pendingEnds[self.nextEnd]
             self.nextEnd += 1
-            guard self.table.isUsed(pending.index),
-                self.table.slot(pending.index).pointee.generation == pending.generation
-            else { continue }
+            guard self.table.holds(pending.key) else { continue }
             if !pending.isStuck {
-                self.end(pending.index, pending.reason)
-            } else if let backlog = self.backlogs[pending.index], self.isStuck(backlog) {
-                self.release(pending.index, .told(pending.reason))
+                self.end(pending.key.index, pending.reason)
+            } else if let backlog = self.backlogs[pending.key.index], self.isStuck(backlog) {
+                self.release(pending.key.index, .told(pending.reason))
             }
         }
         if self.nextEnd == self.pendingEnds.count, self.nextEnd > 0 {
@@ -291,25 +268,12 @@ extension Shard {
     /// Closes the connection and gives everything back that the subscriber held. Never while its group is iterated.
     func release(_ index: Int32, _ end: StreamEnd) {
         guard let group = self.group(of: index) else { return }
-        let descriptor = self.table.slot(index).pointee.descriptor
+        let connection = self.table.slot(index).pointee.connection
         self.removeFromLive(index)
         self.backlogs[index] = nil
         self.toldAtOpening[index] = nil
         self.checkpointTicks[index] = nil
-        // Before the close: a duplicate elsewhere would keep the registration alive.
-        _ = clinux_epoll_del(self.epoll, descriptor)
-        switch end {
-        case .told(.slow), .talkative:
-            // It does not read: what the kernel holds for it would stay until the time-outs.
-            _ = clinux_set_reset_on_close(descriptor)
-        case .told:
-            // Unread input would turn the close into a reset, which may overtake `bye`.
-            _ = clinux_shutdown_write(descriptor)
-            _ = clinux_recv(descriptor, self.scratch.baseAddress, self.scratch.count)
-        case .gone, .failed:
-            break
-        }
-        _ = clinux_close(descriptor)
+        self.transport.close(connection, after: end)
         self.table.release(index)
         self.leaveGroup(group)
         self.counters.count(end)
@@ -322,7 +286,7 @@ extension Shard {
             self.release(index, .told(.drain))
         }
         for handover in self.arrivals[self.nextArrival...] {
-            _ = clinux_close(handover.descriptor)
+            handover.connection.abandon()
         }
         self.arrivals = []
         for message in messages {

@@ -10,7 +10,7 @@ struct StatusNotice {
     var number: UInt64
 }
 
-extension Shard {
+extension Delivery {
     /// Tells the subscribers of a source its new state, now or when its pace allows.
     func statusChanged(of source: SourceID, to state: SourceState, _ eventStream: Frame, _ jsonLine: Frame) {
         self.statusNumber += 1
@@ -40,7 +40,8 @@ extension Shard {
     func tellHeldStatuses() {
         guard !self.heldStatuses.isEmpty else { return }
         let now = MonotonicTime(nanoseconds: self.clock.now)
-        for (source, notice) in self.heldStatuses where self.statusPaces[source]?.isDue(at: now) == true {
+        let due = self.heldStatuses.filter { self.statusPaces[$0.key]?.isDue(at: now) == true }
+        for (source, notice) in due.sorted(by: { $0.key < $1.key }) {
             self.statusPaces[source]?.heldTold(notice.state, now: now)
             self.heldStatuses[source] = nil
             // Those who fell behind since the change are told as well, once they are live.

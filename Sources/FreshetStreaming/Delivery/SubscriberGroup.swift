@@ -59,9 +59,16 @@ final class SubscriberGroup {
         self.index = index
     }
 
+    /// What makes subscribers get the same bytes.
+    struct Key: Hashable {
+        var subscription: ObjectIdentifier
+        var pattern: SourcePattern?
+        var framing: Framing
+    }
+
     /// What its members have in common.
-    var key: Shard.GroupKey {
-        Shard.GroupKey(
+    var key: Key {
+        Key(
             subscription: ObjectIdentifier(self.subscription),
             pattern: self.pattern,
             framing: self.framing

@@ -1,31 +1,26 @@
 // Those who are behind: what waits for their socket goes first, then the log, until nothing in it is newer.
 
-import CLinux
 import FreshetCore
-import Glibc
 
-extension Shard {
-    /// How far a write came.
-    enum WriteResult {
-        /// Everything was taken.
-        case done
-        /// The socket is full; epoll will tell when it is not.
-        case blocked
-        /// Enough for one turn; the socket could take more.
-        case paused
-        /// The next events are on the disk; they come as a message.
-        case fetching
-        /// The connection is broken.
-        case gone
-    }
+/// How far a write came.
+enum WriteResult {
+    /// Everything was taken.
+    case done
+    /// The connection is full; the transport will tell when it is not.
+    case blocked
+    /// Enough for one turn; the connection could take more.
+    case paused
+    /// The next events are on the disk; they come as a message.
+    case fetching
+    /// The connection is broken.
+    case gone
+}
 
-    /// The most bytes that one subscriber is sent in a turn while it is behind.
-    private static let maxBytesPerFeed = 1 << 20
-
+extension Delivery {
     /// Feeds some of those who need not wait for their sockets.
     func feedReady() {
         guard !self.ready.isEmpty else { return }
-        let count = min(self.ready.count, Self.maxFeedsPerTurn)
+        let count = min(self.ready.count, TurnLimits.feeds)
         let turn = Array(self.ready[..<count])
         self.ready.removeSubrange(..<count)
         for index in turn {
@@ -52,9 +47,14 @@ extension Shard {
         let result = self.feed(index, &backlog, with: fetched, in: group)
         switch result {
         case .done:
-            self.backlogs[index] = nil
-            if let reason = backlog.closing { return self.release(index, .told(reason)) }
-            self.enterLive(index, in: group)
+            guard let reason = backlog.closing else {
+                self.backlogs[index] = nil
+                return self.enterLive(index, in: group)
+            }
+            guard self.transport.hasWritten(self.table.slot(index).pointee.connection) else {
+                return self.backlogs[index] = backlog
+            }
+            self.release(index, .told(reason))
         case .blocked:
             self.backlogs[index] = backlog
         case .paused:
@@ -74,7 +74,7 @@ extension Shard {
         with fetched: StreamFeed?,
         in group: SubscriberGroup
     ) -> WriteResult {
-        var budget = Self.maxBytesPerFeed
+        var budget = TurnLimits.bytesPerFeed
         var fetched = fetched
         while true {
             let result = self.write(&backlog, to: index, budget: &budget)
@@ -97,12 +97,10 @@ extension Shard {
         _ feed: StreamFeed,
         of subscription: Subscription,
         after sequence: UInt64,
-        for index: Int32,
-        generation: UInt32
+        for key: SlotKey
     ) {
-        guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation,
-            self.backlogs[index]?.isFetching == true
-        else { return }
+        let index = key.index
+        guard self.table.holds(key), self.backlogs[index]?.isFetching == true else { return }
         self.backlogs[index]?.fetch = nil
         self.backlogs[index]?.progressTick = self.clock.tick
         let isInPlace =
@@ -114,11 +112,11 @@ extension Shard {
     /// Has the disk read; the answer comes through the inbox, so that the shard never waits for it.
     private func fetch(_ index: Int32, after sequence: UInt64, in group: SubscriberGroup) -> ReadTicket? {
         let (inbox, subscription) = (self.inbox, group.subscription)
-        let generation = self.table.slot(index).pointee.generation
+        let key = self.table.key(of: index)
         let limit = max(1, self.settings.replayBatchEvents)
         let client = self.table.record(index).ticket?.address.readClient ?? .local
         return self.hub.fetch(subscription, after: sequence, limit: limit, for: client) { feed in
-            _ = inbox.post(.fetched(feed, of: subscription, after: sequence, slot: index, generation: generation))
+            _ = inbox.post(.fetched(feed, of: subscription, after: sequence, for: key))
         }
     }
 
@@ -248,8 +246,8 @@ extension Shard {
         _ backlog: inout Backlog,
         in group: SubscriberGroup
     ) -> WriteResult {
-        guard sent >= 0 || sent == -Int(EAGAIN) else { return .gone }
-        let stop = FrameRun.stop(in: batch, framing: group.framing, sent: max(0, sent))
+        guard sent >= 0 else { return .gone }
+        let stop = FrameRun.stop(in: batch, framing: group.framing, sent: sent)
         guard stop.count > 0 else { return .blocked }
         let last = batch[batch.startIndex + stop.count - 1]
         if stop.offsetInLast > 0 {
@@ -277,7 +275,7 @@ extension Shard {
 
 // MARK: - Writing
 
-extension Shard {
+extension Delivery {
     /// Sends what waits, in as few sends as it takes.
     func write(_ backlog: inout Backlog, to index: Int32, budget: inout Int) -> WriteResult {
         while !backlog.isEmpty {
@@ -287,7 +285,7 @@ extension Shard {
                 offered = bytes.count
                 return self.send(bytes, to: index)
             }
-            guard let sent = result, sent >= 0 || sent == -Int(EAGAIN) else { return .gone }
+            guard let sent = result, sent >= 0 else { return .gone }
             if sent > 0 {
                 backlog.sent(sent)
                 backlog.progressTick = self.clock.tick
@@ -301,7 +299,7 @@ extension Shard {
     /// One send; everything but the hot path comes through here.
     func send(_ bytes: UnsafeRawBufferPointer, to index: Int32) -> Int {
         let slot = self.table.slot(index)
-        let sent = clinux_send(slot.pointee.descriptor, bytes.baseAddress, bytes.count)
+        let sent = self.transport.send(bytes, on: slot.pointee.connection)
         self.tally.sends += 1
         if sent > 0 {
             self.tally.bytes += UInt64(sent)
@@ -328,20 +326,17 @@ extension Shard {
     ///
     /// - Returns: Why the stream has to end, if it has to.
     func discardInput(of index: Int32) -> StreamEnd? {
-        let descriptor = self.table.slot(index).pointee.descriptor
+        let connection = self.table.slot(index).pointee.connection
         while true {
-            let count = clinux_recv(descriptor, self.scratch.baseAddress, Self.maxInputBytes)
-            if count == -Int(EAGAIN) { return nil }
+            let count = self.transport.discardInput(of: connection, upTo: TurnLimits.inputBytes)
+            if count == 0 { return nil }
             guard count > 0 else { return .gone }
             let total = self.table.updateRecord(index) { record in
                 record.received = Int32(clamping: Int(record.received) + count)
                 return Int(record.received)
             }
-            if total > Self.maxInputBytes { return .talkative }
-            if count < Self.maxInputBytes { return nil }
+            if total > TurnLimits.inputBytes { return .talkative }
+            if count < TurnLimits.inputBytes { return nil }
         }
     }
-
-    /// Bytes that a client may send while its stream is held.
-    private static let maxInputBytes = 16 << 10
 }

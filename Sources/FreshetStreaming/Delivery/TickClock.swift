@@ -1,6 +1,5 @@
 // A shard's time: coarse ticks, against which silence and stalls are counted in 32 bits.
 
-import CLinux
 import FreshetCore
 
 /// Counts ticks of the monotonic clock: a 64th of the heartbeat, or less where the write time-out is short.
@@ -18,20 +17,20 @@ struct TickClock {
     /// Ticks without progress after which a subscriber is slow.
     let writeTicks: UInt32
 
-    init(settings: StreamSettings) {
+    init(settings: StreamSettings, now: Int64) {
         let heartbeat = max(1_000_000, settings.heartbeat.clampedNanoseconds)
         let write = max(1_000_000, settings.writeTimeout.clampedNanoseconds)
         let tick = min(max(1_000_000, min(heartbeat / 64, write / 16)), 1_000_000_000)
         self.tickNanoseconds = tick
         self.heartbeatTicks = UInt32(clamping: max(1, heartbeat / tick))
         self.writeTicks = UInt32(clamping: max(1, write / tick))
-        self.start = clinux_monotonic_ns()
-        self.now = self.start
+        self.start = now
+        self.now = now
     }
 
-    /// Reads the clock; once a turn.
-    mutating func update() {
-        self.now = clinux_monotonic_ns()
+    /// A turn begins.
+    mutating func update(_ now: Int64) {
+        self.now = now
         self.tick = UInt32(truncatingIfNeeded: (self.now &- self.start) / self.tickNanoseconds)
     }
 
@@ -43,8 +42,8 @@ struct TickClock {
     }
 
     /// Milliseconds to the next tick, or to the end of `step` nanoseconds where that is sooner; rounded up.
-    func milliseconds(untilNextTickOr step: Int64?) -> Int32 {
-        let elapsed = clinux_monotonic_ns() &- self.start
+    func milliseconds(from now: Int64, untilNextTickOr step: Int64?) -> Int32 {
+        let elapsed = now &- self.start
         let untilTick = self.tickNanoseconds - elapsed % self.tickNanoseconds
         return Int32(clamping: (min(untilTick, step ?? untilTick) + 999_999) / 1_000_000)
     }

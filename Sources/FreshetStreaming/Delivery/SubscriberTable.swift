@@ -2,16 +2,19 @@
 
 import FreshetCore
 
-/// What an event touches of a subscriber: 32 bytes, two to a cache line.
-struct SubscriberSlot {
+/// What an event touches of a subscriber: 32 bytes, two to a cache line, where a connection takes four.
+struct SubscriberSlot<Connection: BitwiseCopyable> {
     var machine: SubscriberStateMachine
-    /// -1 for a free slot.
-    var descriptor: Int32
+    /// What the transport calls it. Closed where the slot is free.
+    var connection: Connection
     /// The shard's tick in which something was last sent.
     var lastSend: UInt32
+    /// -1 for a free slot.
     var group: Int32
-    /// How often the slot was used; tells a late report of epoll from one about the present subscriber.
+    /// How often the slot was used; tells a late report of the transport from one about the present subscriber.
     var generation: UInt32
+
+    var isUsed: Bool { self.group >= 0 }
 }
 
 /// What only joining, leaving and listing touch.
@@ -30,9 +33,11 @@ struct SubscriberRecord {
 }
 
 /// The slots, with a list of the free ones. Belongs to its shard's thread.
-struct SubscriberTable: ~Copyable {
+struct SubscriberTable<Connection: BitwiseCopyable>: ~Copyable {
+    typealias Slot = SubscriberSlot<Connection>
+
     /// Valid until the next ``allocate(_:record:)``.
-    private(set) var slots: UnsafeMutablePointer<SubscriberSlot>
+    private(set) var slots: UnsafeMutablePointer<Slot>
     private(set) var records: [SubscriberRecord] = []
     /// Slots below this were used at least once.
     private(set) var end: Int32 = 0
@@ -51,12 +56,18 @@ struct SubscriberTable: ~Copyable {
     }
 
     /// The most slots of one shard; far above what descriptors allow.
-    static let maxSlots = Int32.max / 2
+    static var maxSlots: Int32 { .max / 2 }
+
+    /// The slot and use that ``allocate(_:record:)`` gives next; `nil` when there are ``maxSlots``.
+    var nextKey: SlotKey? {
+        if let index = self.free.last { return self.key(of: index) }
+        return self.end < Self.maxSlots ? SlotKey(index: self.end, generation: 0) : nil
+    }
 
     /// Takes a slot; its generation is kept from the last use.
     ///
     /// - Returns: `nil` when there are ``maxSlots``.
-    mutating func allocate(_ slot: SubscriberSlot, record: SubscriberRecord) -> Int32? {
+    mutating func allocate(_ slot: Slot, record: SubscriberRecord) -> Int32? {
         var slot = slot
         if let index = self.free.popLast() {
             slot.generation = self.slot(index).pointee.generation
@@ -75,7 +86,7 @@ struct SubscriberTable: ~Copyable {
     }
 
     private mutating func grow() {
-        let larger = UnsafeMutablePointer<SubscriberSlot>.allocate(capacity: self.capacity * 2)
+        let larger = UnsafeMutablePointer<Slot>.allocate(capacity: self.capacity * 2)
         larger.moveInitialize(from: self.slots, count: self.capacity)
         self.slots.deallocate()
         self.slots = larger
@@ -84,7 +95,7 @@ struct SubscriberTable: ~Copyable {
 
     /// Gives a slot back.
     mutating func release(_ index: Int32) {
-        self.slot(index).pointee.descriptor = -1
+        self.slot(index).pointee.group = -1
         self.slot(index).pointee.generation &+= 1
         self.records[Int(index)] = SubscriberRecord()
         self.free.append(index)
@@ -93,11 +104,21 @@ struct SubscriberTable: ~Copyable {
 
     /// Whether the slot holds a subscriber.
     func isUsed(_ index: Int32) -> Bool {
-        index >= 0 && index < self.end && self.slot(index).pointee.descriptor >= 0
+        index >= 0 && index < self.end && self.slot(index).pointee.isUsed
+    }
+
+    /// Whether the slot still holds the subscriber that it held when it had this key.
+    func holds(_ key: SlotKey) -> Bool {
+        self.isUsed(key.index) && self.slot(key.index).pointee.generation == key.generation
+    }
+
+    /// Names the present use of a slot.
+    func key(of index: Int32) -> SlotKey {
+        SlotKey(index: index, generation: self.slot(index).pointee.generation)
     }
 
     /// The slot, to read and write in place. Valid until the next ``allocate(_:record:)``.
-    func slot(_ index: Int32) -> UnsafeMutablePointer<SubscriberSlot> {
+    func slot(_ index: Int32) -> UnsafeMutablePointer<Slot> {
         precondition(index >= 0 && index < self.end, "slot \(index) of \(self.end)")
         return self.slots + Int(index)
     }

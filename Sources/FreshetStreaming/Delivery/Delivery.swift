@@ -1,26 +1,27 @@
-// One thread that owns a part of the subscribers: their sockets, their cursors, and everything written to them.
+// A part of the subscribers: what each of them gets next, when it is fed, and when it ends.
 
-import CLinux
-import FreshetCore
+package import FreshetCore
 
-/// A shard. Made, run and let go on its own thread; others reach it through its ``ShardInbox``.
+/// What a shard does. Made, run and let go on the shard's thread; others reach it through its ``DeliveryInbox``.
 ///
-/// A turn takes what the inbox and epoll have, sends each group its events, feeds some of those who are behind, lets
-/// some newcomers in, and looks after time limits. Nothing in it blocks but the wait at its start.
-final class Shard {
+/// A turn takes what the inbox and the transport have, sends each group its events, feeds some of those who are behind,
+/// lets some newcomers in, and looks after time limits. Nothing in it blocks but the transport's wait at its start.
+///
+/// It decides; the transport carries out. Whoever makes one for a transport of this module gets a copy that the compiler
+/// made for that transport, without a call through a table in the loop over the subscribers.
+package final class Delivery<Carrier: Transport> {
     let number: Int
     let hub: Hub
-    let inbox: ShardInbox
+    let inbox: DeliveryInbox<Carrier>
     let counters: ShardCounters
     let settings: StreamSettings
-    let epoll: Int32
+    let transport: Carrier
     var clock: TickClock
-    var random: SystemRandomNumberGenerator
 
-    var table = SubscriberTable()
+    var table = SubscriberTable<Carrier.Connection>()
     /// By ``SubscriberGroup/index``; `nil` where a number is free.
     var groups: [SubscriberGroup?] = []
-    var groupNumbers: [GroupKey: Int32] = [:]
+    var groupNumbers: [SubscriberGroup.Key: Int32] = [:]
     /// The numbers of the groups that get a source's events.
     var groupIndex = SourceIndex()
     /// Groups that have something gathered in this turn.
@@ -33,7 +34,7 @@ final class Shard {
     /// Slots to feed in the next turns, without waiting for their sockets.
     var ready: [Int32] = []
     /// Connections to take over in the next turns, the first at ``nextArrival``.
-    var arrivals: [StreamHandover] = []
+    var arrivals: [StreamHandover<Carrier.Arrival>] = []
     var nextArrival = 0
     /// Status events with which streams were opened since the inbox was last taken: the notice of such a status may
     /// be in it, and must not be told twice.
@@ -62,71 +63,63 @@ final class Shard {
     /// Where frames are laid side by side for one send.
     let scratch: UnsafeMutableRawBufferPointer
 
-    private var content = ShardInbox.Content()
-    private let events: UnsafeMutablePointer<clinux_event>
+    private var content: DeliveryInbox<Carrier>.Content
 
-    static let maxEvents: Int32 = 256
-    /// Bounds of a turn: what healthy subscribers wait for at most while others are let in or fed.
-    static let maxJoinsPerTurn = 64
-    static let maxFeedsPerTurn = 64
-    static let maxEndsPerTurn = 128
-    /// The most bytes of several frames that leave in one send.
-    static let minScratchBytes = 64 << 10
-
-    /// What makes subscribers get the same bytes.
-    struct GroupKey: Hashable {
-        var subscription: ObjectIdentifier
-        var pattern: SourcePattern?
-        var framing: Framing
-    }
-
-    /// `epoll`: owned from now on.
-    init(number: Int, hub: Hub, inbox: ShardInbox, counters: ShardCounters, settings: StreamSettings, epoll: Int32) {
+    /// `number`: of the shard, which the names of its subscribers begin with.
+    package init(
+        number: Int,
+        hub: Hub,
+        inbox: DeliveryInbox<Carrier>,
+        counters: ShardCounters,
+        settings: StreamSettings,
+        transport: Carrier
+    ) {
         self.number = number
         self.hub = hub
         self.inbox = inbox
         self.counters = counters
         self.settings = settings
-        self.epoll = epoll
-        self.clock = TickClock(settings: settings)
-        self.random = SystemRandomNumberGenerator()
+        self.transport = transport
+        self.clock = TickClock(settings: settings, now: transport.now)
         self.heartbeats = HeartbeatFrames()
-        self.scratch = .allocate(byteCount: max(Self.minScratchBytes, settings.replayBatchBytes), alignment: 16)
-        self.events = .allocate(capacity: Int(Self.maxEvents))
+        self.scratch = .allocate(byteCount: max(TurnLimits.scratchBytes, settings.replayBatchBytes), alignment: 16)
+        self.content = DeliveryInbox<Carrier>.Content()
     }
 
     deinit {
         self.scratch.deallocate()
-        self.events.deallocate()
-        _ = clinux_close(self.epoll)
     }
 
     /// Works until told to stop.
     func run() {
         while !self.isStopping {
-            let ready = self.wait()
-            self.clock.update()
-            self.takeInbox()
-            self.handleSockets(ready)
-            self.feedReady()
-            self.admitArrivals()
-            self.forgetSharedReads()
-            if self.clock.hasTicked() { self.keepTime() }
-            self.continueEnds()
-            self.continueDrain()
-            self.publishFigures()
+            self.turn()
         }
         self.abandonEverything()
     }
 
-    /// Marks epoll's report of the inbox. No slot has it: a slot's number is below 2^31.
-    static let inboxMark = UInt64.max
+    /// Waits for something to do, and does a bounded part of it.
+    package func turn() {
+        let reports = self.transport.wait(milliseconds: self.waitingTime)
+        self.clock.update(self.transport.now)
+        self.takeInbox()
+        self.transport.flush()
+        self.handleReports(reports)
+        self.feedReady()
+        self.admitArrivals()
+        self.forgetSharedReads()
+        if self.clock.hasTicked() { self.keepTime() }
+        self.continueEnds()
+        self.continueDrain()
+        self.transport.flush()
+        self.publishFigures()
+    }
 
-    private func wait() -> Int {
+    /// Milliseconds until there is something to do without being woken.
+    private var waitingTime: Int32 {
         let hasWork =
             !self.ready.isEmpty || self.nextArrival < self.arrivals.count || self.nextEnd < self.pendingEnds.count
-        let timeout = hasWork ? 0 : self.clock.milliseconds(untilNextTickOr: self.drain?.step)
-        return max(0, Int(clinux_epoll_wait(self.epoll, self.events, Self.maxEvents, timeout)))
+        return hasWork ? 0 : self.clock.milliseconds(from: self.transport.now, untilNextTickOr: self.drain?.step)
     }
 
     private func takeInbox() {
@@ -142,37 +135,29 @@ final class Shard {
         self.content.hasOverflowed = false
     }
 
-    private func handle(_ message: ShardMessage) {
+    private func handle(_ message: DeliveryMessage<Carrier.Arrival>) {
         switch message {
         case .adopt(let handover): self.arrivals.append(handover)
         case .drain(let duration, let done): self.startDrain(over: duration, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let reply): reply(self.close(id, reason))
-        case .fetched(let feed, let subscription, let sequence, let slot, let generation):
-            self.takeFetched(feed, of: subscription, after: sequence, for: slot, generation: generation)
+        case .fetched(let feed, let subscription, let sequence, let key):
+            self.takeFetched(feed, of: subscription, after: sequence, for: key)
         case .stop: self.isStopping = true
         }
     }
 
-    private func handleSockets(_ count: Int) {
-        for position in 0..<count {
-            let event = self.events[position]
-            guard event.data != Self.inboxMark else { continue }
-            let index = Int32(truncatingIfNeeded: event.data & 0xFFFF_FFFF)
-            let generation = UInt32(truncatingIfNeeded: event.data >> 32)
-            guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation else { continue }
-            self.handle(event.events, of: index)
+    private func handleReports(_ count: Int) {
+        for number in 0..<count {
+            guard let report = self.transport.report(number), self.table.holds(report.key) else { continue }
+            self.handle(report.events, of: report.key.index)
         }
     }
 
-    private func handle(_ events: UInt32, of index: Int32) {
-        if events & (CLINUX_EPOLLERR | CLINUX_EPOLLHUP | CLINUX_EPOLLRDHUP) != 0 {
-            return self.release(index, .gone)
-        }
-        if events & CLINUX_EPOLLIN != 0, let end = self.discardInput(of: index) {
-            return self.release(index, end)
-        }
-        guard events & CLINUX_EPOLLOUT != 0, let backlog = self.backlogs[index], !backlog.isQueued else { return }
+    private func handle(_ events: TransportReport.Events, of index: Int32) {
+        if events.contains(.broken) { return self.release(index, .gone) }
+        if events.contains(.readable), let end = self.discardInput(of: index) { return self.release(index, end) }
+        guard events.contains(.writable), let backlog = self.backlogs[index], !backlog.isQueued else { return }
         self.feed(index)
     }
 
@@ -187,6 +172,19 @@ final class Shard {
         self.tally.publish(to: self.counters)
         self.counters.set(subscribers: self.table.count, blocked: self.backlogs.count)
     }
+}
+
+/// Bounds of a turn: what healthy subscribers wait for at most while others are let in, fed or ended.
+enum TurnLimits {
+    static let joins = 64
+    static let feeds = 64
+    static let ends = 128
+    /// The most bytes that one subscriber is sent in a turn while it is behind.
+    static let bytesPerFeed = 1 << 20
+    /// The most bytes of several frames that leave in one send, unless a replayed batch may have more.
+    static let scratchBytes = 64 << 10
+    /// Bytes that a client may send while its stream is held.
+    static let inputBytes = 16 << 10
 }
 
 /// The heartbeat in each wire format, encoded once.

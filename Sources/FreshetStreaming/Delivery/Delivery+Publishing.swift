@@ -1,8 +1,6 @@
 // The hot path: what the hub published goes to each live subscriber, with one send for all of it.
 
-import CLinux
 import FreshetCore
-import Glibc
 
 /// A member that did not take all that it was sent.
 struct Stall {
@@ -10,14 +8,14 @@ struct Stall {
     var index: Int32
     /// Its sequence before the run.
     var sequence: UInt64
-    /// Bytes taken, or a negated `errno`, or ``mustRead``.
+    /// Bytes taken, negative where the connection is broken, or ``mustRead``.
     var sent: Int
 
     /// Nothing was sent: a part of the run went out before, so that the log has to tell what is missing.
     static let mustRead = Int.min
 }
 
-extension Shard {
+extension Delivery {
     /// Takes what the hub told, in order.
     func publish(_ notices: [HubNotice], hasOverflowed: Bool) {
         for notice in notices {
@@ -109,11 +107,12 @@ extension Shard {
                 through: last,
                 to: live,
                 slots: self.table.slots,
+                transport: self.transport,
                 tick: self.clock.tick,
                 stalled: &self.stalled
             )
         }
-        let latency = Duration.nanoseconds(clinux_monotonic_ns() - self.oldestNotice)
+        let latency = Duration.nanoseconds(self.transport.now - self.oldestNotice)
         self.counters.delivered(UInt64(written.whole * frames.count), after: latency)
         self.tally.sends += UInt64(written.attempts)
         self.tally.delivered += UInt64(written.whole * frames.count)
@@ -124,6 +123,9 @@ extension Shard {
 
     /// The loop that everything else exists for: per subscriber the cursor rule and one send, and nothing else.
     ///
+    /// It is the same for every transport, so that none has a cursor rule of its own; compiled for one transport, its send
+    /// stands in the loop.
+    ///
     /// `live` and `slots` must not change meanwhile: those who do not take it all are noted in `stalled` for later.
     @inline(never)
     private static func send(
@@ -131,7 +133,8 @@ extension Shard {
         from first: UInt64,
         through last: UInt64,
         to live: UnsafeBufferPointer<Int32>,
-        slots: UnsafeMutablePointer<SubscriberSlot>,
+        slots: UnsafeMutablePointer<SubscriberSlot<Carrier.Connection>>,
+        transport: Carrier,
         tick: UInt32,
         stalled: inout [Stall]
     ) -> (attempts: Int, whole: Int) {
@@ -144,7 +147,7 @@ extension Shard {
             switch slot.pointee.machine.eventsPublished(from: first, through: last) {
             case .write:
                 attempts += 1
-                let sent = clinux_send(slot.pointee.descriptor, bytes.baseAddress, count)
+                let sent = transport.send(bytes, on: slot.pointee.connection)
                 if sent == count {
                     whole += 1
                     slot.pointee.lastSend = tick
@@ -174,9 +177,8 @@ extension Shard {
             self.leaveLive(stall.index, Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick))
             return self.queue(stall.index)
         }
-        guard stall.sent >= 0 || stall.sent == -Int(EAGAIN) else { return self.release(stall.index, .gone) }
-        let taken = max(0, stall.sent)
-        let stop = FrameRun.stop(in: frames, framing: group.framing, sent: taken)
+        guard stall.sent >= 0 else { return self.release(stall.index, .gone) }
+        let stop = FrameRun.stop(in: frames, framing: group.framing, sent: stall.sent)
         var parts: [OutgoingPart] = []
         var sequence = stall.sequence
         if stop.count > 0 {
@@ -187,7 +189,7 @@ extension Shard {
             }
         }
         self.tally.delivered += UInt64(stop.count)
-        self.tally.bytes += UInt64(taken)
+        self.tally.bytes += UInt64(stall.sent)
         self.table.slot(stall.index).pointee.machine.writeStopped(after: sequence)
         self.leaveLive(
             stall.index,
@@ -215,7 +217,7 @@ extension Shard {
 
 // MARK: - Checkpoints
 
-extension Shard {
+extension Delivery {
     /// Moves the cursors of live members past a change that says nothing to them: at most once a source and heartbeat
     /// (CONTRACT §4). In between they stay where they are: a resumption finds the same again.
     private func deliver(_ checkpoint: SequencedFrame, of source: SourceID, to group: SubscriberGroup) {
@@ -241,7 +243,7 @@ extension Shard {
 
 // MARK: - Coming and going of sources
 
-extension Shard {
+extension Delivery {
     /// Streams that name the new source get it from here on: nothing of it was published before this notice.
     private func add(_ source: SourceID, _ name: String) {
         for case let group? in self.groups where group.pattern?.matches(name) == true {

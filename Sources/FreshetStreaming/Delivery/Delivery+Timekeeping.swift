@@ -1,12 +1,11 @@
 // What happens by the clock: heartbeats, write deadlines, and a drain that spreads its closes.
 
-import CLinux
 import FreshetCore
 
 /// Closes that are spread over a time.
 struct DrainPlan {
-    /// Slots with their generations, in the order of closing.
-    var order: [(index: Int32, generation: UInt32)]
+    /// In the order of closing.
+    var order: [SlotKey]
     var next = 0
     var start: Int64
     var nanoseconds: Int64
@@ -29,7 +28,7 @@ struct DrainPlan {
     func isOver(at now: Int64) -> Bool { now &- self.start >= self.nanoseconds }
 }
 
-extension Shard {
+extension Delivery {
     /// Once a tick.
     func keepTime() {
         self.closeSlow()
@@ -41,7 +40,8 @@ extension Shard {
     private func closeSlow() {
         // Those that were found before come first.
         guard !self.backlogs.isEmpty, self.nextEnd == self.pendingEnds.count else { return }
-        for (index, backlog) in self.backlogs where self.isStuck(backlog) {
+        let stuck = self.backlogs.filter { self.isStuck($0.value) }.sorted { $0.key < $1.key }
+        for (index, backlog) in stuck {
             self.endLater(index, backlog.closing ?? .slow, isStuck: true)
         }
     }
@@ -59,7 +59,7 @@ extension Shard {
         for index in 0..<self.table.end {
             let slot = self.table.slots + Int(index)
             let quiet = tick &- slot.pointee.lastSend
-            guard quiet >= schedule.earliest, slot.pointee.descriptor >= 0, slot.pointee.machine.isLive else {
+            guard quiet >= schedule.earliest, slot.pointee.isUsed, slot.pointee.machine.isLive else {
                 continue
             }
             let isBeating = self.table.record(index).lastHeartbeat == slot.pointee.lastSend
@@ -79,14 +79,12 @@ extension Shard {
 
 // MARK: - Drain
 
-extension Shard {
+extension Delivery {
     func startDrain(over duration: Duration, done: @escaping @Sendable () -> Void) {
-        let order = (0..<self.table.end).filter { self.table.isUsed($0) }.map {
-            (index: $0, generation: self.table.slot($0).pointee.generation)
-        }
+        let order = (0..<self.table.end).filter { self.table.isUsed($0) }.map { self.table.key(of: $0) }
         let waiting = self.drain?.done ?? []
         self.drain = DrainPlan(
-            order: order.shuffled(using: &self.random),
+            order: order.shuffled(using: &self.transport.random),
             start: self.clock.now,
             nanoseconds: max(0, duration.clampedNanoseconds),
             done: waiting + [done]
@@ -96,12 +94,12 @@ extension Shard {
     /// Closes as many as are due. At the end of the time those who do not take their `bye` are closed without.
     func continueDrain() {
         guard var plan = self.drain, !plan.done.isEmpty else { return }
-        let target = min(plan.target(at: self.clock.now), plan.next + Self.maxEndsPerTurn)
+        let target = min(plan.target(at: self.clock.now), plan.next + TurnLimits.ends)
         while plan.next < target {
-            let (index, generation) = plan.order[plan.next]
+            let key = plan.order[plan.next]
             plan.next += 1
-            guard self.table.isUsed(index), self.table.slot(index).pointee.generation == generation else { continue }
-            self.end(index, .drain)
+            guard self.table.holds(key) else { continue }
+            self.end(key.index, .drain)
         }
         self.drain = plan
         guard plan.isOver(at: self.clock.now), plan.next == plan.order.count else { return }
@@ -125,7 +123,7 @@ extension Shard {
 
 // MARK: - Administration
 
-extension Shard {
+extension Delivery {
     func list(limit: Int) -> [SubscriberReport] {
         var reports: [SubscriberReport] = []
         for index in 0..<self.table.end where self.table.isUsed(index) {
@@ -136,7 +134,7 @@ extension Shard {
             let backlog = self.backlogs[index]
             reports.append(
                 SubscriberReport(
-                    id: SubscriberID(shard: self.number, generation: slot.generation, slot: index),
+                    id: SubscriberID(shard: self.number, key: self.table.key(of: index)),
                     peer: record.ticket?.address ?? .local,
                     sources: group.subscription.sources,
                     format: group.subscription.format,
