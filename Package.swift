@@ -100,7 +100,7 @@ let package = Package(
         .target(name: "FreshetTesting", dependencies: ["CLinux", "EventStream"], swiftSettings: house),
         .target(
             name: "FreshetSimulation",
-            dependencies: ["FreshetCore", "FreshetTesting", "JSON"],
+            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "JSON"],
             swiftSettings: house
         ),
         .executableTarget(

@@ -18,6 +18,8 @@ final class Ledger: Sendable {
     private struct Position: Sendable {
         var sequence: UInt64
         var source: String
+        /// How often a source of this name had been removed before.
+        var generation: Int
     }
 
     /// Where an epoch left the one before it, because the disk failed under a gateway that went on.
@@ -31,6 +33,8 @@ final class Ledger: Sendable {
         var order: [Epoch: [Position]] = [:]
         var forks: [Epoch: Fork] = [:]
         var latest: [String: Int] = [:]
+        /// By name, how often a source was removed.
+        var removals: [String: Int] = [:]
         var objections: [String] = []
     }
 
@@ -51,7 +55,10 @@ final class Ledger: Sendable {
             }
             state.issued[cursor] = entry
             state.latest[source] = number
-            state.order[cursor.epoch, default: []].append(Position(sequence: cursor.sequence, source: source))
+            let generation = state.removals[source, default: 0]
+            state.order[cursor.epoch, default: []].append(
+                Position(sequence: cursor.sequence, source: source, generation: generation)
+            )
         }
     }
 
@@ -73,7 +80,10 @@ final class Ledger: Sendable {
 
     /// A source is gone; what comes under its name is another's.
     func removed(_ source: String) {
-        self.state.withLock { $0.latest[source] = nil }
+        self.state.withLock { state in
+            state.latest[source] = nil
+            state.removals[source, default: 0] += 1
+        }
     }
 
     /// The numbering went on in another epoch, after this cursor.
@@ -98,27 +108,36 @@ final class Ledger: Sendable {
     }
 
     /// The sources of all changes after one cursor and before another, of these names; `nil` where the second does not
-    /// follow the first.
-    func between(_ first: Cursor, _ last: Cursor, of names: [String]) -> [String]? {
+    /// follow the first. `isRemovedLeftOut`: without those of sources that were removed since.
+    func between(
+        _ first: Cursor,
+        _ last: Cursor,
+        of names: [String],
+        isRemovedLeftOut: Bool = false
+    ) -> [String]? {
         self.state.withLock { state in
-            var found: [String] = []
+            var found: [Position] = []
             var (epoch, end) = (last.epoch, last.sequence)
             while epoch != first.epoch {
                 guard let fork = state.forks[epoch] else { return nil }
-                found += Self.sources(in: state.order[epoch], after: fork.sequence, before: end, of: names)
+                found += Self.positions(in: state.order[epoch], after: fork.sequence, before: end, of: names)
                 (epoch, end) = (fork.parent, fork.sequence + 1)
             }
             guard end > first.sequence else { return nil }
-            return found + Self.sources(in: state.order[epoch], after: first.sequence, before: end, of: names)
+            found += Self.positions(in: state.order[epoch], after: first.sequence, before: end, of: names)
+            if isRemovedLeftOut {
+                found.removeAll { $0.generation < state.removals[$0.source, default: 0] }
+            }
+            return found.map(\.source)
         }
     }
 
-    private static func sources(
+    private static func positions(
         in order: [Position]?,
         after first: UInt64,
         before last: UInt64,
         of names: [String]
-    ) -> [String] {
+    ) -> [Position] {
         guard let order else { return [] }
         var low = 0
         var high = order.count
@@ -126,7 +145,7 @@ final class Ledger: Sendable {
             let middle = (low + high) / 2
             if order[middle].sequence > first { high = middle } else { low = middle + 1 }
         }
-        return order[low...].prefix { $0.sequence < last }.map(\.source).filter { names.contains($0) }
+        return order[low...].prefix { $0.sequence < last }.filter { names.contains($0.source) }
     }
 
     func object(_ text: String) {

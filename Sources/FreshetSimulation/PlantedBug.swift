@@ -1,11 +1,11 @@
 // Mistakes that are made on purpose, to see that the simulation would find them.
 
-/// A mistake in a part that the simulation stands in for, or in how it uses the core. Each is of a kind that a change of
-/// the real part could make.
+/// A mistake in a part that the simulation stands in for, or in what it does to the real ones. Each is of a kind that a
+/// change of the real part could make.
 package enum PlantedBug: String, CaseIterable, Sendable {
     /// The cursor rule: a live subscriber is sent every run, what it has already too.
     case cursorRuleRepeats = "cursor-rule-repeats"
-    /// The cursor rule: where a run ends in a full socket, the subscriber counts as having it all.
+    /// The cursor rule: where a run meets a full socket, the subscriber counts as having it all.
     case cursorRuleForgets = "cursor-rule-forgets"
     /// Eviction: a reader whose events are gone goes on with the next that are there, and is not told.
     case evictionIsSilent = "eviction-is-silent"

@@ -1,13 +1,14 @@
 // What can happen in a step, how often, and how it is done.
 
 import FreshetCore
+import FreshetStreaming
 import FreshetTesting
 import JSON
 
 /// One step of the script.
 enum Action: CaseIterable {
     case upstreamChanges, pollThread, answerArrives, shardTurn, wireDelivers, clientConnects
-    case connectionBreaks, gatewayNotices, clientIsReplaced, slowIsClosed
+    case connectionBreaks, gatewayNotices, clientIsReplaced, streamIsEnded
     case diskCommits, diskIsRead
     case reload, crash, restart, losePower, diskFails, diskHeals, readsFail, diskIsPruned
     case clockSteps, machineSleeps, cacheIsPruned
@@ -21,7 +22,7 @@ enum Action: CaseIterable {
         case .clientConnects: 60
         case .connectionBreaks: 20
         case .gatewayNotices: 30
-        case .clientIsReplaced, .slowIsClosed: 4
+        case .clientIsReplaced, .streamIsEnded: 4
         case .diskCommits: 120
         case .diskIsRead: 60
         case .reload: 6
@@ -74,7 +75,7 @@ extension Simulation {
         case .connectionBreaks: self.connectionBreaks()
         case .gatewayNotices: self.gatewayNotices()
         case .clientIsReplaced: self.replaceClient()
-        case .slowIsClosed: self.closeSlow()
+        case .streamIsEnded: self.endStream()
         case .diskCommits: self.disk?.commit(Int.random(in: 1...4, using: &self.generator))
         case .diskIsRead: self.hub.reads.runNext(in: .streams)
         case .reload: self.reload()
@@ -125,95 +126,34 @@ extension Simulation {
 // MARK: - Shards and the network
 
 extension Simulation {
-    /// A shard takes everything that was told to it, in the order of a real one's turn.
+    /// A shard takes a turn, mostly with everything that was told to it.
     private mutating func shardTurns(_ number: Int) {
-        let content = self.shards[number].take()
-        var run: [PublishedEvent] = []
-        for notice in content.notices {
-            switch notice {
-            case .published(let event): run.append(event)
-            case .status: continue
-            case .added(let source, let name):
-                self.publish(run, in: number)
-                run = []
-                self.add(source, name, in: number)
-            case .removed(let source):
-                self.publish(run, in: number)
-                run = []
-                self.remove(source, in: number)
-            }
-        }
-        self.publish(run, in: number)
-        for index in self.streams.indices where self.streams[index].shard == number {
-            if content.hasOverflowed {
-                let fetch = self.streams[index].sentToTheLog(self.hub, unlessAt: .max, maySkip: true)
-                self.request(fetch, for: self.streams[index])
-            }
-        }
-        for fetched in content.fetched {
-            guard let index = self.streams.firstIndex(where: { $0.id == fetched.stream }) else { continue }
-            let fetch = self.streams[index].fetched(fetched, self.hub)
-            self.request(fetch, for: self.streams[index])
-        }
-        for index in self.streams.indices where self.streams[index].shard == number {
-            let fetch = self.streams[index].drain(self.hub)
-            self.request(fetch, for: self.streams[index])
-            self.figures.fullSockets += self.streams[index].connection.room == 0 ? 1 : 0
-        }
+        let isLate = self.pick(4) == 0
+        self.takeTurn(number, late: isLate ? self.pick(self.shards[number].lateCount + 1) : 0)
     }
 
-    private mutating func publish(_ events: [PublishedEvent], in shard: Int) {
-        guard let last = events.last else { return }
-        for index in self.streams.indices where self.streams[index].shard == shard {
-            let subscription = self.streams[index].subscription
-            let run = events.filter { subscription.sources.contains($0.source) }
-            let frames = run.compactMap { event in
-                event.frames[subscription.format].map { SequencedFrame(sequence: event.sequence, frame: $0) }
-            }
-            // An event without a frame was published when nobody listened in this format.
-            let fetch =
-                frames.count < run.count
-                ? self.streams[index].sentToTheLog(
-                    self.hub,
-                    unlessAt: run.last?.sequence ?? last.sequence,
-                    maySkip: false
-                )
-                : self.streams[index].published(frames, self.hub)
-            self.request(fetch, for: self.streams[index])
-        }
-    }
-
-    /// Streams that name the source get it too.
-    private mutating func add(_ source: SourceID, _ name: String, in shard: Int) {
-        for index in self.streams.indices where self.streams[index].shard == shard {
-            guard self.clients[self.streams[index].client].names.contains(name) else { continue }
-            self.streams[index].grow(by: source, self.hub)
-        }
-    }
-
-    private mutating func remove(_ source: SourceID, in shard: Int) {
-        guard self.bug != .reloadKeepsStreams else { return }
-        for index in self.streams.indices where self.streams[index].shard == shard {
-            guard self.streams[index].subscription.sources.contains(source) else { continue }
-            self.streams[index].removed.insert(source)
-            if self.streams[index].isOrphaned { self.streams[index].end(.removed) }
-        }
+    private mutating func takeTurn(_ number: Int, late: Int = 0) {
+        self.shards[number].turn(late: late, clock: self.clock)
+        self.figures.fullSockets += self.shards[number].transport.takeFullSockets()
     }
 
     private mutating func wireDelivers() {
-        guard let index = self.pickStream(), !self.streams[index].connection.isCut else { return }
-        self.arrive(at: index, Int.random(in: 1...8, using: &self.generator))
-        self.closeIfEnded(index)
+        guard let index = self.pickStream(), !self.streams[index].socket.isCut else { return }
+        self.arrive(at: index, Int.random(in: 1...2400, using: &self.generator))
+        self.dropIfOver(index)
     }
 
-    /// A stream whose last words have arrived is over.
-    private mutating func closeIfEnded(_ index: Int) {
-        guard self.streams[index].hasEnded, self.inFlightCount(at: index) == 0 else { return }
-        self.release(index)
+    /// A stream that the gateway has closed is over when all of it has arrived.
+    private mutating func dropIfOver(_ index: Int) {
+        if self.streams[index].isOver { self.streams.remove(at: index) }
+    }
+
+    private var connectedClients: Set<Int> {
+        Set(self.streams.filter { !$0.socket.isCut }.map(\.client))
     }
 
     private mutating func clientConnects() {
-        let connected = Set(self.streams.filter { !$0.connection.isCut }.map(\.client))
+        let connected = self.connectedClients
         let away = self.clients.indices.filter { !connected.contains($0) }
         guard let client = away.randomElement(using: &self.generator) else { return }
         self.connect(client)
@@ -221,32 +161,31 @@ extension Simulation {
 
     /// A client loses its connection with a part of what was on the wire; the gateway hears of it later.
     private mutating func connectionBreaks() {
-        guard let index = self.pickStream(), !self.streams[index].connection.isCut else { return }
+        guard let index = self.pickStream(), !self.streams[index].socket.isCut else { return }
         self.arrive(at: index, self.inFlightPrefix(at: index))
-        self.streams[index].connection.isCut = true
-        self.streams[index].connection.inFlight = []
+        self.streams[index].socket.cut()
         self.figures.lostConnections += 1
     }
 
     private mutating func gatewayNotices() {
-        let cut = self.streams.indices.filter { self.streams[$0].connection.isCut }
+        let cut = self.streams.indices.filter { self.streams[$0].socket.isCut }
         guard let index = cut.randomElement(using: &self.generator) else { return }
-        self.release(index)
+        self.streams[index].socket.tellBroken()
+        self.dropIfOver(index)
     }
 
-    /// The gateway gives up on one that does not read.
-    private mutating func closeSlow() {
+    /// An administrator ends a stream.
+    private mutating func endStream() {
         guard let index = self.pickStream() else { return }
-        if !self.streams[index].connection.isCut {
-            self.arrive(at: index, self.inFlightPrefix(at: index))
-        }
-        self.release(index)
+        let stream = self.streams[index]
+        guard let report = self.shards[stream.shard].report(of: stream.socket) else { return }
+        _ = self.shards[stream.shard].inbox.post(.close(report.id, .revoked) { _ in })
     }
 
     private mutating func replaceClient() {
         let client = self.pick(self.clients.count)
-        while let index = self.streams.firstIndex(where: { $0.client == client }) {
-            self.release(index)
+        for stream in self.streams where stream.client == client {
+            stream.socket.cut()
         }
         self.clients[client] = self.newClient()
     }
@@ -308,7 +247,10 @@ extension Simulation {
 
     /// A shutdown in order: what waits is committed, and everybody is told to come back.
     private mutating func restart() {
-        for index in self.streams.indices { self.streams[index].end(.drain) }
+        for number in self.shards.indices {
+            _ = self.shards[number].inbox.post(.drain(over: .zero) {})
+            self.takeTurn(number)
+        }
         self.endProcess()
         self.begin { disk in
             disk.close()
@@ -396,9 +338,7 @@ extension Simulation {
             for _ in Self.names { self.answerArrives() }
         }
         self.commitAll()
-        for client in self.clients.indices where !self.streams.contains(where: { $0.client == client }) {
-            self.connect(client)
-        }
+        self.connectEverybody()
         var rounds = 0
         while !self.isQuiet, rounds < Self.settleRounds {
             self.letEverythingArrive()
@@ -406,6 +346,13 @@ extension Simulation {
         }
         if !self.isQuiet { self.ledger.object("the streams do not come to rest") }
         self.compare()
+    }
+
+    private mutating func connectEverybody() {
+        let connected = self.connectedClients
+        for client in self.clients.indices where !connected.contains(client) {
+            self.connect(client)
+        }
     }
 
     private mutating func commitAll() {
@@ -423,21 +370,23 @@ extension Simulation {
     /// Nothing is on its way to anybody.
     private var isQuiet: Bool {
         self.shards.allSatisfy(\.isEmpty)
-            && self.streams.allSatisfy { $0.machine.isLive && $0.pending.isEmpty && $0.connection.inFlight.isEmpty }
+            && self.streams.allSatisfy { stream in
+                !stream.socket.isCut
+                    && self.shards[stream.shard].report(of: stream.socket)?.state == .live
+                    && stream.socket.inFlight == 0
+            }
     }
 
     private mutating func letEverythingArrive() {
         self.hub.reads.runAll(in: .streams)
         self.commitAll()
-        for shard in self.shards.indices { self.shardTurns(shard) }
+        for shard in self.shards.indices { self.takeTurn(shard) }
         for index in self.streams.indices.reversed() {
-            if self.streams[index].connection.isCut {
-                self.release(index)
-            } else {
-                self.arrive(at: index, .max)
-                self.closeIfEnded(index)
-            }
+            if self.streams[index].socket.isCut { self.streams[index].socket.tellBroken() }
+            self.arrive(at: index, .max)
+            self.dropIfOver(index)
         }
+        self.connectEverybody()
     }
 
     private func compare() {
@@ -452,7 +401,7 @@ extension Simulation {
             if upstream != value { self.ledger.object("\(name) is \(value ?? 0), at its upstream \(upstream ?? 0)") }
         }
         for stream in self.streams {
-            for source in stream.subscription.sources {
+            for source in self.shards[stream.shard].report(of: stream.socket)?.sources ?? [] {
                 guard let report = self.hub.report(of: source) else { continue }
                 let held = self.clients[stream.client].held[report.name]
                 if held != self.ledger.latest(of: report.name) {

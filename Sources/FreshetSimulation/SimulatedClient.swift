@@ -16,8 +16,16 @@ struct SimulatedClient: Sendable {
     private var position: Cursor?
     /// Snapshots replace what it has; until the last of them it is nowhere.
     private var isRebuilding = true
-    /// What those snapshots stand for: nothing up to here is missing after them.
+    /// What those snapshots stand for: nothing up to here is missing after them. `nil` where it was not told.
     private var rebuildsThrough: Cursor?
+    /// One of those snapshots has come.
+    private var hasSnapshot = false
+    /// The position is that of the last of them, after which sources that were removed since may have changed.
+    private var isPositionOfSnapshot = false
+    /// What `hello` told, until the next event.
+    private var helloCursor: Cursor?
+    /// It asks for everything that is kept, from wherever that begins.
+    private var startsEarly = false
     /// It came with an id that the log does not know, and has to be told so.
     private var expectsGap = false
     private(set) var gaps = 0
@@ -36,41 +44,56 @@ struct SimulatedClient: Sendable {
     }
 
     /// It comes back: with what its last id stands for.
-    mutating func reconnects() {
+    mutating func reconnects(startsEarly: Bool) {
+        self.startsEarly = startsEarly
+        self.helloCursor = nil
         guard let cursor = self.lastEventID.flatMap({ Cursor($0) }), cursor.sequence > 0 else {
             self.begin(at: nil)
             self.held = [:]
             return
         }
         guard !self.expectsGap else { return }
-        self.position = cursor
-        self.isRebuilding = false
+        self.begin(at: cursor)
     }
 
     private mutating func begin(at cursor: Cursor?) {
         self.position = cursor
         self.isRebuilding = cursor == nil
         self.rebuildsThrough = nil
+        self.hasSnapshot = false
+        self.isPositionOfSnapshot = false
     }
 
-    private mutating func begin(_ start: Delivery.Start?) {
-        self.begin(at: start.flatMap { $0.hasSnapshots ? nil : $0.cursor })
-        self.rebuildsThrough = start?.cursor
+    /// What it has is replaced by snapshots of what there was at a cursor, of any number of sources.
+    private mutating func rebuild(through cursor: Cursor?) {
+        self.begin(at: nil)
+        self.rebuildsThrough = cursor
     }
 
     /// Reads one event.
-    mutating func receive(_ delivery: Delivery, _ ledger: Ledger) {
-        let payload = delivery.frame.bytes[delivery.frame.payload]
+    mutating func receive(_ event: StreamReader.Event, _ ledger: Ledger) {
+        let payload = event.payload
+        // A heartbeat.
+        guard payload.first != UInt8(ascii: ":") else { return }
         guard let type = Self.field("event: ", in: payload) else { return ledger.object("an event without a name") }
-        let data = delivery.frame.bytes[delivery.frame.data]
+        let data = Array((Self.field("data: ", in: payload) ?? "").utf8)[...]
+        let helloCursor = self.helloCursor
+        self.helloCursor = nil
         switch type {
         case "hello":
-            if let start = delivery.start, self.isRebuilding { self.begin(start) }
+            guard let cursor = Self.text(after: #""cursor":""#, in: data).flatMap({ Cursor($0) }) else {
+                return ledger.object("a hello without a cursor")
+            }
+            self.helloCursor = cursor
+            if self.isRebuilding, !self.startsEarly { self.rebuild(through: cursor) }
         case "gap":
             self.gaps += 1
             self.expectsGap = false
-            self.begin(delivery.start)
-        case "bye":
+            // A stream that went on from where the client was, and found in the log that it cannot, does not say how far
+            // its snapshots reach.
+            let isLater = helloCursor == self.position || self.startsEarly
+            self.rebuild(through: isLater ? nil : helloCursor)
+        case "bye", "status":
             break
         case "snapshot", "patch", "merge":
             self.events += 1
@@ -78,7 +101,7 @@ struct SimulatedClient: Sendable {
             guard let source = Self.text(after: #""source":""#, in: data),
                 let number = Self.number(after: type == "patch" ? #""value":"# : #""n":"#, in: data)
             else { return ledger.object("unreadable: \(String(decoding: payload, as: UTF8.self))") }
-            self.take(type, source, number, id: id, maySkip: delivery.maySkip, ledger)
+            self.take(type, source, number, id: id, maySkip: event.maySkip, ledger)
         case _:
             ledger.object("unexpected event \(type)")
         }
@@ -94,17 +117,30 @@ struct SimulatedClient: Sendable {
     ) {
         if self.expectsGap { ledger.object("\(self.lastEventID ?? "-") was taken without a gap") }
         if let id, let cursor = Cursor(id), cursor.sequence > 0 {
+            self.endRebuilding(before: cursor, ledger)
             self.check(type, source, number, at: cursor, maySkip: maySkip, ledger)
             // A value may be of an epoch before that of the log; the stream goes on in the log's.
-            let end = self.isRebuilding ? self.rebuildsThrough : nil
+            let (isRebuilding, end) = (self.isRebuilding, self.isRebuilding ? self.rebuildsThrough : nil)
             self.begin(
                 at: end.map { $0.epoch == cursor.epoch && $0.sequence < cursor.sequence ? cursor : $0 } ?? cursor
             )
+            self.isPositionOfSnapshot = isRebuilding && end == nil
         } else if !self.isRebuilding {
             ledger.object("a \(type) of \(source) without a number")
+        } else {
+            self.hasSnapshot = true
         }
         if let id { self.lastEventID = id }
         self.held[source] = number
+    }
+
+    /// An event after what the snapshots stand for: there were none, of sources without a value.
+    private mutating func endRebuilding(before cursor: Cursor, _ ledger: Ledger) {
+        guard self.isRebuilding, let end = self.rebuildsThrough, ledger.between(end, cursor, of: []) != nil else {
+            return
+        }
+        if self.hasSnapshot { ledger.object("\(cursor) came before the last of the snapshots") }
+        self.begin(at: end)
     }
 
     /// Holds one event against the ledger: what its id stands for, what came before it, and what it builds upon.
@@ -125,14 +161,15 @@ struct SimulatedClient: Sendable {
             ledger.object("\(cursor): a \(type) of \(source) from \(entry.previous ?? 0) to \(number) on \(held)")
         }
         guard let position, !self.isRebuilding else { return }
-        guard let missed = ledger.between(position, cursor, of: self.names) else {
+        let missed = ledger.between(position, cursor, of: self.names, isRemovedLeftOut: self.isPositionOfSnapshot)
+        guard let missed else {
             return ledger.object("\(cursor) after \(position)")
         }
         // One that did not keep up may be given the newest value for several of one source.
         let isSkip = type == "snapshot" && (maySkip || self.mode == .snapshot)
         let lost = isSkip ? missed.filter { $0 != source } : missed
         if !lost.isEmpty {
-            ledger.object("\(cursor) after \(position): \(lost.count) events were lost in silence")
+            ledger.object("\(cursor) after \(position): events of \(lost) were lost in silence")
         }
     }
 

@@ -1,11 +1,12 @@
 // The core, the log, a disk, upstreams and a network under one seeded script (FAULTS F90).
 
 import FreshetCore
+import FreshetStreaming
 import FreshetTesting
 import JSON
 
-/// A gateway made of the real core and of stand-ins for everything around it, with everything that can go wrong around
-/// it decided by one seed. The same seed gives the same run.
+/// A gateway made of the real core and the real delivery, and of stand-ins for everything around them, with everything that
+/// can go wrong around them decided by one seed. The same seed gives the same run.
 ///
 /// After every step the invariants are checked; ``objections`` says what did not hold. What clients are sent is held
 /// against a ``Ledger`` of all that was issued.
@@ -67,13 +68,11 @@ package struct Simulation {
     var hub: Hub
     var poller: SimulatedPoller
     var shards: [SimulatedShard] = []
-    /// Reads of the disk that streams wait for, by stream; given up with the stream.
-    private var tickets: [Int: ReadTicket] = [:]
     var streams: [SimulatedStream] = []
     var clients: [SimulatedClient] = []
     /// When this process began, on both clocks.
     var began: (now: MonotonicTime, wall: WallTime)
-    private var nextStream = 0
+    private let admissions = AdmissionDesk(maxTotal: .max, maxPerAddress: 0)
     /// Where the log stood before this step; `nil` after a restart.
     var before: Cursor?
     package internal(set) var figures = Figures()
@@ -132,19 +131,30 @@ extension Simulation {
         let cache = ChangeCache(maxBytes: self.cacheBytes)
         let log = ChangeLog(epoch: contents.epoch, head: contents.head, cache: cache)
         // Reads run when the script says so.
-        self.tickets = [:]
         self.hub = Hub(log: log, store: self.disk, reads: ReadDesk { _, _ in })
         self.poller = SimulatedPoller(bug: self.bug)
-        self.shards = (0..<Self.shardCount).map { _ in SimulatedShard(maxNotices: 12) }
-        for shard in self.shards {
-            self.hub.attach(shard)
+        self.shards = []
+        for number in 0..<Self.shardCount {
+            let seed = self.generator.next()
+            self.shards.append(
+                SimulatedShard(
+                    number: number,
+                    hub: self.hub,
+                    ledger: self.ledger,
+                    clock: self.clock,
+                    seed: seed,
+                    bug: self.bug
+                )
+            )
         }
         self.began = (self.clock.now, self.clock.wall)
         self.before = nil
         self.ids = [:]
         for stored in contents.sources {
             let setting = Self.names.firstIndex(of: stored.name).flatMap { self.settings[$0] }
-            if setting?.configuration(of: stored.name).identity != stored.identity { self.hub.disown(stored.name) }
+            guard setting?.configuration(of: stored.name).identity != stored.identity else { continue }
+            self.hub.disown(stored.name)
+            self.ledger.removed(stored.name)
         }
         var values: [String: Int] = [:]
         for (index, setting) in self.settings.enumerated() {
@@ -226,59 +236,67 @@ extension Simulation {
         let found = names.compactMap { self.hub.source(named: $0) }
         guard found.count == names.count else { return }
         let lastEventID = self.clients[client].lastEventID
-        self.clients[client].reconnects()
-        let format = StreamFormat(mode: self.clients[client].mode)
-        self.nextStream += 1
-        var stream = SimulatedStream(
-            id: self.nextStream,
-            client: client,
-            shard: Int.random(in: 0..<Self.shardCount, using: &self.generator),
-            subscription: self.hub.subscribe(to: found.sorted(), format: format),
-            capacity: Int.random(in: 1...12, using: &self.generator),
-            bug: self.bug
-        )
         let isNew = lastEventID == nil
         let startsEarly = isNew && Int.random(in: 0..<8, using: &self.generator) == 0
-        let fetch = stream.join(self.hub, at: startsEarly ? .earliest : StreamPosition(lastEventID ?? ""))
+        guard let selector = SourceSelector(names.joined(separator: ",")),
+            case .admitted(let ticket) = self.admissions.admit(.local)
+        else { return self.ledger.object("\(names) cannot be asked for") }
+        self.clients[client].reconnects(startsEarly: startsEarly)
+        let stream = SimulatedStream(
+            client: client,
+            shard: Int.random(in: 0..<Self.shardCount, using: &self.generator),
+            socket: SimulatedSocket(self.newCharacter()),
+            reader: StreamReader(framing: Framing.allCases.randomElement(using: &self.generator) ?? .chunked)
+        )
+        let handover = StreamHandover(
+            connection: stream.socket,
+            sources: found.sorted(),
+            pattern: SourcePattern(selector),
+            format: StreamFormat(mode: self.clients[client].mode),
+            position: startsEarly ? .earliest : StreamPosition(lastEventID ?? ""),
+            head: StreamReader.head,
+            framing: stream.reader.framing,
+            ticket: ticket
+        )
         self.streams.append(stream)
-        self.request(fetch, for: stream)
+        if !self.shards[stream.shard].inbox.post(.adopt(handover)) {
+            self.ledger.object("a shard takes no connections")
+        }
         if isNew { self.figures.joins += 1 } else { self.figures.resumes += 1 }
     }
 
-    /// Some of what is on the wire reaches the client.
+    /// From sockets that hold less than an event to those that hold ten.
+    private mutating func newCharacter() -> SimulatedSocket.Character {
+        SimulatedSocket.Character(
+            capacity: Int.random(in: 50...4000, using: &self.generator),
+            gathers: Int.random(in: 0..<4, using: &self.generator) == 0,
+            isRefused: Int.random(in: 0..<100, using: &self.generator) == 0,
+            input: Int.random(in: 0..<100, using: &self.generator) == 0 ? 40_000 : 0
+        )
+    }
+
+    /// Some of the bytes on the wire reach the client.
     mutating func arrive(at index: Int, _ count: Int) {
-        guard !self.streams[index].connection.isCut else { return }
-        let deliveries = self.streams[index].connection.inFlight.prefix(count)
-        self.streams[index].connection.inFlight.removeFirst(deliveries.count)
+        guard !self.streams[index].socket.isCut else { return }
         let client = self.streams[index].client
         let (events, gaps) = (self.clients[client].events, self.clients[client].gaps)
-        for delivery in deliveries {
-            self.clients[client].receive(delivery, self.ledger)
+        for piece in self.streams[index].socket.arrive(count) {
+            for event in self.streams[index].reader.read(piece, self.ledger) where !self.isHidden(event) {
+                self.clients[client].receive(event, self.ledger)
+            }
         }
         self.figures.events += self.clients[client].events - events
         self.figures.gaps += self.clients[client].gaps - gaps
     }
 
-    func inFlightCount(at index: Int) -> Int { self.streams[index].connection.inFlight.count }
+    /// The planted bug: that events were evicted is not told.
+    private func isHidden(_ event: StreamReader.Event) -> Bool {
+        self.bug == .evictionIsSilent && SimulatedClient.field("event: ", in: event.payload) == "gap"
+            && SimulatedClient.field("data: ", in: event.payload)?.contains(GapReason.evicted.rawValue) == true
+    }
 
     mutating func inFlightPrefix(at index: Int) -> Int {
-        Int.random(in: 0...self.inFlightCount(at: index), using: &self.generator)
-    }
-
-    /// The gateway learns that a connection has ended.
-    mutating func release(_ index: Int) {
-        let stream = self.streams.remove(at: index)
-        self.tickets[stream.id] = nil
-        self.hub.unsubscribe(stream.subscription)
-    }
-
-    /// Has the disk asked.
-    mutating func request(_ fetch: SimulatedStream.Fetch?, for stream: SimulatedStream) {
-        guard let fetch else { return }
-        let (shard, id, hub) = (self.shards[stream.shard], stream.id, self.hub)
-        self.tickets[id] = hub.fetch(stream.subscription, after: fetch.after, limit: fetch.limit) { feed in
-            shard.post(.init(feed: feed, after: fetch.after, stream: id, epoch: hub.cursor.epoch))
-        }
+        Int.random(in: 0...self.streams[index].socket.inFlight, using: &self.generator)
     }
 }
 
@@ -307,20 +325,24 @@ extension Simulation {
             }
         }
         for stream in self.streams {
-            if stream.machine.sequence > cursor.sequence {
-                self.ledger.object("a stream is at \(stream.machine.sequence) and the log at \(cursor.sequence)")
-            }
-            // A subscriber holds a cursor and never a queue: an opening and a snapshot of each source at most.
-            if stream.pending.count > Self.names.count + 3 {
-                self.ledger.object("\(stream.pending.count) frames wait for a stream")
-            }
-            let isOrphaned = !stream.subscription.sources.contains { self.ids.values.contains($0) }
-            if isOrphaned, !stream.isClosing, self.shards[stream.shard].isEmpty {
-                self.ledger.object("a stream whose sources were removed goes on")
-            }
+            self.checkInvariants(of: stream, at: cursor)
         }
         if let objection = self.poller.objection(self.clock) {
             self.ledger.object(objection)
+        }
+    }
+    private func checkInvariants(of stream: SimulatedStream, at cursor: Cursor) {
+        guard let report = self.shards[stream.shard].report(of: stream.socket) else { return }
+        if report.sequence > cursor.sequence {
+            self.ledger.object("a stream is at \(report.sequence) and the log at \(cursor.sequence)")
+        }
+        // A subscriber holds a cursor and never a queue: a beginning, and a snapshot and a state of each source at most.
+        if report.unsentFrames > 2 * Self.names.count + 5 {
+            self.ledger.object("\(report.unsentFrames) frames wait for a stream")
+        }
+        let isOrphaned = !report.sources.contains { self.ids.values.contains($0) }
+        if isOrphaned, report.state != .closing, self.shards[stream.shard].isEmpty {
+            self.ledger.object("a stream whose sources were removed goes on")
         }
     }
 }

@@ -42,7 +42,7 @@ package final class AdmissionTicket: Sendable {
 }
 
 /// Counts places. Any thread; asked once per connection, never per event.
-final class AdmissionDesk: Sendable {
+package final class AdmissionDesk: Sendable {
     /// What the streams of one address hold.
     private struct Holding: Sendable {
         var streams = 0
@@ -65,14 +65,14 @@ final class AdmissionDesk: Sendable {
 
     /// `maxPerAddress`: streams of one address, `maxSourceSetsPerAddress`: different sets of sources in them; 0 for no
     /// bound.
-    init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0) {
+    package init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0) {
         self.maxTotal = maxTotal
         self.maxPerAddress = maxPerAddress
         self.maxSourceSetsPerAddress = maxSourceSetsPerAddress
     }
 
     /// Takes a place for a client. `sourceSet`: the hash of what the stream asks for.
-    func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
+    package func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
         let reason = self.state.withLock { state -> RefusalReason? in
             let refusal = self.refusal(of: address, sourceSet, in: state)
             if let refusal {

@@ -88,6 +88,9 @@ package struct SubscriberReport: Sendable {
     /// The sequence of the last event that was handed to the kernel, perhaps in part.
     package var sequence: UInt64
     package var state: State
+    /// Events that wait for its connection, perhaps with the head of the answer and what ends the stream: a beginning,
+    /// snapshots, or the rest of one. Never events of the log.
+    package var unsentFrames: Int
     /// When the stream was taken over.
     package var since: WallTime
 }

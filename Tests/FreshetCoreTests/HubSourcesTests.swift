@@ -148,15 +148,25 @@ struct HubSourcesTests {
         }
     }
 
+    private final class Listener: HubListener {
+        let notices = Mutex<[HubNotice]>([])
+
+        func enqueue(_ notice: HubNotice) {
+            self.notices.withLock { $0.append(notice) }
+        }
+
+        func wake() {}
+    }
+
     @Test("listeners hear of a new one before its first change")
     func announced() throws {
         let fixture = Fixture(isDurable: false)
-        let shard = SimulatedShard(maxNotices: 10)
-        fixture.hub.attach(shard)
+        let listener = Listener()
+        fixture.hub.attach(listener)
         let a = try fixture.add("a")
         try fixture.publish(1, of: a)
         fixture.hub.removeSource(a)
-        let notices = shard.take().notices.map { notice in
+        let notices = listener.notices.withLock { $0 }.map { notice in
             switch notice {
             case .added(let id, let name): "added \(name) \(id == a)"
             case .published(let event): "published \(event.sequence)"

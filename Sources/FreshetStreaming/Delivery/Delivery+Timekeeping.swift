@@ -1,6 +1,6 @@
 // What happens by the clock: heartbeats, write deadlines, and a drain that spreads its closes.
 
-import FreshetCore
+package import FreshetCore
 
 /// Closes that are spread over a time.
 struct DrainPlan {
@@ -103,6 +103,8 @@ extension Delivery {
         }
         self.drain = plan
         guard plan.isOver(at: self.clock.now), plan.next == plan.order.count else { return }
+        // The last of them were told in this turn.
+        self.transport.flush()
         for index in 0..<self.table.end where self.table.isUsed(index) {
             self.release(index, .told(.drain))
         }
@@ -128,23 +130,32 @@ extension Delivery {
         var reports: [SubscriberReport] = []
         for index in 0..<self.table.end where self.table.isUsed(index) {
             guard reports.count < limit else { break }
-            guard let group = self.group(of: index) else { continue }
-            let slot = self.table.slot(index).pointee
-            let record = self.table.record(index)
-            let backlog = self.backlogs[index]
-            reports.append(
-                SubscriberReport(
-                    id: SubscriberID(shard: self.number, key: self.table.key(of: index)),
-                    peer: record.ticket?.address ?? .local,
-                    sources: group.subscription.sources,
-                    format: group.subscription.format,
-                    sequence: slot.machine.sequence,
-                    state: backlog == nil ? .live : backlog?.closing == nil ? .behind : .closing,
-                    since: WallTime(milliseconds: record.since)
-                )
-            )
+            if let report = self.report(of: self.table.key(of: index)) { reports.append(report) }
         }
         return reports
+    }
+
+    /// `nil` where the subscriber is gone.
+    package func report(of key: SlotKey) -> SubscriberReport? {
+        guard self.table.holds(key), let group = self.group(of: key.index) else { return nil }
+        let record = self.table.record(key.index)
+        let backlog = self.backlogs[key.index]
+        return SubscriberReport(
+            id: SubscriberID(shard: self.number, key: key),
+            peer: record.ticket?.address ?? .local,
+            sources: group.subscription.sources,
+            format: group.subscription.format,
+            sequence: self.table.slot(key.index).pointee.machine.sequence,
+            state: backlog == nil ? .live : backlog?.closing == nil ? .behind : .closing,
+            unsentFrames: backlog?.unsentCount ?? 0,
+            since: WallTime(milliseconds: record.since)
+        )
+    }
+
+    /// Changes where a subscriber stands: for simulations, which plant a mistake in the cursor rule.
+    package func updateMachine(of key: SlotKey, _ body: (inout SubscriberStateMachine) -> Void) {
+        guard self.table.holds(key) else { return }
+        body(&self.table.slot(key.index).pointee.machine)
     }
 
     /// - Returns: Whether the subscriber was there.

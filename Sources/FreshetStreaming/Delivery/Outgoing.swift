@@ -54,6 +54,9 @@ struct Backlog {
 
     var isEmpty: Bool { self.next >= self.parts.count }
 
+    /// How many of ``parts`` were not sent whole.
+    var unsentCount: Int { self.parts.count - self.next }
+
     mutating func append(_ part: OutgoingPart) {
         guard !part.range.isEmpty else { return }
         self.parts.append(part)
