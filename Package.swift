@@ -117,7 +117,10 @@ let package = Package(
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
         .testTarget(
             name: "FreshetCoreTests",
-            dependencies: ["FreshetCore", "FreshetSimulation", "JSON", "CAllocations", "CLinux"],
+            dependencies: [
+                "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "CAllocations",
+                "CLinux",
+            ],
             swiftSettings: house
         ),
         .testTarget(

@@ -77,6 +77,11 @@ extension Hub {
         }
     }
 
+    /// How many sources were ever added: while it stays the same, no pattern names one more.
+    package var additions: UInt64 {
+        self.state.withLock { $0.additions }
+    }
+
     /// The sources that a pattern names now, ascending.
     package func sources(matching pattern: SourcePattern) -> [SourceID] {
         self.state.withLock { state in

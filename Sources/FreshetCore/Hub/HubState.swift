@@ -33,6 +33,8 @@ struct HubState: Sendable {
     /// Sources that are not removed.
     private(set) var entries = SourceTable<Entry>()
     private(set) var ids: [String: SourceID] = [:]
+    /// How many sources were ever added.
+    private(set) var additions: UInt64 = 0
     /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
     /// source that was removed and had its name.
     private var unknownThrough: UInt64
@@ -77,6 +79,7 @@ struct HubState: Sendable {
         entry.startsAfter = self.retired.end(of: name)
         let id = SourceID(index: self.entries.append(entry))
         self.ids[name] = id
+        self.additions += 1
         // Who resumes from before must not take silence for nothing.
         self.log.startAfter(self.unknownThrough, for: id)
         for listener in self.listeners {

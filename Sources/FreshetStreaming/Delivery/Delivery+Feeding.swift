@@ -103,6 +103,7 @@ extension Delivery {
         guard self.table.holds(key), self.backlogs[index]?.isFetching == true else { return }
         self.backlogs[index]?.fetch = nil
         self.backlogs[index]?.progressTick = self.clock.tick
+        if let group = self.group(of: index) { _ = self.growToPattern(group) }
         let isInPlace =
             self.table.slot(index).pointee.machine.sequence == sequence
             && self.group(of: index)?.subscription === subscription
@@ -166,12 +167,11 @@ extension Delivery {
         let position = SubscriberGroup.ReadPosition(after: sequence, maySkip: maySkip)
         if let shared = group.sharedReads[position] { return shared }
         self.tally.logReads += 1
-        let feed = self.hub.read(
-            group.subscription,
-            after: sequence,
-            limit: max(1, self.settings.replayBatchEvents),
-            maySkip: maySkip
-        )
+        let limit = max(1, self.settings.replayBatchEvents)
+        var feed = self.hub.read(group.subscription, after: sequence, limit: limit, maySkip: maySkip)
+        while self.growToPattern(group) {
+            feed = self.hub.read(group.subscription, after: sequence, limit: limit, maySkip: maySkip)
+        }
         switch feed {
         case .frames, .snapshots:
             guard group.sharedReads.count < SubscriberGroup.maxSharedReads else { break }

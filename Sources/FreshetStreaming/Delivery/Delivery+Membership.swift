@@ -27,7 +27,10 @@ extension Delivery {
             self.counters.count(.failed)
             return
         }
-        let opening = self.hub.open(group.subscription, at: handover.position)
+        var opening = self.hub.open(group.subscription, at: handover.position)
+        while self.growToPattern(group) {
+            opening = self.hub.open(group.subscription, at: handover.position)
+        }
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
         self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: self.statusNumber) }
@@ -125,6 +128,7 @@ extension Delivery {
 
     /// Finds or makes the group, and counts the newcomer in.
     private func enterGroup(_ handover: StreamHandover<Carrier.Arrival>) -> SubscriberGroup {
+        let additions = self.hub.additions
         let subscription = self.hub.subscribe(to: self.sources(of: handover), format: handover.format)
         let key = SubscriberGroup.Key(
             subscription: ObjectIdentifier(subscription),
@@ -139,6 +143,7 @@ extension Delivery {
         let group = SubscriberGroup(
             subscription: subscription,
             pattern: handover.pattern,
+            additions: additions,
             framing: handover.framing,
             index: number
         )
@@ -172,6 +177,24 @@ extension Delivery {
         if self.groupNumbers[group.key] == nil { self.groupNumbers[group.key] = group.index }
         group.sharedReads.removeAll(keepingCapacity: true)
         self.groupIndex.add(source, to: group.index)
+    }
+
+    /// Gives a group the sources that its pattern names by now and whose notices have not been taken.
+    ///
+    /// Asked after each look into the log, which is ahead of the notices: it may have passed the first change of such a
+    /// source, and so the log has to be looked into again.
+    ///
+    /// - Returns: Whether there were any.
+    func growToPattern(_ group: SubscriberGroup) -> Bool {
+        guard let pattern = group.pattern else { return false }
+        let additions = self.hub.additions
+        guard additions != group.additions else { return false }
+        group.additions = additions
+        let missing = self.hub.sources(matching: pattern).filter { !self.groupIndex.holds(group.index, $0) }
+        for source in missing {
+            self.grow(group, by: source)
+        }
+        return !missing.isEmpty
     }
 
     /// The groups that get the events of a source.

@@ -7,6 +7,8 @@ final class SubscriberGroup {
     /// Replaced by a larger one when a source comes that ``pattern`` names.
     var subscription: Subscription
     let pattern: SourcePattern?
+    /// ``Hub/additions`` up to which ``subscription`` has everything that ``pattern`` names.
+    var additions: UInt64
     let framing: Framing
     /// The group's place in the shard's list.
     let index: Int32
@@ -52,8 +54,9 @@ final class SubscriberGroup {
         var maySkip: Bool
     }
 
-    init(subscription: Subscription, pattern: SourcePattern?, framing: Framing, index: Int32) {
+    init(subscription: Subscription, pattern: SourcePattern?, additions: UInt64, framing: Framing, index: Int32) {
         self.subscription = subscription
+        self.additions = additions
         self.pattern = pattern
         self.framing = framing
         self.index = index
