@@ -26,6 +26,8 @@ package struct Principal: Hashable, Sendable {
     package var grants: Grants
     /// The credential is dead from then on, and so are the streams that it opened; `nil` for no end.
     package var validUntil: WallTime?
+    /// What proved it: the API key, or the key that signed its token; `nil` for other kinds.
+    package var fingerprint: Fingerprint?
 
     package init(
         kind: Kind,
@@ -33,7 +35,8 @@ package struct Principal: Hashable, Sendable {
         issuer: String = "",
         tokenID: String? = nil,
         grants: Grants,
-        validUntil: WallTime? = nil
+        validUntil: WallTime? = nil,
+        fingerprint: Fingerprint? = nil
     ) {
         self.kind = kind
         self.id = id
@@ -41,6 +44,7 @@ package struct Principal: Hashable, Sendable {
         self.tokenID = tokenID
         self.grants = grants
         self.validUntil = validUntil
+        self.fingerprint = fingerprint
     }
 
     /// Somebody without a credential.
