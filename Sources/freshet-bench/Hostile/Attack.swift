@@ -81,15 +81,18 @@ struct AttackRequests {
     /// A sequence that the log has reached.
     let newest: Int
     private(set) var random: SplitMix64
+    /// The field that names the client of the next request.
+    private var forwarded = ""
 
     init(sources: HostileSources, port: Int, epoch: String, newest: Int, seed: UInt64) {
         (self.sources, self.port, self.epoch, self.newest) = (sources, port, epoch, newest)
         self.random = SplitMix64(seed: seed)
     }
 
-    /// The bytes to send on a new connection, or on one that was answered.
-    mutating func next(_ attack: Attack) -> [UInt8] {
-        switch attack {
+    /// The bytes to send on a new connection, or on one that was answered. `client` is the address that a proxy would name.
+    mutating func next(_ attack: Attack, from client: LoopbackAddress) -> [UInt8] {
+        self.forwarded = "X-Forwarded-For: \(client.forwarded(in: "203.0.113"))\r\n"
+        return switch attack {
         case .everythingFromTheLog: self.everythingFromTheLog()
         case .valuesOfThePast: self.valuesOfThePast()
         case .distinctSets: self.distinctSets()
@@ -193,7 +196,7 @@ struct AttackRequests {
     }
 
     private mutating func halfRequest() -> [UInt8] {
-        let start = "GET /v1/streams/s00 HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\n"
+        let start = "GET /v1/streams/s00 HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\n\(self.forwarded)"
         let text = self.any(of: [
             "", "GET /v1/streams/s00 HT", start, start + "X-Long: " + String(repeating: "x", count: 2000), "\r\n\r\n",
             "POST /v1/admin/sources/s00/value HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\nContent-Length: 1000000\r\n\r\n{",
@@ -221,7 +224,9 @@ struct AttackRequests {
     private func request(_ path: String, method: String = "GET", version: String = "1.1", fields: String = "")
         -> [UInt8]
     {
-        Array("\(method) \(path) HTTP/\(version)\r\nHost: 127.0.0.1:\(self.port)\r\n\(fields)\r\n".utf8)
+        Array(
+            "\(method) \(path) HTTP/\(version)\r\nHost: 127.0.0.1:\(self.port)\r\n\(self.forwarded)\(fields)\r\n".utf8
+        )
     }
 
     private mutating func accept() -> String { self.any(of: ["", "", "Accept: application/x-ndjson\r\n"]) }

@@ -8,7 +8,8 @@ import Synchronization
 
 /// Subscribers of one source each, on one thread, whose every event is checked.
 ///
-/// One in fifty leaves every two seconds, stays away for one, and resumes. Each has an address of its own.
+/// One in fifty leaves every two seconds, stays away for one, and resumes. Each has an address of its own, as a proxy would
+/// name it.
 final class Audience: Sendable {
     /// What the thread reports.
     struct Report: Sendable {
@@ -230,8 +231,7 @@ struct AudienceThread {
     }
 
     private mutating func connect(_ index: Int, _ now: Int64) {
-        let address = LoopbackAddress(network: self.network + index / 250, host: 1 + index % 250)
-        guard let descriptor = LoopbackSocket.connecting(to: self.port, from: address) else {
+        guard let descriptor = LoopbackSocket.connecting(to: self.port, from: self.address(index)) else {
             self.members[index].reconnectAt = now + Self.absence
             return
         }
@@ -240,6 +240,10 @@ struct AudienceThread {
         self.members[index].connectedAt = now
         self.owners[descriptor] = index
         self.set.add(descriptor, for: CLINUX_EPOLLIN | CLINUX_EPOLLOUT)
+    }
+
+    private func address(_ index: Int) -> LoopbackAddress {
+        LoopbackAddress(network: self.network + index / 250, host: 1 + index % 250)
     }
 
     private mutating func drop(_ index: Int, until moment: Int64) {
@@ -260,8 +264,9 @@ struct AudienceThread {
         let id = member.lastID.isEmpty ? "" : "Last-Event-ID: \(member.lastID)\r\n"
         let request =
             "GET /v1/streams/\(member.source)?mode=\(mode) HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\n"
+            + "X-Forwarded-For: \(self.address(index).forwarded(in: "198.18.\(self.network + index / 250)"))\r\n"
             + "Accept: text/event-stream\r\n\(id)\r\n"
-        // A new connection takes a request of 200 bytes whole.
+        // A new connection takes a request of 300 bytes whole.
         _ = clinux_send(member.descriptor, request, request.utf8.count)
         self.set.change(member.descriptor, to: CLINUX_EPOLLIN)
         member.isConnected = true

@@ -4,7 +4,7 @@ import Foundation
 import FreshetTesting
 
 /// Runs the program with 1,000 subscribers of 50 sources, then again beside 100 hostile clients from ten addresses, which do
-/// everything of ``Attack`` at once. Prints a table, and whether the goal is met: latencies and lateness of the others at
+/// everything of ``Attack`` at once, at nice 10: they would be on other machines, and are not to take the gateway's cores. Prints a table, and whether the goal is met: latencies and lateness of the others at
 /// most 1.5 times those of the quiet run and 50 ms, memory within `limits.max_memory`, nothing lost, a clean end.
 ///
 /// `--seconds S` a run (60), `--subscribers N` (1000), `--clients N` (100), `--pace MS` between two steps of a client (100),
@@ -153,6 +153,7 @@ struct HostileReport {
         }
         self.row("resident MiB, highest", \.peakMebibytes, "\(options.memoryMebibytes)")
         self.row("CPU s of the gateway", \.gatewayCPUSeconds, "-")
+        self.row("wait for a core s, gateway", \.coreWaitSeconds, "-")
         self.row("CPU s of the attacks", \.attackCPUSeconds, "-")
         Table.row("versions served", "\(self.quiet.versions)", "\(self.attacked.versions)", "-", "-")
         Table.row("events checked by id", "\(self.quiet.ids)", "\(self.attacked.ids)", "-", "-")

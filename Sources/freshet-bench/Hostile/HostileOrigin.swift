@@ -177,7 +177,7 @@ struct HostileSources: Sendable {
         return """
             listen: 127.0.0.1:\(port)
             log: { path: '\(log)' }
-            limits: { max_memory: \(memoryMebibytes)MiB }
+            limits: { max_memory: \(memoryMebibytes)MiB, trusted_proxies: [127.0.0.0/8] }
             shutdown: { drain: 1s }
             sources:
             \(sources.joined(separator: "\n"))

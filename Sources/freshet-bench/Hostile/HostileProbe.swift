@@ -64,7 +64,9 @@ final class HostileProbe: Sendable {
         guard let descriptor = LoopbackSocket.connecting(to: self.port, from: self.address) else { return false }
         defer { _ = clinux_close(descriptor) }
         guard self.wait(descriptor, for: POLLOUT, until: deadline) else { return false }
-        let request = "GET \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\nConnection: close\r\n\r\n"
+        let request =
+            "GET \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(self.port)\r\n"
+            + "X-Forwarded-For: \(self.address.forwarded(in: "198.18.32"))\r\nConnection: close\r\n\r\n"
         _ = clinux_send(descriptor, request, request.utf8.count)
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
         var isFine = false

@@ -20,6 +20,8 @@ struct HostileFigures: Codable, Sendable {
     /// The most resident memory of the gateway at any time.
     var peakMebibytes: Double
     var gatewayCPUSeconds: Double
+    /// How long threads of the gateway that could run waited for a core, all together: what others took from it.
+    var coreWaitSeconds: Double
     /// CPU time that the attacks took for themselves.
     var attackCPUSeconds: Double
     var events: Int
@@ -74,11 +76,13 @@ struct HostileRun {
         audience.measure(true)
         for probe in probes { probe.measure(true) }
         let cpu = try ProcessUsage(pid: gateway.identifier).cpu
+        let wait = Self.coreWaitSeconds(of: gateway.identifier)
         let clients = isAttacked ? try self.clients(port, audience) : nil
         defer { clients?.end() }
         // The window of the measurement.
         usleep(UInt32(self.options.seconds * 1_000_000))
         let usage = try ProcessUsage(pid: gateway.identifier)
+        let waited = Self.coreWaitSeconds(of: gateway.identifier) - wait
         origin.measure(false)
         audience.measure(false)
         for probe in probes { probe.measure(false) }
@@ -101,6 +105,7 @@ struct HostileRun {
             unansweredProbes: probes.reduce(0) { $0 + $1.failures },
             peakMebibytes: peak,
             gatewayCPUSeconds: (usage.cpu - cpu) / .seconds(1),
+            coreWaitSeconds: waited,
             attackCPUSeconds: Double(clients?.cpuNanoseconds ?? 0) / 1e9,
             events: report.audit.events,
             ids: report.audit.ids,
@@ -140,6 +145,16 @@ struct HostileRun {
             paceMilliseconds: self.options.paceMilliseconds,
             requests: requests
         )
+    }
+
+    /// From the second number of each thread's `schedstat`.
+    private static func coreWaitSeconds(of process: Int32) -> Double {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")) ?? []
+        return threads.reduce(0) { total, thread in
+            let path = "/proc/\(process)/task/\(thread)/schedstat"
+            let numbers = (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: " ") ?? []
+            return total + (numbers.dropFirst().first.flatMap { Double($0) } ?? 0) / 1e9
+        }
     }
 
     private static func peakMebibytes(of process: Int32) -> Double {

@@ -43,6 +43,9 @@ struct LoopbackAddress: Hashable {
             0x7F00_0000 | UInt32(truncatingIfNeeded: network & 0xFF) << 8 | UInt32(truncatingIfNeeded: host & 0xFF)
     }
 
+    /// What a proxy of this address names as its client: `prefix` and the last number.
+    func forwarded(in prefix: String) -> String { "\(prefix).\(self.number & 0xFF)" }
+
     fileprivate func withSocketAddress<Result>(port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result)
         -> Result
     {
