@@ -196,7 +196,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "freshet", "FreshetCore", "FreshetHTTP", "FreshetTesting", "EventStream", "JSON", "CFaultyVFS",
+                "freshet", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting", "EventStream", "JSON",
+                "CFaultyVFS",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

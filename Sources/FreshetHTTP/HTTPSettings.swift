@@ -110,6 +110,12 @@ package struct HTTPSettings: Sendable {
     /// Such requests of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never bounded.
     /// Default: 1000.
     package var maxWaitingPerAddress = 1000
+    /// Requests a second of one IPv4 address or one IPv6 /64, ten seconds' worth of them at once; 0 for no bound. Loopback
+    /// and unix sockets are never bounded. Default: 100.
+    package var maxRequestsPerAddress = 100
+    /// How long a connection is not read after such a request above the rate: a client that asks again at once, whatever
+    /// `Retry-After` says, is told so once in this time (A12). Default: 1 s.
+    package var overRatePause: Duration = .seconds(1)
     /// Connections that the kernel may hold until they are accepted. Default: 4096.
     package var backlog = 4096
 

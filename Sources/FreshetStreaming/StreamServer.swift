@@ -48,12 +48,15 @@ package final class StreamServer: Sendable {
 
     private let hub: Hub
     private let settings: StreamSettings
+    private let unsent: UnsentDesk
     private let state = Mutex(State())
     private let desk: AdmissionDesk
 
-    package init(hub: Hub, settings: StreamSettings = StreamSettings()) {
+    /// `unsent` bounds what streams keep in memory for those who do not read; one for all of a gateway.
+    package init(hub: Hub, settings: StreamSettings = StreamSettings(), unsent: UnsentDesk = UnsentDesk()) {
         self.hub = hub
         self.settings = settings
+        self.unsent = unsent
         self.desk = AdmissionDesk(
             maxTotal: settings.effectiveMaxSubscribers,
             maxPerAddress: settings.effectiveMaxSubscribersPerAddress,
@@ -82,6 +85,7 @@ package final class StreamServer: Sendable {
             inbox: inbox,
             counters: counters,
             settings: self.settings,
+            unsent: self.unsent,
             epoll: epoll
         )
         self.hub.attach(inbox)
@@ -102,6 +106,7 @@ private final class ShardLaunch: Sendable {
     private let inbox: DeliveryInbox<EpollTransport>
     private let counters: ShardCounters
     private let settings: StreamSettings
+    private let unsent: UnsentDesk
     private let epoll: Int32
 
     init(
@@ -110,6 +115,7 @@ private final class ShardLaunch: Sendable {
         inbox: DeliveryInbox<EpollTransport>,
         counters: ShardCounters,
         settings: StreamSettings,
+        unsent: UnsentDesk,
         epoll: Int32
     ) {
         self.number = number
@@ -117,6 +123,7 @@ private final class ShardLaunch: Sendable {
         self.inbox = inbox
         self.counters = counters
         self.settings = settings
+        self.unsent = unsent
         self.epoll = epoll
     }
 
@@ -149,6 +156,7 @@ private final class ShardLaunch: Sendable {
             inbox: self.inbox,
             counters: self.counters,
             settings: self.settings,
+            unsent: self.unsent,
             transport: EpollTransport(epoll: self.epoll, settings: self.settings)
         ).run()
     }

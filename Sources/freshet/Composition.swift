@@ -23,13 +23,15 @@ struct Composition: Sendable {
     let systemd: SystemdNotifier
     let logger: Logger
 
-    /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `memoryWatch`: `nil` measures this
+    /// process. `load` reads the configuration again; it is `nil` where there is nothing to read.
     ///
     /// - Throws: ``StartFailure`` where a part refuses.
     init(
         _ configuration: GatewayConfiguration,
         logger: Logger,
         adminKey: AdminKey? = nil,
+        memoryWatch: MemoryWatch? = nil,
         load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
     ) throws(StartFailure) {
         SystemLimits.raiseOpenFiles()
@@ -40,9 +42,9 @@ struct Composition: Sendable {
         let hub = Self.hub(configuration, durable)
         self.durable = durable
         self.hub = hub
-        self.streams = StreamServer(hub: hub, settings: configuration.streamSettings)
-        let watch = MemoryWatch(configured: configuration.limits.maxMemory)
+        let watch = memoryWatch ?? MemoryWatch(configured: configuration.limits.maxMemory)
         let unread = UnreadAnswers(limits: configuration.unsentLimits(memory: watch.reading.limit))
+        self.streams = StreamServer(hub: hub, settings: configuration.streamSettings, unsent: unread.desk)
         self.memory = MemoryRelief(
             watch: watch,
             hub: hub,
@@ -208,6 +210,7 @@ extension GatewayConfiguration {
         settings.maxConnectionsPerAddress = self.limits.maxConnectionsPerAddress
         settings.maxWaiting = self.limits.maxWaiting
         settings.maxWaitingPerAddress = self.limits.maxWaitingPerAddress
+        settings.maxRequestsPerAddress = self.limits.maxRequestsPerAddress
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings

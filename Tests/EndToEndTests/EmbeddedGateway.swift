@@ -13,13 +13,14 @@ import Testing
 final class EmbeddedGateway: Sendable {
     let endpoint: Endpoint
     let client: HTTPTestClient
+    let composition: Composition
     /// What it has logged, a line each: level, message, metadata.
     let log: KeptLog
     private let shutdown: ShutdownRequest
     private let running: Task<Void, any Error>
 
-    /// `configuration`: what follows `listen`.
-    init(_ configuration: String, in folder: TemporaryFolder) async throws {
+    /// `configuration`: what follows `listen`. `memory`: `nil` measures this process.
+    init(_ configuration: String, in folder: TemporaryFolder, memory: MemoryWatch? = nil) async throws {
         let file = try folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")
         let loaded = try ConfigurationLoader.load(file, environment: { _ in nil })
         let log = KeptLog()
@@ -27,8 +28,10 @@ final class EmbeddedGateway: Sendable {
         let composition = try Composition(
             loaded.configuration,
             logger: Logger(label: "test") { _ in log.handler },
-            adminKey: key
+            adminKey: key,
+            memoryWatch: memory
         )
+        self.composition = composition
         let shutdown = ShutdownRequest()
         let address = Watched<String?>(nil)
         self.log = log

@@ -53,4 +53,24 @@ struct UnsentLedgerTests {
         try ledger.hold(Self.held(large), for: Self.client(1))
         #expect(throws: UnsentRefusal.full) { try ledger.hold(Self.held(one), for: Self.client(2)) }
     }
+
+    @Test("A10 the last third is for clients that hold little, however much others hold")
+    func reserve() throws {
+        let values = (1...20).map { [UInt8](repeating: UInt8($0), count: 100 * Self.kilobyte) }
+        var ledger = UnsentLedger(limits: .init(maxBytes: 2000 * Self.kilobyte))
+        // Two that hold as much as they can.
+        var next = 0
+        for client in [UInt64(1), 2] {
+            while next < values.count, (try? ledger.hold(Self.held(values[next]), for: Self.client(client))) != nil {
+                next += 1
+            }
+        }
+        #expect(ledger.bytes > 1200 * Self.kilobyte && ledger.bytes <= 1334 * Self.kilobyte)
+        #expect(throws: UnsentRefusal.full) { try ledger.hold(Self.held(values[next]), for: Self.client(2)) }
+        let small = (0..<5).map { [UInt8](repeating: UInt8($0), count: 120 * Self.kilobyte) }
+        for (number, value) in small.enumerated() {
+            try ledger.hold(Self.held(value), for: Self.client(UInt64(10 + number)))
+        }
+        #expect(ledger.bytes > 1800 * Self.kilobyte && ledger.bytes <= 2000 * Self.kilobyte)
+    }
 }

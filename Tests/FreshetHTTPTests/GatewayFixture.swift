@@ -132,7 +132,7 @@ func withGateway<Result: Sendable>(
     settings.sharedTextLifetime = .zero
     configure(&settings)
     let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)), reads: reads)
-    let streams = StreamServer(hub: hub, settings: streamSettings)
+    let streams = StreamServer(hub: hub, settings: streamSettings, unsent: unread.desk)
     try streams.start()
     defer { streams.stop() }
     let control = TestControl(hub: hub)

@@ -19,12 +19,16 @@ final class StreamFixture: Sendable {
     let server: StreamServer
     static let epoch = Epoch(rawValue: 41)
 
-    init(cacheBytes: Int = 64 << 20, _ configure: (inout StreamSettings) -> Void = { _ in }) throws {
+    init(
+        cacheBytes: Int = 64 << 20,
+        unsent: UnsentDesk = UnsentDesk(),
+        _ configure: (inout StreamSettings) -> Void = { _ in }
+    ) throws {
         SystemLimits.raiseOpenFiles()
         var settings = StreamSettings(shards: 2)
         configure(&settings)
         self.hub = Hub(log: ChangeLog(epoch: Self.epoch, cache: ChangeCache(maxBytes: cacheBytes)))
-        self.server = StreamServer(hub: self.hub, settings: settings)
+        self.server = StreamServer(hub: self.hub, settings: settings, unsent: unsent)
         try self.server.start()
     }
 
@@ -78,7 +82,8 @@ final class StreamFixture: Sendable {
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
-        receiveBuffer: Int32? = nil
+        receiveBuffer: Int32? = nil,
+        from address: String = "127.0.0.1"
     ) throws -> StreamClient {
         try self.subscribeWithServerEnd(
             to: sources,
@@ -86,7 +91,8 @@ final class StreamFixture: Sendable {
             format: format,
             at: position,
             framing: framing,
-            receiveBuffer: receiveBuffer
+            receiveBuffer: receiveBuffer,
+            from: address
         ).client
     }
 
@@ -98,9 +104,10 @@ final class StreamFixture: Sendable {
         format: StreamFormat = StreamFormat(),
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
-        receiveBuffer: Int32? = nil
+        receiveBuffer: Int32? = nil,
+        from address: String = "127.0.0.1"
     ) throws -> (client: StreamClient, server: Int32) {
-        guard case .admitted(let ticket) = self.server.admit(PeerAddress("127.0.0.1")) else {
+        guard case .admitted(let ticket) = self.server.admit(PeerAddress(address)) else {
             throw SystemError(call: "admit", code: 0)
         }
         let connection = try Loopback.connection(receiveBuffer: receiveBuffer)

@@ -1,9 +1,10 @@
 // The ordinary life of a stream: how it begins, what it carries, how it ends.
 
 import CLinux
-import FreshetCore
 import FreshetStreaming
 import Testing
+
+@testable import FreshetCore
 
 extension StreamingTests {
     @Suite("A stream")
@@ -246,6 +247,40 @@ extension StreamingTests {
             #expect(eventually { fixture.server.statistics.subscribers == 1 })
             #expect(eventually { fixture.hub.report(of: again)?.subscribers == 0 })
             #expect(fixture.hub.report(of: first)?.subscribers == 1)
+        }
+
+        @Test(
+            "A20: of sources that its path names and that are gone it keeps nothing, and goes on",
+            arguments: ["*", "s*"]
+        )
+        func forgets(path: String) throws {
+            let fixture = try StreamFixture()
+            defer { fixture.stop() }
+            let stays = try fixture.source("stays")
+            let clients = try (0..<4).map { _ in
+                try fixture.subscribe(to: [stays], selector: SourceSelector(path), at: .latest)
+            }
+            for client in clients { #expect(client.receive(events: 1)) }
+            var sequence = 0
+            for number in 0..<200 {
+                let source = try fixture.source("s\(number)")
+                sequence += 1
+                try fixture.publish(sequence, of: source, hasPatch: false)
+                for client in clients { #expect(client.receive(through: UInt64(sequence))) }
+                fixture.hub.removeSource(source)
+            }
+            sequence += 1
+            try fixture.publish(sequence, of: stays, hasPatch: false)
+            for client in clients {
+                #expect(client.receive(through: UInt64(sequence)))
+                #expect(client.events.dropFirst().map(\.sequence) == Array(1...201))
+            }
+            // The last one may not be taken note of yet.
+            #expect(
+                eventually {
+                    fixture.hub.state.withLock { $0.subscriptions.keys.allSatisfy { $0.sources.count <= 2 } }
+                }
+            )
         }
 
         @Test("tells a source's state once per transition, and a newcomer what is not well")

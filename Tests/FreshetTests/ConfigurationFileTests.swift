@@ -110,6 +110,7 @@ struct ConfigurationFileTests {
                     maxConnectionsPerAddress: 20,
                     maxWaiting: 300,
                     maxWaitingPerAddress: 40,
+                    maxRequestsPerAddress: 60,
                     headerTimeout: .seconds(2),
                     idleTimeout: .seconds(90),
                     writeTimeout: .seconds(10),

@@ -164,8 +164,7 @@ extension Hub {
         if let frame = self.state.withLock({ $0.past.frame(of: snapshot.source, at: cursor, form) }) { return frame }
         let frame = EventEnvelope(source: snapshot.name, at: snapshot.value.at)
             .frame(.snapshot, snapshot.value.text, id: arrives ? cursor : nil, wire: wire)
-        self.state.withLock { $0.past.keep(frame, of: snapshot.source, at: cursor, form) }
-        return frame
+        return self.state.withLock { $0.past.keep(frame, of: snapshot.source, at: cursor, form) }
     }
 
     /// The last position before which nothing of these sources is later than `time`; `nil` where what came after that

@@ -81,9 +81,14 @@ extension Hub {
         self.state.withLock { $0.log.prune(before: time) }
     }
 
-    /// Drops events from memory until no more than so many bytes are held; the values stay.
+    /// Drops events from memory until no more than so many bytes are held, and all that was read or rebuilt of the past;
+    /// the values stay.
     package func shrinkCache(to bytes: Int) {
-        self.state.withLock { $0.log.shrink(to: bytes) }
+        self.state.withLock { state in
+            state.log.shrink(to: bytes)
+            state.past.removeAll()
+            state.forgetFetched()
+        }
     }
 
     /// Figures for metrics.

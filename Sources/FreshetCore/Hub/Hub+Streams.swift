@@ -47,17 +47,19 @@ extension Hub {
 
     /// The next part of the log for a subscriber that is behind.
     ///
-    /// At most `limit` events. With `maySkip` the subscriber did not keep up, so that a snapshot may take the place of a
-    /// backlog that is larger; a subscriber that resumes gets every event.
+    /// At most `limit` events, and about `maxBytes` of them but for a single one that is larger. With `maySkip` the
+    /// subscriber did not keep up, so that a snapshot may take the place of a backlog that is larger; a subscriber that
+    /// resumes gets every event.
     package func read(
         _ subscription: Subscription,
         after sequence: UInt64,
         limit: Int,
+        maxBytes: Int = .max,
         maySkip: Bool
     ) -> StreamFeed {
         let planned = self.state.withLock {
             $0.planRead(subscription, after: sequence, limit: limit, maySkip: maySkip)
         }
-        return planned.feed(in: subscription.format)
+        return planned.feed(in: subscription.format, maxBytes: maxBytes)
     }
 }

@@ -45,7 +45,8 @@ enum PlannedFeed: Sendable {
     case snapshot(PlannedSnapshot, through: UInt64)
     case gap(GapReason, snapshots: [PlannedSnapshot], through: UInt64)
 
-    func feed(in format: StreamFormat) -> StreamFeed {
+    /// `maxBytes`: about the most bytes of events, but for a single one that is larger.
+    func feed(in format: StreamFormat, maxBytes: Int) -> StreamFeed {
         switch self {
         case .stored:
             return .stored
@@ -54,8 +55,13 @@ enum PlannedFeed: Sendable {
         case .gap(let reason, let planned, let through):
             return .gap(reason, snapshots: planned.map { $0.frame(wire: format.wire) }, through: through)
         case .events(let events, let through, let isComplete):
-            let frames = SequencedFrame.frames(of: events, in: format, isComplete: isComplete)
-            return .frames(frames, through: through, isComplete: isComplete)
+            let fitting = SequencedFrame.prefix(of: events, in: format.mode, maxBytes: maxBytes)
+            let isWhole = fitting.count == events.count
+            let frames = SequencedFrame.frames(of: fitting, in: format, isComplete: isWhole && isComplete)
+            guard !isWhole, let last = fitting.last else {
+                return .frames(frames, through: through, isComplete: isComplete)
+            }
+            return .frames(frames, through: last.sequence, isComplete: false)
         }
     }
 }

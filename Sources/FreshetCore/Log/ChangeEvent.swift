@@ -105,6 +105,9 @@ package struct ChangeEvent: Sendable {
         self.value != nil || self.ownFrame(in: mode) != nil
     }
 
+    /// About the bytes of the event in this mode.
+    func size(in mode: StreamMode) -> Int { self.ownFrame(in: mode)?.chunk.count ?? self.value?.count ?? 0 }
+
     /// Gives up the value where the patch can stand for it.
     ///
     /// - Returns: The bytes that this freed, and the modes that the event can no longer be sent in.

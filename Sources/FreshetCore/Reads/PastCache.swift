@@ -65,13 +65,17 @@ struct PastCache: Sendable {
     }
 
     /// Adds the frame of a value, where that is still kept.
-    mutating func keep(_ frame: Frame, of source: SourceID, at cursor: Cursor, _ form: Form) {
+    ///
+    /// - Returns: The one to use: where another was added meanwhile, that one.
+    mutating func keep(_ frame: Frame, of source: SourceID, at cursor: Cursor, _ form: Form) -> Frame {
         let key = Key(source: source, cursor: cursor)
-        guard self.entries[key]?.frames[form] == nil, self.entries[key] != nil else { return }
+        guard let entry = self.entries[key] else { return frame }
+        if let known = entry.frames[form] { return known }
         self.entries[key]?.frames[form] = frame
         self.entries[key]?.bytes += frame.bytes.count
         self.bytes += frame.bytes.count
         self.shrink()
+        return frame
     }
 
     mutating func removeAll() {

@@ -64,19 +64,29 @@ package struct SourceIndex: Sendable {
         self.holders[Int(member)].places.insert(place, at: position)
     }
 
+    /// Takes one source from a member. Does nothing where it does not hold it.
+    package mutating func remove(_ source: SourceID, from member: Int32) {
+        guard self.holds(member, source) else { return }
+        let position = self.position(of: source, in: member)
+        self.holders[Int(member)].sources.remove(at: position)
+        self.vacate(self.holders[Int(member)].places.remove(at: position), under: source, by: member)
+    }
+
     /// Takes a member out; its number is free from then on.
     package mutating func remove(_ member: Int32) {
         let holder = self.holders[Int(member)]
         self.holders[Int(member)] = Member()
-        for (source, place) in zip(holder.sources, holder.places) {
-            // The last of the list takes the place that becomes free.
-            let last = self.lists[source.index]?.popLast()
-            if self.lists[source.index]?.isEmpty == true { self.lists[source.index] = nil }
-            guard let last, last != member else { continue }
-            self.lists[source.index]?[Int(place)] = last
-            self.holders[Int(last)].places[self.position(of: source, in: last)] = place
-        }
+        for (source, place) in zip(holder.sources, holder.places) { self.vacate(place, under: source, by: member) }
         self.free.append(member)
+    }
+
+    /// The last of the list takes the place that becomes free.
+    private mutating func vacate(_ place: Int32, under source: SourceID, by member: Int32) {
+        let last = self.lists[source.index]?.popLast()
+        if self.lists[source.index]?.isEmpty == true { self.lists[source.index] = nil }
+        guard let last, last != member else { return }
+        self.lists[source.index]?[Int(place)] = last
+        self.holders[Int(last)].places[self.position(of: source, in: last)] = place
     }
 
     private mutating func enter(_ member: Int32, under source: SourceID) -> Int32 {

@@ -155,8 +155,11 @@ package struct SequencedFrame: Sendable {
     ///
     /// A checkpoint is among them only as the last, and only where the log has nothing newer: any other event moves the
     /// cursor as well.
-    static func frames(of events: [ChangeEvent], in format: StreamFormat, isComplete: Bool) -> [SequencedFrame] {
-        let last = events.last?.sequence
+    static func frames(of events: some Collection<ChangeEvent>, in format: StreamFormat, isComplete: Bool)
+        -> [SequencedFrame]
+    {
+        var last: UInt64?
+        for event in events { last = event.sequence }
         return events.compactMap { event in
             let isCheckpoint = event.isCheckpoint(in: format.mode)
             guard !isCheckpoint || isComplete && event.sequence == last else { return nil }
@@ -164,5 +167,15 @@ package struct SequencedFrame: Sendable {
                 SequencedFrame(sequence: event.sequence, frame: $0, isCheckpoint: isCheckpoint)
             }
         }
+    }
+
+    /// The first of `events` that are no more than `maxBytes` in this mode together; one at least.
+    static func prefix(of events: [ChangeEvent], in mode: StreamMode, maxBytes: Int) -> ArraySlice<ChangeEvent> {
+        var bytes = 0
+        for (index, event) in events.enumerated() {
+            bytes += event.size(in: mode)
+            if bytes > maxBytes { return events.prefix(max(1, index)) }
+        }
+        return events[...]
     }
 }

@@ -27,13 +27,17 @@ package enum UnsentRefusal: String, CaseIterable, Error, Sendable {
 /// Counts unsent bytes, each once however many clients wait for it, and per client each once for that client.
 ///
 /// An answer that would pass a bound is refused, unless it is small, holds nothing that is not held already, or would be
-/// the only one: otherwise a value larger than the bound could never be had.
+/// the only one: otherwise a value larger than the bound could never be had. The last third is for clients that hold little:
+/// a few that read nothing cannot take it from those who do.
 package struct UnsentLedger: Sendable {
     package struct Limits: Hashable, Sendable {
         /// In all. Default: 128 MiB.
         package var maxBytes: Int
         /// For one client.
         package var maxBytesPerClient: Int { max(1, self.maxBytes / 2) }
+        /// What all may hold together of whom one holds more than ``littleBytes``.
+        var maxBytesOfLarge: Int { self.maxBytes / 3 * 2 }
+        var littleBytes: Int { self.maxBytes / 16 }
 
         package init(maxBytes: Int = 128 << 20) {
             self.maxBytes = maxBytes
@@ -81,7 +85,9 @@ package struct UnsentLedger: Sendable {
         }
         // Second, so that a client that passes both bounds makes room at its own expense.
         if added > Self.smallBytes {
-            guard self.bytes == 0 || self.bytes + added <= self.limits.maxBytes else { throw .full }
+            let holdsLittle = self.byClient[client, default: 0] + addedToClient <= self.limits.littleBytes
+            let bound = holdsLittle ? self.limits.maxBytes : self.limits.maxBytesOfLarge
+            guard self.bytes == 0 || self.bytes + added <= bound else { throw .full }
         }
         for (storage, bytes) in held.shared {
             self.shared[storage, default: Holding(bytes: bytes, holders: 0)].holders += 1

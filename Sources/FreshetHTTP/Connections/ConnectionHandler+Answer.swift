@@ -3,6 +3,7 @@
 
 import FreshetCore
 import FreshetStreaming
+import Logging
 import NIOCore
 
 /// What is left of the answer under way. Confined to the connection's event loop.
@@ -125,5 +126,16 @@ extension ConnectionHandler {
         guard unsent < self.sending.unsentAtDeadline else { return context.close(promise: nil) }
         self.sending.unsentAtDeadline = unsent
         self.setDeadline(self.gateway.settings.writeTimeout, context: context)
+    }
+
+    func log(_ head: RequestHead, status: Int) {
+        guard self.gateway.logger.logLevel <= .debug else { return }
+        self.gateway.logger.debug(
+            "request",
+            // The query may hold a token (FAULTS S8).
+            metadata: [
+                "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
+            ]
+        )
     }
 }

@@ -63,6 +63,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
+    /// The client asks too often: after the answer under way nothing is read for a while.
+    private var isToPause = false
+    private var isPaused = false
     /// When lingering ends, whatever comes; and whether something came since that was last looked at.
     private var lingerEnd = NIODeadline.now()
     private var hasDropped = false
@@ -202,7 +205,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if case .answering = self.phase {
+        if self.isAnswering || self.isPaused {
             self.holdsRead = true
         } else {
             context.read()
@@ -212,7 +215,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Takes what the buffer holds, until an answer is under way or bytes are missing. Never calls itself: an answer
     /// that leaves at once comes back here through ``answerLeft(_:)`` while the loop runs.
     private func process(_ context: ChannelHandlerContext) {
-        guard !self.isProcessing else { return }
+        guard !self.isProcessing, !self.isPaused else { return }
         self.isProcessing = true
         defer { self.isProcessing = false }
         while true {
@@ -254,6 +257,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 return self.end(with: refusal.problem, to: head, context: context)
             }
         }
+        if !self.gateway.pace.take(self.client) {
+            self.isToPause = true
+            guard head.framing == .none else { return self.end(with: RequestPace.problem, to: head, context: context) }
+        }
         self.parser.bodyLimit = self.responder.bodyLimit(plan)
         if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
         if let refusal = self.refusal, !OperationRoutes.isProbe(head) {
@@ -280,6 +287,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.deadline.cancel()
         self.phase = .answering
         self.registry.activityChanged(of: context.channel, to: .busy)
+        if self.isToPause, !OperationRoutes.isProbe(plan.head) {
+            return self.answer(
+                self.responder.allow(plan.head, RequestPace.problem.answer),
+                to: plan.head,
+                context: context
+            )
+        }
         if let route = plan.route, case .stream = route.action {
             return self.stream(plan, route, context: context)
         }
@@ -351,6 +365,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if self.isFromProxy { _ = self.count(context.channel, for: nil) }
         self.phase = .idle
         self.registry.activityChanged(of: context.channel, to: .idle)
+        guard !self.isToPause else {
+            self.isToPause = false
+            self.isPaused = true
+            return self.setDeadline(self.gateway.settings.overRatePause, context: context)
+        }
+        self.waitForRequest(context)
+    }
+
+    private func waitForRequest(_ context: ChannelHandlerContext) {
         self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
         self.deadline.isIdle = true
         // Reads on only once the requests that came already are answered.
@@ -406,6 +429,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch self.phase {
         case .answering where self.parked != nil: self.resume(context)
         case .answering: self.checkProgress(context)
+        case .idle where self.isPaused:
+            self.isPaused = false
+            self.waitForRequest(context)
         case .idle: context.close(promise: nil)
         case .lingering: self.lingerOn(context)
         case .readingHead, .readingBody: self.end(with: .timedOut, context: context)
@@ -420,16 +446,5 @@ final class ConnectionHandler: ChannelDuplexHandler {
     func leave(_ context: ChannelHandlerContext) {
         self.finish(context)
         context.close(promise: nil)
-    }
-
-    func log(_ head: RequestHead, status: Int) {
-        guard self.gateway.logger.logLevel <= .debug else { return }
-        self.gateway.logger.debug(
-            "request",
-            // The query may hold a token (FAULTS S8).
-            metadata: [
-                "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
-            ]
-        )
     }
 }

@@ -26,6 +26,7 @@ final class Gateway: Sendable {
     let counters = HTTPCounters()
     let unread: UnreadAnswers
     let waits: WaitAdmission
+    let pace: RequestPace
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)
@@ -52,6 +53,7 @@ final class Gateway: Sendable {
         self.control = control
         self.settings = settings
         self.waits = WaitAdmission(hub: hub, settings: settings)
+        self.pace = RequestPace(perSecond: settings.maxRequestsPerAddress)
         self.crossOrigin = CrossOrigin(origins: settings.corsOrigins)
         var names = settings.hostNames
         if case .tcp(let host, _) = settings.listen { names.append(host) }

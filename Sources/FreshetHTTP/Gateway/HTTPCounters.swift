@@ -100,7 +100,7 @@ final class HTTPCounters: Sendable {
         text.appendMetric(
             "freshet_http_answers_refused_total",
             "counter",
-            "Answers that there was no memory for, by reason.",
+            "Answers that there was no memory for, and streams that were ended for want of it, by reason.",
             UnsentRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(refusals[$0] ?? 0)") }
         )
         text.appendMetric(

@@ -56,7 +56,7 @@ extension Delivery {
             }
             self.release(index, .told(reason))
         case .blocked:
-            self.backlogs[index] = backlog
+            self.keep(backlog, of: index)
         case .paused:
             self.backlogs[index] = backlog
             self.queue(index)
@@ -65,6 +65,21 @@ extension Delivery {
         case .gone:
             self.release(index, .gone)
         }
+    }
+
+    /// Keeps what the socket of a subscriber did not take. Where that is much and there is no room for it, the stream
+    /// ends: it can go on from its cursor.
+    func keep(_ backlog: Backlog, of index: Int32) {
+        var backlog = backlog
+        if backlog.held == nil, let held = backlog.largeParts {
+            let client = self.table.record(index).ticket?.address.readClient ?? .local
+            do throws(UnsentRefusal) {
+                backlog.held = try self.unsent.hold(held, for: client)
+            } catch {
+                return self.release(index, .told(.slow))
+            }
+        }
+        self.backlogs[index] = backlog
     }
 
     /// - Returns: `.done` when the subscriber is live, or when its last bytes are sent.
@@ -167,11 +182,16 @@ extension Delivery {
         let position = SubscriberGroup.ReadPosition(after: sequence, maySkip: maySkip)
         if let shared = group.sharedReads[position] { return shared }
         self.tally.logReads += 1
-        let limit = max(1, self.settings.replayBatchEvents)
-        var feed = self.hub.read(group.subscription, after: sequence, limit: limit, maySkip: maySkip)
-        while self.growToPattern(group) {
-            feed = self.hub.read(group.subscription, after: sequence, limit: limit, maySkip: maySkip)
-        }
+        var feed: StreamFeed
+        repeat {
+            feed = self.hub.read(
+                group.subscription,
+                after: sequence,
+                limit: max(1, self.settings.replayBatchEvents),
+                maxBytes: self.settings.replayBatchBytes,
+                maySkip: maySkip
+            )
+        } while self.growToPattern(group)
         switch feed {
         case .frames, .snapshots:
             guard group.sharedReads.count < SubscriberGroup.maxSharedReads else { break }

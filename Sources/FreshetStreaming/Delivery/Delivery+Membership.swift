@@ -59,7 +59,9 @@ extension Delivery {
         case .done:
             self.backlogs[index] = backlog
             self.feed(index)
-        case .blocked, .paused, .fetching:
+        case .blocked:
+            self.keep(backlog, of: index)
+        case .paused, .fetching:
             self.backlogs[index] = backlog
         case .gone:
             self.release(index, .gone)
@@ -168,15 +170,27 @@ extension Delivery {
 
     /// Gives the members of a group one more source.
     func grow(_ group: SubscriberGroup, by source: SourceID) {
+        self.resubscribe(group, to: (group.subscription.sources + [source]).sorted())
+        self.groupIndex.add(source, to: group.index)
+    }
+
+    /// Takes sources that are gone from a group that a pattern named, so that names which come and go leave nothing
+    /// behind (A20). Later where a member is behind: it may have to be told of a gap in them.
+    func shrink(_ group: SubscriberGroup) {
+        guard group.pattern != nil, !group.isOrphaned, group.live.count == group.memberCount else { return }
+        self.resubscribe(group, to: group.subscription.sources.filter { !group.removed.contains($0) })
+        for source in group.removed { self.groupIndex.remove(source, from: group.index) }
+        group.removed = []
+    }
+
+    private func resubscribe(_ group: SubscriberGroup, to sources: [SourceID]) {
         let old = group.subscription
         if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
-        let sources = (old.sources + [source]).sorted()
         group.subscription = self.hub.subscribe(to: sources, format: old.format, count: group.memberCount)
         self.hub.unsubscribe(old, count: group.memberCount)
         // A newcomer may have made a group of the same kind already; the two go on side by side.
         if self.groupNumbers[group.key] == nil { self.groupNumbers[group.key] = group.index }
         group.sharedReads.removeAll(keepingCapacity: true)
-        self.groupIndex.add(source, to: group.index)
     }
 
     /// Gives a group the sources that its pattern names by now and whose notices have not been taken.
@@ -222,7 +236,7 @@ extension Delivery {
     /// Takes a subscriber out of its live set; never while that is iterated.
     func leaveLive(_ index: Int32, _ backlog: Backlog) {
         self.removeFromLive(index)
-        self.backlogs[index] = backlog
+        self.keep(backlog, of: index)
     }
 
     private func removeFromLive(_ index: Int32) {

@@ -261,6 +261,7 @@ extension Delivery {
             group.statuses[source] = nil
             group.checkpointTicks[source] = nil
             hasOrphans = hasOrphans || group.isOrphaned
+            self.shrink(group)
         }
         guard hasOrphans else { return }
         for index in 0..<self.table.end where self.table.isUsed(index) {

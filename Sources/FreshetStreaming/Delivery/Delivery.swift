@@ -15,6 +15,8 @@ package final class Delivery<Carrier: Transport> {
     let inbox: DeliveryInbox<Carrier>
     let counters: ShardCounters
     let settings: StreamSettings
+    /// Counts what is kept for those who do not read.
+    let unsent: UnsentDesk
     let transport: Carrier
     var clock: TickClock
 
@@ -72,6 +74,7 @@ package final class Delivery<Carrier: Transport> {
         inbox: DeliveryInbox<Carrier>,
         counters: ShardCounters,
         settings: StreamSettings,
+        unsent: UnsentDesk = UnsentDesk(),
         transport: Carrier
     ) {
         self.number = number
@@ -79,6 +82,7 @@ package final class Delivery<Carrier: Transport> {
         self.inbox = inbox
         self.counters = counters
         self.settings = settings
+        self.unsent = unsent
         self.transport = transport
         self.clock = TickClock(settings: settings, now: transport.now)
         self.heartbeats = HeartbeatFrames()

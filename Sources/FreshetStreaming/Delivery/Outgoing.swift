@@ -36,7 +36,7 @@ struct Backlog {
     var progressTick: UInt32
     /// Set once `bye` is among the parts: the stream ends when they are sent.
     var closing: CloseReason?
-    /// Counts what ``parts`` hold that others do not, until they are sent.
+    /// Counts what ``parts`` hold where that is much, until they are sent.
     var held: UnsentTicket?
     /// In the shard's list of those to be fed next, thus not waiting for its socket.
     var isQueued = false
@@ -53,6 +53,15 @@ struct Backlog {
     }
 
     var isEmpty: Bool { self.next >= self.parts.count }
+
+    /// What the parts keep in memory for a subscriber that does not read; `nil` where that is little.
+    var largeParts: HeldBytes? {
+        let parts = self.parts[self.next...]
+        guard parts.reduce(0, { $0 + $1.range.count }) > UnsentLedger.smallBytes else { return nil }
+        var held = HeldBytes()
+        for part in parts { held.add(part.bytes[...]) }
+        return held
+    }
 
     /// How many of ``parts`` were not sent whole.
     var unsentCount: Int { self.parts.count - self.next }

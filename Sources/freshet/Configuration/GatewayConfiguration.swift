@@ -57,6 +57,8 @@ struct GatewayConfiguration: Hashable, Sendable {
         /// Requests that wait for a change. By default 10,000, and at most half of the limit of file descriptors.
         var maxWaiting: Int?
         var maxWaitingPerAddress = HTTPSettings().maxWaitingPerAddress
+        /// Requests a second of one address, this machine apart.
+        var maxRequestsPerAddress = HTTPSettings().maxRequestsPerAddress
         var headerTimeout: Duration = .seconds(5)
         var idleTimeout: Duration = .seconds(60)
         /// How long a subscriber may take nothing of what waits for it.

@@ -141,6 +141,8 @@ struct GatewayDecoder {
         limits.maxWaiting = reader.count("max_waiting", in: 1...1_000_000)
         limits.maxWaitingPerAddress =
             reader.count("max_waiting_per_address", in: 1...1_000_000) ?? limits.maxWaitingPerAddress
+        limits.maxRequestsPerAddress =
+            reader.count("max_requests_per_address", in: 1...1_000_000) ?? limits.maxRequestsPerAddress
         let range = Duration.milliseconds(100)...Duration.seconds(3600)
         limits.headerTimeout = reader.duration("header_timeout", in: range) ?? limits.headerTimeout
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout

@@ -237,6 +237,12 @@ extension SettingSection {
                 "The most such requests from one address, this machine apart."
             ),
             Setting(
+                "max_requests_per_address",
+                .count,
+                default: "\(Self.unset.limits.maxRequestsPerAddress)",
+                "The most requests a second from one address, this machine apart, ten seconds' worth of them at once; above it 429."
+            ),
+            Setting(
                 "header_timeout",
                 .duration,
                 default: DurationText.describe(Self.unset.limits.headerTimeout),

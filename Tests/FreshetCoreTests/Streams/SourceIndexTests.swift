@@ -14,7 +14,7 @@ struct SourceIndexTests {
         var index = SourceIndex()
         var model: [Int32: Set<Int>] = [:]
         for _ in 0..<400 {
-            switch Int.random(in: 0..<3, using: &generator) {
+            switch Int.random(in: 0..<4, using: &generator) {
             case 0:
                 let held = Set((0..<12).filter { _ in Bool.random(using: &generator) })
                 let member = index.insert(self.sources(held))
@@ -25,6 +25,11 @@ struct SourceIndexTests {
                 #expect(index.holds(member, SourceID(index: source)) == model[member]?.contains(source))
                 index.add(SourceID(index: source), to: member)
                 model[member]?.insert(source)
+            case 2:
+                guard let member = model.keys.sorted().randomElement(using: &generator) else { continue }
+                let source = Int.random(in: 0..<14, using: &generator)
+                index.remove(SourceID(index: source), from: member)
+                model[member]?.remove(source)
             case _:
                 guard let member = model.keys.sorted().randomElement(using: &generator) else { continue }
                 index.remove(member)
