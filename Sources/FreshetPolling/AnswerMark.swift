@@ -47,3 +47,14 @@ struct HeldAnswer {
     var endedAt: MonotonicTime
     var doubtEnds: MonotonicTime
 }
+
+extension Result<PollResponse, PollError> {
+    /// Whether a failure may be that of an answer which was not ours.
+    var mayBeOfAnotherAnswer: Bool {
+        guard case .failure(let error) = self else { return false }
+        switch error.kind {
+        case .timeout, .policy, .internal: return false
+        case _: return true
+        }
+    }
+}

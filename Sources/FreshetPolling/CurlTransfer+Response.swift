@@ -112,7 +112,8 @@ extension CurlTransfer {
     private func headCompleted() throws(PollError) {
         let options = CurlOptions(easy: self.easy)
         if self.head.version < 20 {
-            options.trace()
+            // What libcurl drops after a 304 can be no answer of a later request.
+            if self.head.status != 304 { options.trace() }
         } else if let (pool, kept) = self.connection, !kept.isMultiplexed {
             // The TLS library could not be asked.
             kept.isMultiplexed = true

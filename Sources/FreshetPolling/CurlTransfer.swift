@@ -40,6 +40,8 @@ final class CurlTransfer {
     private(set) var connects = 0
     /// How long answers of the poll under way were held.
     private(set) var heldFor = Duration.zero
+    /// The pool of the hop, once it was looked up.
+    private var hopPool: ConnectionPool?
     /// The pools of this poll's hops, and those of earlier polls, the pool of the configured URL first.
     private var pools: [ConnectionPool] = []
     // The hop under way.
@@ -164,6 +166,7 @@ extension CurlTransfer {
         if self.hop != self.url {
             self.hop = self.url
             self.target = .home
+            self.hopPool = nil
             try options.set(CURLOPT_URL, self.url.text)
         }
         try self.prepareHop(options, now: now)
@@ -173,6 +176,7 @@ extension CurlTransfer {
     func renew(_ headers: [SourceConfiguration.Field]) {
         self.configuration.headers = headers
         self.sentFields = nil
+        self.hopPool = nil
     }
 
     /// Lets go of everything that outlives the transfer. The handle is out of the multi handle by now, and is of no use
@@ -183,6 +187,7 @@ extension CurlTransfer {
         self.answer = nil
         for pool in self.pools { self.store.leave(pool) }
         self.pools = []
+        self.hopPool = nil
     }
 
     /// Decides what the end of the transfer means. The handle is out of the multi handle by now.
@@ -192,7 +197,7 @@ extension CurlTransfer {
         let opened = options.long(CURLINFO_NUM_CONNECTS)
         self.connects += opened
         let isReused = opened == 0
-        self.inspectConnection(after: code, isReused: isReused, now: now)
+        if self.hasExcess { self.connection?.kept.isSpent = true }
         if isReused, !self.isRetry, self.shouldRetry(after: code) { return self.retry(now: now) }
         guard let (pool, kept) = self.connection, !kept.isMultiplexed else {
             return self.endWithoutDoubt(code, now: now)
@@ -203,9 +208,10 @@ extension CurlTransfer {
         let result = Result { () throws(PollError) in try self.response(code) }
         let mark = (try? result.get()).map(self.mark(of:))
         // The first answer of a connection is ours, and one that says nothing new does no harm.
-        guard isReused, mark?.isNew ?? self.mayBeOfAnotherAnswer(result) else {
+        guard isReused, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer) else {
             return self.take(result, mark, now: now)
         }
+        if self.hasMoreBytes(kept, now: now) { return self.retry(now: now) }
         if self.store.isSingleUse(kept.origin, now: now) { return self.disbelieve(mark, now: now) }
         let isWatched = !kept.isSpent && kept.socket != nil
         if mark?.isError ?? true {
@@ -256,15 +262,6 @@ extension CurlTransfer {
             after: self.redirects < self.marks.count ? self.marks[self.redirects] : nil,
             isConditional: self.sentFields?.validators != Validators()
         )
-    }
-
-    /// Whether a failure may be that of an answer which was not ours.
-    private func mayBeOfAnotherAnswer(_ result: Result<PollResponse, PollError>) -> Bool {
-        guard case .failure(let error) = result, self.head.hasBegun else { return false }
-        switch error.kind {
-        case .timeout, .policy, .internal: return false
-        case _: return true
-        }
     }
 
     /// Asks again for what a connection that was used before brought. That connection stays open, so that a second
@@ -356,14 +353,17 @@ extension CurlTransfer {
 
     /// The pool of the hop. Those of redirects are kept, so that the next poll finds its connections.
     private func pool() -> ConnectionPool {
+        if let pool = self.hopPool { return pool }
         let key = ConnectionKey(
             origin: self.hop.origin,
             fields: RedirectRule.fields(self.configuration.headers, to: self.target),
             tls: self.configuration.tls,
             denyPrivate: self.configuration.denyPrivate
         )
-        if let pool = self.pools.first(where: { $0.key == key }) { return pool }
-        let pool = self.store.join(key)
+        let known = self.pools.first { $0.key == key }
+        let pool = known ?? self.store.join(key)
+        self.hopPool = pool
+        guard known == nil else { return pool }
         self.pools.append(pool)
         if self.pools.count > 1 + Self.maxRedirects { self.store.leave(self.pools.removeFirst()) }
         return pool
@@ -393,16 +393,14 @@ extension CurlTransfer {
     }
 
     /// Looks whether anything followed the answer, which then may not have been ours, and is the last of its connection.
-    /// What follows the first answer of a connection is found before the next request.
-    private func inspectConnection(after code: CURLcode, isReused: Bool, now: MonotonicTime) {
-        guard code == CURLE_OK, let kept = self.connection?.kept, !kept.isMultiplexed else { return }
-        if self.hasExcess { kept.isSpent = true }
-        guard isReused else { return }
-        let condition = kept.socket == nil ? .silent : kept.condition()
+    /// Where that does not matter now, it is found before the next request.
+    private func hasMoreBytes(_ kept: KeptConnection, now: MonotonicTime) -> Bool {
+        guard kept.socket != nil else { return false }
+        let condition = kept.condition()
         if condition != .silent { kept.isSpent = true }
         self.store.note(condition, over: kept, now: now)
-        if self.hasExcess { self.isDoubtful = true }
-        if case .bytes = condition { self.isDoubtful = true }
+        if case .bytes = condition { return true }
+        return false
     }
 
     /// Whether the end of a request over a used connection says something about the connection alone: the upstream
@@ -417,7 +415,7 @@ extension CurlTransfer {
         case _: break
         }
         guard self.connection?.kept.isMultiplexed == false else { return false }
-        if self.isDoubtful || self.audit?.violation != nil { return true }
+        if self.isDoubtful || self.hasExcess || self.audit?.violation != nil { return true }
         switch self.failure?.kind {
         case .framing, .protocol: return true
         case _: return self.head.isComplete && self.head.status == 408
@@ -440,6 +438,7 @@ extension CurlTransfer {
         self.target = try self.redirectRule.target(next.origin)
         self.policy.redirected(by: CurlOptions(easy: self.easy).peer, to: self.target)
         self.hop = next
+        self.hopPool = nil
         self.isRetry = false
         try CurlOptions(easy: self.easy).set(CURLOPT_URL, self.hop.text)
     }
