@@ -160,7 +160,7 @@ struct DamageTests {
         try self.closed.restore(to: self.folder)
         let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
         defer { store.close() }
-        let queue = try DatabaseQueue(path: self.folder.log)
+        let queue = try self.folder.openBeside()
         try queue.write { try $0.execute(sql: "UPDATE change SET patch = x'5B5D' WHERE sequence = 7") }
         try queue.close()
         #expect(try store.changes(of: ["a"], after: 7, limit: 10, maxBytes: .max).map(\.sequence) == [8, 10, 11])
@@ -178,7 +178,7 @@ struct DamageTests {
         try self.closed.restore(to: self.folder)
         let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
         defer { store.close() }
-        let queue = try DatabaseQueue(path: self.folder.log)
+        let queue = try self.folder.openBeside()
         try queue.write { try $0.execute(sql: "DELETE FROM change WHERE sequence = ?", arguments: [sequence]) }
         try queue.close()
         #expect(throws: StoreError.self) { try store.everything(of: ["a", "b"]) }
@@ -193,7 +193,7 @@ struct DamageTests {
             try self.closed.restore(to: self.folder)
             let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
             defer { store.close() }
-            let queue = try DatabaseQueue(path: self.folder.log)
+            let queue = try self.folder.openBeside()
             try queue.write { try $0.execute(sql: "DELETE FROM change WHERE sequence = ?", arguments: [sequence]) }
             try queue.close()
             #expect(throws: StoreError.self) {
@@ -217,7 +217,7 @@ struct FormatTests {
     }
 
     private func execute(_ sql: String) throws {
-        let queue = try DatabaseQueue(path: self.folder.log)
+        let queue = try self.folder.openBeside()
         try queue.writeWithoutTransaction { try $0.execute(sql: sql) }
         try queue.close()
     }
@@ -251,7 +251,7 @@ struct FormatTests {
         #expect(contents.epoch == first.epoch && contents.head == 5)
         #expect(try store.everything(of: ["a"]).count == 5)
         store.close()
-        let queue = try DatabaseQueue(path: self.folder.log)
+        let queue = try self.folder.openBeside()
         #expect(try queue.read { try Int.fetchOne($0, sql: "SELECT count(note) FROM source") } == 0)
         #expect(try queue.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == Int(self.next.format))
         try queue.close()
@@ -262,7 +262,7 @@ struct FormatTests {
         let (old, first) = try SQLiteChangeStore.open(self.folder.settings())
         old.record((1...3).map { History.change("a", $0, isWhole: $0 == 1) })
         old.close()
-        let queue = try DatabaseQueue(path: self.folder.log)
+        let queue = try self.folder.openBeside()
         try queue.write { database in
             try database.execute(sql: "ALTER TABLE validators DROP COLUMN url; PRAGMA user_version = 1")
             var head = try LogHead.read(database)

@@ -107,11 +107,7 @@ struct LogPathTests {
         let (store, _) = try SQLiteChangeStore.open(folder.settings())
         defer { store.close() }
         store.record([History.change("a", 1, isWhole: true)])
-        var configuration = Configuration()
-        configuration.allowsUnsafeTransactions = true
-        // The store may still be tidying up after the first change.
-        configuration.busyMode = .timeout(30)
-        let other = try DatabaseQueue(path: folder.log, configuration: configuration)
+        let other = try folder.openBeside { $0.allowsUnsafeTransactions = true }
         try other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
         let errors = store.record([History.change("a", 2)]).errors
         #expect(errors.map(\.kind) == [.locked])

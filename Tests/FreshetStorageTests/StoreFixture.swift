@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import FreshetCore
+import GRDB
 import Synchronization
 
 @testable import FreshetStorage
@@ -28,6 +29,15 @@ final class LogFolder: Sendable {
     }
 
     var quarantined: [String] { self.names.filter { $0.contains(".corrupt-") && !$0.hasSuffix("-wal") } }
+
+    /// Opens the file beside a store that may have it open, as another program would. Waits for the store's transaction:
+    /// after a change, and after an opening, the store still tidies up.
+    func openBeside(_ configure: (inout Configuration) -> Void = { _ in }) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(60)
+        configure(&configuration)
+        return try DatabaseQueue(path: self.log, configuration: configuration)
+    }
 
     func settings(_ change: (inout StoreSettings) -> Void = { _ in }) -> StoreSettings {
         var settings = StoreSettings(path: self.log, now: { WallTime(milliseconds: 1_000_000) })
