@@ -119,7 +119,7 @@ struct DiskFailureTests {
 
         faulty_change(plan, DiskFault.none)
         #expect(await gateway.log.line(containing: "notice the change log is durable again") != nil)
-        #expect(try await gateway.metric("freshet_log_degraded") == "0")
+        #expect(try await gateway.metric("freshet_log_degraded", is: 0))
         #expect(try await gateway.client.get("/readyz?verbose").text.contains("log: ok"))
         let after = try await self.push(9...10, to: gateway)
         try await follower.takeChanges(until: ["pushed": Array(Self.value(10).utf8)])
@@ -137,7 +137,7 @@ struct DiskFailureTests {
         let verbose = try await gateway.client.get("/readyz?verbose")
         #expect(verbose.status == 200 && verbose.text.contains("log: degraded"))
         #expect(!verbose.text.contains(self.folder.path), "S25: where files lie is nobody's business")
-        #expect(try await gateway.metric("freshet_log_degraded") == "1")
+        #expect(try await gateway.metric("freshet_log_degraded", is: 1))
     }
 
     private func expectGap(_ gateway: EmbeddedGateway, after cursor: String) async throws {

@@ -75,12 +75,14 @@ final class EmbeddedGateway: Sendable {
         try EventStreamClient(self.endpoint, path: "/v1/streams/\(source)", lastEventID: id)
     }
 
-    /// A figure of `/metrics` without labels.
-    func metric(_ name: String) async throws -> String? {
-        let text = try await self.client.get("/metrics").text
-        return text.split(separator: "\n").first { $0.hasPrefix(name + " ") }.map {
-            String($0.dropFirst(name.count + 1))
+    /// Whether a figure of `/metrics` gets to this value; the page may be a second old.
+    func metric(_ name: String, is value: Int) async throws -> Bool {
+        let deadline = ContinuousClock.now + .patience
+        while ContinuousClock.now < deadline {
+            let lines = try await self.client.get("/metrics").text.split(separator: "\n")
+            if lines.contains("\(name) \(value)") { return true }
         }
+        return false
     }
 }
 

@@ -98,11 +98,13 @@ struct FormatTests {
         }
         let gateway = try Gateway(sources)
         let client = try await gateway.client
+        let endpoint = try await gateway.process.endpoint()
         for payload in Self.payloads {
             if payload.value.hasPrefix("!") {
-                _ = await upstream.waitForRequest(timeout: .seconds(30)) {
-                    $0.path == "/\(payload.name)" && $0.number > 1
-                }
+                // Its state is told when it has failed, or at once where it has.
+                let stream = try EventStreamClient(endpoint, path: "/v1/streams/\(payload.name)")
+                _ = try await stream.next { $0.type == "status" }
+                await stream.close()
                 let state = try await gateway.document("/v1/sources/\(payload.name)").root
                 #expect(state["last_error"]?["kind"]?.string == String(payload.value.dropFirst()), "\(payload.name)")
             } else {

@@ -51,6 +51,19 @@ final class Gateway: Sendable {
         }
     }
 
+    /// Waits until the source has this value. That a poll is counted, or the next one sent, says nothing of it: a change
+    /// is readable a moment later, with a log after its commit.
+    func waitForValue(_ isWanted: (Document) -> Bool, of source: String) async throws {
+        let client = try await self.client
+        var tag = "\"none\""
+        while true {
+            let reply = try await client.get("/v1/values/\(source)?wait=20s", headers: ["If-None-Match": tag])
+            try #require(reply.status == 200, "\(source): \(reply.text) \(self.process.errors)")
+            if isWanted(try Document(parsing: reply.body)) { return }
+            tag = try #require(reply.headers["ETag"])
+        }
+    }
+
     /// A document of the gateway's own, such as `/v1/sources/x`.
     func document(_ path: String) async throws -> Document {
         try Document(parsing: try await self.client.get(path).body)

@@ -59,6 +59,7 @@ struct LateAnswerTests {
                 try #require(await upstream.waitForRequests(count: upstream.requests.count + 1))
             }
         }
+        try await gateway.waitForValues(of: Kind.allCases.flatMap { ["\($0.rawValue)-0", "\($0.rawValue)-1"] })
         let changes = try await gateway.client.get("/v1/changes/*?since=earliest&limit=1000").text
         #expect(changes.contains("\"v\":1"))
         #expect(!changes.contains("666"), "\(changes)")

@@ -45,6 +45,7 @@ struct UpstreamHabitTests {
         let requests = upstream.requests.filter { $0.number > count }
         #expect(requests.first { $0.path == path }?.headers["If-None-Match"] == (moves ? nil : "\"1\""))
         #expect(requests.allSatisfy { $0.path != "/latest" || $0.headers["If-None-Match"] == nil })
+        if moves { try await second.waitForValue({ $0.root["v"]?.int == 2 }, of: "value") }
         #expect(try await second.document("/v1/values/value").root["v"]?.int == (moves ? 2 : 1))
         #expect(try await second.terminate() == .exited(0))
     }
