@@ -176,6 +176,8 @@ struct GatewayMetrics {
         let log = self.hub.statistics
         metrics.family("freshet_events_published_total", "counter", "Changes of all sources.")
         metrics.sample(log.published)
+        metrics.family("freshet_events_arriving", "gauge", "Committed changes that wait until they are readable.")
+        metrics.sample(self.hub.arrivalCount)
         metrics.family("freshet_cache_bytes", "gauge", "Bytes of changes in memory.")
         metrics.sample(log.cacheBytes)
         metrics.family("freshet_cache_events", "gauge", "Changes in memory.")

@@ -1,6 +1,7 @@
 // How a change goes into the log, and what becomes of it when it comes out.
 
 package import JSON
+import Synchronization
 
 extension Hub {
     /// What the log has told, until it is carried out.
@@ -20,7 +21,7 @@ extension Hub {
 
     /// Gives a change to the log, which gives it its position: at once, or after its commit. Then it is the source's value,
     /// and each listener has it. Changes become readable in the order of their positions. Any thread; never waits for the
-    /// disk.
+    /// disk, and for the thread that makes changes readable only while ``maxArrivals`` wait for it.
     ///
     /// `done` is called once the change is readable, with its cursor and with no lock held: inside this call, on the
     ///   store's thread, or on that of another who publishes. It may call the hub; what it publishes is readable after it
@@ -98,10 +99,34 @@ extension Hub: LogReceiver {
         self.arrivals.withLock { $0.append(.committed(record, at: position)) }
     }
 
+    /// The most committed changes that wait until they are readable. Whoever brings more waits for the thread that makes
+    /// them readable: pollers then poll no faster, and the disk commits no faster, than subscribers are served. Beyond it
+    /// there is at most one change of each thread, what a callback publishes meanwhile, and once, when the log fails,
+    /// what it returns (``StoreLog/maxPending``).
+    package static let maxArrivals = 256
+
+    /// Whether this thread is the one that makes changes readable: it must not wait for itself.
+    @TaskLocal private static var isSettling = false
+
+    /// How many committed changes are not readable yet.
+    package var arrivalCount: Int { self.arrivals.withLock { $0.count } }
+
     /// Carries out what the log has told: one thread at a time, so that changes become readable and are told in the order
-    /// of their positions without a lock that is held meanwhile. Returns at once where another thread is at it.
+    /// of their positions without a lock that anybody needs for a moment only. Where another thread is at it, returns at
+    /// once, or, where ``maxArrivals`` wait, once fewer do.
     package func settle() {
-        var next = self.arrivals.withLock { $0.begin() }
+        guard let first = self.arrivals.withLock({ $0.begin() }) else {
+            // Again and again, since a turn begins a moment after its first change was taken.
+            while !Self.isSettling, self.arrivalCount >= Self.maxArrivals { self.turn.withLock { _ in } }
+            return
+        }
+        self.turn.withLock { _ in
+            Self.$isSettling.withValue(true) { self.settle(from: first) }
+        }
+    }
+
+    private func settle(from first: Arrival) {
+        var next: Arrival? = first
         while let arrival = next {
             switch arrival {
             case .committed(let record, let position): self.makeReadable(record, at: position)

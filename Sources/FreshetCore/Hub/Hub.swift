@@ -1,14 +1,18 @@
 // Where the threads meet: pollers publish, shards and requests read.
 
+import Synchronization
+
 /// The readable log, the latest value of each source, and who listens to what.
 ///
 /// The log (``LogBackend``) gives changes their positions; the hub makes them readable in that order and tells its
 /// listeners. Three locks, taken in this order where one is taken inside another: ``intake``, the log's own,
 /// ``arrivals``, ``state``. Under none of them is a frame made, a callback called, anybody woken or a disk touched
-/// (``BriefLock``).
+/// (``BriefLock``). A fourth, ``turn``, is held as long as that takes, and taken with none of the others held.
 package final class Hub: Sendable {
     let intake: BriefLock<Intake>
     let arrivals: BriefLock<TurnQueue<Arrival>>
+    /// Held by the thread that works ``arrivals`` off; see ``settle()``.
+    let turn = Mutex(())
     let state: BriefLock<HubState>
     /// Has the store read and values rebuilt, by threads that may block.
     package let reads: ReadDesk

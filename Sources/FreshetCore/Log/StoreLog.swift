@@ -23,8 +23,9 @@ package final class StoreLog: LogBackend {
         var steps: TurnQueue<Step>
     }
 
-    /// The most changes that may wait for the disk. Beyond it the disk counts as failed, and publishing goes on in
-    /// memory.
+    /// The most changes that may wait for the disk, or for a store that begins anew together with the removals in between.
+    /// Beyond it the disk counts as failed, and publishing goes on in memory. Removals alone do not fail it: there are no
+    /// more of them than sources.
     package static let maxPending = 10_000
 
     private let store: any ChangeStore
@@ -50,7 +51,7 @@ package final class StoreLog: LogBackend {
             state.head.sequence += 1
             state.pending.append((state.head.sequence, record))
             state.steps.append(.append(state.head.sequence, record))
-            return state.pending.count
+            return max(state.pending.count, state.steps.count)
         }
         guard count <= Self.maxPending else {
             throw StoreError(.io, "the disk is \(Self.maxPending) changes behind")

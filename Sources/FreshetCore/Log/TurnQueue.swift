@@ -6,8 +6,7 @@ import DequeModule
 /// take one and no longer: any thread appends and then calls ``begin()``, and the one that is given an element works that
 /// off and all that comes meanwhile, until ``next()`` gives no more.
 ///
-/// It has no bound of its own. Who appends has done more for an element (read an answer and compared it, or written it to a
-/// disk) than it takes to work it off, so it does not fill while one thread is at it.
+/// The owner bounds it: ``Hub/maxArrivals`` and ``StoreLog/maxPending``.
 struct TurnQueue<Element: Sendable>: Sendable {
     private var current: Element?
     private var waiting = Deque<Element>()
@@ -17,6 +16,9 @@ struct TurnQueue<Element: Sendable>: Sendable {
     init(isHeld: Bool = false) {
         self.isHeld = isHeld
     }
+
+    /// How many are not worked off, with the one that a thread is at.
+    var count: Int { self.waiting.count + (self.current == nil ? 0 : 1) }
 
     /// All that is not worked off, in order; the first may be about to be.
     var all: [Element] { (self.current.map { [$0] } ?? []) + self.waiting }
