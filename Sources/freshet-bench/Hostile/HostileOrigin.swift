@@ -1,4 +1,4 @@
-// The upstream of the hostile benchmark: every answer is the next version of its document, stamped.
+// The upstream of the hostile benchmark: every poll is answered with the next version of its document, stamped.
 
 import CLinux
 import Foundation
@@ -6,8 +6,9 @@ import Synchronization
 
 /// Serves the documents of ``HostileSources`` on one thread, and notes how late each is asked for.
 ///
-/// A document is `{"n":VERSION,"t":NANOSECONDS,…}` with a version that counts its answers from 1 and the moment of the
-/// answer on the monotonic clock.
+/// A document is `{"n":VERSION,"t":NANOSECONDS,…}` with a version that counts from 1 and the moment of its first answer on
+/// the monotonic clock. A request that opens a connection repeats the version that is there: the gateway asks for a change
+/// again over a new connection where the first answer may have been another request's, and drops that answer.
 final class HostileOrigin: Sendable {
     private struct State: Sendable {
         var versions: [String: Int] = [:]
@@ -21,6 +22,7 @@ final class HostileOrigin: Sendable {
     }
 
     private struct Connection {
+        var isNew = true
         var input: [UInt8] = []
         var output: [UInt8] = []
         var written = 0
@@ -104,7 +106,8 @@ final class HostileOrigin: Sendable {
             let words = connection.input[..<end.lowerBound].split(separator: UInt8(ascii: " "), maxSplits: 2)
             let path = words.count > 1 ? String(decoding: words[1].dropFirst(), as: UTF8.self) : ""
             connection.input.removeSubrange(..<end.upperBound)
-            connection.output += self.answer(to: path)
+            connection.output += self.answer(to: path, mayRepeat: connection.isNew)
+            connection.isNew = false
         }
         while connection.written < connection.output.count {
             let sent = connection.output.withUnsafeBytes { bytes in
@@ -123,9 +126,10 @@ final class HostileOrigin: Sendable {
         return true
     }
 
-    private func answer(to path: String) -> [UInt8] {
+    private func answer(to path: String, mayRepeat: Bool) -> [UInt8] {
         let now = clinux_monotonic_ns()
         let (version, stamp) = self.state.withLock { state -> (Int, Int64) in
+            if mayRepeat, let version = state.versions[path] { return (version, state.stamps[path] ?? 0) }
             if let last = state.lastAsked[path], state.isMeasuring {
                 let interval = Int64(self.sources.intervalMilliseconds(of: path)) * 1_000_000
                 state.lateness.append(max(0, now - last - interval))
