@@ -1,4 +1,5 @@
 import EventStream
+import Foundation
 import FreshetTesting
 import JSON
 import Testing
@@ -12,6 +13,9 @@ import Testing
     .enabled(if: FreshetProcess.isBuilt, "the program is not built")
 )
 struct HistoryReplayTests {
+    /// How many versions of a recording are replayed once more in other ways; `FRESHET_REPLAYS`, 50 by default.
+    private static let count = Int(ProcessInfo.processInfo.environment["FRESHET_REPLAYS"] ?? "") ?? 50
+
     @Test("every version arrives exactly, in every mode", arguments: Suites.histories)
     func everyVersion(name: String) async throws {
         let replay = try await Replay(Suites.history(name))
@@ -39,12 +43,13 @@ struct HistoryReplayTests {
     }
 
     @Test(
-        "every version arrives under `interval: adaptive`",
+        "every version of the beginning, or of all, arrives under `interval: adaptive`",
         arguments: Suites.histories
     )
     func adaptive(name: String) async throws {
         let replay = try await Replay(
             Suites.history(name),
+            count: Self.count,
             interval: "adaptive, min_interval: 10ms, max_interval: 50ms, staleness: 10ms"
         )
         var followers: [Follower] = []
@@ -61,7 +66,7 @@ struct HistoryReplayTests {
 
     @Test("a stream resumes from every tenth cursor with exactly what came after", arguments: Suites.histories)
     func resumes(name: String) async throws {
-        let replay = try await Replay(Suites.history(name))
+        let replay = try await Replay(Suites.history(name), count: Self.count)
         var first = try await replay.follow(mode: "patch")
         var cursors = [(id: first.lastEventID, value: first.value)]
         try await replay.run { _, changed in

@@ -11,12 +11,13 @@ final class Replay {
     private let resource: VersionedResource
     private let rule: ItemRule?
 
-    init(_ history: UpstreamHistory, interval: String = "10ms") async throws {
+    /// `count`: how many of the versions, from the first.
+    init(_ history: UpstreamHistory, count: Int = .max, interval: String = "10ms") async throws {
         self.history = history
         self.upstream = try ScriptedUpstream()
         let types = ["csv": "text/csv", "kml": "application/vnd.google-earth.kml+xml"]
         self.resource = VersionedResource(
-            versions: history.bodies,
+            versions: Array(history.bodies.prefix(count)),
             headers: ["Content-Type": types[history.fileExtension] ?? "application/json"]
         )
         self.upstream.serve(self.resource, at: "/value")
