@@ -141,11 +141,12 @@ struct DisbeliefTests {
         defer { fixture.poller.stop() }
         fixture.upstream.on("/") { request in
             [
-                .delay(.milliseconds(request.number == 1 ? 0 : 600)),
+                .delay(.milliseconds(request.number == 1 ? 0 : 1600)),
                 .respond(.json("{\"v\":\(min(request.number, 2))}")),
             ]
         }
-        let id = try fixture.add { $0.timeout = .seconds(1) }
+        // Less than what both answers take, and far more than one does.
+        let id = try fixture.add { $0.timeout = .seconds(3) }
         #expect(await fixture.poll(id) == .changed)
         #expect(await fixture.poll(id) == .changed)
         #expect(fixture.upstream.requests.count == 3)
