@@ -128,7 +128,7 @@ extension HTTPTests {
 
         @Test("A09 whoever takes nothing for the write time-out is closed, slices or not")
         func deadline() async throws {
-            func configure(_ settings: inout HTTPSettings) { settings.writeTimeout = .milliseconds(100) }
+            func configure(_ settings: inout HTTPSettings) { settings.writeTimeout = .seconds(2) }
             try await withGateway(configure) { gateway in
                 try gateway.publish(Self.text(1, bytes: 8 * Self.megabyte), of: try gateway.source("big"))
                 let connections = try await self.stalled(3, "/v1/values/big", gateway)

@@ -83,7 +83,7 @@ package final class Crowd: Sendable {
 
     private static func read(_ member: inout Member, until needle: [UInt8]?, _ deadline: Deadline) {
         while !member.hasEnded {
-            if let needle, member.received.contains(needle) { return }
+            if let needle, ByteSearch.contains(needle, in: member.received) { return }
             guard member.socket.wait(for: POLLIN, deadline: deadline) == .ready else { return }
             do {
                 guard let bytes = try member.socket.read() else { continue }

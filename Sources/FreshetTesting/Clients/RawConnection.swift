@@ -62,9 +62,9 @@ package final class RawConnection: Sendable {
         let needle = [UInt8](text.utf8)
         let reply = try await self.receive(timeout: timeout) { received, searched in
             // What was searched before is not searched again: answers of megabytes come in thousands of pieces.
-            received[max(0, searched - needle.count)...].contains(needle)
+            ByteSearch.contains(needle, in: received, from: searched - needle.count)
         }
-        if reply.bytes.contains(needle) { return reply.text }
+        if ByteSearch.contains(needle, in: reply.bytes) { return reply.text }
         let reason = reply.end == .timedOut ? TestingError.Reason.timedOut : .connectionEnded
         throw TestingError(reason, "no \(text.debugDescription) in \(reply.text.debugDescription)")
     }
