@@ -103,11 +103,12 @@ struct PageTests {
     func control() async throws {
         let upstream = try ScriptedUpstream()
         let page = "<!doctype html><body><main id=m></main><script>document.title=\"ready\"</script>"
-        upstream.on("/", respond: UpstreamResponse(headers: ["Content-Type": "text/html"], body: Array(page.utf8)))
+        upstream.on("*", respond: UpstreamResponse(headers: ["Content-Type": "text/html"], body: Array(page.utf8)))
         let browser = try await Browser()
-        for payload in Self.payloads {
-            try await browser.open(upstream.url())
-            try await browser.wait(until: #"document.title === "ready""#)
+        for (index, payload) in Self.payloads.enumerated() {
+            // Another address each time: the page before it is ready too.
+            try await browser.open(upstream.url("/?\(index)"))
+            try await browser.wait(until: #"location.search === "?\#(index)" && document.title === "ready""#)
             _ = try await browser.evaluate(#"document.getElementById("m").innerHTML = "\#(Self.escaped(payload))"; 1"#)
             #expect(try await browser.evaluate(Self.findings) != "", "\(payload)")
         }
