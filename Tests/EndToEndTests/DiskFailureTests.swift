@@ -142,7 +142,7 @@ struct DiskFailureTests {
 
     private func expectGap(_ gateway: EmbeddedGateway, after cursor: String) async throws {
         let stream = try gateway.resume("pushed", after: cursor)
-        let opening = try await stream.next(3)
+        let opening = try await stream.nextButStatus(3)
         #expect(opening.map(\.type) == ["hello", "gap", "snapshot"])
         #expect(opening[1].text == #"{"reason":"epoch"}"#)
     }
@@ -152,7 +152,7 @@ struct DiskFailureTests {
         let gateway = try await EmbeddedGateway(self.configuration, in: self.folder)
         #expect(gateway.log.count(of: "begins anew") == 0, "\(gateway.log.text)")
         let stream = try gateway.resume("pushed", after: cursors[0])
-        let events = try await stream.next(2)
+        let events = try await stream.nextButStatus(2)
         #expect(events.map(\.type) == ["hello", "patch"])
         #expect(events[1].lastEventID == cursors[1])
         let value = try await gateway.client.get("/v1/values/pushed")
@@ -182,7 +182,7 @@ struct DiskFailureTests {
         let before = try await self.push(1...250, to: gateway)
         faulty_change(plan, DiskFault.plan(FAULTY_READ, FAULTY_EIO))
         let stream = try gateway.resume("pushed", after: before[1])
-        let opening = try await stream.next(3)
+        let opening = try await stream.nextButStatus(3)
         #expect(opening.map(\.type) == ["hello", "gap", "snapshot"])
         #expect(opening[1].text == #"{"reason":"evicted"}"#)
         #expect(await gateway.log.line(containing: "error the change log has failed") != nil)
@@ -190,7 +190,7 @@ struct DiskFailureTests {
         #expect(await gateway.log.line(containing: "notice the change log is durable again") != nil)
         let after = try await self.push(9...10, to: gateway)
         #expect(Self.epoch(after[0]) != Self.epoch(before[0]))
-        #expect(try await stream.next(2).map(\.lastEventID) == after)
+        #expect(try await stream.nextButStatus(2).map(\.lastEventID) == after)
         #expect(self.quarantined.count == 1)
         try await gateway.end()
         try await self.expectResumed(after)

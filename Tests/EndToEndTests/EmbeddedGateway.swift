@@ -124,3 +124,13 @@ final class KeptLog: Sendable {
         }
     }
 }
+
+extension EventStreamClient {
+    /// The next so many events but `status`: where the upstream of a source that is pushed to is not there, its first poll
+    /// fails at some time, which is told in between.
+    func nextButStatus(_ count: Int) async throws -> [StreamEvent] {
+        var events: [StreamEvent] = []
+        while events.count < count { events.append(try await self.next { $0.type != "status" }) }
+        return events
+    }
+}

@@ -83,7 +83,7 @@ struct LogFileTests {
             path: "/v1/streams/pushed",
             lastEventID: cursors[1]
         )
-        let events = try await stream.next(4)
+        let events = try await stream.nextButStatus(4)
         #expect(events.map(\.type) == ["hello", "patch", "patch", "patch"])
         #expect(events.dropFirst().map(\.lastEventID) == Array(cursors[2...]))
         #expect(try await self.push(6...6, to: process).first == "\(Self.epoch(cursors[0]))-6")
@@ -130,7 +130,7 @@ struct LogFileTests {
             path: "/v1/streams/pushed",
             lastEventID: cursors[1]
         )
-        let opening = try await stream.next(2)
+        let opening = try await stream.nextButStatus(2)
         #expect(opening.map(\.type) == ["hello", "gap"])
         #expect(opening[1].text == #"{"reason":"epoch"}"#)
         #expect(await process.waitForOutput(containing: "the numbering of changes begins anew"))
