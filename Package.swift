@@ -53,8 +53,13 @@ let package = Package(
 
         // Layer 2: shells that carry decisions out.
         .target(
-            name: "FreshetPolling",
+            name: "FreshetUpstream",
             dependencies: ["FreshetCore", "CCurl", "CZlib", "CCodings", "CLinux"],
+            swiftSettings: house
+        ),
+        .target(
+            name: "FreshetPolling",
+            dependencies: ["FreshetCore", "FreshetUpstream", "CLinux"],
             swiftSettings: house
         ),
         .target(
@@ -137,7 +142,8 @@ let package = Package(
         .testTarget(
             name: "FreshetPollingTests",
             dependencies: [
-                "FreshetPolling", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux", "CResolverStub",
+                "FreshetPolling", "FreshetUpstream", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux",
+                "CResolverStub",
             ],
             swiftSettings: house
         ),

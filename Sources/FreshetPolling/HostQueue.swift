@@ -2,6 +2,7 @@
 // need (FAULTS F03, F20).
 
 import FreshetCore
+import FreshetUpstream
 
 /// The polls of one origin: how many are under way, which wait. Reads no clock.
 struct HostQueue {

@@ -1,6 +1,7 @@
 // What other threads want of the poll thread.
 
 import FreshetCore
+import FreshetUpstream
 import Synchronization
 
 /// One thing to do on the poll thread. Each reply is called exactly once, on the poll thread or where the command is

@@ -1,6 +1,7 @@
 // The way of one poll through the poll thread: due, admitted, ended, published, due again.
 
 import FreshetCore
+import FreshetUpstream
 import Synchronization
 
 extension PollLane {
@@ -81,12 +82,13 @@ extension PollLane {
         source.isUrgent = false
         self.inFlight += 1
         self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
-        self.transport.start(source.id, source.machine.pollStarted(now: now, wall: .now), now: now)
+        let request = source.machine.pollStarted(now: now, wall: .now)
+        self.transport.start(ExchangeID(source.id), ExchangeRequest(request), now: now)
     }
 
     /// Takes the result of a poll to the machine, and the machine's verdict to everybody who is concerned.
-    func pollEnded(_ completion: PollCompletion, now: MonotonicTime, wall: WallTime) {
-        guard let source = self.sources[completion.source],
+    func pollEnded(_ completion: ExchangeCompletion, now: MonotonicTime, wall: WallTime) {
+        guard let source = self.sources[SourceID(completion.id)],
             case .polling(let since, let isCounted, _) = source.activity
         else { return }
         self.inFlight -= 1
@@ -118,7 +120,7 @@ extension PollLane {
     /// Bytes arrived over a connection although no request had asked for them. The connection is closed by now.
     func bytesArrived(_ bytes: UnsolicitedBytes, now: MonotonicTime) {
         self.inbox.metrics.withLock { $0.unsolicited += 1 }
-        for id in bytes.suspects { self.askAgain(id, now: now) }
+        for id in bytes.suspects { self.askAgain(SourceID(id), now: now) }
         guard bytes.isNews else { return }
         self.notify(
             .warning(

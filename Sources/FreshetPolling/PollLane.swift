@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetCore
+import FreshetUpstream
 import Synchronization
 
 /// Every source, its transfers and its times. Made on the poll thread and confined to it; other threads talk to it
@@ -149,7 +150,7 @@ final class PollLane {
     private func end() {
         let stopping = PollError(.internal, "the gateway is stopping")
         for source in self.sources.values {
-            self.transport.remove(source.id)
+            self.transport.remove(ExchangeID(source.id))
             source.resumeWaiters(.failure(stopping))
         }
         self.sources.removeAll()
@@ -199,7 +200,7 @@ extension PollLane {
         let machine = self.machine(for: id, configuration, after: earlier?.machine, learned: learned, now: now)
         self.hub.identify(id, as: configuration.identity)
         do {
-            try self.transport.add(id, url: url, configuration: configuration)
+            try self.transport.add(ExchangeID(id), url: url, configuration: ExchangeConfiguration(configuration))
         } catch {
             return self.notify(.failed(id, name: configuration.name, error))
         }
@@ -243,7 +244,7 @@ extension PollLane {
             self.inbox.metrics.withLock { $0.pollAbandoned() }
             if isCounted { source.host.queue.abandoned(isProbe: isProbe, now: now) }
         }
-        self.transport.remove(id)
+        self.transport.remove(ExchangeID(id))
         self.queue.remove(id)
         self.staleQueue.remove(id)
         self.dormant.remove(id)
@@ -291,7 +292,7 @@ extension PollLane {
 
     private func renew(_ id: SourceID, _ headers: [SourceConfiguration.Field], now: MonotonicTime) {
         guard let source = self.sources[id] else { return }
-        self.transport.renew(id, headers)
+        self.transport.renew(ExchangeID(id), headers)
         // The poll under way decides when the next one is.
         guard !source.isPolling else { return }
         source.machine.credentialsRenewed(headers, now: now)
@@ -389,5 +390,20 @@ extension PollLane {
     private func wakeListenedTo(now: MonotonicTime) {
         for id in self.dormant { self.wake(id, now: now) }
         self.nextDormantCheck = self.dormant.isEmpty ? .distantFuture : now + Self.dormantInterval
+    }
+}
+
+// MARK: - Exchanges
+
+extension ExchangeID {
+    /// The exchanges of a source: its polls.
+    init(_ source: SourceID) {
+        self.init(rawValue: source.index)
+    }
+}
+
+extension SourceID {
+    init(_ exchange: ExchangeID) {
+        self.init(index: exchange.rawValue)
     }
 }

@@ -1,6 +1,7 @@
 // The poller as other threads see it.
 
 package import FreshetCore
+import FreshetUpstream
 import Synchronization
 
 /// Polls every source that it was given, and publishes what changed. Any thread may call.
@@ -12,7 +13,7 @@ package final class Poller: Sendable {
     private let configuration: PollerConfiguration
     private let inbox: LaneInbox
     private let notify: @Sendable (PollerNotice) -> Void
-    private let thread = Mutex<PollThread?>(nil)
+    private let thread = Mutex<UpstreamThread?>(nil)
 
     /// `notify` is called on the poll thread, which must not be held up.
     ///
@@ -34,7 +35,7 @@ package final class Poller: Sendable {
     /// - Throws: ``PollError`` of kind `internal` where the system has no thread to give.
     package func start() throws(PollError) {
         let (hub, configuration, inbox, notify) = (self.hub, self.configuration, self.inbox, self.notify)
-        let thread = try PollThread(name: "freshet-poll") {
+        let thread = try UpstreamThread(name: "freshet-poll") {
             do throws(PollError) {
                 try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
             } catch {

@@ -1,6 +1,7 @@
 // What holds for all sources together.
 
 package import FreshetCore
+import FreshetUpstream
 
 /// How the poller as a whole behaves.
 package struct PollerConfiguration: Hashable, Sendable {

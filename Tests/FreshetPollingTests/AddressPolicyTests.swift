@@ -2,6 +2,7 @@ import FreshetCore
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("S16: addresses that deny_private refuses")
 struct AddressPolicyTests {

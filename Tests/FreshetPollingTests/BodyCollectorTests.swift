@@ -2,6 +2,7 @@ import FreshetCore
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("The body of a response")
 struct BodyCollectorTests {

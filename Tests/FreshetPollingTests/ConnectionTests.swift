@@ -3,6 +3,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("What arrives over a connection is the answer of its request")
 struct ConnectionTests {

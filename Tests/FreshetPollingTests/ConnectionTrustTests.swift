@@ -3,6 +3,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("R01: how connections come to be trusted")
 struct ConnectionTrustTests {

@@ -2,6 +2,7 @@ import FreshetCore
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("The audit of a body's framing")
 struct FramingAuditTests {

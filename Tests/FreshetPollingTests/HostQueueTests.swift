@@ -3,6 +3,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("The queue of a host")
 struct HostQueueTests {

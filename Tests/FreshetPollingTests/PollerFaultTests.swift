@@ -3,6 +3,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("A fault leaves the last good value in place")
 struct PollerFaultTests {

@@ -3,6 +3,7 @@ import FreshetTesting
 import JSON
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// A hub, a poller and an upstream, and a record of all that subscribers would see.
 ///

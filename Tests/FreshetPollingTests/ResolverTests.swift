@@ -6,6 +6,7 @@ import Glibc
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// Names are resolved by a stub in the place of the C library's resolver, each test with names of its own.
 @Suite("Names and their addresses", .enabled(if: CurlLibrary.resolvesAsynchronously, "libcurl resolves in line"))

@@ -4,6 +4,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// A response of the http-malformed suite, which a raw upstream sends.
 struct ResponseCase: Decodable, Sendable, CustomTestStringConvertible {

@@ -4,6 +4,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// A server behind `openssl s_server` that speaks HTTP as a test wants. It answers the requests of one connection after
 /// another: s_server has no more.

@@ -4,6 +4,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("F16, S20: TLS")
 struct TLSTests {

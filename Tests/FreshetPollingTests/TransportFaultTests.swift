@@ -5,6 +5,7 @@ import Glibc
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 @Suite("The transport survives its upstream")
 struct TransportFaultTests {

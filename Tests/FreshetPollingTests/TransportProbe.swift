@@ -3,6 +3,7 @@ import FreshetCore
 import FreshetTesting
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// A real transport with sources of a test's choosing, polled one after another.
 ///
@@ -45,10 +46,14 @@ final class TransportProbe: @unchecked Sendable {
             configuration.timeout = .patience
             configure(&configuration)
             self.sources += 1
-            let source = SourceID(index: self.sources)
-            try transport.add(source, url: UpstreamURL(configuration.url), configuration: configuration)
-            defer { transport.remove(source) }
-            transport.start(source, request, now: .now)
+            let exchange = ExchangeID(rawValue: self.sources)
+            try transport.add(
+                exchange,
+                url: UpstreamURL(configuration.url),
+                configuration: ExchangeConfiguration(configuration)
+            )
+            defer { transport.remove(exchange) }
+            transport.start(exchange, ExchangeRequest(request), now: .now)
             while true {
                 if let end = transport.takeCompletions(now: .now).first { return end.result }
                 if transport.deadline <= .now {

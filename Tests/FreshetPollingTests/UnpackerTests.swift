@@ -4,6 +4,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// Makes zstd frames by hand (RFC 8878 §3.1), so that no compressor is needed.
 enum Zstd {
@@ -53,7 +54,7 @@ struct UnpackerTests {
 
     private func collect(
         _ wire: [UInt8],
-        _ coding: FreshetPolling.ResponseHead.ContentCoding,
+        _ coding: FreshetUpstream.ResponseHead.ContentCoding,
         maxBytes: Int = 1 << 20,
         step: Int = 7
     ) -> Result<[UInt8], PollError> {
@@ -75,7 +76,7 @@ struct UnpackerTests {
 
     private func kind(
         _ wire: [UInt8],
-        _ coding: FreshetPolling.ResponseHead.ContentCoding,
+        _ coding: FreshetUpstream.ResponseHead.ContentCoding,
         maxBytes: Int = 1 << 20
     ) -> PollError.Kind? {
         if case .failure(let error) = self.collect(wire, coding, maxBytes: maxBytes) { return error.kind }

@@ -3,6 +3,7 @@ import FreshetTesting
 import Testing
 
 @testable import FreshetPolling
+@testable import FreshetUpstream
 
 /// Faults found in the field, each on real connections.
 @Suite("Habits of real upstreams")

@@ -35,10 +35,10 @@ struct AnswerForms: OptionSet, Hashable, Sendable {
 }
 
 /// What the silence of an upstream's connections has shown so far.
-struct ConnectionTrust {
+package struct ConnectionTrust {
     /// Answers of one form that nothing followed, until answers after that form are trusted. A ``longRest`` counts as
     /// ``longRestWeight`` of them.
-    static let minAnswers = 32
+    package static let minAnswers = 32
     /// The least time from the first answer of a form until answers after it are trusted.
     static let minTime = Duration.seconds(2)
     /// Most second answers come within this time, so that one long silence says more than many short ones.

@@ -1,12 +1,12 @@
 // A thread of our own, since libcurl's handles and the sleep on them belong to one.
 
 import CLinux
-import FreshetCore
+package import FreshetCore
 import Glibc
 import Synchronization
 
 /// Runs one function on a thread, which ends when the function returns.
-final class PollThread: Sendable {
+package final class UpstreamThread: Sendable {
     private final class Work {
         let name: String
         let body: @Sendable () -> Void
@@ -22,19 +22,19 @@ final class PollThread: Sendable {
     /// Starts the thread. Signals are blocked in it, so that the process's handling of them stays on others.
     ///
     /// - Throws: ``PollError`` of kind `internal` where the system has no thread to give.
-    init(name: String, _ body: @escaping @Sendable () -> Void) throws(PollError) {
+    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(PollError) {
         let work = Unmanaged.passRetained(Work(name: name, body: body))
         var thread = pthread_t()
         let code = pthread_create(&thread, nil, Self.main, work.toOpaque())
         guard code == 0 else {
             work.release()
-            throw PollError(.internal, "no thread to poll with: \(String(cString: clinux_error_text(code)))")
+            throw PollError(.internal, "no thread for upstreams: \(String(cString: clinux_error_text(code)))")
         }
         self.thread = Mutex(thread)
     }
 
     /// Waits for the thread to end; once is enough, later calls return at once. Not from the thread itself.
-    func join() {
+    package func join() {
         let thread = self.thread.withLock { $0.take() }
         if let thread { pthread_join(thread, nil) }
     }

@@ -1,9 +1,10 @@
-// One source's side of libcurl: the easy handle that is kept between polls, and what the poll under way has received.
+// libcurl's side of the exchanges with one URL: the easy handle that is kept between them, and what the one under way has
+// received.
 
 import CCurl
 import FreshetCore
 
-/// The polls of one source, one at a time. Confined to the poll thread; libcurl calls back on the same thread.
+/// The exchanges with one URL, one at a time. Confined to the poll thread; libcurl calls back on the same thread.
 final class CurlTransfer {
     /// Redirects that one poll follows.
     static let maxRedirects = 3
@@ -11,10 +12,10 @@ final class CurlTransfer {
     /// connection can be used again; beyond that it is closed.
     static let maxDiscardedBytes = 256 << 10
 
-    let source: SourceID
+    let id: ExchangeID
     let easy: UnsafeMutableRawPointer
     let url: UpstreamURL
-    private(set) var configuration: SourceConfiguration
+    private(set) var configuration: ExchangeConfiguration
 
     /// Request fields as libcurl wants them, and what they were made for.
     var requestFields: UnsafeMutablePointer<curl_slist>?
@@ -30,8 +31,7 @@ final class CurlTransfer {
 
     // The poll under way.
     private var deadline = MonotonicTime.distantFuture
-    /// To be sent to the URL that they belong to.
-    private var validators = Validators()
+    private var request = ExchangeRequest()
     private var hop: UpstreamURL
     private var target = RedirectRule.Target.home
     private var redirects = 0
@@ -77,6 +77,7 @@ final class CurlTransfer {
     struct SentFields: Equatable {
         var validators: Validators
         var isHome: Bool
+        var hasBody: Bool
     }
 
     /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `store` must
@@ -84,15 +85,15 @@ final class CurlTransfer {
     ///
     /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory or lacks an option.
     init(
-        source: SourceID,
+        id: ExchangeID,
         url: UpstreamURL,
-        configuration: SourceConfiguration,
+        configuration: ExchangeConfiguration,
         transport: CurlTransport.Configuration,
         store: ConnectionStore,
         scratch: UnsafeMutableBufferPointer<UInt8>
     ) throws(PollError) {
         guard let easy = curl_easy_init() else { throw PollError(.internal, "no memory for a transfer") }
-        self.source = source
+        self.id = id
         self.easy = easy
         self.url = url
         self.hop = url
@@ -116,7 +117,7 @@ final class CurlTransfer {
         self.errorText.deallocate()
     }
 
-    private static func defaultFields(besides configuration: SourceConfiguration) -> [String] {
+    private static func defaultFields(besides configuration: ExchangeConfiguration) -> [String] {
         let configured = Set(configuration.headers.map { $0.name.lowercased() })
         var fields: [String] = []
         if !configured.contains("accept") { fields.append("Accept: application/json, */*;q=0.1") }
@@ -153,9 +154,8 @@ extension CurlTransfer {
     var isHolding: Bool { self.answer != nil }
 
     /// Prepares the handle for a poll; the caller then gives it to the multi handle.
-    func prepare(_ request: PollRequest, now: MonotonicTime) throws(PollError) {
+    func prepare(_ request: ExchangeRequest, now: MonotonicTime) throws(PollError) {
         self.deadline = now + self.configuration.timeout
-        self.validators = request.validators
         self.redirects = 0
         self.isRetry = false
         self.disbelieved = nil
@@ -163,6 +163,10 @@ extension CurlTransfer {
         self.connects = 0
         self.heldFor = .zero
         let options = CurlOptions(easy: self.easy)
+        if request.method != self.request.method || request.body != self.request.body {
+            try options.setMethod(request.method, body: request.body)
+        }
+        self.request = request
         if self.hop != self.url {
             self.hop = self.url
             self.target = .home
@@ -198,7 +202,9 @@ extension CurlTransfer {
         self.connects += opened
         let isReused = opened == 0
         if self.hasExcess { self.connection?.kept.isSpent = true }
-        if isReused, !self.isRetry, self.shouldRetry(after: code) { return self.retry(now: now) }
+        if isReused, !self.isRetry, self.request.isRepeatable, self.shouldRetry(after: code) {
+            return self.retry(now: now)
+        }
         guard let (pool, kept) = self.connection, !kept.isMultiplexed else {
             return self.endWithoutDoubt(code, now: now)
         }
@@ -252,7 +258,7 @@ extension CurlTransfer {
         self.heldFor += now - answer.endedAt
         if isDisturbed { return self.retry(now: now) }
         if kept.disturbance != nil { kept.isSpent = true }
-        kept.brought(self.source)
+        kept.brought(self.id)
         return self.take(answer.result, answer.mark, now: now)
     }
 
@@ -333,16 +339,21 @@ extension CurlTransfer {
             throw PollError(.timeout, "no complete response within \(self.configuration.timeout)")
         }
         let fields = SentFields(
-            validators: self.validators.applying(to: self.redirectedURL),
-            isHome: self.target == .home
+            validators: self.request.validators.applying(to: self.redirectedURL),
+            isHome: self.target == .home,
+            hasBody: !self.request.body.isEmpty
         )
         if self.sentFields != fields { try self.makeRequestFields(fields) }
         let pool = self.pool()
         let expectsChange = self.redirects < self.marks.count ? self.marks[self.redirects].isReplacement : true
-        let kept = try pool.take(fresh: self.isRetry, expectsChange: expectsChange, now: now)
+        // What cannot be asked twice goes where its answer is certain to be its own.
+        let isFresh = self.isRetry || !self.request.isRepeatable
+        let kept = try pool.take(fresh: isFresh, expectsChange: expectsChange, now: now)
         self.connection = (pool, kept)
         options.setCache(kept.cache)
-        try options.beginHop(timeLeft: left, onFreshConnection: self.isRetry)
+        // Over HTTP/2 every answer bears a number.
+        let opensNew = self.isRetry || isFresh && !kept.isMultiplexed
+        try options.beginHop(timeLeft: left, onFreshConnection: opensNew)
         // Polls that begin together wait until the first handshake has shown whether one HTTP/2 connection carries them
         // all.
         try options.set(CURLOPT_PIPEWAIT, self.hop.origin.scheme == "https" ? 1 : 0)
@@ -423,9 +434,10 @@ extension CurlTransfer {
     }
 
     private func redirectLocation(of response: PollResponse) -> [UInt8]? {
+        guard self.redirectRule.follows, self.request.isRepeatable else { return nil }
         switch response.status {
-        case 301, 302, 303, 307, 308: response.value(of: "location")
-        case _: nil
+        case 301, 302, 303, 307, 308: return response.value(of: "location")
+        case _: return nil
         }
     }
 

@@ -1,8 +1,8 @@
-// Which redirects a poll follows, and which of its fields go along.
+// Which redirects an exchange follows, and which of its fields go along.
 
 import FreshetCore
 
-/// The redirects that one source follows.
+/// The redirects that exchanges with one URL follow.
 struct RedirectRule {
     /// What a target is to the source.
     enum Target: Hashable {
@@ -20,11 +20,14 @@ struct RedirectRule {
     private let home: Origin
     private let listed: Set<Origin>
     private let allowsAny: Bool
+    /// Without it redirects are answers.
+    let follows: Bool
 
-    init(_ redirects: SourceConfiguration.Redirects, home: Origin) {
+    init(_ redirects: SourceConfiguration.Redirects?, home: Origin) {
         self.home = home
+        self.follows = redirects != nil
         switch redirects {
-        case .sameOrigin: (self.listed, self.allowsAny) = ([], false)
+        case .sameOrigin, nil: (self.listed, self.allowsAny) = ([], false)
         case .any: (self.listed, self.allowsAny) = ([], true)
         case .origins(let texts): (self.listed, self.allowsAny) = (Set(texts.compactMap { Origin($0) }), false)
         }
@@ -61,11 +64,11 @@ struct RedirectRule {
 
 extension Origin: CustomStringConvertible {
     /// `nil` unless the text is an absolute URL of http or https.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         guard let url = try? UpstreamURL(text) else { return nil }
         self = url.origin
     }
 
     /// As in a URL, with the port also where it is the scheme's own.
-    var description: String { "\(self.scheme)://\(self.host):\(self.port)" }
+    package var description: String { "\(self.scheme)://\(self.host):\(self.port)" }
 }

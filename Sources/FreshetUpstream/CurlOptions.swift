@@ -1,4 +1,4 @@
-// Every option of libcurl that a poll sets, in one place, so that what is allowed can be read at a glance.
+// Every option of libcurl that an exchange sets, in one place, so that what is allowed can be read at a glance.
 
 import CCurl
 import FreshetCore
@@ -15,7 +15,7 @@ struct CurlOptions {
 
     let easy: UnsafeMutableRawPointer
 
-    /// What no source may change.
+    /// What no configuration may change.
     ///
     /// `maxConnectionAge`: how long a connection is kept, in whole seconds and at least one.
     func applyPolicy(userAgent: String, maxConnectionAge: Duration) throws(PollError) {
@@ -46,8 +46,8 @@ struct CurlOptions {
     /// How long a source with this `timeout` waits for a connection.
     static func connectTime(timeout: Duration) -> Duration { min(timeout, self.maxConnectTime) }
 
-    /// What comes from the source's configuration.
-    func applyLimits(of configuration: SourceConfiguration) throws(PollError) {
+    /// What comes from the configuration.
+    func applyLimits(of configuration: ExchangeConfiguration) throws(PollError) {
         try self.set(CURLOPT_CONNECTTIMEOUT_MS, Self.connectTime(timeout: configuration.timeout).curlMilliseconds)
         try self.check(
             ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
@@ -67,7 +67,29 @@ struct CurlOptions {
         try self.set(CURLOPT_SSL_VERIFYHOST, 0)
     }
 
-    /// Prepares for one request of a poll.
+    /// What the next requests do. libcurl copies the body.
+    func setMethod(_ method: ExchangeRequest.Method, body: [UInt8]) throws(PollError) {
+        let hasBody = !body.isEmpty || method == .post
+        // Back to a request without a body, whatever the one before was.
+        try self.set(CURLOPT_HTTPGET, 1)
+        try self.check(ccurl_set_string(self.easy, CURLOPT_CUSTOMREQUEST, method == .get ? nil : method.rawValue))
+        guard hasBody else { return }
+        try self.check(ccurl_set_offset(self.easy, CURLOPT_POSTFIELDSIZE_LARGE, Int64(body.count)))
+        let code = body.withUnsafeBytes { bytes in
+            // An address is needed also where there is nothing behind it.
+            var none: UInt8 = 0
+            return withUnsafeMutableBytes(of: &none) { empty in
+                ccurl_set_pointer(
+                    self.easy,
+                    CURLOPT_COPYPOSTFIELDS,
+                    UnsafeMutableRawPointer(mutating: bytes.baseAddress) ?? empty.baseAddress
+                )
+            }
+        }
+        try self.check(code)
+    }
+
+    /// Prepares for one request of an exchange.
     func beginHop(timeLeft: Duration, onFreshConnection fresh: Bool) throws(PollError) {
         try self.set(CURLOPT_TIMEOUT_MS, timeLeft.curlMilliseconds)
         try self.set(CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)

@@ -1,39 +1,41 @@
-// Carries polls out: libcurl's multi interface, driven by the poll thread's epoll.
+// Carries exchanges out: libcurl's multi interface, driven by the poll thread's epoll.
 
 import CCurl
-import FreshetCore
+package import FreshetCore
 
-/// A poll that has ended, one way or the other.
-struct PollCompletion {
-    var source: SourceID
-    var result: Result<PollResponse, PollError>
+/// An exchange that has ended, one way or the other.
+package struct ExchangeCompletion {
+    package var id: ExchangeID
+    package var result: Result<PollResponse, PollError>
     /// Connections opened for it; none where one that was kept would do.
-    var connects = 0
+    package var connects = 0
     /// How long the answer was held because it might have been the answer to another request.
-    var held = Duration.zero
+    package var held = Duration.zero
 }
 
 /// The transfers of one poll thread. Confined to that thread.
 ///
 /// `curl_multi_socket_action` looks only at what is ready, where `curl_multi_poll` looks at every transfer each time.
-final class CurlTransport {
+package final class CurlTransport {
     /// What holds for all transfers together.
-    struct Configuration: Hashable, Sendable {
+    package struct Configuration: Hashable, Sendable {
         /// The value of `User-Agent`.
-        var userAgent = "freshet"
+        package var userAgent = "freshet"
         /// Connections to one host at a time, with one credential.
-        var maxConnectionsPerHost = 6
+        package var maxConnectionsPerHost = 6
         /// Connections in all, idle ones included.
-        var maxConnections = 1024
+        package var maxConnections = 1024
         /// How long a connection is kept, so that a change of the host's addresses is noticed (F19).
-        var maxConnectionAge = Duration.seconds(600)
+        package var maxConnectionAge = Duration.seconds(600)
         /// Answers that nothing followed, until a change that comes over a connection which was used before is believed;
         /// 0 believes from the start.
-        var minSilentAnswers = ConnectionTrust.minAnswers
+        package var minSilentAnswers = ConnectionTrust.minAnswers
+
+        package init() {}
     }
 
     /// When ``timerFired(now:)`` and ``takeCompletions(now:)`` are due.
-    var deadline: MonotonicTime { min(self.timerDeadline, self.holdDeadline, self.store.reapDeadline) }
+    package var deadline: MonotonicTime { min(self.timerDeadline, self.holdDeadline, self.store.reapDeadline) }
 
     /// When libcurl wants to be called.
     private var timerDeadline = MonotonicTime.distantFuture
@@ -44,13 +46,13 @@ final class CurlTransport {
     private let reactor: Reactor
     private let configuration: Configuration
     private let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
-    private var transfers = SourceMap<CurlTransfer>()
+    private var transfers: [ExchangeID: CurlTransfer] = [:]
     /// Transfers that have an answer and wait whether a second one comes.
     private var holding: [CurlTransfer] = []
-    private var completions: [PollCompletion] = []
+    private var completions: [ExchangeCompletion] = []
 
     /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used: no memory, or too old.
-    init(reactor: Reactor, configuration: Configuration = Configuration()) throws(PollError) {
+    package init(reactor: Reactor, configuration: Configuration = Configuration()) throws(PollError) {
         try CurlLibrary.prepare()
         guard let multi = curl_multi_init() else { throw PollError(.internal, "no memory for libcurl") }
         self.multi = multi
@@ -85,13 +87,13 @@ final class CurlTransport {
         self.scratch.deallocate()
     }
 
-    /// Makes a source known. A source that already is must be removed first.
+    /// Makes an exchange known. One that already is must be removed first.
     ///
     /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory for it.
-    func add(_ source: SourceID, url: UpstreamURL, configuration: SourceConfiguration) throws(PollError) {
-        precondition(self.transfers[source] == nil, "add(_:url:configuration:) of a source that is known")
-        self.transfers[source] = try CurlTransfer(
-            source: source,
+    package func add(_ id: ExchangeID, url: UpstreamURL, configuration: ExchangeConfiguration) throws(PollError) {
+        precondition(self.transfers[id] == nil, "add(_:url:configuration:) of an exchange that is known")
+        self.transfers[id] = try CurlTransfer(
+            id: id,
             url: url,
             configuration: configuration,
             transport: self.configuration,
@@ -100,35 +102,35 @@ final class CurlTransport {
         )
     }
 
-    /// Forgets a source. A poll under way ends without completion.
-    func remove(_ source: SourceID) {
-        guard let transfer = self.transfers[source] else { return }
+    /// Forgets an exchange. A request under way ends without completion.
+    package func remove(_ id: ExchangeID) {
+        guard let transfer = self.transfers[id] else { return }
         if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
         self.holding.removeAll { $0 === transfer }
         transfer.close(now: .now)
-        self.transfers[source] = nil
+        self.transfers[id] = nil
     }
 
-    /// Sends these fields with a source's polls from the next one on.
-    func renew(_ source: SourceID, _ headers: [SourceConfiguration.Field]) {
-        self.transfers[source]?.renew(headers)
+    /// Sends these fields with an exchange's requests from the next one on.
+    package func renew(_ id: ExchangeID, _ headers: [SourceConfiguration.Field]) {
+        self.transfers[id]?.renew(headers)
     }
 
-    /// Begins a poll; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
-    func start(_ source: SourceID, _ request: PollRequest, now: MonotonicTime) {
-        guard let transfer = self.transfers[source], !transfer.isRunning, !transfer.isHolding else {
-            return self.complete(source, .failure(PollError(.internal, "the source is unknown or being polled")))
+    /// Begins a request; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
+    package func start(_ id: ExchangeID, _ request: ExchangeRequest, now: MonotonicTime) {
+        guard let transfer = self.transfers[id], !transfer.isRunning, !transfer.isHolding else {
+            return self.complete(id, .failure(PollError(.internal, "the exchange is unknown or under way")))
         }
         do {
             try transfer.prepare(request, now: now)
             self.run(transfer)
         } catch {
-            self.complete(source, .failure(error))
+            self.complete(id, .failure(error))
         }
     }
 
     /// A descriptor that libcurl asked to watch is ready.
-    func socketReady(_ descriptor: Int32, _ readiness: Reactor.Readiness) {
+    package func socketReady(_ descriptor: Int32, _ readiness: Reactor.Readiness) {
         var bits: Int32 = 0
         if readiness.contains(.readable) { bits |= Int32(CURL_CSELECT_IN) }
         if readiness.contains(.writable) { bits |= Int32(CURL_CSELECT_OUT) }
@@ -139,12 +141,12 @@ final class CurlTransport {
     /// Something arrived over a connection that rests, or it was closed.
     ///
     /// - Returns: Whether to go on watching it.
-    func socketDisturbed(_ descriptor: Int32) -> Bool {
+    package func socketDisturbed(_ descriptor: Int32) -> Bool {
         self.store.disturbed(descriptor, now: .now)
     }
 
     /// The ``deadline`` has come.
-    func timerFired(now: MonotonicTime) {
+    package func timerFired(now: MonotonicTime) {
         if self.store.reapDeadline <= now { self.store.reap(now: now) }
         guard self.timerDeadline <= now else { return }
         self.timerDeadline = .distantFuture
@@ -152,10 +154,10 @@ final class CurlTransport {
     }
 
     /// What arrived since the last call although no request had asked for it.
-    func takeUnsolicited() -> [UnsolicitedBytes] { self.store.takeUnsolicited() }
+    package func takeUnsolicited() -> [UnsolicitedBytes] { self.store.takeUnsolicited() }
 
-    /// The polls that have ended since the last call.
-    func takeCompletions(now: MonotonicTime) -> [PollCompletion] {
+    /// The exchanges that have ended since the last call.
+    package func takeCompletions(now: MonotonicTime) -> [ExchangeCompletion] {
         self.readMessages(now: now)
         self.endHolds(now: now)
         guard !self.completions.isEmpty else { return [] }
@@ -166,7 +168,7 @@ final class CurlTransport {
     private func run(_ transfer: CurlTransfer) {
         let code = curl_multi_add_handle(self.multi, transfer.easy)
         guard code == CURLM_OK else {
-            return self.complete(transfer.source, .failure(PollError(.internal, "libcurl does not take a transfer")))
+            return self.complete(transfer.id, .failure(PollError(.internal, "libcurl does not take a transfer")))
         }
         transfer.isRunning = true
     }
@@ -201,8 +203,8 @@ final class CurlTransport {
             self.holdDeadline = min(self.holdDeadline, end)
         case .done(let result):
             self.completions.append(
-                PollCompletion(
-                    source: transfer.source,
+                ExchangeCompletion(
+                    id: transfer.id,
                     result: result,
                     connects: transfer.connects,
                     held: transfer.heldFor
@@ -221,8 +223,8 @@ final class CurlTransport {
         for transfer in holding { self.go(on: transfer, transfer.holdEnded(now: now)) }
     }
 
-    private func complete(_ source: SourceID, _ result: Result<PollResponse, PollError>) {
-        self.completions.append(PollCompletion(source: source, result: result))
+    private func complete(_ id: ExchangeID, _ result: Result<PollResponse, PollError>) {
+        self.completions.append(ExchangeCompletion(id: id, result: result))
     }
 
     fileprivate func socketChanged(_ descriptor: Int32, _ what: Int32) {

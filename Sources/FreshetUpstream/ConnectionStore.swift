@@ -3,15 +3,15 @@
 import FreshetCore
 
 /// Bytes that arrived over a connection although no request had asked for them (FAULTS F09).
-struct UnsolicitedBytes {
-    var origin: Origin
+package struct UnsolicitedBytes {
+    package var origin: Origin
     /// They begin like a response: the upstream answers requests twice. From now on each of its connections carries
     /// one request, for ``ConnectionStore/singleUseTime``.
-    var isResponse: Bool
+    package var isResponse: Bool
     /// The first response of this kind from the origin within that time.
-    var isNews: Bool
+    package var isNews: Bool
     /// Sources whose last value may come from such an answer.
-    var suspects: [SourceID]
+    package var suspects: [ExchangeID]
 }
 
 /// The pools of one poll thread. Confined to that thread.

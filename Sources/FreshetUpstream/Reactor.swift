@@ -1,13 +1,13 @@
-// The poll thread's one place to sleep: sockets of libcurl, and the wake-up of other threads.
+// The one place where a thread with transfers sleeps: sockets of libcurl, and the wake-up of other threads.
 
 import CLinux
-import FreshetCore
+package import FreshetCore
 
 /// An eventfd by which any thread ends the sleep of the poll thread.
-final class WakeUp: Sendable {
+package final class WakeUp: Sendable {
     fileprivate let descriptor: Int32
 
-    init() throws(PollError) {
+    package init() throws(PollError) {
         self.descriptor = clinux_eventfd_create()
         guard self.descriptor >= 0 else { throw PollError(.internal, "no descriptor for a wake-up") }
     }
@@ -15,20 +15,24 @@ final class WakeUp: Sendable {
     deinit { _ = clinux_close(self.descriptor) }
 
     /// Any thread may call; several calls before the thread wakes count as one.
-    func signal() {
+    package func signal() {
         _ = clinux_eventfd_signal(self.descriptor)
     }
 }
 
 /// epoll, with the events asked for per descriptor. Confined to the poll thread.
 
-final class Reactor {
+package final class Reactor {
     /// Bits of what a descriptor is or should be ready for.
-    struct Readiness: OptionSet {
-        var rawValue: UInt32
-        static let readable = Readiness(rawValue: 1)
-        static let writable = Readiness(rawValue: 2)
-        static let broken = Readiness(rawValue: 4)
+    package struct Readiness: OptionSet, Sendable {
+        package var rawValue: UInt32
+        package static let readable = Readiness(rawValue: 1)
+        package static let writable = Readiness(rawValue: 2)
+        package static let broken = Readiness(rawValue: 4)
+
+        package init(rawValue: UInt32) {
+            self.rawValue = rawValue
+        }
     }
 
     private static let batch = 128
@@ -47,7 +51,7 @@ final class Reactor {
         var inKernel: Readiness
     }
 
-    init(wakeUp: WakeUp) throws(PollError) {
+    package init(wakeUp: WakeUp) throws(PollError) {
         self.wakeUp = wakeUp
         self.epoll = clinux_epoll_create()
         guard self.epoll >= 0,
@@ -108,7 +112,7 @@ final class Reactor {
     ///
     /// `disturbed` is called for a socket that rests when something arrives or it is closed. It returns whether to go on
     /// watching the socket.
-    func wait(
+    package func wait(
         until deadline: MonotonicTime,
         now: MonotonicTime,
         ready: (Int32, Readiness) -> Void,
@@ -139,12 +143,12 @@ final class Reactor {
 
 extension MonotonicTime {
     /// The clock itself, for the poll thread, which is where the core's time comes from.
-    static var now: MonotonicTime { MonotonicTime(nanoseconds: clinux_monotonic_ns()) }
+    package static var now: MonotonicTime { MonotonicTime(nanoseconds: clinux_monotonic_ns()) }
 
     /// The time in seconds on the axis of gates and budgets.
-    var axisSeconds: Double { Double(self.nanoseconds) / 1e9 }
+    package var axisSeconds: Double { Double(self.nanoseconds) / 1e9 }
 }
 
 extension WallTime {
-    static var now: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
+    package static var now: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
 }

@@ -1,7 +1,7 @@
 // The libcurl that was found at run time, which need not be the one that was there when this was compiled.
 
 import CCurl
-import FreshetCore
+package import FreshetCore
 
 /// libcurl as a whole: its one-time preparation, and what it can do.
 package enum CurlLibrary {
@@ -22,7 +22,7 @@ package enum CurlLibrary {
     /// Prepares libcurl for this process. Any thread may call, any number of times.
     ///
     /// - Throws: ``PollError`` of kind `internal`.
-    static func prepare() throws(PollError) {
+    package static func prepare() throws(PollError) {
         guard self.preparation == CURLE_OK else { throw PollError(.internal, "libcurl cannot be initialised") }
         guard self.info?.pointee.version_num ?? 0 >= self.oldestVersionNumber else {
             throw PollError(.internal, "libcurl \(self.version) is too old; 7.87 or later is needed")

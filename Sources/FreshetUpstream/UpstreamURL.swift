@@ -2,24 +2,24 @@
 // reach hosts that nobody configured (FAULTS S16, S17).
 
 import CCurl
-import FreshetCore
+package import FreshetCore
 
 /// Scheme, host and port (RFC 6454 §4): what a secret is bound to, and what connections are counted by.
-struct Origin: Hashable, Sendable {
+package struct Origin: Hashable, Sendable {
     /// `http` or `https`.
-    var scheme: String
+    package var scheme: String
     /// In lower case; IPv6 in brackets.
-    var host: String
-    var port: String
+    package var host: String
+    package var port: String
 }
 
 /// An absolute `http` or `https` URL.
-struct UpstreamURL: Hashable, Sendable {
-    let text: String
-    let origin: Origin
+package struct UpstreamURL: Hashable, Sendable {
+    package let text: String
+    package let origin: Origin
 
     /// - Throws: ``PollError`` of kind `policy` for anything but an absolute URL of `http` or `https`.
-    init(_ text: String) throws(PollError) {
+    package init(_ text: String) throws(PollError) {
         let parser = try Parser()
         // libcurl would stop at a NUL, and what stands behind it is what a person reads.
         guard text.utf8.allSatisfy({ $0 > 0x1F && $0 != 0x7F }), parser.set(text) == CURLUE_OK, let url = parser.url()

@@ -70,6 +70,13 @@ extension CurlTransfer {
         lines += self.acceptedByDefault.map { Array($0.utf8) }
         if let etag = fields.validators.etag { lines.append(Array("If-None-Match: ".utf8) + etag) }
         if let date = fields.validators.lastModified { lines.append(Array("If-Modified-Since: ".utf8) + date) }
+        if fields.hasBody {
+            // libcurl's own: a pause before long bodies, and the type of a form.
+            lines.append(Array("Expect:".utf8))
+            if !self.configuration.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
+                lines.append(Array("Content-Type:".utf8))
+            }
+        }
         var list: UnsafeMutablePointer<curl_slist>?
         for line in lines {
             let text = line.map { CChar(bitPattern: $0) }

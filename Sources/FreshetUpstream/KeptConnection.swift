@@ -37,7 +37,7 @@ final class KeptConnection {
     /// The forms of the answers that came over it.
     var forms: AnswerForms = []
     /// Sources that took an answer over it that was not the first: it may have been the answer to another request.
-    private(set) var suspects: [SourceID] = []
+    private(set) var suspects: [ExchangeID] = []
     /// An answer over it was not believed. No request uses it again, but it stays open for a while: if another answer
     /// comes, the upstream answers twice.
     var isSetAside = false
@@ -86,9 +86,9 @@ final class KeptConnection {
     }
 
     /// A source takes a change from an answer that was not the first of the connection.
-    func brought(_ source: SourceID) {
-        guard !self.suspects.contains(source) else { return }
-        self.suspects.append(source)
+    func brought(_ exchange: ExchangeID) {
+        guard !self.suspects.contains(exchange) else { return }
+        self.suspects.append(exchange)
         if self.suspects.count >= Self.maxSuspects { self.isSpent = true }
     }
 

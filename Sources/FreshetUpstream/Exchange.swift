@@ -1,0 +1,102 @@
+// One request to an upstream as values: where it goes, what it may take, what it sends.
+
+package import FreshetCore
+
+/// Tells the exchanges of one transport apart. Whoever makes a transport gives them out.
+package struct ExchangeID: Hashable, Sendable {
+    package var rawValue: Int
+
+    package init(rawValue: Int) {
+        self.rawValue = rawValue
+    }
+}
+
+/// What does not change between the exchanges with one URL.
+package struct ExchangeConfiguration: Hashable, Sendable {
+    /// Request fields, as (name, value). Checked for control characters when they are sent.
+    package var headers: [SourceConfiguration.Field]
+    /// From the start to the last byte of the answer, redirects included. The default is 30 s.
+    package var timeout: Duration
+    /// Of the body of the answer, on the wire and decoded. The default is 8 MiB.
+    package var maxBodyBytes: Int
+    /// Content codings that are asked for. The default is all that can be undone.
+    package var acceptEncoding: SourceConfiguration.AcceptEncoding
+    /// Refuse loopback, private and link-local addresses for the URL itself too. The default is false.
+    package var denyPrivate: Bool
+    /// Which redirects are followed; `nil`, the default, follows none: then they are answers. Of requests with a body, and
+    /// of those that change something, none is followed in any case.
+    package var redirects: SourceConfiguration.Redirects?
+    /// Take the heads of devices: see ``SourceConfiguration/lenientHTTP``. The default is false.
+    package var lenientHTTP: Bool
+    package var tls: SourceConfiguration.TLS
+
+    package init(
+        headers: [SourceConfiguration.Field] = [],
+        timeout: Duration = .seconds(30),
+        maxBodyBytes: Int = 8 << 20,
+        acceptEncoding: SourceConfiguration.AcceptEncoding = .any,
+        denyPrivate: Bool = false,
+        redirects: SourceConfiguration.Redirects? = nil,
+        lenientHTTP: Bool = false,
+        tls: SourceConfiguration.TLS = SourceConfiguration.TLS()
+    ) {
+        self.headers = headers
+        self.timeout = timeout
+        self.maxBodyBytes = maxBodyBytes
+        self.acceptEncoding = acceptEncoding
+        self.denyPrivate = denyPrivate
+        self.redirects = redirects
+        self.lenientHTTP = lenientHTTP
+        self.tls = tls
+    }
+
+    /// That of the polls of a source.
+    package init(_ source: SourceConfiguration) {
+        self.init(
+            headers: source.headers,
+            timeout: source.timeout,
+            maxBodyBytes: source.maxBodyBytes,
+            acceptEncoding: source.acceptEncoding,
+            denyPrivate: source.denyPrivate,
+            redirects: source.redirects,
+            lenientHTTP: source.lenientHTTP,
+            tls: source.tls
+        )
+    }
+}
+
+/// What one exchange sends beside the URL and the configured fields.
+package struct ExchangeRequest: Hashable, Sendable {
+    /// A method of RFC 9110 §9, or PATCH (RFC 5789).
+    package enum Method: String, Hashable, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case put = "PUT"
+        case patch = "PATCH"
+        case delete = "DELETE"
+
+        /// It changes nothing, so that it may be asked again (RFC 9110 §9.2.1).
+        package var isSafe: Bool { self == .get }
+    }
+
+    package var method: Method
+    /// Empty for none. Its media type is among the configured fields.
+    package var body: [UInt8]
+    /// Sent as `If-None-Match`, or as `If-Modified-Since` where there is no tag, with the request for the URL that they
+    /// belong to; empty for an unconditional request.
+    package var validators: Validators
+
+    package init(_ method: Method = .get, body: [UInt8] = [], validators: Validators = Validators()) {
+        self.method = method
+        self.body = body
+        self.validators = validators
+    }
+
+    /// That of a poll.
+    package init(_ poll: PollRequest) {
+        self.init(validators: poll.validators)
+    }
+
+    /// Asking twice does no harm, and the answer may be believed late.
+    var isRepeatable: Bool { self.method.isSafe && self.body.isEmpty }
+}

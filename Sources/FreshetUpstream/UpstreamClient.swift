@@ -1,0 +1,189 @@
+// Single requests for those who are not polled for: keys of issuers, tokens, writes. They run on a thread of their own, so
+// that nothing of theirs delays a poll.
+
+package import FreshetCore
+import Synchronization
+
+/// Carries out requests, each with its own URL. Any thread may call.
+package final class UpstreamClient: Sendable {
+    /// Requests under way at one time; one more is refused. The default is 256.
+    package static let maxUnderWay = 256
+
+    private let inbox: ClientInbox
+    private let thread: UpstreamThread
+
+    /// Starts the thread.
+    ///
+    /// - Throws: ``PollError`` of kind `internal` where descriptors, memory, threads or libcurl are lacking.
+    package init(
+        configuration: CurlTransport.Configuration = CurlTransport.Configuration(),
+        maxUnderWay: Int = UpstreamClient.maxUnderWay
+    ) throws(PollError) {
+        try CurlLibrary.prepare()
+        let inbox = ClientInbox(wakeUp: try WakeUp())
+        self.inbox = inbox
+        self.thread = try UpstreamThread(name: "upstream") {
+            // Made on its thread, as libcurl's handles belong to one.
+            do throws(PollError) {
+                try ClientLoop(inbox: inbox, configuration: configuration, maxUnderWay: maxUnderWay).run()
+            } catch {
+                for command in inbox.close() { command.refuse(error) }
+            }
+        }
+    }
+
+    deinit {
+        self.inbox.post(.stop)
+        self.thread.join()
+    }
+
+    /// Sends a request and returns its answer, whatever its status. Ends with the task.
+    ///
+    /// - Throws: ``PollError`` where there is no complete answer.
+    package func send(
+        _ request: ExchangeRequest,
+        to url: UpstreamURL,
+        _ configuration: ExchangeConfiguration = ExchangeConfiguration()
+    ) async throws(PollError) -> PollResponse {
+        let id = self.inbox.nextID()
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                self.inbox.post(.send(id, request, url, configuration) { continuation.resume(returning: $0) })
+                // A task that was cancelled before has had its handler called already.
+                if Task.isCancelled { self.inbox.post(.cancel(id)) }
+            }
+        } onCancel: {
+            self.inbox.post(.cancel(id))
+        }
+        return try result.get()
+    }
+}
+
+/// One thing to do on the client's thread.
+private enum ClientCommand: Sendable {
+    /// Called once, on the client's thread or where the command is refused.
+    typealias Reply = @Sendable (Result<PollResponse, PollError>) -> Void
+
+    case send(ExchangeID, ExchangeRequest, UpstreamURL, ExchangeConfiguration, Reply)
+    case cancel(ExchangeID)
+    case stop
+
+    func refuse(_ error: PollError) {
+        if case .send(_, _, _, _, let reply) = self { reply(.failure(error)) }
+    }
+}
+
+/// Commands on their way to the client's thread.
+private final class ClientInbox: Sendable {
+    private struct State: Sendable {
+        var commands: [ClientCommand] = []
+        var isClosed = false
+        var lastID = 0
+    }
+
+    let wakeUp: WakeUp
+    private let state = Mutex(State())
+
+    init(wakeUp: WakeUp) {
+        self.wakeUp = wakeUp
+    }
+
+    func nextID() -> ExchangeID {
+        self.state.withLock { state in
+            state.lastID &+= 1
+            return ExchangeID(rawValue: state.lastID)
+        }
+    }
+
+    func post(_ command: ClientCommand) {
+        let isOpen = self.state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.commands.append(command)
+            return true
+        }
+        if isOpen { self.wakeUp.signal() } else { command.refuse(.stopping) }
+    }
+
+    func take() -> [ClientCommand] {
+        self.state.withLock { state in
+            defer { state.commands = [] }
+            return state.commands
+        }
+    }
+
+    /// Takes no further command, and gives back those that were not taken.
+    func close() -> [ClientCommand] {
+        self.state.withLock { state in
+            state.isClosed = true
+            defer { state.commands = [] }
+            return state.commands
+        }
+    }
+}
+
+/// The transfers of the client. Confined to its thread.
+private final class ClientLoop {
+    private let inbox: ClientInbox
+    private let reactor: Reactor
+    private let transport: CurlTransport
+    private let maxUnderWay: Int
+    private var replies: [ExchangeID: ClientCommand.Reply] = [:]
+    private var isStopping = false
+
+    init(inbox: ClientInbox, configuration: CurlTransport.Configuration, maxUnderWay: Int) throws(PollError) {
+        self.inbox = inbox
+        self.maxUnderWay = maxUnderWay
+        self.reactor = try Reactor(wakeUp: inbox.wakeUp)
+        self.transport = try CurlTransport(reactor: self.reactor, configuration: configuration)
+    }
+
+    func run() {
+        while !self.isStopping {
+            self.reactor.wait(
+                until: self.transport.deadline,
+                now: .now,
+                ready: { self.transport.socketReady($0, $1) },
+                disturbed: { self.transport.socketDisturbed($0) }
+            )
+            for command in self.inbox.take() { self.perform(command) }
+            let now = MonotonicTime.now
+            if self.transport.deadline <= now { self.transport.timerFired(now: now) }
+            for completion in self.transport.takeCompletions(now: now) { self.end(completion.id, completion.result) }
+            // A single request has no earlier value to doubt; the connection is closed already.
+            _ = self.transport.takeUnsolicited()
+        }
+        for command in self.inbox.close() { command.refuse(.stopping) }
+        for id in self.replies.keys { self.end(id, .failure(.stopping)) }
+    }
+
+    private func perform(_ command: ClientCommand) {
+        switch command {
+        case .send(let id, let request, let url, let configuration, let reply):
+            guard self.replies.count < self.maxUnderWay else {
+                let text = "\(self.maxUnderWay) requests to upstreams are under way already"
+                return reply(.failure(PollError(.internal, text)))
+            }
+            do throws(PollError) {
+                try self.transport.add(id, url: url, configuration: configuration)
+            } catch {
+                return reply(.failure(error))
+            }
+            self.replies[id] = reply
+            self.transport.start(id, request, now: .now)
+        case .cancel(let id):
+            self.end(id, .failure(PollError(.internal, "the request was given up")))
+        case .stop:
+            self.isStopping = true
+        }
+    }
+
+    private func end(_ id: ExchangeID, _ result: Result<PollResponse, PollError>) {
+        guard let reply = self.replies.removeValue(forKey: id) else { return }
+        self.transport.remove(id)
+        reply(result)
+    }
+}
+
+extension PollError {
+    fileprivate static let stopping = PollError(.internal, "the gateway is stopping")
+}
