@@ -64,7 +64,10 @@ let package = Package(
         ),
         .target(
             name: "FreshetStreaming",
-            dependencies: ["FreshetCore", "EventStream", "CLinux"],
+            dependencies: [
+                "FreshetCore", "EventStream", "CLinux",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
             swiftSettings: house
         ),
         .target(
@@ -89,7 +92,7 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetCore", "FreshetStreaming", "JSON", "CLinux",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -102,8 +105,8 @@ let package = Package(
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON",
-                "EventStream", "CLinux", "CSignals",
+                "FreshetAccess", "FreshetCore", "FreshetUpstream", "FreshetPolling", "FreshetStreaming", "FreshetHTTP",
+                "FreshetStorage", "JSON", "EventStream", "CLinux", "CSignals",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -166,7 +169,8 @@ let package = Package(
         .testTarget(
             name: "FreshetHTTPTests",
             dependencies: [
-                "FreshetHTTP", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "EventStream",
+                "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
+                "EventStream",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -193,7 +197,7 @@ let package = Package(
         .testTarget(
             name: "FreshetTests",
             dependencies: [
-                "freshet", "FreshetCore", "FreshetHTTP", "FreshetTesting", "JSON",
+                "freshet", "FreshetAccess", "FreshetCore", "FreshetHTTP", "FreshetTesting", "JSON",
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],

@@ -3,7 +3,7 @@
 package import FreshetCore
 
 /// Who may do what, and how it is proved. A value; checked by ``problems()`` before it is used.
-package struct AccessConfiguration: Sendable {
+package struct AccessConfiguration: Hashable, Sendable {
     /// What somebody without a credential may.
     package var anonymous: Grants
     package var keys: [APIKey]
@@ -32,7 +32,7 @@ package struct AccessConfiguration: Sendable {
 }
 
 /// An entry of `auth.keys`. Several may have one `id`: they are one caller, which changes its secret without a pause.
-package struct APIKey: Sendable {
+package struct APIKey: Hashable, Sendable {
     package var id: String
     package var secret: Secret
     package var grants: Grants
@@ -56,9 +56,9 @@ package struct APIKey: Sendable {
 }
 
 /// An entry of `auth.jwt`. One issuer has one entry.
-package struct TokenIssuer: Sendable {
+package struct TokenIssuer: Hashable, Sendable {
     /// Where the keys of an issuer are.
-    package enum Keys: Sendable {
+    package enum Keys: Hashable, Sendable {
         /// `jwks_url`: https, or http to a loopback host.
         case url(String)
         /// `jwks_file`: the path of a file with a key set. Read again as an URL is.
@@ -83,7 +83,7 @@ package struct TokenIssuer: Sendable {
 }
 
 /// An entry of `auth.certificates`.
-package struct CertificateHolder: Sendable {
+package struct CertificateHolder: Hashable, Sendable {
     /// As RFC 4514 writes it; compared byte for byte.
     package var subject: String
     package var grants: Grants

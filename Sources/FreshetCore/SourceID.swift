@@ -133,7 +133,10 @@ package struct SourcePattern: Hashable, Sendable {
     }
 }
 
-extension SourceSelector.Term {
+extension SourceSelector.Term: CustomStringConvertible {
+    /// As a selector has it: a name, or the beginning of names and `*`.
+    package var description: String { self.isPrefix ? "\(self.text)*" : self.text }
+
     fileprivate var text: String {
         switch self {
         case .exact(let text), .prefix(let text): text

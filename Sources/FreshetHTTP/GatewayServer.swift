@@ -1,5 +1,6 @@
 // The HTTP side of the gateway: listens, answers, and gives event streams to the streaming room.
 
+package import FreshetAccess
 package import FreshetCore
 package import FreshetStreaming
 package import Logging
@@ -36,7 +37,8 @@ package final class GatewayServer: Service {
 
     /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
-    /// hold, and ends those that are not read.
+    /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
+    /// may what `settings.anonymous` says.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -45,7 +47,8 @@ package final class GatewayServer: Service {
         logger: Logger,
         metrics: [MetricsProvider] = [],
         reload: ReloadAction? = nil,
-        unread: UnreadAnswers = UnreadAnswers()
+        unread: UnreadAnswers = UnreadAnswers(),
+        authenticator: Authenticator? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -55,7 +58,8 @@ package final class GatewayServer: Service {
             logger: logger,
             metrics: metrics,
             reload: reload,
-            unread: unread
+            unread: unread,
+            authenticator: authenticator
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

@@ -57,8 +57,12 @@ package struct HTTPSettings: Sendable {
     package var adminListen: ListenAddress?
     /// With it administration is served on the main listener as well. Default: none, and then it is not.
     package var adminKey: AdminKey?
-    /// What those may do who present no credential. Default: everything but administration.
+    /// What those may do who present no credential, where there is no `auth`. Default: everything but administration.
     package var anonymous = Grants.open
+    /// The cookie that may hold a credential. Default: none.
+    package var credentialCookie: String?
+    /// `?access_token=` may hold a credential. Default: it is not looked at.
+    package var allowsQueryToken = false
     /// Origins whose pages may read (CONTRACT §2, `cors.origins`), or `*`. Default: none.
     package var corsOrigins: [String] = []
     /// Proxies that say for whom they ask. Default: none.

@@ -19,6 +19,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
     package var ticket: AdmissionTicket
     /// Counts what ``position`` holds for this stream alone; kept until that is sent.
     package var held: UnsentTicket?
+    /// Whose stream it is; `nil` for anonymous callers, whose streams end for no credential.
+    package var owner: StreamOwner?
 
     package init(
         connection: Connection,
@@ -29,7 +31,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         head: [UInt8],
         framing: Framing,
         ticket: AdmissionTicket,
-        held: UnsentTicket? = nil
+        held: UnsentTicket? = nil,
+        owner: StreamOwner? = nil
     ) {
         self.connection = connection
         self.sources = sources
@@ -40,5 +43,6 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         self.framing = framing
         self.ticket = ticket
         self.held = held
+        self.owner = owner
     }
 }

@@ -216,6 +216,12 @@ extension StreamServer {
         }
     }
 
+    /// Has the owners of all streams looked at again, after credentials or grants have changed. Returns at once; `decide` is
+    /// called on the shards' threads, once for each stream that has an owner.
+    package func review(_ decide: @escaping @Sendable (StreamOwner) -> OwnerVerdict) {
+        for inbox in self.inboxes { _ = inbox.post(.review(decide)) }
+    }
+
     var inboxes: [DeliveryInbox<EpollTransport>] {
         self.state.withLock { $0.shards.map(\.inbox) }
     }

@@ -83,6 +83,8 @@ package struct SubscriberReport: Sendable {
 
     package var id: SubscriberID
     package var peer: PeerAddress
+    /// The caller's id; `nil` for anonymous ones.
+    package var subject: String?
     package var sources: [SourceID]
     package var format: StreamFormat
     /// The sequence of the last event that was handed to the kernel, perhaps in part.

@@ -1,6 +1,7 @@
 // The one place where the parts are joined: hub, poller, streams, HTTP.
 
 import CLinux
+import FreshetAccess
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
@@ -18,6 +19,8 @@ struct Composition: Sendable {
     let memory: MemoryRelief
     let poller: Poller
     let registry: SourceRegistry
+    /// `nil` without `auth`.
+    let access: AccessControl?
     let server: GatewayServer
     let reloader: Reloader?
     let systemd: SystemdNotifier
@@ -69,9 +72,17 @@ struct Composition: Sendable {
         let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
+        self.access = try configuration.auth.map { (auth) throws(StartFailure) in try AccessControl(auth) }
         renewal.attach(registry)
-        self.reloader = load.map { [systemd] load in
-            Reloader(configuration: configuration, registry: registry, logger: logger, systemd: systemd, load: load)
+        self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
+            Reloader(
+                configuration: configuration,
+                registry: registry,
+                authenticator: authenticator,
+                logger: logger,
+                systemd: systemd,
+                load: load
+            )
         }
         let metrics = GatewayMetrics(
             hub: hub,
@@ -79,7 +90,8 @@ struct Composition: Sendable {
             poller: self.poller,
             memory: self.memory,
             reloader: self.reloader,
-            durable: durable
+            durable: durable,
+            authenticator: self.access?.authenticator
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -95,7 +107,8 @@ struct Composition: Sendable {
             logger: logger,
             metrics: [{ metrics.write(to: &$0) }],
             reload: reload,
-            unread: unread
+            unread: unread,
+            authenticator: self.access?.authenticator
         )
     }
 
@@ -154,8 +167,12 @@ struct Composition: Sendable {
                             maxAge: self.configuration.cache.maxAge
                         )
                     ),
-                    .init(service: drain),
-                ],
+                ]
+                    + (self.access.map {
+                        [.init(service: AccessService(authenticator: $0.authenticator, streams: self.streams))]
+                    } ?? []) + [
+                        .init(service: drain)
+                    ],
                 logger: quiet
             )
         )
@@ -201,6 +218,8 @@ extension GatewayConfiguration {
         settings.adminListen = self.admin.listen
         settings.hostNames = self.admin.hostNames
         settings.keepsOperationsPrivate = self.admin.privateOperations
+        settings.credentialCookie = self.auth?.cookie
+        settings.allowsQueryToken = self.auth?.allowsQueryToken ?? false
         settings.trustedProxies = TrustedProxies(self.limits.trustedProxies)
         settings.corsOrigins = self.cors.origins
         settings.headerTimeout = self.limits.headerTimeout

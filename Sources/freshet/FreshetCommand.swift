@@ -28,7 +28,7 @@ struct FreshetCommand: AsyncParsableCommand {
         version: FreshetVersion.current,
         subcommands: [
             ServeCommand.self, TryCommand.self, DemoCommand.self, ValidateCommand.self, TailCommand.self,
-            ConfigCommand.self, HealthcheckCommand.self,
+            ConfigCommand.self, HealthcheckCommand.self, TokenCommand.self,
         ]
     )
 }

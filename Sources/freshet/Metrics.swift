@@ -1,5 +1,6 @@
 // What /metrics says of polls, streams, log and configuration (CONTRACT §7), as Prometheus text.
 
+import FreshetAccess
 import FreshetCore
 import FreshetPolling
 import FreshetStorage
@@ -14,6 +15,7 @@ struct GatewayMetrics {
     let memory: MemoryRelief
     let reloader: Reloader?
     let durable: DurableLog?
+    let authenticator: Authenticator?
     private let saved = HighWater()
 
     init(
@@ -22,7 +24,8 @@ struct GatewayMetrics {
         poller: Poller,
         memory: MemoryRelief,
         reloader: Reloader?,
-        durable: DurableLog?
+        durable: DurableLog?,
+        authenticator: Authenticator? = nil
     ) {
         self.hub = hub
         self.streams = streams
@@ -30,6 +33,7 @@ struct GatewayMetrics {
         self.memory = memory
         self.reloader = reloader
         self.durable = durable
+        self.authenticator = authenticator
     }
 
     func write(to text: inout [UInt8]) {
@@ -44,6 +48,9 @@ struct GatewayMetrics {
         if let durable {
             self.writeFile(durable, to: &metrics)
         }
+        if let authenticator {
+            Self.write(authenticator.snapshot, to: &metrics)
+        }
         metrics.family(
             "freshet_config_last_reload_successful",
             "gauge",
@@ -51,6 +58,50 @@ struct GatewayMetrics {
         )
         metrics.sample(self.reloader?.isLastSuccessful == false ? 0 : 1)
         text.append(contentsOf: metrics.text)
+    }
+
+    /// Labels are from the configuration and from fixed lists alone (FAULTS S24).
+    private static func write(_ access: AccessSnapshot, to metrics: inout MetricsText) {
+        metrics.family(
+            "freshet_credentials_accepted_total",
+            "counter",
+            "Requests whose credential was good, by how it was known."
+        )
+        metrics.sample(access.keysAccepted, ("kind", "key"))
+        metrics.sample(access.tokenHits, ("kind", "cached_token"))
+        metrics.family(
+            "freshet_credentials_refused_total",
+            "counter",
+            "Requests whose credential proved nothing, by why."
+        )
+        for reason in CredentialProblem.Reason.allCases {
+            metrics.sample(access.refusals[reason] ?? 0, ("reason", reason.rawValue))
+        }
+        metrics.family("freshet_tokens_verified_total", "counter", "Tokens whose signature was looked at, good or not.")
+        metrics.sample(access.tokenMisses)
+        metrics.family("freshet_tokens_cached", "gauge", "Verified tokens that are kept.")
+        metrics.sample(access.cachedTokens)
+        metrics.family("freshet_tickets_total", "counter", "Tickets, by what became of them.")
+        let tickets = access.tickets
+        for (outcome, count) in [
+            ("issued", tickets.issued), ("opened", tickets.opened), ("resumed", tickets.resumed),
+            ("spent", tickets.spent), ("dead", tickets.dead), ("invalid", tickets.invalid),
+            ("declined", tickets.declined),
+        ] {
+            metrics.sample(count, ("outcome", outcome))
+        }
+        metrics.family("freshet_issuer_keys", "gauge", "Keys of an issuer that can verify tokens.")
+        for issuer in access.issuers { metrics.sample(issuer.keys, ("issuer", issuer.issuer)) }
+        metrics.family("freshet_issuer_fetches_total", "counter", "Times that an issuer's keys were asked for.")
+        for issuer in access.issuers { metrics.sample(issuer.attempts, ("issuer", issuer.issuer)) }
+        metrics.family(
+            "freshet_issuer_fetch_failures_total",
+            "counter",
+            "Times that an issuer's keys could not be had."
+        )
+        for issuer in access.issuers { metrics.sample(issuer.failures, ("issuer", issuer.issuer)) }
+        metrics.family("freshet_deny_list_entries", "gauge", "Lines of auth.deny_file in force.")
+        metrics.sample(access.denied)
     }
 
     private func writePolls(_ sources: [SourceReport], to metrics: inout MetricsText) {

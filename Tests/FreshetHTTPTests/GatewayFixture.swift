@@ -1,5 +1,6 @@
 // A whole gateway on loopback, without upstreams: the tests publish, and clients see nothing but bytes.
 
+import FreshetAccess
 import FreshetCore
 import FreshetStreaming
 import FreshetTesting
@@ -120,6 +121,7 @@ func withGateway<Result: Sendable>(
     unread: UnreadAnswers = UnreadAnswers(),
     _ configure: (inout HTTPSettings) -> Void = { _ in },
     metrics: [MetricsProvider] = [],
+    authenticator: Authenticator? = nil,
     reload: ReloadAction? = nil,
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
@@ -144,7 +146,8 @@ func withGateway<Result: Sendable>(
         logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         metrics: metrics,
         reload: reload,
-        unread: unread
+        unread: unread,
+        authenticator: authenticator
     )
     let running = Task { try await server.run() }
     guard let address = await server.boundAddress else {

@@ -1,6 +1,7 @@
 // Configuration files beside what is said of them: every mistake has its message.
 
 import Foundation
+import FreshetAccess
 import FreshetCore
 import FreshetHTTP
 import JSON
@@ -136,6 +137,48 @@ struct ConfigurationFileTests {
             configuration.polling
                 == .init(concurrency: 64, hostConcurrency: 2, hostGap: .milliseconds(50), requestsPerHour: 5000)
         )
+    }
+
+    @Test("each key of auth reaches its value, and a secret its hash only")
+    func access() throws {
+        let auth = try #require(try self.load("everything.good.yaml").auth)
+        func pattern(_ text: String) throws -> SourcePattern { SourcePattern(try #require(SourceSelector(text))) }
+        let access = auth.access
+        #expect(
+            access.anonymous
+                == Grants(
+                    read: try pattern("rates,weather-*"),
+                    write: try pattern("rates"),
+                    publish: try pattern("feed")
+                )
+        )
+        let key = try #require(access.keys.first)
+        #expect(key.id == "mobile")
+        #expect(
+            key.grants
+                == Grants(
+                    read: try pattern("orders"),
+                    write: try pattern("orders"),
+                    publish: try pattern("feed-*"),
+                    admin: true
+                )
+        )
+        #expect(key.notBefore == WallTime(rfc3339: "2026-01-01T00:00:00Z"))
+        #expect(key.notAfter == WallTime(rfc3339: "2027-01-01T00:00:00Z"))
+        #expect(key.secret == Secret("canary-3fJ9tq0Zr8QmL2vXc7Yb1NwK5sDhUeGa"))
+        #expect(!"\(auth)".contains("canary-"))
+        #expect(access.issuers.map(\.issuer) == ["https://id.example.com", "files", "shared"])
+        #expect(access.issuers.map(\.audience) == ["freshet", "freshet", "freshet"])
+        #expect(access.issuers.map(\.algorithms) == [[.es256, .edDSA], [.rs256], [.hs256]])
+        #expect(
+            access.issuers.map(\.keys) == [
+                .url("https://id.example.com/jwks"), .file("\(ConfigurationCase.folder)/keys.json"),
+                .secret(Secret("canary-Qm4Zr8L2vXc7Yb1NwK5sDhUeGa3fJ9tq0PoI")),
+            ]
+        )
+        #expect(access.denyFile == "\(ConfigurationCase.folder)/denied.txt")
+        #expect(auth.cookie == "__Secure-freshet")
+        #expect(auth.allowsQueryToken)
     }
 
     @Test("each key of a source reaches its value, over the defaults")

@@ -36,6 +36,11 @@ struct DocumentedDefaultTests {
         switch documented.path {
         case "":
             (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url)}}\n\(member)")
+        case "auth":
+            // Without the section there is nobody to ask.
+            (without, with) = (
+                "sources: {a: {\(url)}}\nauth: {cookie: c}", "sources: {a: {\(url)}}\nauth: {cookie: c, \(member)}"
+            )
         case "log":
             (without, with) = ("sources: {a: {\(url)}}\n\(log)}", "sources: {a: {\(url)}}\n\(log), \(member)}")
         case "sources.NAME" where documented.name == "interval":

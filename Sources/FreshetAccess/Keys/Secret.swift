@@ -5,7 +5,7 @@ import Foundation
 import FreshetCore
 
 /// The bytes of a credential. No description, reflection or error shows them.
-package struct Secret: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     let bytes: [UInt8]
 
     package init(_ bytes: [UInt8]) {

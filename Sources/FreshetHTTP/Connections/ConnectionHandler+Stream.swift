@@ -17,8 +17,8 @@ extension ConnectionHandler {
 
     private func open(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) throws(Problem) {
         let head = plan.head
-        let principal = try self.responder.principal(plan, by: self.listener, for: route)
         let names = plan.match?.parameters[StreamRequest.parameter] ?? ""
+        let principal = try self.responder.principal(plan, by: self.listener, for: route)
         let request = try StreamRequest(head, names: names.utf8, hub: self.gateway.hub, principal: principal)
         guard head.method == "GET" else {
             var answer = self.responder.allow(head, request.answer)
@@ -104,7 +104,8 @@ extension ConnectionHandler {
                 head: bytes,
                 framing: framing,
                 ticket: ticket,
-                held: held
+                held: held,
+                owner: self.gateway.access.owner(of: request)
             )
         )
     }

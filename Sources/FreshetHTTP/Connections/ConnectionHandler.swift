@@ -19,6 +19,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case idle
         /// Next: `.readingBody`, `.answering` with a refusal.
         case readingHead
+        /// A signature is verified, or the keys of its issuer are awaited. Next: `.readingBody`, `.answering` with a
+        /// refusal.
+        case identifying
         /// Next: `.answering`.
         case readingBody(RequestPlan)
         /// A request is with the routes, or its answer is on its way out. Next: `.idle`, `.lingering`, `.ended` where a
@@ -43,7 +46,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What the connection is counted by, if anything.
     private var network: PeerAddress?
 
-    private var phase = Phase.idle
+    var phase = Phase.idle
     private var parser: RequestParser
     private var buffer = ByteBuffer()
     private var deadline = DeadlineTimer()
@@ -155,7 +158,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case ChannelEvent.inputClosed:
             self.isInputClosed = true
             switch self.phase {
-            case .idle, .readingHead, .readingBody, .lingering: context.close(promise: nil)
+            case .idle, .readingHead, .identifying, .readingBody, .lingering: context.close(promise: nil)
             // It may be gone for good, and a wait would hold its place; what is ready is still sent.
             case .answering: self.endWait(context)
             case .ended: break
@@ -163,7 +166,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case is EvictionEvent:
             self.gateway.counters.evicted()
             switch self.phase {
-            case .idle, .readingHead, .readingBody, .lingering: context.close(promise: nil)
+            case .idle, .readingHead, .identifying, .readingBody, .lingering: context.close(promise: nil)
             case .answering: self.closesAfterAnswer = true
             case .ended: break
             }
@@ -172,7 +175,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             switch self.phase {
             case .idle: context.close(promise: nil)
             case .answering: self.endWait(context)
-            case .readingHead, .readingBody, .lingering, .ended: break
+            case .readingHead, .identifying, .readingBody, .lingering, .ended: break
             }
         default:
             context.fireUserInboundEventTriggered(event)
@@ -196,7 +199,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.hasDropped = true
             if self.refusal != nil { context.close(promise: nil) }
             return
-        case .idle, .readingHead, .readingBody, .answering:
+        case .idle, .readingHead, .identifying, .readingBody, .answering:
             // While an answer is under way nothing is read: at most what one turn of reading gives comes beside it, four
             // times 64 KiB.
             if self.buffer.readableBytes == 0 { self.buffer = part } else { self.buffer.writeBuffer(&part) }
@@ -205,22 +208,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if self.isAnswering || self.isPaused {
-            self.holdsRead = true
-        } else {
-            context.read()
+        switch self.phase {
+        case .answering, .identifying: self.holdsRead = true
+        case _ where self.isPaused: self.holdsRead = true
+        case .idle, .readingHead, .readingBody, .lingering, .ended: context.read()
         }
     }
 
     /// Takes what the buffer holds, until an answer is under way or bytes are missing. Never calls itself: an answer
     /// that leaves at once comes back here through ``answerLeft(_:)`` while the loop runs.
-    private func process(_ context: ChannelHandlerContext) {
+    func process(_ context: ChannelHandlerContext) {
         guard !self.isProcessing, !self.isPaused else { return }
         self.isProcessing = true
         defer { self.isProcessing = false }
         while true {
             switch self.phase {
-            case .answering, .lingering, .ended: return
+            case .identifying, .answering, .lingering, .ended: return
             case .idle, .readingHead, .readingBody: break
             }
             switch self.parser.next(&self.buffer) {
@@ -246,10 +249,6 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let refusal = self.gateway.access.hostRefusal(of: head, by: self.listener) {
             return self.end(with: refusal, to: head, context: context)
         }
-        let plan = self.responder.plan(head, by: self.listener)
-        if let refusal = self.responder.refusal(of: plan, by: self.listener) {
-            return self.end(with: refusal, to: head, context: context)
-        }
         if self.isFromProxy {
             self.client = self.gateway.settings.trustedProxies.client(of: head, from: self.peer)
             if let refusal = self.count(context.channel, for: self.client.countedNetwork) {
@@ -261,12 +260,26 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.isToPause = true
             guard head.framing == .none else { return self.end(with: RequestPace.problem, to: head, context: context) }
         }
-        self.parser.bodyLimit = self.responder.bodyLimit(plan)
-        if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
         if let refusal = self.refusal, !OperationRoutes.isProbe(head) {
             self.gateway.counters.refused(refusal)
             return self.end(with: refusal.problem, to: head, context: context)
         }
+        let plan = self.responder.plan(head, by: self.listener)
+        // Of a request that is answered with 429 no signature is looked at.
+        guard case .unverified(let credentials) = plan.identity, !self.isToPause else {
+            return self.planned(plan, context: context)
+        }
+        self.identify(credentials, of: plan, context: context)
+    }
+
+    /// Goes on with a request whose sender is known.
+    func planned(_ plan: RequestPlan, context: ChannelHandlerContext) {
+        let head = plan.head
+        if let refusal = self.responder.refusal(of: plan, by: self.listener) {
+            return self.end(with: refusal, to: head, context: context)
+        }
+        self.parser.bodyLimit = self.responder.bodyLimit(plan)
+        if let refusal = self.parser.refusal(of: head) { return self.end(with: refusal, to: head, context: context) }
         self.phase = .readingBody(plan)
         guard head.framing != .none else { return }
         self.setDeadline(self.gateway.settings.bodyTimeout, context: context)
@@ -434,7 +447,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.waitForRequest(context)
         case .idle: context.close(promise: nil)
         case .lingering: self.lingerOn(context)
-        case .readingHead, .readingBody: self.end(with: .timedOut, context: context)
+        case .readingHead, .identifying, .readingBody: self.end(with: .timedOut, context: context)
         case .ended: break
         }
     }

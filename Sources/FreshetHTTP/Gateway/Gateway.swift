@@ -1,5 +1,6 @@
 // What every connection and every route of one gateway shares. Nothing in it is confined to a thread.
 
+import FreshetAccess
 import FreshetCore
 import FreshetStreaming
 import Logging
@@ -45,7 +46,8 @@ final class Gateway: Sendable {
         logger: Logger,
         metrics: [MetricsProvider],
         reload: ReloadAction?,
-        unread: UnreadAnswers
+        unread: UnreadAnswers,
+        authenticator: Authenticator?
     ) {
         self.unread = unread
         self.hub = hub
@@ -54,13 +56,21 @@ final class Gateway: Sendable {
         self.settings = settings
         self.waits = WaitAdmission(hub: hub, settings: settings)
         self.pace = RequestPace(perSecond: settings.maxRequestsPerAddress)
-        self.crossOrigin = CrossOrigin(origins: settings.corsOrigins)
+        self.crossOrigin = CrossOrigin(
+            origins: settings.corsOrigins,
+            allowsCredentials: settings.credentialCookie != nil
+        )
         var names = settings.hostNames
         if case .tcp(let host, _) = settings.listen { names.append(host) }
         self.access = AccessRule(
+            authenticator: authenticator,
+            credentials: CredentialReader(
+                cookie: settings.credentialCookie,
+                allowsQueryToken: settings.allowsQueryToken,
+                crossOrigin: self.crossOrigin
+            ),
             adminKey: settings.adminKey,
             anonymous: settings.anonymous,
-            ignoresUnknown: true,
             hostRule: HostRule(names: names),
             crossOrigin: self.crossOrigin
         )

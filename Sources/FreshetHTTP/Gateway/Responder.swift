@@ -24,6 +24,7 @@ struct Responder: Sendable {
         SourceRoutes(gateway: gateway).add(to: &routes)
         AdminRoutes(gateway: gateway).add(to: &routes)
         OperationRoutes(gateway: gateway).add(to: &routes)
+        AccessRoutes(gateway: gateway).add(to: &routes)
         PageRoutes().add(to: &routes)
         self.routes = routes
     }

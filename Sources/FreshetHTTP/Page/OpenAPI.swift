@@ -139,6 +139,54 @@ enum OpenAPI {
             }
            }
           },
+          "/v1/sources/{source}/value": {
+           "post": {
+            "summary": "Publish a new value, with the grant `publish`",
+            "parameters": [{"$ref": "#/components/parameters/source"}],
+            "requestBody": {"required": true, "content": {"application/json": {}}},
+            "responses": {
+             "200": {
+              "description": "The cursor of the value that holds now.",
+              "content": {
+               "application/json": {
+                "schema": {
+                 "type": "object", "required": ["cursor", "changed"],
+                 "properties": {"cursor": {"type": "string"}, "changed": {"type": "boolean"}}
+                }
+               }
+              }
+             },
+             "401": {"$ref": "#/components/responses/Problem"}, "404": {"$ref": "#/components/responses/Problem"},
+             "413": {"$ref": "#/components/responses/Problem"}, "422": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
+          "/v1/me": {
+           "get": {
+            "summary": "Who calls, and what it may do",
+            "responses": {
+             "200": {
+              "description": "Grants name sources as a path does.",
+              "content": {
+               "application/json": {
+                "schema": {
+                 "type": "object", "required": ["id", "kind", "read", "write", "publish", "admin", "expires_at"],
+                 "properties": {
+                  "id": {"type": "string"},
+                  "kind": {"enum": ["anonymous", "key", "jwt", "certificate", "administrator"]},
+                  "read": {"type": "array", "items": {"type": "string"}},
+                  "write": {"type": "array", "items": {"type": "string"}},
+                  "publish": {"type": "array", "items": {"type": "string"}}, "admin": {"type": "boolean"},
+                  "expires_at": {"type": ["string", "null"], "format": "date-time"}
+                 }
+                }
+               }
+              }
+             },
+             "401": {"$ref": "#/components/responses/Problem"}
+            }
+           }
+          },
           "/v1/admin/sources/{source}/value": {
            "post": {
             "summary": "Push a new representation", "parameters": [{"$ref": "#/components/parameters/source"}],

@@ -1,45 +1,71 @@
 // Who may do what. An address proves nothing (CONTRACT §3): what a request presents does, or the listener that it came over.
 
+import FreshetAccess
 import FreshetCore
+import FreshetStreaming
 
 /// What a request proves about its sender.
-enum Identity: Hashable, Sendable {
+enum Identity: Sendable {
     case known(Principal)
     /// It presents something that proves nothing, and why.
     case refused(Problem)
+    /// It takes a signature, or the keys of an issuer, to know.
+    case unverified(Credentials)
 
     /// Somebody without a credential and without any right.
     static let nobody = Identity.known(.anonymous(Grants()))
 }
 
-/// Decides about requests by their head and their listener. Performs no I/O.
+/// Decides about requests by their head and their listener.
 struct AccessRule: Sendable {
+    /// Knows the credentials of `auth`; `nil` without it.
+    let authenticator: Authenticator?
+    let credentials: CredentialReader
     /// Without it no main listener serves administration.
     let adminKey: AdminKey?
-    /// What those may do who present no credential.
+    /// What those may do who present no credential, without ``authenticator``.
     let anonymous: Grants
-    /// Whether a credential that is not known is ignored where none is needed: so it is without `auth`, when clients may
-    /// send fields that are meant for others.
-    let ignoresUnknown: Bool
     let hostRule: HostRule
     let crossOrigin: CrossOrigin
 
-    /// What the request proves. A second `Authorization` or a second credential in one proves nothing.
+    /// What the request proves. A second credential beside the first proves nothing. Never blocks.
     func identity(of head: RequestHead, by listener: IncomingRequest.Listener) -> Identity {
         if listener.purpose == .administration { return .known(.administrator) }
         let values = head.values(of: "authorization")
-        guard let value = values.first else { return .known(.anonymous(self.anonymous)) }
-        guard values.count == 1, let token = Self.bearerToken(value), let adminKey, adminKey.matches(token) else {
-            return .refused(.invalidCredential)
+        if values.count == 1, let value = values.first, let adminKey, let token = CredentialReader.bearerToken(value),
+            adminKey.matches(token)
+        {
+            return .known(.administrator)
         }
-        return .known(.administrator)
+        guard let authenticator else {
+            return values.isEmpty ? .known(.anonymous(self.anonymous)) : .refused(.invalidCredential)
+        }
+        switch self.credentials.read(head) {
+        case .malformed: return .refused(.invalidCredential)
+        case .credentials(let credentials):
+            guard let result = authenticator.authenticateNow(credentials) else { return .unverified(credentials) }
+            return self.identity(result, of: head)
+        }
     }
 
-    /// The token of `Bearer TOKEN` (RFC 6750 §2.1).
-    private static func bearerToken(_ value: String) -> Substring? {
-        let parts = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-        guard parts.count == 2, parts[0].utf8.equals(ignoringCase: "bearer") else { return nil }
-        return parts[1].drop { $0 == " " }
+    /// Verifies what ``identity(of:by:)`` could not know. May wait for the issuer's keys.
+    func verify(_ credentials: Credentials, of head: RequestHead) async -> Identity {
+        guard let authenticator else { return .refused(.invalidCredential) }
+        return self.identity(await authenticator.authenticate(credentials), of: head)
+    }
+
+    private func identity(_ result: Result<Principal, CredentialProblem>, of head: RequestHead) -> Identity {
+        switch result {
+        case .failure(let problem): return .refused(Problem(problem))
+        case .success(var principal):
+            // A browser sends a cookie whoever made it ask, and a URL ends up in logs: neither administers (FAULTS S4, S8).
+            if head.value(of: "authorization") == nil, head.value(of: "x-api-key") == nil, principal.grants.admin,
+                principal.kind != .certificate
+            {
+                principal.grants.admin = false
+            }
+            return .known(principal)
+        }
     }
 
     /// Why the listener does not answer to the host that the request names; `nil` where it does.
@@ -62,9 +88,11 @@ struct AccessRule: Sendable {
             return .anonymous(Grants())
         case .caller:
             switch identity {
-            case .known(let principal): return principal
-            case .refused where self.ignoresUnknown: return .anonymous(self.anonymous)
+            case .known(let principal): return try self.present(principal)
+            // Without `auth` clients may send fields that are meant for others.
+            case .refused where self.authenticator == nil: return .anonymous(self.anonymous)
             case .refused(let problem): throw problem
+            case .unverified: throw .invalidCredential
             }
         case .administrator:
             return try self.administrator(identity, of: head, by: listener)
@@ -80,16 +108,62 @@ struct AccessRule: Sendable {
         case .known(let principal) where principal.grants.admin:
             // Whoever reaches the listener for administration may, unless somebody else's web page sends them.
             guard listener.purpose == .main || self.crossOrigin.mayChange(head) else { throw .crossOrigin }
-            return principal
+            return try self.present(principal)
         case .known(let principal):
             throw principal.kind == .anonymous ? .adminKeyRequired : .notGranted
         case .refused(let problem):
             throw problem
+        case .unverified:
+            throw .invalidCredential
+        }
+    }
+
+    /// Whose stream a request opens; `nil` for those whose rights do not end: everybody's without `auth`, and the
+    /// administrator's.
+    func owner(of request: StreamRequest) -> StreamOwner? {
+        guard self.authenticator != nil, request.principal.kind != .administrator else { return nil }
+        return StreamOwner(principal: request.principal, pattern: request.pattern)
+    }
+
+    /// The caller as it stands now: a request may have waited since its credential was looked at.
+    private func present(_ principal: Principal) throws(Problem) -> Principal {
+        guard principal.kind != .anonymous, let authenticator else { return principal }
+        switch authenticator.standing(of: principal) {
+        case .valid(var present):
+            present.grants.admin = present.grants.admin && principal.grants.admin
+            return present
+        case .expired: throw Problem(CredentialProblem(.expired))
+        case .revoked: throw Problem(CredentialProblem(.denied))
         }
     }
 }
 
 extension Problem {
+    /// RFC 6750 §3.1, and 503 for what may be good a little later.
+    init(_ problem: CredentialProblem) {
+        switch problem.reason {
+        case .several:
+            let challenge = #"Bearer realm="freshet", error="invalid_request""#
+            self.init(
+                400,
+                "several_credentials",
+                problem.description,
+                fields: [AnswerField("WWW-Authenticate", challenge)]
+            )
+        case .unavailable:
+            self = .busy("issuer_unavailable", problem.description, retryAfter: Int64.random(in: 5...30))
+        case _:
+            let challenge =
+                #"Bearer realm="freshet", error="invalid_token", error_description="\#(problem.description)""#
+            self.init(
+                401,
+                "invalid_credential",
+                problem.description,
+                fields: [AnswerField("WWW-Authenticate", challenge)]
+            )
+        }
+    }
+
     static let unknownHost = Problem(
         421,
         "unknown_host",

@@ -5,27 +5,31 @@ struct CrossOrigin: Hashable, Sendable {
     private let origins: Set<String>
     /// `*` is among them: any page may read. It never makes a page trusted.
     private let allowsAny: Bool
+    private let allowsCredentials: Bool
 
     /// Fields of an answer that a page may read beside the safelisted ones.
     private static let exposed = "Age, ETag, Freshet-Cursor, Freshet-State, Retry-After"
     /// Request fields that every preflight allows: ours, and what clients and EventSource polyfills send.
     private static let requestFields = [
-        "Accept", "Authorization", "Cache-Control", "Content-Type", "If-Modified-Since", "If-None-Match",
-        "Last-Event-ID", "Pragma", "X-Requested-With",
+        "Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since",
+        "If-None-Match", "Last-Event-ID", "Pragma", "Prefer", "X-API-Key", "X-Requested-With",
     ]
     /// The most further fields of one preflight.
     private static let maxFurtherFields = 32
     /// How long a browser may remember a preflight, in seconds.
     private static let maxAge = "600"
 
-    /// - Parameter origins: serialised as browsers send them, `https://app.example` or `https://app.example:8443`.
-    init(origins: [String]) {
+    /// - Parameters:
+    ///   - origins: serialised as browsers send them, `https://app.example` or `https://app.example:8443`.
+    ///   - allowsCredentials: listed pages may have the browser send our cookie along. Never with `*`.
+    init(origins: [String], allowsCredentials: Bool = false) {
         self.origins = Set(origins)
+        self.allowsCredentials = allowsCredentials && !origins.contains("*")
         self.allowsAny = origins.contains("*")
     }
 
-    /// Adds what lets the page of this origin read the answer. Origins are compared byte for byte, `null` is nobody,
-    /// and credentials are never allowed.
+    /// Adds what lets the page of this origin read the answer. Origins are compared byte for byte, and `null` is
+    /// nobody.
     func allow(_ head: RequestHead, in answer: inout Answer) {
         guard !self.origins.isEmpty else { return }
         if self.allowsAny {
@@ -34,6 +38,7 @@ struct CrossOrigin: Hashable, Sendable {
             answer.vary(on: "Origin")
             guard let origin = head.value(of: "origin"), self.isListed(origin) else { return }
             answer.fields.append(AnswerField("Access-Control-Allow-Origin", origin))
+            if self.allowsCredentials { answer.fields.append(AnswerField("Access-Control-Allow-Credentials", "true")) }
         }
         answer.fields.append(AnswerField("Access-Control-Expose-Headers", Self.exposed))
     }
@@ -77,6 +82,14 @@ struct CrossOrigin: Hashable, Sendable {
         case nil, "same-origin", "none": return true
         case _: return false
         }
+    }
+
+    /// Whether a cookie may prove who sent a request: the page that asked is ours or a listed one; or it is a request to
+    /// read that no page of another site asked for.
+    func mayUseCookie(_ head: RequestHead) -> Bool {
+        if let origin = head.value(of: "origin") { return self.isListed(origin) || self.isOwn(origin, of: head) }
+        guard head.method == "GET" || head.method == "HEAD" else { return false }
+        return head.value(of: "sec-fetch-site") != "cross-site"
     }
 
     private func isOwn(_ origin: String, of head: RequestHead) -> Bool {

@@ -22,6 +22,11 @@ struct QueryString: Hashable, Sendable {
         }
     }
 
+    /// The values of a parameter, in order.
+    func values(of name: String) -> [String] {
+        self.parameters.filter { $0.name.utf8.elementsEqual(name.utf8) }.map(\.value)
+    }
+
     /// The first value of a parameter; empty where it has none.
     subscript(name: String) -> String? {
         self.parameters.first { $0.name.utf8.elementsEqual(name.utf8) }?.value

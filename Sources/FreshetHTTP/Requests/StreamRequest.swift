@@ -3,7 +3,9 @@
 import FreshetCore
 
 /// A stream that may be opened.
-struct StreamRequest: Hashable, Sendable {
+struct StreamRequest: Sendable {
+    /// Who asks. The stream ends with its credential.
+    var principal: Principal
     var sources: [SourceID]
     /// What named them, as far as the caller may read: sources that come later and are named by it join the stream.
     var pattern: SourcePattern
@@ -26,6 +28,7 @@ struct StreamRequest: Hashable, Sendable {
         hub: Hub,
         principal: Principal
     ) throws(Problem) {
+        self.principal = principal
         let query = QueryString(head.query)
         (self.sources, self.pattern) = try SourceSelection.resolve(names, in: hub, for: principal)
         self.position = Self.position(head, query: query)
@@ -92,6 +95,17 @@ extension StreamRequest {
 
 /// The part of a path that names sources.
 enum SourceSelection {
+    /// The list of names in a path; `nil` where it is none.
+    ///
+    /// - Throws: 400 for too many names.
+    static func selector(_ path: some Collection<UInt8>) throws(Problem) -> SourceSelector? {
+        let text = PercentCoding.decoded(path, plusIsSpace: false)
+        guard text.utf8.lazy.filter({ $0 == UInt8(ascii: ",") }).count < SourceSelector.maxTerms else {
+            throw Problem(400, "too_many_sources", "A request names at most \(SourceSelector.maxTerms) sources.")
+        }
+        return SourceSelector(text)
+    }
+
     /// The sources that a list of names stands for and the caller may read, ascending, and what names them.
     ///
     /// - Throws: 404 where a name is no source's that the caller may read, or none fits; 401 where an anonymous caller may
@@ -101,12 +115,8 @@ enum SourceSelection {
         in hub: Hub,
         for principal: Principal
     ) throws(Problem) -> (sources: [SourceID], pattern: SourcePattern) {
-        let text = PercentCoding.decoded(path, plusIsSpace: false)
-        guard text.utf8.lazy.filter({ $0 == UInt8(ascii: ",") }).count < SourceSelector.maxTerms else {
-            throw Problem(400, "too_many_sources", "A request names at most \(SourceSelector.maxTerms) sources.")
-        }
         let grant = principal.grants.read
-        guard let selector = SourceSelector(text) else { throw self.absence(of: nil, in: grant, for: principal) }
+        guard let selector = try self.selector(path) else { throw self.absence(of: nil, in: grant, for: principal) }
         switch hub.resolve(selector, within: grant) {
         case .failure(let unknown): throw self.absence(of: unknown.name, in: grant, for: principal)
         case .success(let sources) where sources.isEmpty: throw self.absence(of: nil, in: grant, for: principal)

@@ -13,7 +13,7 @@ struct AdminRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         self.route(.post, "/v1/admin/sources/:source/value", bodyLimit: .upload, in: &routes) {
-            try await self.push($0)
+            try await Self.push(self.source($0), $0, self.gateway)
         }
         self.route(.post, "/v1/admin/sources/:source/poll", in: &routes) { try await self.poll($0) }
         self.route(.post, "/v1/admin/sources/:source/pause", in: &routes) { context in
@@ -41,13 +41,13 @@ struct AdminRoutes: Sendable {
         try SourceSelection.one(context.segment("source").utf8, in: self.gateway.hub, for: context.principal)
     }
 
-    private func push(_ context: GatewayContext) async throws -> Answer {
-        let source = try self.source(context)
-        let before = self.gateway.hub.version(of: source)?.cursor
+    /// Publishes a body as a source's new value.
+    static func push(_ source: SourceID, _ context: GatewayContext, _ gateway: Gateway) async throws -> Answer {
+        let before = gateway.hub.version(of: source)?.cursor
         let type = context.request.head.value(of: "content-type").map { Array($0.utf8) }
         do {
             let body = Array(context.request.body.readableBytesView)
-            let cursor = try await self.gateway.control.push(source, body: body, contentType: type)
+            let cursor = try await gateway.control.push(source, body: body, contentType: type)
             return .json(Array(#"{"cursor":"\#(cursor)","changed":\#(cursor != before)}"#.utf8))
         } catch {
             throw Self.refusal(error, status: 422, code: "value_refused")
@@ -126,6 +126,7 @@ extension AdminRoutes {
         json.object { json in
             json.member("id", report.id.description)
             json.member("peer", report.peer.description)
+            json.member("subject", optional: report.subject)
             json.name("sources")
             json.array { json in
                 for source in report.sources {

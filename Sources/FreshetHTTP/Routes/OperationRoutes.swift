@@ -22,11 +22,16 @@ struct OperationRoutes: Sendable {
         routes.on(.get, "/livez", for: .everybody) { _ in .text("ok\n") }
         routes.on(.get, "/readyz", for: .everybody) { try await self.readiness($0) }
         routes.on(.get, "/healthz", for: .everybody) { try await self.readiness($0) }
-        let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .everybody
+        let access: Route.Access = self.keepsDetailsPrivate ? .administrator : .everybody
         routes.on(.get, "/metrics", for: access) { _ in await self.metrics() }
         routes.on(.get, "/openapi.json", for: .everybody) { _ in
             Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
         }
+    }
+
+    /// With `auth`, what names sources is for those who may know them all.
+    private var keepsDetailsPrivate: Bool {
+        self.gateway.settings.keepsOperationsPrivate || self.gateway.access.authenticator != nil
     }
 
     /// Whether a request asks whether the gateway lives or is ready: answered on a connection that has no place (A14).
@@ -42,7 +47,7 @@ struct OperationRoutes: Sendable {
         guard context.request.query["verbose"] != nil else {
             return .text(isReady ? "ok\n" : "\(readiness.rawValue)\n", status: isReady ? 200 : 503)
         }
-        if self.gateway.settings.keepsOperationsPrivate {
+        if self.keepsDetailsPrivate {
             let (head, listener) = (context.request.head, context.request.listener)
             let identity = self.gateway.access.identity(of: head, by: listener)
             _ = try self.gateway.access.principal(identity, of: head, by: listener, for: .administrator)

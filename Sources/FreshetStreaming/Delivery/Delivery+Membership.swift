@@ -32,6 +32,7 @@ extension Delivery {
             opening = self.hub.open(group.subscription, at: handover.position)
         }
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
+        self.own(index, handover.owner)
         if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
         self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: self.statusNumber) }
         var backlog = Backlog(
@@ -309,6 +310,7 @@ extension Delivery {
         self.removeFromLive(index)
         self.backlogs[index] = nil
         self.toldAtOpening[index] = nil
+        self.owners[index] = nil
         self.checkpointTicks[index] = nil
         self.transport.close(connection, after: end)
         self.table.release(index)

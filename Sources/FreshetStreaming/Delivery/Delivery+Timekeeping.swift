@@ -31,6 +31,7 @@ struct DrainPlan {
 extension Delivery {
     /// Once a tick.
     func keepTime() {
+        self.endExpired()
         self.closeSlow()
         self.tellHeldStatuses()
         self.sendHeartbeats()
@@ -143,6 +144,7 @@ extension Delivery {
         return SubscriberReport(
             id: SubscriberID(shard: self.number, key: key),
             peer: record.ticket?.address ?? .local,
+            subject: self.owners[key.index]?.principal.id,
             sources: group.subscription.sources,
             format: group.subscription.format,
             sequence: self.table.slot(key.index).pointee.machine.sequence,

@@ -41,6 +41,9 @@ package final class Delivery<Carrier: Transport> {
     /// Status events with which streams were opened since the inbox was last taken: the notice of such a status may
     /// be in it, and must not be told twice.
     var toldAtOpening: [Int32: [Frame]] = [:]
+    /// Whose streams they are, by slot, where they end with a credential.
+    var owners: [Int32: StreamOwner] = [:]
+    var expiries = ExpiryQueue()
     /// By slot, when a subscriber was last sent a checkpoint from the log; few are.
     var checkpointTicks: [Int32: UInt32] = [:]
     /// Numbers the status notices.
@@ -145,6 +148,7 @@ package final class Delivery<Carrier: Transport> {
         case .drain(let duration, let done): self.startDrain(over: duration, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let reply): reply(self.close(id, reason))
+        case .review(let decide): self.review(decide)
         case .fetched(let feed, let subscription, let sequence, let key):
             self.takeFetched(feed, of: subscription, after: sequence, for: key)
         case .stop: self.isStopping = true

@@ -9,6 +9,8 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     case drain(over: Duration, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
     case close(SubscriberID, CloseReason, reply: @Sendable (Bool) -> Void)
+    /// Credentials or grants have changed.
+    case review(@Sendable (StreamOwner) -> OwnerVerdict)
     /// What the disk gave of a subscription for the subscriber in a slot.
     case fetched(StreamFeed, of: Subscription, after: UInt64, for: SlotKey)
     case stop
@@ -20,7 +22,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, let reply): reply(false)
-        case .fetched, .stop: break
+        case .review, .fetched, .stop: break
         }
     }
 }

@@ -1,5 +1,6 @@
 // The whole configuration as a value with defaults. Decoding starts from the defaults and sets what the file says.
 
+import FreshetAccess
 import FreshetCore
 import FreshetHTTP
 
@@ -18,6 +19,8 @@ struct GatewayConfiguration: Hashable, Sendable {
     var shutdown = Shutdown()
     var cors = CORS()
     var polling = Polling()
+    /// Who may do what; without it, everybody may do everything but administer.
+    var auth: Auth?
     /// In the order of the file, names unique.
     var sources: [SourceConfiguration] = []
 
@@ -86,6 +89,14 @@ struct GatewayConfiguration: Hashable, Sendable {
     struct CORS: Hashable, Sendable {
         /// Exact origins, or "*" alone; none by default.
         var origins: [String] = []
+    }
+
+    struct Auth: Hashable, Sendable {
+        var access = AccessConfiguration()
+        /// The cookie that may hold a credential.
+        var cookie: String?
+        /// `?access_token=` may hold one.
+        var allowsQueryToken = false
     }
 
     struct Polling: Hashable, Sendable {

@@ -37,6 +37,17 @@ struct GatewayDecoder {
         if let section = reader.section("polling", as: .polling) {
             self.decode(section, into: &configuration.polling)
         }
+        if let section = reader.section("auth", as: .auth) {
+            configuration.auth = AuthDecoder(context: self.context).decode(section)
+            if configuration.auth?.cookie != nil, configuration.cors.origins.contains("*") {
+                self.context.error(
+                    "auth.cookie",
+                    at: section.place(of: "cookie"),
+                    "a cookie beside cors.origins \"*\": every page could read with its visitor's cookie",
+                    fix: "list the origins, or remove `cookie`"
+                )
+            }
+        }
         let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
         return configuration

@@ -116,8 +116,13 @@ extension SettingSection {
             Setting("cors", .mapping, "Which web pages may read."),
             Setting("polling", .mapping, "What all sources share."),
             Setting("admin", .mapping, "How administration is reached."),
+            Setting(
+                "auth",
+                .mapping,
+                synonyms: ["access", "authentication"],
+                "Who may do what; without it, everybody may read."
+            ),
             .planned("tls", "HTTPS for subscribers."),
-            .planned("auth", "Who may subscribe."),
             .planned("cluster", "Several gateways as one."),
             .planned("streamdata", "The compatibility interface."),
             .planned("webhooks", "Changes sent to URLs."),
@@ -365,7 +370,8 @@ extension SettingSection {
     static let all: [(path: String, section: SettingSection)] = [
         ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
         ("shutdown", .shutdown),
-        ("cors", .cors),
+        ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
+        ("auth.jwt[]", .authIssuer),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS),
     ]

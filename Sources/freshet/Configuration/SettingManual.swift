@@ -98,7 +98,15 @@ enum SettingSchema {
             json.name("enum")
             json.array { json in names.forEach { json.string($0) } }
         case .pointer: json.member("pattern", "^(/.*)?$")
-        case .list, .choiceOrOrigins: json.member("type", raw: Array(#"["array","string"]"#.utf8))
+        case .list:
+            if let inner = SettingSection.all.first(where: { $0.path == "\(path)[]" })?.section {
+                json.member("type", "array")
+                json.name("items")
+                json.object { self.writeMembers(of: inner, path: "\(path)[]", to: &$0) }
+            } else {
+                json.member("type", raw: Array(#"["array","string"]"#.utf8))
+            }
+        case .choiceOrOrigins: json.member("type", raw: Array(#"["array","string"]"#.utf8))
         case .expectation: json.member("type", raw: Array(#"["string","array","object"]"#.utf8))
         case .mapping: self.writeMapping(setting, path: path, to: &json)
         }

@@ -1,5 +1,6 @@
 // Reads the configuration again while the gateway runs: all of it or nothing (FAULTS F72–F74).
 
+import FreshetAccess
 import FreshetCore
 import Logging
 import Synchronization
@@ -21,6 +22,7 @@ final class Reloader: Sendable {
 
     private let load: @Sendable () throws(StartFailure) -> LoadedConfiguration
     private let registry: SourceRegistry
+    private let authenticator: Authenticator?
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -30,12 +32,14 @@ final class Reloader: Sendable {
     init(
         configuration: GatewayConfiguration,
         registry: SourceRegistry,
+        authenticator: Authenticator? = nil,
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
     ) {
         self.state = Mutex(State(configuration: configuration))
         self.registry = registry
+        self.authenticator = authenticator
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -98,7 +102,15 @@ final class Reloader: Sendable {
             for warning in loaded.warnings {
                 self.logger.warning("configuration", metadata: ["problem": "\(warning)"])
             }
-            let changes = try self.registry.apply(loaded.configuration.sources)
+            try self.renewAccess(loaded.configuration.auth)
+            let changes: SourceRegistry.Changes
+            do throws(StartFailure) {
+                changes = try self.registry.apply(loaded.configuration.sources)
+            } catch {
+                // All of it or nothing.
+                try? self.renewAccess(self.state.withLock { $0.configuration.auth })
+                throw error
+            }
             self.warnOfRestart(loaded.configuration)
             self.state.withLock { state in
                 state.configuration = loaded.configuration
@@ -119,7 +131,17 @@ final class Reloader: Sendable {
         }
     }
 
-    /// Everything but the sources is read at the start only.
+    /// Puts other keys, issuers and grants in force. Streams of those who lost theirs end.
+    private func renewAccess(_ auth: GatewayConfiguration.Auth?) throws(StartFailure) {
+        guard let authenticator, let auth else { return }
+        do throws(AccessProblems) {
+            try authenticator.update(auth.access)
+        } catch {
+            throw StartFailure("\(error)")
+        }
+    }
+
+    /// Everything but the sources, and who may do what, is read at the start only.
     private func warnOfRestart(_ new: GatewayConfiguration) {
         let old = self.state.withLock { $0.configuration }
         var names: [String] = []
@@ -136,6 +158,9 @@ final class Reloader: Sendable {
         compare("shutdown", \.shutdown)
         compare("cors", \.cors)
         compare("polling", \.polling)
+        compare("auth.cookie", \.auth?.cookie)
+        compare("auth.query_token", \.auth?.allowsQueryToken)
+        if (old.auth == nil) != (new.auth == nil) { names.append("auth") }
         guard !names.isEmpty else { return }
         self.logger.warning(
             "these settings take effect after a restart",

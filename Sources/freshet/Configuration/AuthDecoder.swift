@@ -1,0 +1,202 @@
+// From nodes to the section `auth`: who may do what, and how it is proved (CONTRACT §8).
+
+import FreshetAccess
+import FreshetCore
+
+/// Decodes `auth`. What is wrong is reported to the context; the gateway does not start then.
+struct AuthDecoder {
+    let context: DecodingContext
+
+    /// Entries of one list.
+    static let maxEntries = 10_000
+
+    func decode(_ reader: SectionReader) -> GatewayConfiguration.Auth {
+        var auth = GatewayConfiguration.Auth()
+        if let anonymous = reader.section("anonymous", as: .authAnonymous) {
+            auth.access.anonymous = self.grants(anonymous)
+        }
+        auth.access.keys = self.entries("keys", in: reader, as: .authKey, self.key)
+        auth.access.issuers = self.entries("jwt", in: reader, as: .authIssuer, self.issuer)
+        if let file = reader.scalar("deny_file") {
+            auth.access.denyFile = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
+        }
+        auth.cookie = self.cookie(reader)
+        auth.allowsQueryToken = reader.flag("query_token") ?? auth.allowsQueryToken
+        for problem in auth.access.problems() {
+            self.context.error(problem.path, at: reader.place, problem.text, fix: nil)
+        }
+        return auth
+    }
+
+    private func entries<Entry>(
+        _ name: String,
+        in reader: SectionReader,
+        as section: SettingSection,
+        _ decode: (SectionReader) -> Entry?
+    ) -> [Entry] {
+        guard let (entry, path) = reader.entry(name) else { return [] }
+        guard case .list(let nodes) = entry.value.content else {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "\(entry.value.kind), where a list belongs",
+                fix: "write one entry a line, each behind a dash"
+            )
+            return []
+        }
+        guard nodes.count <= Self.maxEntries else {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "\(nodes.count) entries, and \(Self.maxEntries) are the most",
+                fix: "let an issuer make tokens instead: auth.jwt"
+            )
+            return []
+        }
+        return nodes.enumerated().compactMap { index, node in
+            // The reader says what is wrong with anything but a mapping.
+            let reader = SectionReader(node, as: section, path: "\(path)[\(index)]", context: self.context)
+            guard case .mapping = node.content else { return nil }
+            return decode(reader)
+        }
+    }
+
+    private func key(_ reader: SectionReader) -> APIKey? {
+        let grants = self.grants(reader)
+        let (notBefore, notAfter) = (self.time("not_before", in: reader), self.time("not_after", in: reader))
+        guard let id = self.required("id", in: reader), let secret = self.secret(in: reader) else { return nil }
+        return APIKey(id: id.text, secret: secret, grants: grants, notBefore: notBefore, notAfter: notAfter)
+    }
+
+    private func issuer(_ reader: SectionReader) -> TokenIssuer? {
+        let issuer = self.required("issuer", in: reader)
+        let audience = self.required("audience", in: reader)
+        var algorithms: Set<TokenAlgorithm> = []
+        for value in reader.list("algorithms") {
+            if let algorithm = TokenAlgorithm(rawValue: value.text) {
+                algorithms.insert(algorithm)
+            } else {
+                let names = TokenAlgorithm.allCases.map(\.rawValue)
+                let near = Spelling.nearest(to: value.text, among: names).map { "did you mean \($0)?" }
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) is not a signature algorithm",
+                    fix: near ?? "write one of \(names.joined(separator: ", "))"
+                )
+            }
+        }
+        guard let keys = self.keys(in: reader), let issuer, let audience else { return nil }
+        return TokenIssuer(issuer: issuer.text, audience: audience.text, algorithms: algorithms, keys: keys)
+    }
+
+    private func keys(in reader: SectionReader) -> TokenIssuer.Keys? {
+        let names = ["jwks_url", "jwks_file", "secret_file"].filter { reader.entry($0) != nil }
+        guard names.count == 1, let name = names.first else {
+            self.context.error(
+                reader.path,
+                at: reader.place,
+                names.isEmpty ? "no keys" : "\(names.joined(separator: " and ")) at once",
+                fix: names.isEmpty ? "add `jwks_url`, `jwks_file` or `secret_file`" : "keep one of them"
+            )
+            return nil
+        }
+        switch name {
+        case "secret_file": return self.secret(in: reader).map { .secret($0) }
+        case "jwks_file":
+            return reader.scalar(name).map { value in
+                .file(FilePath.resolve(value.text, from: FilePath.directory(of: value.place.file)))
+            }
+        case _: return reader.scalar(name).map { .url($0.text) }
+        }
+    }
+
+    private func required(_ key: String, in reader: SectionReader) -> ScalarValue? {
+        if reader.entry(key) == nil {
+            self.context.error(reader.path, at: reader.place, "no \(key)", fix: "add `\(key)`")
+        }
+        return reader.scalar(key)
+    }
+
+    private func secret(in reader: SectionReader) -> Secret? {
+        guard let file = self.required("secret_file", in: reader) else { return nil }
+        do throws(ConfigurationFiles.Failure) {
+            let path = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
+            return Secret(fileContent: try self.context.files.read(path, SourceCredentials.maxSecretBytes, false))
+        } catch {
+            self.context.error(file.path, at: file.place, "\(file.shown) \(error.what)", fix: error.fix)
+            return nil
+        }
+    }
+
+    /// The grants that an entry gives.
+    private func grants(_ reader: SectionReader) -> Grants {
+        Grants(
+            read: self.pattern("read", in: reader),
+            write: self.pattern("write", in: reader),
+            publish: self.pattern("publish", in: reader),
+            admin: reader.section.setting(named: "admin") == nil ? false : reader.flag("admin") ?? false,
+            parameters: [:]
+        )
+    }
+
+    private func pattern(_ key: String, in reader: SectionReader) -> SourcePattern {
+        var terms: [SourceSelector.Term] = []
+        for value in reader.list(key) {
+            if let selector = SourceSelector(value.text), selector.terms.count == 1 {
+                terms += selector.terms
+            } else {
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) names no sources",
+                    fix: "write a source's name, the beginning of names and *, or \"*\""
+                )
+            }
+        }
+        guard terms.count <= SourceSelector.maxTerms else {
+            self.context.error(
+                SectionReader.join(reader.path, key),
+                at: reader.place(of: key),
+                "\(terms.count) patterns, and \(SourceSelector.maxTerms) are the most",
+                fix: "name several sources by their beginning and *"
+            )
+            return .none
+        }
+        return SourcePattern(terms)
+    }
+
+    private func time(_ key: String, in reader: SectionReader) -> WallTime? {
+        guard let value = reader.scalar(key) else { return nil }
+        guard let time = WallTime(rfc3339: value.text) else {
+            self.context.error(
+                value.path,
+                at: value.place,
+                "\(value.shown) is not a time",
+                fix: "write one such as 2027-01-01T00:00:00Z (RFC 3339)"
+            )
+            return nil
+        }
+        return time
+    }
+
+    /// The name of the cookie that may hold a credential (RFC 6265 §4.1.1: a token).
+    private func cookie(_ reader: SectionReader) -> String? {
+        guard let value = reader.scalar("cookie") else { return nil }
+        let isName = !value.text.isEmpty && value.text.utf8.count <= 256 && value.text.utf8.allSatisfy(Self.isTokenByte)
+        guard isName else {
+            self.context.error(
+                value.path,
+                at: value.place,
+                "\(value.shown) is not the name of a cookie",
+                fix: "write one such as __Secure-freshet"
+            )
+            return nil
+        }
+        return value.text
+    }
+
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        (0x21...0x7E).contains(byte) && !#"()<>@,;:\"/[]?={}"#.utf8.contains(byte)
+    }
+}

@@ -1,0 +1,92 @@
+// The keys of the section `auth`.
+
+extension SettingSection {
+    private static let unset = GatewayConfiguration.Auth()
+
+    static let auth = SettingSection(
+        title: "auth",
+        settings: [
+            Setting("anonymous", .mapping, "What callers without a credential may. Default: nothing."),
+            Setting(
+                "keys",
+                .list,
+                synonyms: ["api_keys", "tokens"],
+                "API keys, each with an id, a secret_file and grants."
+            ),
+            Setting("jwt", .list, synonyms: ["issuers", "jwks"], "Issuers of JSON Web Tokens, each with its keys."),
+            .planned("certificates", "Client certificates by their subject, with grants."),
+            Setting(
+                "deny_file",
+                .text,
+                synonyms: ["denylist", "revoked"],
+                "A file of subjects and token ids (jti) that are refused, one a line; read again when it changes."
+            ),
+            .planned("ticket_ttl", "How long a ticket can open a stream."),
+            Setting("cookie", .text, "The name of a cookie that may hold a key or a token. Default: none."),
+            Setting(
+                "query_token",
+                .flag,
+                default: "\(Self.unset.allowsQueryToken)",
+                "Whether ?access_token= may hold a key or a token; URLs end up in logs."
+            ),
+        ]
+    )
+
+    static let authAnonymous = SettingSection(title: "auth.anonymous", settings: Self.sourceGrants)
+
+    static let authKey = SettingSection(
+        title: "an API key",
+        settings: [
+            Setting("id", .text, synonyms: ["name"], "What the caller is called; keys of one id are one caller."),
+            Setting(
+                "secret_file",
+                .text,
+                synonyms: ["file", "secret"],
+                "A file that holds the key: see `freshet token key`."
+            ),
+        ] + Self.sourceGrants + [
+            Self.adminGrant,
+            Setting("not_before", .text, "The key is valid from this time on (RFC 3339)."),
+            Setting(
+                "not_after",
+                .text,
+                synonyms: ["expires", "expires_at"],
+                "The key is dead from this time on (RFC 3339)."
+            ),
+        ]
+    )
+
+    static let authIssuer = SettingSection(
+        title: "a token issuer",
+        settings: [
+            Setting("issuer", .text, synonyms: ["iss"], "What the tokens have as iss, byte for byte."),
+            Setting("audience", .text, synonyms: ["aud"], "What aud must be or contain."),
+            Setting(
+                "algorithms",
+                .list,
+                synonyms: ["alg", "algorithm"],
+                "Signature algorithms that are accepted, such as ES256."
+            ),
+            Setting(
+                "jwks_url",
+                .text,
+                synonyms: ["jwks"],
+                "Where the issuer's keys are: https, or http to a loopback host."
+            ),
+            Setting("jwks_file", .text, "A file with the issuer's keys, in place of jwks_url."),
+            Setting("secret_file", .text, "A file with the secret that HS256, HS384 or HS512 share with the issuer."),
+        ]
+    )
+
+    private static let sourceGrants = [
+        Setting("read", .list, "Sources that may be read: names, beginnings with *, or \"*\"."),
+        Setting("write", .list, "Sources that may be written through to their upstream."),
+        Setting("publish", .list, "Sources whose value may be pushed."),
+    ]
+
+    private static let adminGrant = Setting(
+        "admin",
+        .flag,
+        "Whether it may administer the gateway; it may not otherwise."
+    )
+}

@@ -1,0 +1,74 @@
+// What stands between the section `auth` and the room that knows credentials: files, requests to issuers, the clock.
+
+import CLinux
+import FreshetAccess
+import FreshetCore
+import FreshetStreaming
+import FreshetUpstream
+import Logging
+import ServiceLifecycle
+
+/// The credentials of a gateway, and what keeps them up to date. Any thread.
+struct AccessControl: Sendable {
+    let authenticator: Authenticator
+
+    /// - Throws: ``StartFailure`` with every mistake of the configuration.
+    init(_ auth: GatewayConfiguration.Auth) throws(StartFailure) {
+        let client: UpstreamClient
+        do throws(PollError) {
+            client = try UpstreamClient()
+        } catch {
+            throw StartFailure("The keys of issuers cannot be fetched: \(error.message)")
+        }
+        do throws(AccessProblems) {
+            self.authenticator = try Authenticator(
+                auth.access,
+                // No ticket is issued yet.
+                ticketKey: .random(),
+                fetch: { request in try await Self.fetch(request, with: client) },
+                clock: { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
+            )
+        } catch {
+            throw StartFailure("\(error)")
+        }
+    }
+
+    /// Redirects of an issuer are answers, and not followed (FAULTS S7).
+    private static func fetch(_ request: KeyRequest, with client: UpstreamClient) async throws -> KeyResponse {
+        let configuration = ExchangeConfiguration(timeout: request.timeout, maxBodyBytes: request.maxBytes)
+        let answer = try await client.send(ExchangeRequest(), to: UpstreamURL(request.url), configuration)
+        return KeyResponse(status: answer.status, body: answer.body)
+    }
+}
+
+/// Fetches the keys of issuers before they are too old, reads the deny list when it changes, and ends the streams of those
+/// who lost their rights, all within a second or so.
+struct AccessService: Service {
+    let authenticator: Authenticator
+    let streams: StreamServer
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var revision = self.authenticator.revision
+            while !Task.isCancelled {
+                await self.authenticator.maintain()
+                let present = self.authenticator.revision
+                if present != revision {
+                    revision = present
+                    self.streams.review { [authenticator] in Self.verdict($0, by: authenticator) }
+                }
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
+    /// A stream that may no longer show all that it does ends: its client comes back to what is left.
+    private static func verdict(_ owner: StreamOwner, by authenticator: Authenticator) -> OwnerVerdict {
+        switch authenticator.standing(of: owner.principal) {
+        case .expired: .ends(.expired)
+        case .revoked: .ends(.revoked)
+        case .valid(let present):
+            owner.pattern.terms.allSatisfy(present.grants.read.covers) ? .goesOn : .ends(.revoked)
+        }
+    }
+}
