@@ -7,7 +7,7 @@ extension CurlTransfer {
     func response(_ code: CURLcode) throws(PollError) -> PollResponse {
         if let failure = self.failure { throw failure }
         // Another status says all there is to say, however its body ended.
-        if self.head.isComplete, !self.head.hasRepresentation { return self.bodylessResponse() }
+        if self.head.isComplete, !self.takesBody { return self.bodylessResponse() }
         if let violation = self.audit?.violation { throw violation }
         guard code == CURLE_OK || self.isWhole else { throw self.error(for: code) }
         guard self.head.isComplete else { throw PollError(.protocol, "the response has no complete head") }
@@ -24,6 +24,11 @@ extension CurlTransfer {
             isCloseDelimited: self.head.framing == .close,
             url: self.redirectedURL
         )
+    }
+
+    /// Whether the body of the answer under way is part of it.
+    private var takesBody: Bool {
+        self.head.hasRepresentation || self.configuration.takesEveryBody && self.head.framing != .empty
     }
 
     private func bodylessResponse() -> PollResponse {
@@ -127,7 +132,7 @@ extension CurlTransfer {
             pool.learned(from: kept)
         }
         if self.head.endIsUnknownToCurl { self.connection?.kept.isSpent = true }
-        guard self.head.hasRepresentation else { return self.endIfWhole(bodyBytes: .max) }
+        guard self.takesBody else { return self.endIfWhole(bodyBytes: .max) }
         self.body = try BodyCollector(
             coding: self.head.contentCoding,
             maxBytes: self.configuration.maxBodyBytes,

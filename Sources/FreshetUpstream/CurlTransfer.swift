@@ -341,7 +341,7 @@ extension CurlTransfer {
         let fields = SentFields(
             validators: self.request.validators.applying(to: self.redirectedURL),
             isHome: self.target == .home,
-            hasBody: !self.request.body.isEmpty
+            hasBody: !self.request.body.isEmpty || self.request.method == .post
         )
         if self.sentFields != fields { try self.makeRequestFields(fields) }
         let pool = self.pool()

@@ -29,6 +29,9 @@ package struct ExchangeConfiguration: Hashable, Sendable {
     /// Take the heads of devices: see ``SourceConfiguration/lenientHTTP``. The default is false.
     package var lenientHTTP: Bool
     package var tls: SourceConfiguration.TLS
+    /// The bodies of all answers are taken, whatever their status. The default is true. Of a poll only 200 and 203 bring a
+    /// value, and another status says all there is to say, however its body ends.
+    package var takesEveryBody: Bool
 
     package init(
         headers: [SourceConfiguration.Field] = [],
@@ -38,7 +41,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
         denyPrivate: Bool = false,
         redirects: SourceConfiguration.Redirects? = nil,
         lenientHTTP: Bool = false,
-        tls: SourceConfiguration.TLS = SourceConfiguration.TLS()
+        tls: SourceConfiguration.TLS = SourceConfiguration.TLS(),
+        takesEveryBody: Bool = true
     ) {
         self.headers = headers
         self.timeout = timeout
@@ -48,6 +52,7 @@ package struct ExchangeConfiguration: Hashable, Sendable {
         self.redirects = redirects
         self.lenientHTTP = lenientHTTP
         self.tls = tls
+        self.takesEveryBody = takesEveryBody
     }
 
     /// That of the polls of a source.
@@ -60,7 +65,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
             denyPrivate: source.denyPrivate,
             redirects: source.redirects,
             lenientHTTP: source.lenientHTTP,
-            tls: source.tls
+            tls: source.tls,
+            takesEveryBody: false
         )
     }
 }

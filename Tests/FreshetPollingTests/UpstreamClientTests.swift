@@ -26,7 +26,7 @@ struct UpstreamClientTests {
         "a request arrives with its method and body, and without what libcurl would add",
         arguments: [
             (ExchangeRequest.Method.post, #"{"a":1}"#), (.put, "x"), (.patch, "{}"), (.delete, ""), (.delete, "why"),
-            (.post, ""), (.get, ""), (.put, String(repeating: "0123456789", count: 200_000)),
+            (.post, ""), (.get, ""), (.put, String(repeating: "0", count: 200_000)),
         ]
     )
     func methods(method: ExchangeRequest.Method, body: String) async throws {
