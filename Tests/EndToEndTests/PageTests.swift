@@ -91,6 +91,30 @@ struct PageTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
+    @Test("R33 where a snapshot comes in place of a patch, the page shows what changed")
+    func snapshots() async throws {
+        let upstream = try ScriptedUpstream()
+        // Everything moves, so that a patch would be larger than the value.
+        let versions = (1...2).map { #"{"base":"EUR","n":\#($0),"rates":{"CHF":0.9\#($0),"USD":1.0\#($0)}}"# }
+        let resource = VersionedResource(versions: versions.map { Array($0.utf8) })
+        upstream.serve(resource, at: "/rates")
+        let gateway = try Gateway("sources:\n  rates: { url: \"\(upstream.url("/rates"))\", interval: 50ms }")
+        try await gateway.waitForValues(of: ["rates"])
+        guard case .tcp(_, let port) = try await gateway.process.endpoint() else { return }
+        let browser = try await Browser()
+        try await browser.open("http://127.0.0.1:\(port)/")
+        try await Self.choose("rates", in: browser)
+        try await browser.wait(until: ##"document.querySelector("#changes li em")?.textContent === "snapshot""##)
+        #expect(resource.advance())
+        try await browser.wait(until: ##"document.querySelectorAll("#changes li").length === 2"##)
+        let kind = try await browser.evaluate(##"document.querySelector("#changes li em").textContent"##)
+        #expect(kind == "snapshot")
+        let shown = try await browser.evaluate(##"document.querySelector("#changes li").textContent"##)
+        for path in ["/n", "/rates/CHF", "/rates/USD"] { #expect(shown.contains(path), "\(shown)") }
+        #expect(!shown.contains("/base"), "\(shown)")
+        #expect(try await gateway.terminate() == .exited(0))
+    }
+
     private static func choose(_ source: String, in browser: Browser) async throws {
         let button =
             ##"[...document.querySelectorAll("#sources button")].find((one) => one.textContent === "\##(source)")"##
