@@ -116,10 +116,16 @@ let package = Package(
         ),
 
         // For tests and benchmarks only.
-        .target(name: "FreshetTesting", dependencies: ["CLinux", "EventStream"], swiftSettings: house),
+        .target(
+            name: "FreshetTesting",
+            dependencies: ["CLinux", "EventStream"],
+            path: "Tests/Support/FreshetTesting",
+            swiftSettings: house
+        ),
         .target(
             name: "FreshetSimulation",
             dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "JSON"],
+            path: "Tests/Support/FreshetSimulation",
             swiftSettings: house
         ),
         .executableTarget(
@@ -128,6 +134,7 @@ let package = Package(
                 "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
                 "FreshetTesting", "JSON", "CLinux", "CPollFloor",
             ],
+            path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
@@ -177,11 +184,11 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .target(name: "CThreadSanitizer"),
-        .target(name: "CAllocations"),
-        .target(name: "CPollFloor", dependencies: ["CCurl"]),
-        .target(name: "CResolverStub", linkerSettings: [.linkedLibrary("dl")]),
-        .target(name: "CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
+        .target(name: "CThreadSanitizer", path: "Tests/Support/CThreadSanitizer"),
+        .target(name: "CAllocations", path: "Tests/Support/CAllocations"),
+        .target(name: "CPollFloor", dependencies: ["CCurl"], path: "Tests/Benchmarks/CPollFloor"),
+        .target(name: "CResolverStub", path: "Tests/Support/CResolverStub", linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "CFaultyVFS", path: "Tests/Support/CFaultyVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .testTarget(
             name: "FreshetStorageTests",
             dependencies: [
