@@ -37,6 +37,7 @@ let package = Package(
         .target(name: "CIconv"),
         .target(name: "CLinux"),
         .target(name: "CSignals"),
+        .target(name: "CWeb", exclude: ["page", "client", "openapi.json", "package.json"]),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
@@ -92,7 +93,7 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux", "CWeb",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

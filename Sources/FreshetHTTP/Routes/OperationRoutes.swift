@@ -24,9 +24,7 @@ struct OperationRoutes: Sendable {
         routes.on(.get, "/healthz", for: .everybody) { try await self.readiness($0) }
         let access: Route.Access = self.keepsDetailsPrivate ? .administrator : .everybody
         routes.on(.get, "/metrics", for: access) { _ in await self.metrics() }
-        routes.on(.get, "/openapi.json", for: .everybody) { _ in
-            Answer(200, body: Array(OpenAPI.document.utf8), type: "application/json")
-        }
+        routes.on(.get, "/openapi.json", for: .everybody) { WebFile.openAPI.answer($0.request.head) }
     }
 
     /// With `auth`, what names sources is for those who may know them all.

@@ -14,7 +14,7 @@ package enum Suites {
 
     /// The folder of this package, as it was when it was built.
     package static let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
 
     /// Whether the suites are there.
     package static var available: Bool { FileManager.default.fileExists(atPath: self.folder.path) }
