@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "CSignals"),
         .target(name: "CWeb", exclude: ["page", "client", "openapi.json", "package.json"]),
+        .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
@@ -66,7 +67,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "EventStream", "CLinux",
+                "FreshetCore", "EventStream", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -93,7 +94,7 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux", "CWeb",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux", "CWeb", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -102,16 +103,24 @@ let package = Package(
             swiftSettings: house
         ),
 
-        // Layer 3: the command line, the configuration, and the one place where the parts are joined.
+        .target(
+            name: "FreshetConfiguration",
+            dependencies: [
+                "FreshetAccess", "FreshetCore", "JSON", "System", .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: house
+        ),
+
+        // Layer 3: the command line, and the one place where the parts are joined.
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetUpstream", "FreshetPolling", "FreshetStreaming", "FreshetHTTP",
-                "FreshetStorage", "JSON", "EventStream", "CLinux", "CSignals",
+                "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
+                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "EventStream", "CLinux", "CSignals",
+                "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: house
         ),
@@ -160,7 +169,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FreshetStreamingTests",
-            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux", "CThreadSanitizer"],
+            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux", "CThreadSanitizer", "System"],
             swiftSettings: house
         ),
         .testTarget(
@@ -178,7 +187,7 @@ let package = Package(
             name: "FreshetHTTPTests",
             dependencies: [
                 "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
-                "EventStream",
+                "EventStream", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -205,7 +214,9 @@ let package = Package(
         .testTarget(
             name: "FreshetTests",
             dependencies: [
-                "freshet", "FreshetAccess", "FreshetCore", "FreshetHTTP", "FreshetTesting", "JSON",
+                "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetTesting",
+                "JSON",
+                "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],
@@ -214,8 +225,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "freshet", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting", "EventStream", "JSON",
-                "CFaultyVFS",
+                "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting",
+                "EventStream", "JSON", "CFaultyVFS", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

@@ -2,7 +2,7 @@
 
 /// `500ms`, `5s`, `1m30s`, `1h`: whole numbers with units, the larger before the smaller, each at most once.
 package enum DurationText {
-    private static let units: [(name: String, milliseconds: Int64)] = [
+    package static let units: [(name: String, milliseconds: Int64)] = [
         ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 

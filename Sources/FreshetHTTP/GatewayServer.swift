@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+package import System
 
 /// Why the server could not listen.
 package struct ListenError: Error, Hashable, CustomStringConvertible {

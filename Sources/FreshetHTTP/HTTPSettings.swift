@@ -2,56 +2,12 @@
 
 package import FreshetCore
 import FreshetStreaming
-
-/// Where a listener listens.
-package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
-    /// A port of 0 is chosen by the kernel.
-    case tcp(host: String, port: Int)
-    /// The path of a unix socket; a socket that a former process left there is replaced.
-    case unix(path: String)
-
-    /// Reads `host:port`, `[::1]:port`, `:port` (every address), `unix:PATH`; `nil` for anything else.
-    package init?(_ text: String) {
-        if text.hasPrefix("unix:") {
-            let path = text.dropFirst(5)
-            // sun_path has 108 bytes with its end.
-            guard !path.isEmpty, path.utf8.count < 108, !path.utf8.contains(0) else { return nil }
-            self = .unix(path: String(path))
-            return
-        }
-        guard let colon = text.lastIndex(of: ":") else { return nil }
-        let digits = text[text.index(after: colon)...]
-        guard !digits.isEmpty, digits.utf8.allSatisfy(Octets.isDigit), let port = UInt16(digits) else { return nil }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        self = .tcp(host: host.isEmpty ? "0.0.0.0" : String(host), port: Int(port))
-    }
-
-    /// Whether it is a unix socket, or an address that only this machine reaches: 127.0.0.0/8, `::1`, `localhost`.
-    package var isLocal: Bool {
-        switch self {
-        case .unix: true
-        case .tcp(let host, _): host.lowercased() == "localhost" || PeerAddress(host).isLoopback
-        }
-    }
-
-    /// As ``init(_:)`` reads it.
-    package var description: String {
-        switch self {
-        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        case .unix(let path): "unix:\(path)"
-        }
-    }
-}
+package import System
 
 /// Limits, addresses and origins of the HTTP server.
 package struct HTTPSettings: Sendable {
     /// Default: `127.0.0.1:8080`.
-    package var listen = ListenAddress.tcp(host: "127.0.0.1", port: 8080)
+    package var listen = ListenAddress.tcp(host: Defaults.listenHost, port: Defaults.listenPort)
     /// A listener of its own for administration, a unix socket or a loopback address; whoever reaches it is an
     /// administrator. Default: none.
     package var adminListen: ListenAddress?
@@ -74,13 +30,13 @@ package struct HTTPSettings: Sendable {
     package var hostNames: [String] = []
 
     /// From the first byte of a request, or from the connection, to the end of its header. Default: 5 s.
-    package var headerTimeout: Duration = .seconds(5)
+    package var headerTimeout: Duration = Defaults.Limits.headerTimeout
     /// From the end of the header to the end of the body. Default: 30 s.
     package var bodyTimeout: Duration = .seconds(30)
     /// How long a connection may wait for its next request. Default: 60 s.
-    package var keepAliveTimeout: Duration = .seconds(60)
+    package var keepAliveTimeout: Duration = Defaults.Limits.idleTimeout
     /// How long a client may take to accept an answer. Default: 30 s.
-    package var writeTimeout: Duration = .seconds(30)
+    package var writeTimeout: Duration = Defaults.Limits.writeTimeout
     /// How long a shutdown waits for answers under way. Default: 5 s.
     package var shutdownTimeout: Duration = .seconds(5)
 
@@ -91,7 +47,7 @@ package struct HTTPSettings: Sendable {
     /// Header lines of a request. Default: 100.
     package var maxHeaderFields = 100
     /// Of a value that is pushed. Other bodies are read, up to 64 KiB, and dropped. Default: 8 MiB.
-    package var maxBodyBytes = 8 << 20
+    package var maxBodyBytes = Defaults.Limits.maxBodyBytes
     /// The longest `wait` that a request may ask for; a longer one is cut. Default: 5 min.
     package var maxWait: Duration = .seconds(300)
 
@@ -104,7 +60,7 @@ package struct HTTPSettings: Sendable {
     package var maxConnections: Int?
     /// Such connections of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never
     /// bounded: behind them is a proxy. Default: 1000.
-    package var maxConnectionsPerAddress = 1000
+    package var maxConnectionsPerAddress = Defaults.Limits.maxConnectionsPerAddress
     /// Connections beside those, which are read as far as the request line: so that `/livez` and `/readyz` are answered
     /// whoever holds the others (A14). Default: 16.
     package var probePlaces = 16
@@ -113,10 +69,10 @@ package struct HTTPSettings: Sendable {
     package var maxWaiting: Int?
     /// Such requests of one IPv4 address or one IPv6 /64; 0 for no bound. Loopback and unix sockets are never bounded.
     /// Default: 1000.
-    package var maxWaitingPerAddress = 1000
+    package var maxWaitingPerAddress = Defaults.Limits.maxWaitingPerAddress
     /// Requests a second of one IPv4 address or one IPv6 /64, ten seconds' worth of them at once; 0 for no bound. Loopback
     /// and unix sockets are never bounded. Default: 100.
-    package var maxRequestsPerAddress = 100
+    package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
     /// How long a connection is not read after such a request above the rate: a client that asks again at once, whatever
     /// `Retry-After` says, is told so once in this time (A12). Default: 1 s.
     package var overRatePause: Duration = .seconds(1)
@@ -127,6 +83,6 @@ package struct HTTPSettings: Sendable {
 
     /// The bound on requests that wait that is in force.
     var effectiveMaxWaiting: Int {
-        self.maxWaiting ?? min(10_000, max(1, SystemLimits.openFiles / 2))
+        self.maxWaiting ?? min(Defaults.Limits.maxWaiting, max(1, SystemLimits.openFiles / 2))
     }
 }

@@ -8,11 +8,11 @@ package struct PollerConfiguration: Hashable, Sendable {
     /// The value of `User-Agent`.
     package var userAgent = "freshet"
     /// Polls under way at one time, over all hosts. The default is 256.
-    package var maxConcurrentPolls = 256
+    package var maxConcurrentPolls = Defaults.Polling.concurrency
     /// Polls under way at one time to one host. The default is 6, as browsers have it.
-    package var maxConcurrentPollsPerHost = 6
+    package var maxConcurrentPollsPerHost = Defaults.Polling.hostConcurrency
     /// Time between the starts of two polls to one host, where it has not asked for more. The default is none.
-    package var hostGap = Duration.zero
+    package var hostGap = Defaults.Polling.hostGap
     /// Connections kept open, idle ones included. The default is 1,024.
     package var maxConnections = 1024
     /// How long a connection is kept at most, so that a change of the host's addresses is noticed. Whole seconds, at

@@ -9,10 +9,10 @@ package struct StoreSettings: Sendable {
     /// (SQLite's), `.mark` (see ``IssuedMark``) and `.lock`.
     package var path: String
     /// `log.max_bytes`: what snapshots and changes may take together. The write-ahead log comes on top, usually below
-    /// 16 MiB. The default, 1 GiB, holds some millions of small changes.
+    /// 16 MiB. The default is 1 GiB.
     package var maxBytes: Int
     /// `log.max_age`: older changes are pruned, at most an eighth later; `nil` keeps them until bytes run out. The
-    /// default of seven days outlasts a subscriber's long weekend.
+    /// default is seven days.
     package var maxAge: Duration?
     /// Changes that may wait for the disk. One more, and the store gives up with `.full`: a hole must not arise.
     package var maxQueuedChanges = 65_536
@@ -37,8 +37,8 @@ package struct StoreSettings: Sendable {
 
     package init(
         path: String,
-        maxBytes: Int = 1 << 30,
-        maxAge: Duration? = .seconds(7 * 86_400),
+        maxBytes: Int = Defaults.Log.maxBytes,
+        maxAge: Duration? = Defaults.Log.maxAge,
         now: @escaping @Sendable () -> WallTime = StoreSettings.steadyTime()
     ) {
         self.path = path

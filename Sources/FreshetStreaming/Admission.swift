@@ -1,6 +1,7 @@
 // Who may become a subscriber: bounds in all and per address, so that nobody can take every descriptor.
 
 import Synchronization
+package import System
 
 /// The answer to one who wants to subscribe.
 package enum Admission: Sendable {

@@ -4,6 +4,7 @@ import CLinux
 package import FreshetCore
 import Glibc
 import Synchronization
+package import System
 
 /// Why the streaming threads could not be started.
 package struct StreamServerError: Error, Hashable, CustomStringConvertible {

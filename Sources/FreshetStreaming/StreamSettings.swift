@@ -1,15 +1,17 @@
 // What an operator may set about held streams, with the defaults that the measurements support.
 
+import FreshetCore
+
 /// How streams are carried: threads, time limits, and bounds on subscribers and memory.
 package struct StreamSettings: Sendable {
     /// Threads that write to subscribers. Default: the number of cores.
     package var shards: Int
     /// The longest silence on a stream; then a heartbeat is sent. Default: 15 s.
-    package var heartbeat: Duration = .seconds(15)
+    package var heartbeat: Duration = Defaults.heartbeat
     /// What a client is told to wait before it reconnects, ±25 % drawn per subscriber. Default: 2 s.
-    package var retry: Duration = .seconds(2)
+    package var retry: Duration = Defaults.retry
     /// How long a subscriber may take none of the bytes that wait for it; then it is closed as `slow`. Default: 30 s.
-    package var writeTimeout: Duration = .seconds(30)
+    package var writeTimeout: Duration = Defaults.Limits.writeTimeout
     /// How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482), which also bounds the silence of a
     /// peer that is gone without a word. Default: 60 s.
     package var userTimeout: Duration = .seconds(60)
@@ -26,7 +28,7 @@ package struct StreamSettings: Sendable {
     package var maxSubscribersPerAddress: Int?
     /// Different sets of sources that the subscribers of one such address may name; 0 for no bound. Streams of the same
     /// set share what is kept for it, so that a set costs more than a stream. Default: 256 (A08).
-    package var maxSourceSetsPerAddress = 256
+    package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
     /// The most events that a subscriber that is behind is given at once. Default: 64.
     package var replayBatchEvents = 64
     /// The most bytes of events that are given at once, but for a single event that is larger. Default: 256 KiB.

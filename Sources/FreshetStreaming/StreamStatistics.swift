@@ -2,6 +2,7 @@
 
 package import FreshetCore
 import Synchronization
+package import System
 
 /// Why a stream ended.
 package enum StreamEnd: Hashable, Sendable {

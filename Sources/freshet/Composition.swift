@@ -2,12 +2,14 @@
 
 import CLinux
 import FreshetAccess
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
 import FreshetStreaming
 import Logging
 import ServiceLifecycle
+import System
 
 /// A gateway that can be run once.
 struct Composition: Sendable {
@@ -237,9 +239,8 @@ extension GatewayConfiguration {
 
     /// What unread answers may hold: as configured, else 128 MiB, or a quarter of the memory where that is less.
     func unsentLimits(memory: Int) -> UnsentLedger.Limits {
-        let standard = UnsentLedger.Limits()
-        return self.limits.maxUnsentBytes.map(UnsentLedger.Limits.init)
-            ?? UnsentLedger.Limits(maxBytes: min(standard.maxBytes, max(1, memory / 4)))
+        self.limits.maxUnsentBytes.map(UnsentLedger.Limits.init)
+            ?? UnsentLedger.Limits(maxBytes: min(Defaults.Limits.maxUnsentBytes, max(1, memory / 4)))
     }
 
     /// What the polling room takes.

@@ -1,6 +1,7 @@
 // The whole gateway inside the test's own process, so that a test can make its disk fail.
 
 import EventStream
+import FreshetConfiguration
 import FreshetHTTP
 import FreshetTesting
 import JSON

@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import FreshetCore
+import System
 import Testing
 
 @testable import FreshetAccess

@@ -6,6 +6,7 @@ import Glibc
 import JSON
 import Logging
 import Synchronization
+import System
 import Testing
 
 @testable import FreshetHTTP

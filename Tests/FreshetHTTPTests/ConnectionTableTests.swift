@@ -1,5 +1,6 @@
 import FreshetStreaming
 import FreshetTesting
+import System
 import Testing
 
 @testable import FreshetHTTP

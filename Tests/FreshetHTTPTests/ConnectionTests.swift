@@ -2,6 +2,7 @@ import EventStream
 import FreshetCore
 import FreshetStreaming
 import FreshetTesting
+import System
 import Testing
 
 @testable import FreshetHTTP

@@ -7,6 +7,7 @@ import FreshetTesting
 import JSON
 import Logging
 import Synchronization
+import System
 import Testing
 
 @testable import FreshetHTTP

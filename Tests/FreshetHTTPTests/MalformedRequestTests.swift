@@ -2,6 +2,7 @@ import Foundation
 import FreshetStreaming
 import FreshetTesting
 import NIOCore
+import System
 import Testing
 
 @testable import FreshetHTTP

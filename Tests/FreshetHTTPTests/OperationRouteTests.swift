@@ -2,6 +2,7 @@ import EventStream
 import FreshetCore
 import FreshetTesting
 import JSON
+import System
 import Testing
 
 @testable import FreshetHTTP

@@ -2,6 +2,7 @@
 
 import FreshetStreaming
 import FreshetTesting
+import System
 import Testing
 
 @testable import FreshetHTTP

@@ -1,6 +1,7 @@
 import FreshetCore
 import FreshetTesting
 import NIOCore
+import System
 import Testing
 
 @testable import FreshetHTTP

@@ -4,6 +4,7 @@ import FreshetTesting
 import JSON
 import NIOCore
 import Synchronization
+import System
 import Testing
 
 @testable import FreshetHTTP

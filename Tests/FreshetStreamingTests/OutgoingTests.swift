@@ -1,6 +1,7 @@
 // The arithmetic of partial sends, at every byte.
 
 import FreshetCore
+import System
 import Testing
 
 @testable import FreshetStreaming

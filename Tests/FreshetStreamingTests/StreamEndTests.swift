@@ -4,6 +4,7 @@ import CLinux
 import FreshetCore
 import FreshetStreaming
 import Glibc
+import System
 import Testing
 
 extension StreamingTests {

@@ -5,6 +5,7 @@ import Dispatch
 import FreshetCore
 import Glibc
 import JSON
+import System
 import Testing
 
 @testable import FreshetStreaming

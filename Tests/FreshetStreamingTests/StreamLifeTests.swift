@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetStreaming
+import System
 import Testing
 
 @testable import FreshetCore

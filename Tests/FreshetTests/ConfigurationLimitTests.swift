@@ -3,6 +3,7 @@
 import FreshetCore
 import Testing
 
+@testable import FreshetConfiguration
 @testable import freshet
 
 /// Files in memory.

@@ -2,8 +2,10 @@
 
 import FreshetCore
 import FreshetHTTP
+import System
 import Testing
 
+@testable import FreshetConfiguration
 @testable import freshet
 
 @Suite("Durations")

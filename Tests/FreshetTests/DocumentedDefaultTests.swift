@@ -2,6 +2,7 @@ import FreshetCore
 import FreshetHTTP
 import Testing
 
+@testable import FreshetConfiguration
 @testable import freshet
 
 @Suite("The manual of the configuration")
@@ -17,7 +18,7 @@ struct DocumentedDefaultTests {
         static let all = SettingSection.all.flatMap { path, section in
             section.settings.filter { !$0.isPlanned }
                 .compactMap { setting in
-                    setting.standard.map { Documented(path: path, name: setting.name, value: $0) }
+                    setting.defaultText.map { Documented(path: path, name: setting.name, value: $0) }
                 }
         }
     }

@@ -1,6 +1,7 @@
 // The change log over a restart, as the composition sets it up.
 
 import Foundation
+import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
 import JSON

@@ -8,6 +8,7 @@ import Logging
 import Synchronization
 import Testing
 
+@testable import FreshetConfiguration
 @testable import freshet
 
 /// A hub and a poller that does not run: what is polled is not the matter here.

@@ -58,7 +58,10 @@ package struct ReadQueue<Job: Sendable>: Sendable {
         /// Requests of one client that may wait.
         package var maxWaitingPerClient: Int
 
-        package init(maxWaiting: Int = 1024, maxWaitingPerClient: Int = 32) {
+        package init(
+            maxWaiting: Int = Defaults.Limits.maxWaitingReads,
+            maxWaitingPerClient: Int = Defaults.Limits.maxWaitingReadsPerAddress
+        ) {
             self.maxWaiting = maxWaiting
             self.maxWaitingPerClient = maxWaitingPerClient
         }

@@ -39,7 +39,7 @@ package struct UnsentLedger: Sendable {
         var maxBytesOfLarge: Int { self.maxBytes / 3 * 2 }
         var littleBytes: Int { self.maxBytes / 16 }
 
-        package init(maxBytes: Int = 128 << 20) {
+        package init(maxBytes: Int = Defaults.Limits.maxUnsentBytes) {
             self.maxBytes = maxBytes
         }
     }

@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import Logging
 import NIOCore
+import System
 
 /// Takes requests off a connection, one at a time, and writes the answers. Confined to the event loop of its channel.
 ///

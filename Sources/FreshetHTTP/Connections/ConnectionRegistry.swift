@@ -3,6 +3,7 @@
 import FreshetStreaming
 import NIOCore
 import Synchronization
+import System
 
 /// Tells a connection that the server stops: answer what is under way, then close.
 struct QuiesceEvent: Sendable {}

@@ -1,6 +1,7 @@
 // Which connections there are, and which one goes when there is no place for another.
 
 import FreshetStreaming
+import System
 
 /// The connections that are not streams, by what they are doing. A value without I/O; each operation takes constant
 /// time on average.

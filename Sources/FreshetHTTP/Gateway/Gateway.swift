@@ -5,6 +5,7 @@ import FreshetCore
 import FreshetStreaming
 import Logging
 import Synchronization
+import System
 
 /// Adds lines to the metrics text. Called on a thread that may work long, at most once a second.
 package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void

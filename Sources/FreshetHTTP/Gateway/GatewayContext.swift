@@ -3,6 +3,7 @@
 import FreshetCore
 import FreshetStreaming
 import NIOCore
+import System
 
 /// The head of a request, where its path leads, and what it proves about its sender.
 struct RequestPlan: Sendable {

@@ -4,6 +4,7 @@ import CLinux
 import FreshetCore
 import FreshetStreaming
 import Synchronization
+import System
 
 /// A token bucket for each client, kept as the moment in which it will be full again (the generic cell rate algorithm): a
 /// client whose bucket is full needs no entry. A value without I/O.

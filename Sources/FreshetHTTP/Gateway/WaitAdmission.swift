@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import NIOCore
 import Synchronization
+import System
 
 /// Why a request may not wait.
 enum WaitRefusal: String, CaseIterable, Sendable {

@@ -1,6 +1,7 @@
 // Which host names are ours: a name that somebody else made point at us is not.
 
 import FreshetStreaming
+import System
 
 /// The names under which a listener may be addressed that only this machine or network should reach.
 struct HostRule: Hashable, Sendable {

@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import JSON
 import NIOCore
+import System
 
 struct AdminRoutes: Sendable {
     let gateway: Gateway

@@ -1,6 +1,7 @@
 // What happens by the clock: heartbeats, write deadlines, and a drain that spreads its closes.
 
 package import FreshetCore
+import System
 
 /// Closes that are spread over a time.
 struct DrainPlan {

@@ -1,6 +1,7 @@
 // Finds the key of a running gateway, for the verbs that talk to one.
 
 import CLinux
+import FreshetConfiguration
 import Glibc
 
 enum AdminKeyReader {

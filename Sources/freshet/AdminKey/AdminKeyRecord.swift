@@ -1,5 +1,6 @@
 // What `admin.key` holds: the key, and the one address that it may be sent to.
 
+import FreshetConfiguration
 import FreshetHTTP
 
 /// Two lines: the key, and where its gateway listens.

@@ -1,5 +1,6 @@
 // Changes as a person reads them in a terminal: what was, what is.
 
+import FreshetConfiguration
 import FreshetCore
 import JSON
 

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import Foundation
+import FreshetConfiguration
+import FreshetCore
 
 /// `http://HOST:PORT` or `unix:PATH`.
 enum GatewayAddress: Hashable, Sendable, ExpressibleByArgument {
@@ -22,7 +24,8 @@ enum GatewayAddress: Hashable, Sendable, ExpressibleByArgument {
         self = .tcp(host: url.host, port: url.port ?? 80)
     }
 
-    static let standard = GatewayAddress.tcp(host: "127.0.0.1", port: 8080)
+    /// Where a gateway listens that no configuration says anything else of.
+    static let `default` = GatewayAddress.tcp(host: Defaults.listenHost, port: Defaults.listenPort)
 
     var defaultValueDescription: String { self.description }
 

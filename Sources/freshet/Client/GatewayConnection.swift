@@ -2,6 +2,7 @@
 
 import CLinux
 import Foundation
+import FreshetConfiguration
 import Glibc
 
 /// Why a gateway could not be asked.

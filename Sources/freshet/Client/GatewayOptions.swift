@@ -2,12 +2,13 @@
 
 import ArgumentParser
 import Foundation
+import FreshetConfiguration
 import FreshetHTTP
 
 struct GatewayOptions: ParsableArguments {
     @Option(
         help:
-            "The gateway: http://HOST:PORT, or unix:PATH (default: the one whose admin.key is found, else \(GatewayAddress.standard))."
+            "The gateway: http://HOST:PORT, or unix:PATH (default: the one whose admin.key is found, else \(GatewayAddress.default))."
     )
     var gateway: GatewayAddress?
 
@@ -41,7 +42,7 @@ struct GatewayOptions: ParsableArguments {
                 return Target(address: record.gateway, fields: [field])
             }
         }
-        return Target(address: self.gateway ?? .standard)
+        return Target(address: self.gateway ?? .default)
     }
 
     /// `log.path` of the configuration that `serve` would read in this folder.

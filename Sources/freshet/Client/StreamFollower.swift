@@ -1,5 +1,6 @@
 // Follows streams of a gateway, line by line, and resumes where it was when the connection breaks.
 
+import FreshetConfiguration
 import FreshetCore
 import JSON
 

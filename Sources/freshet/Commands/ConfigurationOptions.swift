@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import FreshetConfiguration
 
 struct ConfigurationOptions: ParsableArguments {
     @Option(

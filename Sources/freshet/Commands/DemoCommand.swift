@@ -1,10 +1,12 @@
 // `freshet demo`: an upstream that changes, and the gateway in front of it. The whole product with no network.
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import JSON
 import Logging
+import System
 
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -50,7 +52,7 @@ struct DemoCommand: AsyncParsableCommand {
         let isElsewhere = self.listen == nil && configuration.listen != GatewayConfiguration().listen
         let runner = GatewayRunner(
             configuration: configuration,
-            logger: self.log.logger(standard: .warning, to: sink),
+            logger: self.log.logger(default: .warning, to: sink),
             sink: sink,
             signals: signals,
             started: { address, key in

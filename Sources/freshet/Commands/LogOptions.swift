@@ -11,9 +11,9 @@ struct LogOptions: ParsableArguments {
     @Option(help: "The least that is logged: trace, debug, info, notice, warning, error or critical.")
     var logLevel: LogLevel?
 
-    /// A logger at the level that was asked for, or else at `standard`.
-    func logger(standard: Logger.Level, to sink: LogSink) -> Logger {
-        let level = self.logLevel?.level ?? standard
+    /// A logger at the level that was asked for, or else at `defaultLevel`.
+    func logger(default defaultLevel: Logger.Level, to sink: LogSink) -> Logger {
+        let level = self.logLevel?.level ?? defaultLevel
         let format = self.logFormat
         return Logger(label: "freshet") { label in
             LineLogHandler(label: label, format: format, sink: sink, clock: { WallTime.now }, logLevel: level)

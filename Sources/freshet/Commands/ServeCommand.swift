@@ -1,9 +1,11 @@
 // `freshet serve`: the gateway.
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import Logging
+import System
 
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -47,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let signals = try SignalWatcher.start()
         let sink = LogSink(descriptor: 2)
-        let logger = self.log.logger(standard: .info, to: sink)
+        let logger = self.log.logger(default: .info, to: sink)
         let (loaded, load) = try self.loadedConfiguration()
         for warning in loaded.warnings {
             logger.warning("configuration", metadata: ["problem": "\(warning)"])

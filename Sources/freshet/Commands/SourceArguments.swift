@@ -1,9 +1,11 @@
 // URLs and addresses of the command line.
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import Glibc
+import System
 
 enum SourceArguments {
     /// Reads a URL. Called after parsing, since the parser's own messages repeat the argument, which may hold a secret.
@@ -23,11 +25,11 @@ enum SourceArguments {
     static func interval(_ text: String) throws -> Duration {
         do throws(QuantityError) {
             let duration = try DurationText.parse(text)
-            if (SourcesDecoder.shortestInterval...SourcesDecoder.longestInterval).contains(duration) { return duration }
+            if SourceConfiguration.intervals.contains(duration) { return duration }
         } catch {
             throw ValidationError("\(error.what); \(error.fix)")
         }
-        throw ValidationError("the minimum is \(DurationText.describe(SourcesDecoder.shortestInterval))")
+        throw ValidationError("the minimum is \(DurationText.describe(SourceConfiguration.intervals.lowerBound))")
     }
 
     /// Reads an address to listen on.

@@ -1,6 +1,7 @@
 // `freshet tail`: follows streams in a terminal, resuming where it was.
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 
 struct TailCommand: AsyncParsableCommand {

@@ -1,9 +1,11 @@
 // `freshet try URL`: serves one URL and shows each change in the terminal.
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import Logging
+import System
 
 struct TryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -47,7 +49,7 @@ struct TryCommand: AsyncParsableCommand {
         let names = configuration.sources.map(\.name)
         let runner = GatewayRunner(
             configuration: configuration,
-            logger: self.log.logger(standard: .error, to: sink),
+            logger: self.log.logger(default: .error, to: sink),
             sink: sink,
             signals: signals,
             started: { address, key in

@@ -1,6 +1,7 @@
 // `freshet validate`: everything that is wrong with a configuration, at once.
 
 import ArgumentParser
+import FreshetConfiguration
 
 struct ValidateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,7 @@
 // One log event as one line: text for people, JSON for machines. Nothing in a line can forge another (FAULTS S22).
 
 import ArgumentParser
+import FreshetConfiguration
 import FreshetCore
 import JSON
 import Logging

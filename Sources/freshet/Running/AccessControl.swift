@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetAccess
+import FreshetConfiguration
 import FreshetCore
 import FreshetStreaming
 import FreshetUpstream

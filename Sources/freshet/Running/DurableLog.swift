@@ -1,5 +1,6 @@
 // The change log on disk: opened at the start, mended while the gateway runs, closed at the end.
 
+import FreshetConfiguration
 import FreshetCore
 import FreshetStorage
 import Logging

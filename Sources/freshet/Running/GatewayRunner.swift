@@ -2,12 +2,14 @@
 
 import ArgumentParser
 import Foundation
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import FreshetStreaming
 import Glibc
 import Logging
 import Synchronization
+import System
 
 /// What a process runs until it is told to end.
 struct GatewayRunner {

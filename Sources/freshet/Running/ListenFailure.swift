@@ -1,8 +1,10 @@
 // Why the gateway cannot listen, and what to do.
 
 import Foundation
+import FreshetConfiguration
 import FreshetHTTP
 import Glibc
+import System
 
 enum ListenFailure {
     /// What, why, and the fix.

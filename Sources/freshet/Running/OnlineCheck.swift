@@ -1,5 +1,6 @@
 // `validate --online`: each source is polled once, as the gateway would.
 
+import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
 import JSON

@@ -1,6 +1,7 @@
 // Reads the configuration again while the gateway runs: all of it or nothing (FAULTS F72–F74).
 
 import FreshetAccess
+import FreshetConfiguration
 import FreshetCore
 import Logging
 import Synchronization

@@ -1,5 +1,6 @@
 // The parts as services of one group: each runs until the group shuts down, or does its step of the shutdown.
 
+import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
@@ -7,6 +8,7 @@ import FreshetStreaming
 import Logging
 import ServiceLifecycle
 import Synchronization
+import System
 
 /// Runs the poll thread.
 struct PollingService: Service {

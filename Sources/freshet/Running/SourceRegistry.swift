@@ -1,5 +1,6 @@
 // The sources that are polled now, and the way from one set of them to another.
 
+import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
 import JSON

@@ -2,6 +2,7 @@
 
 import CLinux
 import Foundation
+import FreshetConfiguration
 import Glibc
 
 /// Sends states to the service manager; does nothing where there is none.

@@ -1,6 +1,7 @@
 import FreshetStreaming
 import FreshetTesting
 import JSON
+import System
 import Testing
 
 @testable import FreshetCore

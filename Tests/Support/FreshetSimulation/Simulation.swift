@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import FreshetTesting
 import JSON
+import System
 
 /// A gateway made of the real core and the real delivery, and of stand-ins for everything around them, with everything that
 /// can go wrong around them decided by one seed. The same seed gives the same run.

@@ -9,6 +9,7 @@ import FreshetCore
 import FreshetStorage
 import FreshetStreaming
 import JSON
+import System
 
 /// What `fanout-server` is asked to do; the names of the flags are those of `ssefloor`.
 struct FanOutServerOptions {

@@ -3,7 +3,7 @@
 import Foundation
 import FreshetCore
 
-enum SourceNaming {
+package enum SourceNaming {
     /// Segments that say nothing about what stands behind them.
     private static let meaningless: Set<String> = [
         "api", "v1", "v2", "v3", "v4", "index", "latest", "current", "json", "data",
@@ -11,7 +11,7 @@ enum SourceNaming {
 
     /// A valid name from the last segment of the path that means something, else from the host, made unique among
     /// `taken` by a number: `https://api.example.com/v1/Rates.json?x=1` is `rates`.
-    static func name(for url: URLText, taken: Set<String>) -> String {
+    package static func name(for url: URLText, taken: Set<String>) -> String {
         let segments = url.path.split(separator: "/").map { segment in
             self.normalised(self.withoutExtension(Substring(segment.removingPercentEncoding ?? String(segment))))
         }

@@ -1,9 +1,9 @@
 // The request fields of a source: `headers` and `auth`. No value of either is ever shown.
 
 import Foundation
-import FreshetCore
+package import FreshetCore
 
-struct SourceCredentials {
+package struct SourceCredentials {
     let context: DecodingContext
 
     /// The largest secret in a file.
@@ -51,7 +51,7 @@ struct SourceCredentials {
 
     /// The fields of a source with its secrets read from their files again; `nil` where they are as they were, or a file
     /// holds none that can be sent.
-    static func renewed(
+    package static func renewed(
         _ source: SourceConfiguration,
         files: ConfigurationFiles = .system
     ) -> [SourceConfiguration.Field]? {

@@ -37,19 +37,25 @@ final class DecodingContext {
 }
 
 /// A value in force and where it came from, for `config show`.
-struct EffectiveValue: Hashable, Sendable {
-    enum Origin: Hashable, Sendable {
-        case standard
+package struct EffectiveValue: Hashable, Sendable {
+    package enum Origin: Hashable, Sendable {
+        case `default`
         case file(Place)
         /// Names the variables that took part.
         case environment([String], Place)
         case commandLine
     }
 
-    var path: String
+    package var path: String
     /// "(redacted)" for a secret.
-    var text: String
-    var origin: Origin
+    package var text: String
+    package var origin: Origin
+
+    package init(path: String, text: String, origin: Origin) {
+        self.path = path
+        self.text = text
+        self.origin = origin
+    }
 }
 
 /// A single value after expansion, and what messages may say of it.

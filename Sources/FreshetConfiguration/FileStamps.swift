@@ -5,7 +5,7 @@ import Synchronization
 
 /// Notes the state of each file before it is read, so that a configuration is never half of one and half of another
 /// (FAULTS F74).
-final class FileStamps: Sendable {
+package final class FileStamps: Sendable {
     /// What changes when a file is written, or another takes its place; `nil` for one that is not there, or is a pipe.
     private struct Stamp: Hashable, Sendable {
         var device: UInt64
@@ -33,12 +33,12 @@ final class FileStamps: Sendable {
     private let origin: ConfigurationFiles
     private let state = Mutex(State())
 
-    init(_ origin: ConfigurationFiles = .system) {
+    package init(_ origin: ConfigurationFiles = .system) {
         self.origin = origin
     }
 
     /// The same files, with a note of each that is read.
-    var files: ConfigurationFiles {
+    package var files: ConfigurationFiles {
         var files = self.origin
         let origin = self.origin
         files.read = { [self] (path, limit, mayBlock) throws(ConfigurationFiles.Failure) in
@@ -55,7 +55,7 @@ final class FileStamps: Sendable {
     }
 
     /// Whether everything that was read is as it was before it was.
-    var areCurrent: Bool {
+    package var areCurrent: Bool {
         let state = self.state.withLock { $0 }
         return state.files.allSatisfy { Stamp($0.key) == $0.value }
             && state.directories.allSatisfy { self.origin.list($0.key) == $0.value }

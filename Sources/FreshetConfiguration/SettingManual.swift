@@ -2,9 +2,9 @@
 
 import JSON
 
-enum SettingManual {
+package enum SettingManual {
     /// Every key that this version carries out, section by section.
-    static var text: String {
+    package static var text: String {
         var lines = [
             "The configuration is YAML. Unknown and duplicate keys are errors.",
             "Durations: 500ms, 5s, 1m30s, 1h. Sizes: 64KiB, 8MiB. ${VAR} and ${VAR:-default} stand for variables.",
@@ -14,7 +14,7 @@ enum SettingManual {
             lines.append(path.isEmpty ? "At the top level:" : "\(path):")
             for setting in section.settings where !setting.isPlanned {
                 lines.append(
-                    "  \(setting.name)  (\(setting.kind.name)\(setting.standard.map { ", default \($0)" } ?? ""))"
+                    "  \(setting.name)  (\(setting.kind.name)\(setting.defaultText.map { ", default \($0)" } ?? ""))"
                 )
                 lines.append("      \(setting.meaning)")
             }
@@ -45,8 +45,8 @@ extension Setting.Kind {
 }
 
 /// JSON Schema (draft 2020-12), for editors that complete and check as one types.
-enum SettingSchema {
-    static var text: [UInt8] {
+package enum SettingSchema {
+    package static var text: [UInt8] {
         var json = JSONWriter()
         json.object { json in
             json.member("$schema", "https://json-schema.org/draft/2020-12/schema")
@@ -70,10 +70,10 @@ enum SettingSchema {
 
     private static func write(_ setting: Setting, path: String, to json: inout JSONWriter) {
         json.member("description", setting.meaning)
-        if let standard = setting.standard {
+        if let text = setting.defaultText {
             switch setting.kind {
-            case .flag, .flagOr, .count, .ratio: json.member("default", raw: Array(standard.utf8))
-            default: json.member("default", standard)
+            case .flag, .flagOr, .count, .ratio: json.member("default", raw: Array(text.utf8))
+            default: json.member("default", text)
             }
         }
         let variable = #"\$\{"#

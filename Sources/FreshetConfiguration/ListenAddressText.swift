@@ -1,18 +1,18 @@
 // Where to listen, as people write it, and what to say where it is wrong.
 
-import FreshetHTTP
+package import System
 
-enum ListenAddressText {
+package enum ListenAddressText {
     /// Why a text is no address to listen on.
-    struct Failure: Error, Hashable, Sendable {
-        var what: String
-        var fix: String
+    package struct Failure: Error, Hashable, Sendable {
+        package var what: String
+        package var fix: String
     }
 
     /// Reads `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for every IPv4 address, or `unix:PATH`.
     ///
     /// - Throws: ``Failure`` with the spelling that was probably meant.
-    static func parse(_ text: String) throws(Failure) -> ListenAddress {
+    package static func parse(_ text: String) throws(Failure) -> ListenAddress {
         let example = "write HOST:PORT such as 127.0.0.1:8080"
         if text.hasPrefix("unix:") {
             guard let address = ListenAddress(text) else {

@@ -2,7 +2,7 @@
 
 import Foundation
 import FreshetCore
-import FreshetHTTP
+import System
 
 /// Decodes a merged configuration. Problems go to the context; what is wrong keeps its default, so that one run
 /// finds everything.

@@ -3,15 +3,21 @@
 import FreshetCore
 
 /// A configuration that can be run, and what is doubtful about it.
-struct LoadedConfiguration: Sendable {
-    var configuration: GatewayConfiguration
+package struct LoadedConfiguration: Sendable {
+    package var configuration: GatewayConfiguration
     /// Warnings only, in the order of the file.
-    var warnings: [ConfigurationProblem]
+    package var warnings: [ConfigurationProblem]
     /// Every value that was set, for `config show`.
-    var effective: [EffectiveValue]
+    package var effective: [EffectiveValue]
+
+    package init(configuration: GatewayConfiguration, warnings: [ConfigurationProblem], effective: [EffectiveValue]) {
+        self.configuration = configuration
+        self.warnings = warnings
+        self.effective = effective
+    }
 }
 
-struct ConfigurationLoader {
+package struct ConfigurationLoader {
     /// The most files that take part, and how deep they may include each other.
     static let maxFiles = 256
     static let maxDepth = 8
@@ -27,7 +33,7 @@ struct ConfigurationLoader {
     /// Loads a file whole; `environment` gives the value of a variable, or `nil` where it is not set.
     ///
     /// - Throws: ``ConfigurationErrors`` with every problem that was found, warnings included.
-    static func load(
+    package static func load(
         _ path: String,
         environment: @escaping @Sendable (String) -> String?,
         files: ConfigurationFiles = .system

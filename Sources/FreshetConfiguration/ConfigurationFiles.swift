@@ -4,24 +4,24 @@ import Foundation
 import Glibc
 
 /// Where configuration files and secrets come from.
-struct ConfigurationFiles: Sendable {
+package struct ConfigurationFiles: Sendable {
     /// Why a file could not be read, in words that follow "PATH: ".
-    struct Failure: Error, Hashable, Sendable {
-        var what: String
-        var fix: String
+    package struct Failure: Error, Hashable, Sendable {
+        package var what: String
+        package var fix: String
     }
 
     /// The bytes of a file of at most `limit` bytes.
     ///
     /// `mayBlock` allows what is not a regular file, such as a pipe, which only the user's own `--config` may be.
-    var read: @Sendable (_ path: String, _ limit: Int, _ mayBlock: Bool) throws(Failure) -> [UInt8]
+    package var read: @Sendable (_ path: String, _ limit: Int, _ mayBlock: Bool) throws(Failure) -> [UInt8]
     /// The names in a directory, sorted; `nil` where it cannot be listed.
-    var list: @Sendable (_ directory: String) -> [String]?
+    package var list: @Sendable (_ directory: String) -> [String]?
     /// A text that is equal for two paths to the same file.
-    var identity: @Sendable (_ path: String) -> String
+    package var identity: @Sendable (_ path: String) -> String
 
     /// The real ones.
-    static let system = ConfigurationFiles(
+    package static let system = ConfigurationFiles(
         read: { (path, limit, mayBlock) throws(Failure) in
             try Self.readFile(path, limit: limit, mayBlock: mayBlock)
         },
@@ -71,15 +71,15 @@ struct ConfigurationFiles: Sendable {
 }
 
 /// Paths as texts, without looking at any disk.
-enum FilePath {
+package enum FilePath {
     /// The directory of a path, without a slash at the end; "." for a bare name.
-    static func directory(of path: String) -> String {
+    package static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// `path` as seen from `directory`; an absolute one is itself.
-    static func resolve(_ path: String, from directory: String) -> String {
+    package static func resolve(_ path: String, from directory: String) -> String {
         if path.hasPrefix("/") || directory == "." { return path }
         return directory.hasSuffix("/") ? directory + path : "\(directory)/\(path)"
     }

@@ -1,6 +1,5 @@
 // Who is at the other end of a connection, as far as counting and listing need it.
 
-package import FreshetCore
 import Glibc
 
 /// The address of a client: IPv4, IPv6, a unix socket, or unknown. It tells clients apart; it proves nothing about them.
@@ -104,13 +103,14 @@ package struct PeerAddress: Hashable, Sendable {
         return (self.high ^ other.high) >> (64 - highBits) == 0 && (self.low ^ other.low) >> (64 - lowBits) == 0
     }
 
-    /// Whom reads of the log are done for.
-    package var readClient: ReadClient {
+    /// The 128 bits of ``network``, for tables that count by it.
+    package var networkBits: (high: UInt64, low: UInt64) {
         let network = self.network
-        return ReadClient(high: network.high, low: network.low)
+        return (network.high, network.low)
     }
 
-    var network: PeerAddress {
+    /// The IPv4 address, or the IPv6 /64, without a port.
+    package var network: PeerAddress {
         PeerAddress(self.kind, high: self.high, low: self.isIPv4 ? self.low : 0, port: 0)
     }
 }

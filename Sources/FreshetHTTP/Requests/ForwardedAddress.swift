@@ -1,43 +1,8 @@
-// Which address a client is counted by where a proxy stands before the gateway.
+// Which client a proxy names.
 
-package import FreshetStreaming
+import System
 
-/// The proxies whose `X-Forwarded-For` counts (`limits.trusted_proxies`). It says whom the limits per address count, and
-/// proves nothing about anybody.
-package struct TrustedProxies: Hashable, Sendable {
-    /// An IP address, a block of them, or the peers of unix sockets.
-    package enum Entry: Hashable, Sendable {
-        case block(AddressBlock)
-        case unixSocket
-
-        /// Reads `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`, `unix`; `nil` for anything else.
-        package init?(_ text: String) {
-            if text == "unix" {
-                self = .unixSocket
-            } else if let block = AddressBlock(text) {
-                self = .block(block)
-            } else {
-                return nil
-            }
-        }
-    }
-
-    private let entries: [Entry]
-
-    /// The default trusts nobody.
-    package init(_ entries: [Entry] = []) {
-        self.entries = entries
-    }
-
-    func trusts(_ address: PeerAddress) -> Bool {
-        self.entries.contains { entry in
-            switch entry {
-            case .block(let block): block.contains(address)
-            case .unixSocket: address == .local
-            }
-        }
-    }
-
+extension TrustedProxies {
     /// The address that the limits count: the peer's own, or behind trusted proxies the last in `X-Forwarded-For` that is
     /// not one of theirs. Counted from the right, since each proxy appends and what is on the left is the client's word.
     /// What is no address there counts as ``PeerAddress/unknown``.

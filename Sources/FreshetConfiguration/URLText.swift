@@ -3,25 +3,25 @@
 import Foundation
 
 /// A checked absolute `http` or `https` URL.
-struct URLText: Hashable, Sendable {
-    var text: String
+package struct URLText: Hashable, Sendable {
+    package var text: String
     /// In lower case; an IPv6 address without its brackets.
-    var host: String
+    package var host: String
     /// As written; `nil` for the scheme's own.
-    var port: Int?
+    package var port: Int?
     /// Percent-encoded, as written; begins with a slash or is empty.
-    var path: String
+    package var path: String
 
-    struct Failure: Error, Hashable, Sendable {
-        var what: String
-        var fix: String
+    package struct Failure: Error, Hashable, Sendable {
+        package var what: String
+        package var fix: String
     }
 
     /// The longest URL.
-    static let maxBytes = 8 << 10
+    package static let maxBytes = 8 << 10
 
     /// - Throws: ``Failure``, which does not show the URL, since it may hold a secret.
-    init(_ text: String) throws(Failure) {
+    package init(_ text: String) throws(Failure) {
         let fix = "write an absolute URL such as https://api.example.com/rates"
         guard text.utf8.count <= Self.maxBytes else {
             throw Failure(what: "the URL is longer than 8KiB", fix: "shorten it")
@@ -110,7 +110,7 @@ struct URLText: Hashable, Sendable {
 extension URLText {
     /// Whether the host is on this machine or a private network as far as its text says: a loopback or private
     /// address, a single label, or a name under a suffix that is never public (RFC 6761, RFC 6762, RFC 9476).
-    var isLocal: Bool {
+    package var isLocal: Bool {
         if self.host.contains(":") {
             return self.host == "::1" || self.host.hasPrefix("fe80:") || self.host.hasPrefix("fc")
                 || self.host.hasPrefix("fd")

@@ -1,22 +1,22 @@
 // A configuration as it was written: texts, mappings and lists, each with its place in a file.
 
 /// Where something stands in a configuration file.
-struct Place: Hashable, Sendable {
+package struct Place: Hashable, Sendable {
     /// As the user named the file.
-    var file: String
+    package var file: String
     /// From 1.
-    var line: Int
+    package var line: Int
     /// From 1, in Unicode scalars.
-    var column: Int
+    package var column: Int
 }
 
 extension Place: CustomStringConvertible {
-    var description: String { "\(self.file):\(self.line):\(self.column)" }
+    package var description: String { "\(self.file):\(self.line):\(self.column)" }
 }
 
 extension Place: Comparable {
     /// By line and column; places of different files keep the order of the files' names.
-    static func < (left: Self, right: Self) -> Bool {
+    package static func < (left: Self, right: Self) -> Bool {
         (left.file, left.line, left.column) < (right.file, right.line, right.column)
     }
 }

@@ -1,6 +1,6 @@
 // From nodes to ``SourceConfiguration``s: `sources` and `defaults`.
 
-import FreshetCore
+package import FreshetCore
 import JSON
 
 /// Decodes every source, with `defaults` under it.
@@ -129,22 +129,23 @@ struct SourcesDecoder {
 
 // MARK: - The keys of a source
 
-extension SourcesDecoder {
-    static let shortestInterval = Duration.milliseconds(10)
-    static let longestInterval = Duration.seconds(31_536_000)
+extension SourceConfiguration {
+    /// How far apart polls may be.
+    package static let intervals = Duration.milliseconds(10)...Duration.seconds(31_536_000)
+}
 
+extension SourcesDecoder {
     private func read(_ reader: SectionReader, into source: inout SourceConfiguration) {
-        let intervals = Self.shortestInterval...Self.longestInterval
         if let value = reader.scalar("interval") {
             if value.text == "adaptive" {
                 source.interval = .adaptive
-            } else if let interval = reader.duration(value, in: intervals) {
+            } else if let interval = reader.duration(value, in: SourceConfiguration.intervals) {
                 source.interval = .fixed(interval)
             }
         }
-        source.staleness = reader.duration("staleness", in: intervals)
-        source.minInterval = reader.duration("min_interval", in: intervals)
-        source.maxInterval = reader.duration("max_interval", in: intervals)
+        source.staleness = reader.duration("staleness", in: SourceConfiguration.intervals)
+        source.minInterval = reader.duration("min_interval", in: SourceConfiguration.intervals)
+        source.maxInterval = reader.duration("max_interval", in: SourceConfiguration.intervals)
         source.timeout = reader.duration("timeout", in: .milliseconds(10)...Duration.seconds(3600)) ?? source.timeout
         source.when = reader.choice("when", of: SourceConfiguration.When.self) ?? source.when
         source.respectCache =

@@ -3,26 +3,26 @@
 import FreshetCore
 
 /// One finding, printed as `FILE:LINE:COLUMN: path: what; fix`.
-struct ConfigurationProblem: Hashable, Sendable {
-    enum Severity: Hashable, Sendable {
+package struct ConfigurationProblem: Hashable, Sendable {
+    package enum Severity: Hashable, Sendable {
         case error
         /// The configuration works, but probably not as it was meant.
         case warning
     }
 
-    var severity: Severity = .error
+    package var severity: Severity = .error
     /// Absent for what stands in no file, such as a URL of the command line.
-    var place: Place?
+    package var place: Place?
     /// `sources.rates.interval`; empty for the file as a whole.
-    var path: String
+    package var path: String
     /// Never holds a secret: no value of an environment variable, of a `*_file`, of `auth` or of a header.
-    var what: String
+    package var what: String
     /// In the imperative.
-    var fix: String?
+    package var fix: String?
 }
 
 extension ConfigurationProblem: CustomStringConvertible {
-    var description: String {
+    package var description: String {
         var text = ""
         if let place = self.place {
             text += "\(place): "
@@ -43,12 +43,12 @@ extension ConfigurationProblem: CustomStringConvertible {
 }
 
 /// Why a configuration cannot be used: every error that was found, in the order of the file.
-struct ConfigurationErrors: Error, Sendable {
-    var problems: [ConfigurationProblem]
+package struct ConfigurationErrors: Error, Sendable {
+    package var problems: [ConfigurationProblem]
 }
 
 extension ConfigurationErrors: CustomStringConvertible {
-    var description: String {
+    package var description: String {
         self.problems.map(\.description).joined(separator: "\n")
     }
 }
@@ -56,7 +56,7 @@ extension ConfigurationErrors: CustomStringConvertible {
 extension String {
     /// The text with every control character (C0, DEL, C1, and the bidirectional overrides) written as `\u{…}`, so
     /// that a text from a file or an upstream cannot move the cursor or forge a line of a terminal (FAULTS S22).
-    func escapingControls(keepingNewlines: Bool = false) -> String {
+    package func escapingControls(keepingNewlines: Bool = false) -> String {
         func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
             switch scalar.value {
             case 0x0A: !keepingNewlines

@@ -1,11 +1,11 @@
 // Durations and sizes as people write them: `1m30s`, `64KiB`.
 
-import FreshetCore
+package import FreshetCore
 
 /// Why a text is not a quantity, in the form of a ``ConfigurationProblem``.
-struct QuantityError: Error, Hashable, Sendable {
-    var what: String
-    var fix: String
+package struct QuantityError: Error, Hashable, Sendable {
+    package var what: String
+    package var fix: String
 
     /// `what` may repeat the text, which may be a URL in the wrong place: it is shown without its secrets.
     init(what: String, fix: String) {
@@ -14,17 +14,12 @@ struct QuantityError: Error, Hashable, Sendable {
     }
 }
 
-/// `500ms`, `5s`, `1m30s`, `1h`: whole numbers with units, the largest unit first, each at most once.
-enum DurationText {
-    private static let units: [(name: String, milliseconds: Int64)] = [
-        ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
-    ]
-
+extension DurationText {
     /// The longest duration that can be written: ten years of 365 days. Longer ones are mistakes.
-    static let longest = Duration.seconds(315_360_000)
+    package static let longest = Duration.seconds(315_360_000)
 
     /// - Throws: ``QuantityError``, with the spelling that was probably meant.
-    static func parse(_ text: String) throws(QuantityError) -> Duration {
+    package static func parse(_ text: String) throws(QuantityError) -> Duration {
         let malformed = QuantityError(
             what: "\"\(text)\" is not a duration",
             fix: "write one such as 500ms, 5s, 1m30s or 1h"
@@ -86,7 +81,7 @@ enum DurationText {
     }
 
     /// The shortest text that ``parse(_:)`` reads back: `1m30s`, `500ms`, `0s`.
-    static func describe(_ duration: Duration) -> String {
+    package static func describe(_ duration: Duration) -> String {
         var rest = duration.milliseconds
         guard rest > 0 else { return "0s" }
         var text = ""
@@ -99,14 +94,14 @@ enum DurationText {
 }
 
 /// `512B`, `64KiB`, `8MiB`, `1GiB`: a whole number of bytes or of powers of 1024.
-enum SizeText {
+package enum SizeText {
     private static let units: [(name: String, shift: Int64)] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)]
 
     /// The largest size that can be written: 1 TiB.
-    static let largest: Int64 = 1 << 40
+    package static let largest: Int64 = 1 << 40
 
     /// - Throws: ``QuantityError``, with the spelling that was probably meant.
-    static func parse(_ text: String) throws(QuantityError) -> Int {
+    package static func parse(_ text: String) throws(QuantityError) -> Int {
         if let number = WholeNumber.parse(text) {
             throw QuantityError(what: "\(number) has no unit", fix: "write \(self.describe(clamping: number))")
         }
@@ -130,7 +125,7 @@ enum SizeText {
     }
 
     /// The shortest text that ``parse(_:)`` reads back.
-    static func describe(_ bytes: Int) -> String {
+    package static func describe(_ bytes: Int) -> String {
         self.describe(clamping: Int64(bytes))
     }
 
@@ -143,9 +138,9 @@ enum SizeText {
 }
 
 /// A number of ASCII digits without sign, space or separator.
-enum WholeNumber {
+package enum WholeNumber {
     /// `nil` also for what does not fit.
-    static func parse(_ text: String) -> Int64? {
+    package static func parse(_ text: String) -> Int64? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
             return nil
         }

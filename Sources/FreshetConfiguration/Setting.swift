@@ -1,6 +1,8 @@
 // Every key of the configuration: its name, what it takes, its default, what it means. One table for the decoder's
 // "did you mean", for `config docs` and for `config schema`.
 
+import FreshetCore
+
 /// One key of one section.
 struct Setting: Hashable, Sendable {
     /// What a key takes.
@@ -27,7 +29,7 @@ struct Setting: Hashable, Sendable {
     var name: String
     var kind: Kind
     /// As it would be written; `nil` where absence means something of its own.
-    var standard: String?
+    var defaultText: String?
     /// One sentence.
     var meaning: String
     /// A key of the contract that this version does not carry out.
@@ -40,14 +42,14 @@ struct Setting: Hashable, Sendable {
     init(
         _ name: String,
         _ kind: Kind,
-        default standard: String? = nil,
+        default defaultText: String? = nil,
         synonyms: [String] = [],
         isSecret: Bool = false,
         _ meaning: String
     ) {
         self.name = name
         self.kind = kind
-        self.standard = standard
+        self.defaultText = defaultText
         self.synonyms = synonyms
         self.isSecret = isSecret
         self.meaning = meaning
@@ -274,13 +276,13 @@ extension SettingSection {
             Setting(
                 "max_waiting_reads",
                 .count,
-                default: "1024",
+                default: "\(Self.unset.limits.maxWaitingReads)",
                 "The most requests that wait for a read of the log; above it 503."
             ),
             Setting(
                 "max_waiting_reads_per_address",
                 .count,
-                default: "32",
+                default: "\(Self.unset.limits.maxWaitingReadsPerAddress)",
                 "The most such requests from one address."
             ),
             Setting(

@@ -1,0 +1,132 @@
+// The whole configuration as a value with defaults. Decoding starts from the defaults and sets what the file says.
+
+package import FreshetAccess
+package import FreshetCore
+package import System
+
+/// What `freshet serve` runs.
+package struct GatewayConfiguration: Hashable, Sendable {
+    package var listen = ListenAddress.tcp(host: Defaults.listenHost, port: Defaults.listenPort)
+    package var admin = Admin()
+    package var cache = Cache()
+    /// The durable change log; without it, changes are kept in memory alone.
+    package var log: Log?
+    package var limits = Limits()
+    /// The time between signs of life on a quiet stream.
+    package var heartbeat: Duration = Defaults.heartbeat
+    /// What a subscriber is told to wait before it reconnects, before jitter.
+    package var retry: Duration = Defaults.retry
+    package var shutdown = Shutdown()
+    package var cors = CORS()
+    package var polling = Polling()
+    /// Who may do what; without it, everybody may do everything but administer.
+    package var auth: Auth?
+    /// In the order of the file, names unique.
+    package var sources: [SourceConfiguration] = []
+
+    package init() {}
+
+    package struct Admin: Hashable, Sendable {
+        /// A unix socket or a loopback address on which administration needs no key; none by default.
+        package var listen: ListenAddress?
+        /// Names to which loopback and private listeners answer, beside `localhost` and addresses.
+        package var hostNames: [String] = []
+        /// `/metrics`, `/v1/sources` and the details of `/readyz` are for administrators alone.
+        package var privateOperations = false
+
+        package init() {}
+    }
+
+    package struct Cache: Hashable, Sendable {
+        package var maxBytes = Defaults.Cache.maxBytes
+        /// Without it, changes stay as long as there is room.
+        package var maxAge: Duration?
+
+        package init() {}
+    }
+
+    package struct Log: Hashable, Sendable {
+        /// As seen from the working directory.
+        package var path: String
+        package var maxBytes = Defaults.Log.maxBytes
+        package var maxAge: Duration = Defaults.Log.maxAge
+
+        package init(path: String) {
+            self.path = path
+        }
+    }
+
+    package struct Limits: Hashable, Sendable {
+        /// By default what the limit of file descriptors allows.
+        package var maxSubscribers: Int?
+        /// By default a tenth of all, from 100 to 1,000.
+        package var maxSubscribersPerAddress: Int?
+        /// Different sets of sources in the streams of one address.
+        package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
+        /// Connections that are not streams. By default what the limit of file descriptors allows.
+        package var maxConnections: Int?
+        /// Of those, the ones from one address; this machine apart.
+        package var maxConnectionsPerAddress = Defaults.Limits.maxConnectionsPerAddress
+        /// Requests that wait for a change. By default 10,000, and at most half of the limit of file descriptors.
+        package var maxWaiting: Int?
+        package var maxWaitingPerAddress = Defaults.Limits.maxWaitingPerAddress
+        /// Requests a second of one address, this machine apart.
+        package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
+        package var headerTimeout: Duration = Defaults.Limits.headerTimeout
+        package var idleTimeout: Duration = Defaults.Limits.idleTimeout
+        /// How long a subscriber may take nothing of what waits for it.
+        package var writeTimeout: Duration = Defaults.Limits.writeTimeout
+        /// Of a value that is pushed.
+        package var maxBodyBytes = Defaults.Limits.maxBodyBytes
+        /// Requests that may wait for a read of the log.
+        package var maxWaitingReads = Defaults.Limits.maxWaitingReads
+        package var maxWaitingReadsPerAddress = Defaults.Limits.maxWaitingReadsPerAddress
+        /// Bytes of answers that are not read. By default 128 MiB, or a quarter of the memory where that is less.
+        package var maxUnsentBytes: Int?
+        /// Bytes. By default what the control group or the machine allows.
+        package var maxMemory: Int?
+        /// Proxies whose `X-Forwarded-For` names the client that limits per address count.
+        package var trustedProxies: [TrustedProxies.Entry] = []
+
+        package init() {}
+    }
+
+    package struct Shutdown: Hashable, Sendable {
+        /// Between "not ready" and the end of polling.
+        package var delay: Duration = Defaults.Shutdown.delay
+        /// Over which the streams are ended.
+        package var drain: Duration = Defaults.Shutdown.drain
+
+        package init() {}
+    }
+
+    package struct CORS: Hashable, Sendable {
+        /// Exact origins, or "*" alone; none by default.
+        package var origins: [String] = []
+
+        package init() {}
+    }
+
+    package struct Auth: Hashable, Sendable {
+        package var access = AccessConfiguration()
+        /// The cookie that may hold a credential.
+        package var cookie: String?
+        /// `?access_token=` may hold one.
+        package var allowsQueryToken = false
+
+        package init() {}
+    }
+
+    package struct Polling: Hashable, Sendable {
+        /// The most polls under way.
+        package var concurrency = Defaults.Polling.concurrency
+        /// The most polls under way to one host.
+        package var hostConcurrency = Defaults.Polling.hostConcurrency
+        /// Between the starts of two polls to one host.
+        package var hostGap: Duration = Defaults.Polling.hostGap
+        /// Over all sources; no bound by default.
+        package var requestsPerHour: Int?
+
+        package init() {}
+    }
+}

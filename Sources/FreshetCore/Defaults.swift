@@ -1,0 +1,53 @@
+// The defaults that an operator may change, each written once: the configuration starts from them, its manual prints
+// them, and a room that is run without a configuration uses them.
+
+package enum Defaults {
+    /// `heartbeat`.
+    package static let heartbeat: Duration = .seconds(15)
+    /// `retry`.
+    package static let retry: Duration = .seconds(2)
+    /// The host and the port of `listen`.
+    package static let listenHost = "127.0.0.1"
+    package static let listenPort = 8080
+
+    /// The section `cache`.
+    package enum Cache {
+        package static let maxBytes = 64 << 20
+    }
+
+    /// The section `log`. A gibibyte holds some millions of small changes; seven days outlast a subscriber's long weekend.
+    package enum Log {
+        package static let maxBytes = 1 << 30
+        package static let maxAge: Duration = .seconds(7 * 86_400)
+    }
+
+    /// The section `limits`, as far as a limit does not depend on the machine.
+    package enum Limits {
+        package static let maxSourceSetsPerAddress = 256
+        package static let maxConnectionsPerAddress = 1000
+        package static let maxWaiting = 10_000
+        package static let maxWaitingPerAddress = 1000
+        package static let maxRequestsPerAddress = 100
+        package static let headerTimeout: Duration = .seconds(5)
+        package static let idleTimeout: Duration = .seconds(60)
+        package static let writeTimeout: Duration = .seconds(30)
+        package static let maxBodyBytes = 8 << 20
+        package static let maxWaitingReads = 1024
+        package static let maxWaitingReadsPerAddress = 32
+        package static let maxUnsentBytes = 128 << 20
+    }
+
+    /// The section `shutdown`.
+    package enum Shutdown {
+        package static let delay: Duration = .zero
+        package static let drain: Duration = .seconds(5)
+    }
+
+    /// The section `polling`.
+    package enum Polling {
+        package static let concurrency = 256
+        /// As browsers have it.
+        package static let hostConcurrency = 6
+        package static let hostGap: Duration = .zero
+    }
+}
