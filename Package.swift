@@ -40,6 +40,7 @@ let package = Package(
         .target(name: "CWeb", exclude: ["page", "client", "openapi.json", "package.json"]),
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
         .target(name: "JSON", swiftSettings: house),
+        .target(name: "JSONSchema", dependencies: ["JSON"], swiftSettings: house),
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
@@ -148,6 +149,7 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
+        .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),

@@ -3,8 +3,9 @@
 /// A JSON number as `0.d₁d₂…dₖ × 10^point`, where d₁ and dₖ are not zero; the digits stay in the text.
 ///
 /// It points into text that the caller keeps alive, which the parser has accepted.
-struct DecimalText {
+package struct DecimalText {
     private let bytes: UnsafePointer<UInt8>
+    private let length: Int
     let isNegative: Bool
     /// The first and behind the last significant digit; a decimal point may lie between. Empty for zero.
     private let digits: Range<Int>
@@ -20,8 +21,9 @@ struct DecimalText {
     /// so that `10e9999999999999999` and `1e10000000000000000` count as different. That costs a superfluous `replace`.
     private static let exponentDigits = 15
 
-    init(_ bytes: UnsafePointer<UInt8>, count length: Int) {
+    package init(_ bytes: UnsafePointer<UInt8>, count length: Int) {
         self.bytes = bytes
+        self.length = length
         self.isNegative = bytes[0] == UInt8(ascii: "-")
         let start = self.isNegative ? 1 : 0
 
@@ -59,6 +61,11 @@ struct DecimalText {
     }
 
     var isZero: Bool { self.count == 0 }
+
+    /// As it is written.
+    package var text: String {
+        String(decoding: UnsafeBufferPointer(start: self.bytes, count: self.length), as: UTF8.self)
+    }
 
     /// Whether `point` tells all: false for an exponent of absurd length.
     var hasPoint: Bool { self.hugeExponent.isEmpty }

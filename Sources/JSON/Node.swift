@@ -1,14 +1,15 @@
 // One value or member name of a document: the tape is a flat array of these, in the order of the text.
 
 /// A member name is a string node in front of its value's node. Positions count bytes of the minified text.
+@usableFromInline
 struct Node {
-    var start: UInt32
-    var length: UInt32
+    @usableFromInline var start: UInt32
+    @usableFromInline var length: UInt32
     /// The index of the node behind this whole subtree.
-    var next: UInt32
+    @usableFromInline var next: UInt32
     /// Three bits kind, one bit "has escapes", the rest the number of members or elements.
-    var tag: UInt32
-    var hash: UInt64
+    @usableFromInline var tag: UInt32
+    @usableFromInline var hash: UInt64
 
     /// A scalar or a name: `next` is the node behind it.
     @inline(__always)
