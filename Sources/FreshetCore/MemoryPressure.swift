@@ -6,9 +6,9 @@
 /// given up: the values stay fresh for those who are there.
 package enum MemoryPressure: Int, CaseIterable, Comparable, Sendable {
     case none
-    /// From 80 % on: no new stream is taken.
+    /// From 80 % on: answers that their clients do not read are ended, and an address gets no second stream.
     case elevated
-    /// From 90 % on: events in memory are dropped too, the least recently used first.
+    /// From 90 % on: no new stream is taken, and events in memory are dropped, the least recently used first.
     case high
     /// From 95 % on: streams of readers that are behind are ended too.
     case critical

@@ -1,5 +1,6 @@
 // Who may become a subscriber: bounds in all and per address, so that nobody can take every descriptor.
 
+import FreshetCore
 import Synchronization
 package import System
 
@@ -55,7 +56,7 @@ package final class AdmissionDesk: Sendable {
         var total = 0
         var byNetwork: [PeerAddress: Holding] = [:]
         var isDraining = false
-        var isShortOfMemory = false
+        var pressure = MemoryPressure.none
         var refusals: [RefusalReason: UInt64] = [:]
     }
 
@@ -101,9 +102,13 @@ package final class AdmissionDesk: Sendable {
 
     private func refusal(of address: PeerAddress, _ sourceSet: Int?, in state: State) -> RefusalReason? {
         if state.isDraining { return .draining }
-        if state.isShortOfMemory { return .memory }
+        if state.pressure >= .high { return .memory }
         if state.total >= self.maxTotal { return .full }
-        guard let network = self.network(of: address), let holding = state.byNetwork[network] else { return nil }
+        let network = self.network(of: address)
+        guard let network, let holding = state.byNetwork[network] else {
+            return network == nil && state.pressure >= .elevated ? .memory : nil
+        }
+        if state.pressure >= .elevated { return .memory }
         if self.maxPerAddress > 0, holding.streams >= self.maxPerAddress { return .address }
         guard self.maxSourceSetsPerAddress > 0, let sourceSet, holding.sourceSets[sourceSet] == nil else { return nil }
         return holding.sourceSets.count >= self.maxSourceSetsPerAddress ? .sourceSets : nil
@@ -131,9 +136,11 @@ package final class AdmissionDesk: Sendable {
         self.state.withLock { $0.isDraining = true }
     }
 
-    /// Refuses everybody until it is no longer so.
-    func setShortOfMemory(_ isShort: Bool) {
-        self.state.withLock { $0.isShortOfMemory = isShort }
+    /// While memory is short, an address gets no second stream; from ``MemoryPressure/high`` on it gets no first one either.
+    /// So whoever fills the memory does not lock out a subscriber who comes back. Where addresses are not counted, no
+    /// stream is admitted from the first step on.
+    func setMemoryPressure(_ pressure: MemoryPressure) {
+        self.state.withLock { $0.pressure = pressure }
     }
 
     var refusals: [RefusalReason: UInt64] {

@@ -173,9 +173,9 @@ extension StreamServer {
         self.desk.admit(address, sourceSet: sourceSet)
     }
 
-    /// Whether new subscribers are refused for want of memory.
-    package func setShortOfMemory(_ isShort: Bool) {
-        self.desk.setShortOfMemory(isShort)
+    /// How short memory is, which decides who is admitted: see ``AdmissionDesk/setMemoryPressure(_:)``.
+    package func setMemoryPressure(_ pressure: MemoryPressure) {
+        self.desk.setMemoryPressure(pressure)
     }
 
     /// Takes over a connection. Never blocks; the first bytes are written by the shard, at once.

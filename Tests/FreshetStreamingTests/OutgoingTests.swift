@@ -228,6 +228,32 @@ struct AdmissionTests {
         #expect(settings.effectiveMaxSubscribersPerAddress == share)
     }
 
+    @Test("short of memory, an address keeps one stream, and whoever fills the memory locks nobody out (F77)")
+    func shortOfMemory() {
+        let desk = AdmissionDesk(maxTotal: 100, maxPerAddress: 50)
+        var tickets: [AdmissionTicket] = []
+        func refusal(_ address: String) -> RefusalReason? {
+            switch desk.admit(PeerAddress(address)) {
+            case .admitted(let ticket):
+                tickets.append(ticket)
+                return nil
+            case .refused(let reason, _): return reason
+            }
+        }
+        #expect(refusal("192.0.2.1") == nil)
+        desk.setMemoryPressure(.elevated)
+        #expect(refusal("192.0.2.1") == .memory)
+        #expect(refusal("192.0.2.2") == nil && refusal("192.0.2.2") == .memory)
+        // Not counted by address, so that one might be all.
+        #expect(refusal("127.0.0.1") == .memory)
+        for pressure in [MemoryPressure.high, .critical] {
+            desk.setMemoryPressure(pressure)
+            #expect(refusal("192.0.2.3") == .memory)
+        }
+        desk.setMemoryPressure(.none)
+        #expect(refusal("192.0.2.1") == nil && refusal("127.0.0.1") == nil)
+    }
+
     @Test("refuses everybody while the gateway drains")
     func draining() {
         let desk = AdmissionDesk(maxTotal: 3, maxPerAddress: 0)

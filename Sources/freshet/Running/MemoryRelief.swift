@@ -7,7 +7,7 @@ import FreshetStreaming
 import Logging
 import Synchronization
 
-/// Acts on the memory pressure: closes the door, drops events from memory, ends the answers of those who do not read, and
+/// Acts on the memory pressure: ends answers that are not read, refuses new streams, drops events from memory, and
 /// then the streams of those who are behind (FAULTS F77). Polling goes on in any case.
 final class MemoryRelief: Sendable {
     private let watch: MemoryWatch
@@ -49,7 +49,8 @@ final class MemoryRelief: Sendable {
             return (before, state.pressure)
         }
         if before != pressure { self.tell(pressure, reading) }
-        self.streams.setShortOfMemory(pressure >= .elevated)
+        self.streams.setMemoryPressure(pressure)
+        if pressure == .elevated, self.unread.endStalled() > 0 { clinux_trim_heap() }
         if pressure >= .high {
             self.hub.shrinkCache(to: self.hub.statistics.cacheBytes / 2)
             // An answer can be had again, a stream goes on: so answers end first, and streams only where no answer did.
@@ -64,8 +65,16 @@ final class MemoryRelief: Sendable {
         let metadata: Logger.Metadata = ["used": "\(reading.used)", "limit": "\(reading.limit)"]
         switch pressure {
         case .none: self.logger.notice("memory is no longer short: new streams are taken again", metadata: metadata)
-        case .elevated: self.logger.warning("memory is short: no new streams are taken", metadata: metadata)
-        case .high: self.logger.warning("memory is short: events in memory are dropped", metadata: metadata)
+        case .elevated:
+            self.logger.warning(
+                "memory is short: answers that are not read are ended, and an address gets no second stream",
+                metadata: metadata
+            )
+        case .high:
+            self.logger.warning(
+                "memory is short: no new streams are taken, and events in memory are dropped",
+                metadata: metadata
+            )
         case .critical:
             self.logger.error(
                 "memory is short: unread answers are ended, then streams that are behind",

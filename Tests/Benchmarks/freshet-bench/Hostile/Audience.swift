@@ -24,6 +24,8 @@ final class Audience: Sendable {
         var sequences: [[Int]] = []
         /// Streams that were answered with 200.
         var opened = 0
+        /// How many streams ended, by the reason.
+        var ends: [String: Int] = [:]
         /// The id that was received last, by whichever subscriber.
         var lastID = ""
         var isMeasuring = false
@@ -128,7 +130,9 @@ final class Audience: Sendable {
             }
         case .opened: report.opened += 1
         case .gap: report.audit.gapAnnounced(to: event.subscriber)
-        case .ended: report.audit.streamEnded(of: event.subscriber)
+        case .ended(let reason):
+            report.audit.streamEnded(of: event.subscriber)
+            report.ends[reason, default: 0] += 1
         }
     }
 }
@@ -141,8 +145,8 @@ struct AudienceEvent {
         /// The request was answered with 200.
         case opened
         case gap
-        /// The server ended the stream.
-        case ended
+        /// The server ended the stream, or refused it. `reason` is what its `bye` said, or the status.
+        case ended(reason: String)
     }
 
     var subscriber: Int
@@ -164,6 +168,8 @@ struct AudienceMember {
     var reconnectAt: Int64 = 0
     /// Whether nothing has come since a reconnect with a cursor.
     var isResuming = false
+    /// What the last `bye` of the stream said, or why it was refused.
+    var reason = "without a word"
 
     init(source: String, comesAndGoes: Bool) {
         self.source = source
@@ -270,6 +276,7 @@ struct AudienceThread {
         _ = clinux_send(member.descriptor, request, request.utf8.count)
         self.set.change(member.descriptor, to: CLINUX_EPOLLIN)
         member.isConnected = true
+        member.reason = "without a word"
         member.isResuming = !member.lastID.isEmpty
         member.reader = ResponseReader()
         member.reader.requestSent(method: "GET")
@@ -288,10 +295,15 @@ struct AudienceThread {
                     case .interim: break
                     case .head(let head):
                         isOver = isOver || head.status != 200
+                        if head.status != 200 { self.members[index].reason = "status \(head.status)" }
                         if head.status == 200 {
                             self.found.append(AudienceEvent(subscriber: index, kind: .opened))
                         }
                     case .body(let bytes):
+                        if isOver, self.members[index].reason.hasPrefix("status") {
+                            self.members[index].reason += " " + Self.code(in: bytes)
+                            continue
+                        }
                         for event in try self.members[index].decoder.push(bytes) { self.received(event, index) }
                     case .end: isOver = true
                     }
@@ -301,13 +313,16 @@ struct AudienceThread {
             }
         }
         if isOver {
-            self.found.append(AudienceEvent(subscriber: index, kind: .ended))
+            let reason = self.members[index].reason
+            self.found.append(AudienceEvent(subscriber: index, kind: .ended(reason: reason)))
             self.drop(index, until: clinux_monotonic_ns() + Self.absence)
         }
     }
 
     private mutating func received(_ event: StreamEvent, _ index: Int) {
         switch event.type {
+        case "bye":
+            self.members[index].reason = "bye \(String(decoding: event.data.prefix(100), as: UTF8.self))"
         case "gap":
             self.found.append(AudienceEvent(subscriber: index, kind: .gap))
         case "snapshot", "patch", "merge":
@@ -331,6 +346,14 @@ struct AudienceThread {
         case _:
             break
         }
+    }
+
+    /// The code of a problem document, by its `type`; empty where there is none.
+    static func code(in problem: [UInt8]) -> String {
+        let text = String(decoding: problem.prefix(1000), as: UTF8.self)
+        return text.split(separator: "\"").first { $0.contains(":freshet:") || $0.contains("problem") }.map {
+            String($0)
+        } ?? ""
     }
 
     /// The number of the member `name` in a snapshot or a merge patch, or of the operation on it in a patch.

@@ -159,6 +159,9 @@ struct HostileReport {
         Table.row("events checked by id", "\(self.quiet.ids)", "\(self.attacked.ids)", "-", "-")
         Table.row("lost, doubled, ended", "\(self.quiet.faults.count)", "\(self.attacked.faults.count)", "-", "0")
         Table.row("probes unanswered", "\(self.quiet.unansweredProbes)", "\(self.attacked.unansweredProbes)", "-", "0")
+        for (reason, count) in self.attacked.ends.sorted(by: { $0.key < $1.key }) {
+            Table.row("ended: \(reason)", "\(self.quiet.ends[reason] ?? 0)", "\(count)", "-", "-")
+        }
         print()
         Table.row("attack", "requests", "answered", "refused", "cut", "unmade")
         for attack in Attack.allCases {

@@ -29,6 +29,8 @@ struct HostileFigures: Codable, Sendable {
     var ids: Int
     /// Changes lost, doubled, out of order, gaps, streams ended by the gateway; in words.
     var faults: [String]
+    /// Streams that the gateway ended or refused, by what it said.
+    var ends: [String: Int]
     /// Versions of all sources that the upstream served.
     var versions: Int
     /// The gateway's exit code after SIGTERM, with the hostile connections still open.
@@ -110,6 +112,7 @@ struct HostileRun {
             events: report.audit.events,
             ids: report.audit.ids,
             faults: report.audit.faults,
+            ends: report.ends,
             versions: versions.values.reduce(0, +),
             exitCode: exitCode,
             attacks: Dictionary(uniqueKeysWithValues: attacks)
