@@ -7,8 +7,8 @@ package enum EffectiveConfiguration {
     package static func values(of loaded: LoadedConfiguration) -> [EffectiveValue] {
         let set = Set(loaded.effective.map(\.path))
         var values = loaded.effective
-        func addDefaults(of section: SettingSection, under path: String) {
-            for setting in section.settings {
+        func addDefaults(of section: SettingSection, under path: String, only names: Set<String>? = nil) {
+            for setting in section.settings where names?.contains(setting.name) ?? true {
                 let path = SectionReader.join(path, setting.name)
                 guard let text = setting.defaultText, !set.contains(path) else { continue }
                 values.append(EffectiveValue(path: path, text: text, origin: .default))
@@ -18,7 +18,8 @@ package enum EffectiveConfiguration {
             addDefaults(of: section, under: path)
         }
         for source in loaded.configuration.sources {
-            addDefaults(of: .source, under: "sources.\(source.name)")
+            let names = source.isPolled ? nil : PushedSourceRules.keys
+            addDefaults(of: .source, under: "sources.\(source.name)", only: names)
         }
         // A default that every source takes was recorded once for each of them; its own line says no more.
         return Array(Set(values)).filter { !$0.path.hasPrefix("defaults.") }.sorted { $0.path < $1.path }

@@ -3,7 +3,7 @@
 import FreshetCore
 
 extension SettingSection {
-    private static let unset = SourceConfiguration(name: "", url: "")
+    private static let unset = SourceConfiguration(name: "")
 
     static let source = SettingSection(
         title: "a source",
@@ -12,7 +12,7 @@ extension SettingSection {
                 "url",
                 .text,
                 synonyms: ["uri", "endpoint", "href", "address", "upstream"],
-                "Where the value is: an absolute http:// or https:// URL."
+                "Where the value is: an absolute http:// or https:// URL. Without it the source only takes values that are pushed."
             ),
             Setting(
                 "interval",

@@ -41,7 +41,7 @@ struct SourcesDecoder {
 
     /// Finds what is wrong with the defaults themselves, whether or not any source uses them.
     private func check(_ defaults: SectionReader) {
-        var source = SourceConfiguration(name: "defaults", url: "")
+        var source = SourceConfiguration(name: "defaults")
         self.read(defaults, into: &source)
         if let (entry, path) = defaults.entry("url") {
             self.context.error(path, at: entry.keyPlace, "a URL for every source", fix: "give each source its own")
@@ -69,9 +69,18 @@ struct SourcesDecoder {
         if let defaults {
             reader.fall(backTo: defaults)
         }
-        var source = SourceConfiguration(name: entry.key, url: "")
+        var source = SourceConfiguration(name: entry.key)
         self.read(reader, into: &source)
-        self.readURL(reader, namedAt: entry.keyPlace, into: &source)
+        guard reader.entry("url") != nil else {
+            let rules = PushedSourceRules(context: self.context)
+            guard !entry.value.isAbsent else {
+                let fix = "add `url: https://…`, or write {} for a source whose values are pushed"
+                self.context.error(path, at: entry.keyPlace, "no url", fix: fix)
+                return nil
+            }
+            return isNamed ? rules.source(source, of: reader, namedAt: entry.keyPlace) : nil
+        }
+        self.readURL(reader, into: &source)
         self.crossCheck(reader, source)
         return isNamed ? source : nil
     }
@@ -100,11 +109,7 @@ struct SourcesDecoder {
         return true
     }
 
-    private func readURL(_ reader: SectionReader, namedAt place: Place, into source: inout SourceConfiguration) {
-        guard reader.entry("url") != nil else {
-            self.context.error(reader.path, at: place, "no url", fix: "add `url: https://…`")
-            return
-        }
+    private func readURL(_ reader: SectionReader, into source: inout SourceConfiguration) {
         guard let value = reader.scalar("url") else { return }
         do throws(URLText.Failure) {
             let url = try URLText(value.text)

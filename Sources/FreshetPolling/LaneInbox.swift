@@ -9,7 +9,8 @@ import Synchronization
 enum LaneCommand: Sendable {
     typealias PushReply = @Sendable (Result<Cursor, PollError>) -> Void
 
-    case add(SourceID, UpstreamURL, SourceConfiguration, learned: [UInt8])
+    /// Without a URL the source only takes what is pushed.
+    case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8])
     case remove(SourceID)
     case subscribersChanged(SourceID)
     case poll(SourceID, PolledSource.Waiter)

@@ -190,7 +190,7 @@ extension PollLane {
 
     private func add(
         _ id: SourceID,
-        url: UpstreamURL,
+        url: UpstreamURL?,
         configuration: SourceConfiguration,
         learned: [UInt8],
         now: MonotonicTime
@@ -200,11 +200,14 @@ extension PollLane {
         let machine = self.machine(for: id, configuration, after: earlier?.machine, learned: learned, now: now)
         self.hub.identify(id, as: configuration.identity)
         do {
-            try self.transport.add(ExchangeID(id), url: url, configuration: ExchangeConfiguration(configuration))
+            if let url {
+                let exchange = ExchangeConfiguration(configuration)
+                try self.transport.add(ExchangeID(id), url: url, configuration: exchange)
+            }
         } catch {
             return self.notify(.failed(id, name: configuration.name, error))
         }
-        let source = PolledSource(id: id, host: self.host(of: url.origin), machine: machine)
+        let source = PolledSource(id: id, host: self.host(of: url?.origin ?? .nobody), machine: machine)
         self.sources[id] = source
         source.host.queue.sources += 1
         self.hub.report(machine.status, of: id)
@@ -259,6 +262,9 @@ extension PollLane {
     private func pollRequested(_ id: SourceID, reply: @escaping PolledSource.Waiter, now: MonotonicTime) {
         guard let source = self.sources[id] else {
             return reply(.failure(PollError(.internal, "the source is not polled")))
+        }
+        guard source.machine.configuration.isPolled else {
+            return reply(.failure(PollError(.policy, "the source has no url to poll")))
         }
         source.waiters.append(reply)
         guard !source.isPolling else { return }
@@ -365,7 +371,7 @@ extension PollLane {
 extension PollLane {
     /// Whether the source is to sleep until somebody listens.
     func sleepsWithoutListeners(_ source: PolledSource) -> Bool {
-        source.machine.configuration.when == .subscribed && !source.isUrgent
+        source.machine.configuration.when == .subscribed && source.machine.configuration.isPolled && !source.isUrgent
             && !self.hub.isListenedTo(source.id)
     }
 
@@ -394,6 +400,11 @@ extension PollLane {
 }
 
 // MARK: - Exchanges
+
+extension Origin {
+    /// The host of sources that have no upstream: none of them ever asks to poll it.
+    fileprivate static let nobody = Origin(scheme: "", host: "", port: "")
+}
 
 extension ExchangeID {
     /// The exchanges of a source: its polls.

@@ -56,7 +56,7 @@ package final class Poller: Sendable {
         for command in self.inbox.close() { command.refuse(PollError(.internal, "the gateway is stopping")) }
     }
 
-    /// Polls a source from here on. One that is polled already is polled by the new configuration; the last good
+    /// Polls a source from here on; one without a URL takes what is pushed. One that is polled already is polled by the new configuration; the last good
     /// value stays where the configuration's ``SourceConfiguration/identity`` is the same. A value that the hub holds
     /// already (``Hub/restore(_:document:of:)``) is taken over, so that the first poll is conditional. `learned` is
     /// what the adaptive policy had learned in that earlier process.
@@ -67,7 +67,7 @@ package final class Poller: Sendable {
         _ configuration: SourceConfiguration,
         learned: [UInt8] = []
     ) throws(PollError) {
-        let url = try UpstreamURL(configuration.url)
+        let url = configuration.isPolled ? try UpstreamURL(configuration.url) : nil
         self.inbox.post(.add(id, url, configuration, learned: learned))
     }
 

@@ -11,6 +11,12 @@ package struct Origin: Hashable, Sendable {
     /// In lower case; IPv6 in brackets.
     package var host: String
     package var port: String
+
+    package init(scheme: String, host: String, port: String) {
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+    }
 }
 
 /// An absolute `http` or `https` URL.

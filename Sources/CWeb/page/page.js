@@ -74,7 +74,7 @@ async function refresh() {
   for (const source of sources) {
     const cells = row(source.name);
     setState(source.name, source.state, source.last_error?.message);
-    cells[2].textContent = source.interval;
+    cells[2].textContent = source.interval ?? "pushed";
     cells[2].title = source.interval_reason;
     cells[3].textContent = source.polls;
     cells[4].textContent = share(source.not_modified, source.polls);

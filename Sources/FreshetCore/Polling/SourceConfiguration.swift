@@ -35,7 +35,7 @@ package struct SourceConfiguration: Hashable, Sendable {
 
     /// `[a-z0-9][a-z0-9._-]*`.
     package var name: String
-    /// Absolute, `http` or `https`.
+    /// Absolute, `http` or `https`. Empty for a source that is not polled: it only takes what is pushed.
     package var url: String
     package var interval: Interval = .fixed(.seconds(10))
     /// How old the value may be before the source is `stale`. The default is three intervals, at least 30 s.
@@ -164,13 +164,16 @@ package struct SourceConfiguration: Hashable, Sendable {
         }
     }
 
-    package init(name: String, url: String) {
+    package init(name: String, url: String = "") {
         self.name = name
         self.url = url
     }
 }
 
 extension SourceConfiguration {
+    /// Whether there is an upstream to ask. Without one the value is whatever was pushed last.
+    package var isPolled: Bool { !self.url.isEmpty }
+
     /// The interval that the configuration gives; for `adaptive` the middle of what the policy may choose.
     package var nominalInterval: Duration {
         switch self.interval {

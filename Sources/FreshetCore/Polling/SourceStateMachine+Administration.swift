@@ -13,9 +13,13 @@ extension SourceStateMachine {
     package mutating func resumeRequested(now: MonotonicTime, wall: WallTime) -> SourceState? {
         let isGone = self.status.warnings.contains { $0.kind == .gone }
         guard self.status.state == .paused || isGone else { return nil }
-        self.nextPoll = now
-        self.status.nextPollAt = wall
-        self.status.intervalReason = "resumed by an administrator"
+        if self.configuration.isPolled {
+            self.nextPoll = now
+            self.status.nextPollAt = wall
+            self.status.intervalReason = "resumed by an administrator"
+        } else {
+            self.status.intervalReason = Self.isOnlyPushed
+        }
         return self.enter(self.condition(now: now), wall: wall)
     }
 

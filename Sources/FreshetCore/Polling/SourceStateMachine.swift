@@ -10,7 +10,8 @@ package import JSON
 package struct SourceStateMachine: Sendable {
     package internal(set) var configuration: SourceConfiguration
     package internal(set) var status: SourceStatus
-    /// When to poll next; `.distantFuture` while paused, while a poll is under way, or where the upstream is gone.
+    /// When to poll next; `.distantFuture` while paused, while a poll is under way, or where there is no upstream, or none
+    /// any more.
     package internal(set) var nextPoll: MonotonicTime
 
     /// What a poll may cost; set by the shell before a result is handed in. For the adaptive policy.
@@ -52,12 +53,17 @@ package struct SourceStateMachine: Sendable {
         self.value = SourceValue(configuration: configuration)
         self.value.learned(lists: learned.lists, guess: learned.guess)
         let first = self.schedule.first(now: now)
-        self.nextPoll = first.at
-        self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: first.reason)
-        self.status.nextPollAt = wall
+        self.nextPoll = configuration.isPolled ? first.at : .distantFuture
+        let reason = configuration.isPolled ? first.reason : Self.isOnlyPushed
+        self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: reason)
+        self.status.isPolled = configuration.isPolled
+        self.status.nextPollAt = configuration.isPolled ? wall : nil
         self.status.collection = self.value.collection
         self.status.setWarning(.insecure, configuration.tls.isInsecure)
     }
+
+    /// The `interval_reason` of a source without an upstream.
+    package static let isOnlyPushed = "there is no url to poll; values are pushed"
 
     /// Takes over the value of an earlier process: the next poll is conditional, and only a difference is a change.
     package mutating func restored(_ document: Document, validators: Validators, at wall: WallTime) {

@@ -45,8 +45,10 @@ package struct SourceStatus: Hashable, Sendable {
     package var state: SourceState = .starting
     package var stateSince: WallTime
     package var lastError: ReportedError?
-    /// The time between polls that is in force.
+    /// The time between polls that is in force. Means nothing where ``isPolled`` is false.
     package var interval: Duration
+    /// Whether there is an upstream to poll; else values are pushed.
+    package var isPolled = true
     /// Why the next poll is when it is, in words.
     package var intervalReason: String
     package var nextPollAt: WallTime?

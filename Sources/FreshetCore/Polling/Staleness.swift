@@ -3,7 +3,8 @@
 /// The age at which one source's value is stale. Set anew by each answer; reads no clock.
 ///
 /// The configured `staleness` counts from the last answer that brought or confirmed the value. What HTTP calls fresh is
-/// never stale (RFC 9111 §4.2), and while the upstream fails, `stale-if-error` puts the mark off (RFC 5861 §4).
+/// never stale (RFC 9111 §4.2), and while the upstream fails, `stale-if-error` puts the mark off (RFC 5861 §4). A source
+/// that nobody polls goes stale only where `staleness` says so: nobody else knows how often it is pushed.
 struct Staleness: Hashable, Sendable {
     /// What the last answer that brought or confirmed the value said of time.
     private struct Confirmation: Hashable {
@@ -17,6 +18,7 @@ struct Staleness: Hashable, Sendable {
     private var last: Confirmation?
     private let configured: Duration?
     private let isAdaptive: Bool
+    private let isPolled: Bool
 
     /// The shortest time that nobody asked for.
     private static let least = Duration.seconds(30)
@@ -24,6 +26,7 @@ struct Staleness: Hashable, Sendable {
     init(configuration: SourceConfiguration) {
         self.configured = configuration.staleness
         self.isAdaptive = configuration.interval == .adaptive
+        self.isPolled = configuration.isPolled
     }
 
     /// A value was brought or confirmed at `now`, and the next poll is planned `interval` later.
@@ -46,7 +49,7 @@ struct Staleness: Hashable, Sendable {
 
     /// When the value becomes stale; `.distantFuture` without one. `isFailing`: the last poll failed.
     func deadline(isFailing: Bool) -> MonotonicTime {
-        guard let last = self.last else { return .distantFuture }
+        guard let last = self.last, self.isPolled || self.configured != nil else { return .distantFuture }
         let limit = max(self.limit(interval: last.interval), last.freshFor)
         return last.at + (isFailing ? max(limit, last.servedOnErrorFor) : limit)
     }

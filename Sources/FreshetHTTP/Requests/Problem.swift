@@ -101,6 +101,8 @@ extension Problem {
         return Problem(404, "unknown_source", detail)
     }
 
+    static let notPolled = Problem(409, "not_polled", "This source has no url; its values are pushed.")
+
     static func methodNotAllowed(_ allowed: [String]) -> Problem {
         let list = allowed.joined(separator: ", ")
         let detail = "This path answers to \(list)."

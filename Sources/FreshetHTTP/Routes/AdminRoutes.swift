@@ -57,6 +57,7 @@ struct AdminRoutes: Sendable {
 
     private func poll(_ context: GatewayContext) async throws -> Answer {
         let source = try self.source(context)
+        guard self.gateway.hub.report(of: source)?.status.isPolled ?? true else { throw Problem.notPolled }
         do {
             let outcome = try await self.gateway.control.poll(source)
             var json = JSONWriter()

@@ -80,7 +80,7 @@ enum SourceRow {
             json.member("state", status.state.rawValue)
             json.member("state_since", status.stateSince.description)
             self.write(status.lastError, to: &json)
-            json.member("interval", status.interval.text)
+            json.member("interval", optional: status.isPolled ? status.interval.text : nil)
             json.member("interval_reason", status.intervalReason)
             json.member("next_poll_at", optional: status.nextPollAt?.description)
             json.member("last_success_at", optional: status.lastSuccessAt?.description)

@@ -150,6 +150,10 @@ struct GatewayRunner {
         }
         self.logger.info("listening on \(Self.url(of: address))", metadata: metadata)
         for source in self.configuration.sources {
+            guard source.isPolled else {
+                self.logger.debug("source, pushed", metadata: ["source": "\(source.name)"])
+                continue
+            }
             let interval = source.interval == .adaptive ? "adaptive" : DurationText.describe(source.nominalInterval)
             self.logger.debug(
                 "source",

@@ -14,7 +14,7 @@ struct OnlineFinding: Hashable, Sendable {
 }
 
 enum OnlineCheck {
-    /// Polls every source once, at the same time as far as `polling` allows.
+    /// Polls every source that has a URL once, at the same time as far as `polling` allows.
     ///
     /// - Returns: What came of it, in the order of the configuration.
     /// - Throws: ``StartFailure`` where polling is impossible.
@@ -33,7 +33,7 @@ enum OnlineCheck {
         try registry.apply(configuration.sources)
         let ids = registry.ids
         let findings = await withTaskGroup(of: OnlineFinding.self) { group in
-            for source in configuration.sources {
+            for source in configuration.sources where source.isPolled {
                 guard let id = ids[source.name] else { continue }
                 group.addTask { await Self.check(source.name, id, hub: hub, poller: poller) }
             }

@@ -98,11 +98,12 @@ final class SourceRegistry: Sendable {
             changes.changed.append(source.name)
             return
         }
-        let status = SourceStatus(
+        var status = SourceStatus(
             stateSince: WallTime.now,
             interval: source.nominalInterval,
-            intervalReason: "waiting for the first poll"
+            intervalReason: source.isPolled ? "waiting for the first poll" : SourceStateMachine.isOnlyPushed
         )
+        status.isPolled = source.isPolled
         guard let id = self.hub.addSource(source.name, identity: source.identity, status: status) else {
             throw PollError(.internal, "the name \(source.name) is taken")
         }
