@@ -39,14 +39,14 @@ struct VerificationKey: Sendable {
 }
 
 extension TokenAlgorithm {
-    fileprivate var isPSS: Bool {
+    var isPSS: Bool {
         switch self {
         case .ps256, .ps384, .ps512: true
         case .es256, .es384, .es512, .rs256, .rs384, .rs512, .edDSA, .hs256, .hs384, .hs512: false
         }
     }
 
-    fileprivate var digest: DigestAlgorithm {
+    var digest: DigestAlgorithm {
         switch self {
         case .es256, .rs256, .ps256, .hs256: .sha256
         case .es384, .rs384, .ps384, .hs384: .sha384

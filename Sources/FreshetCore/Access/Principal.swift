@@ -60,6 +60,13 @@ package struct Principal: Hashable, Sendable {
         self.validUntil.map { $0 <= now } ?? false
     }
 
+    /// What the credential says under this name: `sub`, or a parameter of the claim `freshet`; `nil` where it says nothing.
+    /// What a source's parameter is bound to (CONTRACT §10).
+    package func claim(_ name: String) -> String? {
+        guard name == "sub" else { return self.grants.parameters[name] }
+        return self.kind == .anonymous || self.id.isEmpty ? nil : self.id
+    }
+
     /// What limits per caller count by: two credentials of one caller count together.
     package var account: Account {
         Account(kind: self.kind, issuer: self.issuer, id: self.id)

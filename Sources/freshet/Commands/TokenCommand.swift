@@ -1,13 +1,13 @@
-// `freshet token key`: API keys that are long enough.
+// `freshet token`: makes keys and tokens, and shows what they say.
 
 import ArgumentParser
 import FreshetHTTP
 
-struct TokenCommand: ParsableCommand {
+struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Make credentials.",
-        subcommands: [Key.self]
+        abstract: "Make and inspect credentials.",
+        subcommands: [Key.self, TokenNewCommand.self, TokenInspectCommand.self]
     )
 
     struct Key: ParsableCommand {

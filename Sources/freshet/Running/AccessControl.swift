@@ -21,12 +21,26 @@ struct AccessControl: Sendable {
         } catch {
             throw StartFailure("The keys of issuers cannot be fetched: \(error.message)")
         }
+        self.authenticator = try Self.authenticator(auth) { request in try await Self.fetch(request, with: client) }
+    }
+
+    /// What knows the credentials of a configuration, and asks no issuer for its keys.
+    ///
+    /// - Throws: as ``init(_:)``.
+    static func offline(_ auth: GatewayConfiguration.Auth) throws(StartFailure) -> Authenticator {
+        try self.authenticator(auth) { _ in throw PollError(.policy, "not asked") }
+    }
+
+    private static func authenticator(
+        _ auth: GatewayConfiguration.Auth,
+        fetch: @escaping KeyFetch
+    ) throws(StartFailure) -> Authenticator {
         do throws(AccessProblems) {
-            self.authenticator = try Authenticator(
+            return try Authenticator(
                 auth.access,
                 // No ticket is issued yet.
                 ticketKey: .random(),
-                fetch: { request in try await Self.fetch(request, with: client) },
+                fetch: fetch,
                 clock: { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
             )
         } catch {
