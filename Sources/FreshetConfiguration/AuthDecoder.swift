@@ -17,6 +17,7 @@ struct AuthDecoder {
         }
         auth.access.keys = self.entries("keys", in: reader, as: .authKey, self.key)
         auth.access.issuers = self.entries("jwt", in: reader, as: .authIssuer, self.issuer)
+        auth.access.certificates = self.entries("certificates", in: reader, as: .authCertificate, self.certificate)
         if let file = reader.scalar("deny_file") {
             auth.access.denyFile = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
         }
@@ -66,6 +67,23 @@ struct AuthDecoder {
         let (notBefore, notAfter) = (self.time("not_before", in: reader), self.time("not_after", in: reader))
         guard let id = self.required("id", in: reader), let secret = self.secret(in: reader) else { return nil }
         return APIKey(id: id.text, secret: secret, grants: grants, notBefore: notBefore, notAfter: notAfter)
+    }
+
+    private func certificate(_ reader: SectionReader) -> CertificateHolder? {
+        let grants = self.grants(reader)
+        return self.required("subject", in: reader).map { CertificateHolder(subject: $0.text, grants: grants) }
+    }
+
+    /// Refuses certificates where nothing asks clients for theirs.
+    func check(_ auth: GatewayConfiguration.Auth, _ reader: SectionReader, tls: ConfigurationNode?) {
+        guard !auth.access.certificates.isEmpty else { return }
+        if case .mapping(let entries)? = tls?.content, entries.contains(where: { $0.key == "client_ca" }) { return }
+        self.context.error(
+            SectionReader.join(reader.path, "certificates"),
+            at: reader.place(of: "certificates"),
+            "no tls.client_ca: no client is asked for its certificate",
+            fix: "add `client_ca` to `tls`, or remove `certificates`"
+        )
     }
 
     private func issuer(_ reader: SectionReader) -> TokenIssuer? {

@@ -14,7 +14,12 @@ extension SettingSection {
                 "API keys, each with an id, a secret_file and grants."
             ),
             Setting("jwt", .list, synonyms: ["issuers", "jwks"], "Issuers of JSON Web Tokens, each with its keys."),
-            .planned("certificates", "Client certificates by their subject, with grants."),
+            Setting(
+                "certificates",
+                .list,
+                synonyms: ["client_certificates"],
+                "Client certificates by their subject, each with grants; needs tls.client_ca."
+            ),
             Setting(
                 "deny_file",
                 .text,
@@ -54,6 +59,18 @@ extension SettingSection {
                 "The key is dead from this time on (RFC 3339)."
             ),
         ]
+    )
+
+    static let authCertificate = SettingSection(
+        title: "a client certificate",
+        settings: [
+            Setting(
+                "subject",
+                .text,
+                synonyms: ["dn", "cn", "name"],
+                "The certificate's subject as RFC 4514 writes it, such as CN=backend,O=Example."
+            )
+        ] + Self.sourceGrants + [Self.adminGrant]
     )
 
     static let authIssuer = SettingSection(

@@ -38,7 +38,10 @@ struct GatewayDecoder {
             self.decode(section, into: &configuration.polling)
         }
         if let section = reader.section("auth", as: .auth) {
-            configuration.auth = AuthDecoder(context: self.context).decode(section)
+            let decoder = AuthDecoder(context: self.context)
+            let auth = decoder.decode(section)
+            decoder.check(auth, section, tls: reader.entry("tls")?.entry.value)
+            configuration.auth = auth
             if configuration.auth?.cookie != nil, configuration.cors.origins.contains("*") {
                 self.context.error(
                     "auth.cookie",
@@ -50,6 +53,7 @@ struct GatewayDecoder {
         }
         let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
+        PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)
         return configuration
     }
 

@@ -373,7 +373,7 @@ extension SettingSection {
         ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
         ("shutdown", .shutdown),
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
-        ("auth.jwt[]", .authIssuer),
+        ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS),
     ]

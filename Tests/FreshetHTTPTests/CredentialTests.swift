@@ -204,6 +204,33 @@ extension HTTPTests {
             }
         }
 
+        @Test(
+            "S4: by the right of everybody or a cookie no page of another site publishes; with a field it may",
+            arguments: [
+                (nil, nil, 200), ("https://app.example", nil, 200), ("https://evil.example", nil, 403),
+                ("null", nil, 403),
+                (nil, "cross-site", 403), (nil, "same-origin", 200),
+            ] as [(String?, String?, Int)]
+        )
+        func crossSitePublish(origin: String?, site: String?, status: Int) async throws {
+            var configuration = try Self.configuration()
+            configuration.anonymous.publish = try Self.pattern("open")
+            try await self.withGateway(
+                Self.authenticator(configuration),
+                { $0.corsOrigins = ["https://app.example"] }
+            ) { gateway in
+                var fields: HeaderFields = ["Content-Type": "text/plain"]
+                if let origin { fields.append("Origin", origin) }
+                if let site { fields.append("Sec-Fetch-Site", site) }
+                let lent = try await gateway.send("POST", "/v1/sources/open/value", fields, body: "[1]")
+                #expect(lent.status == status)
+                #expect(gateway.control.log.count == (status == 200 ? 1 : 0))
+                fields.append("X-API-Key", Self.feeder)
+                let meant = try await gateway.send("POST", "/v1/sources/orders/value", fields, body: "[1]")
+                #expect(meant.status == 200)
+            }
+        }
+
         @Test("S9: a stream ends with its key's time, and says why")
         func expiry() async throws {
             let until = WallTime(milliseconds: WallClock.now.milliseconds + 4000)

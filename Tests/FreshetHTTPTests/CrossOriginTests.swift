@@ -122,6 +122,59 @@ extension HTTPTests {
             Set(text.split(separator: ",").map { $0.filter { $0 != " " }.lowercased() })
         }
 
+        @Test("a preflight allows every field of the interface, and a page may read every field of an answer")
+        func wholeInterface() async throws {
+            try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
+                try gateway.publish("[{\"id\":1}]", of: gateway.source("rates"))
+                let origin = "https://app.example"
+                let fields = [
+                    "authorization", "last-event-id", "cache-control", "x-api-key", "if-match", "if-none-match",
+                    "idempotency-key", "prefer", "content-type",
+                ]
+                let safe: Set = [
+                    "cache-control", "content-language", "content-length", "content-type", "expires", "last-modified",
+                    "pragma",
+                ]
+                // What is for browsers and proxies, and for no page.
+                let silent: Set = [
+                    "connection", "date", "keep-alive", "transfer-encoding", "vary", "x-accel-buffering",
+                    "x-content-type-options", "content-security-policy", "referrer-policy", "x-frame-options",
+                ]
+                var exposed: Set<String> = []
+                for endpoint in Responder(gateway: gateway.server.gateway).routes.endpoints where endpoint.isCrossOrigin
+                {
+                    let path = endpoint.path.replacing(":sources", with: "rates").replacing("*sources", with: "rates")
+                        .replacing(":source", with: "rates").replacing(":key", with: "1")
+                    for method in endpoint.methods where method != "OPTIONS" && method != "HEAD" {
+                        var request: HeaderFields = ["Origin": origin, "Access-Control-Request-Method": method]
+                        request.append("Access-Control-Request-Headers", fields.joined(separator: ","))
+                        let preflight = try await gateway.send("OPTIONS", path, request)
+                        #expect(preflight.headers["Access-Control-Allow-Origin"] == origin, "\(path)")
+                        #expect(preflight.headers["Access-Control-Allow-Methods"]?.contains(method) == true, "\(path)")
+                        let allowed = Self.list(preflight.headers["Access-Control-Allow-Headers"] ?? "")
+                        #expect(allowed.isSuperset(of: fields), "\(path)")
+                        guard !path.hasPrefix("/v1/streams") else { continue }
+                        let reply = try await gateway.send(
+                            method,
+                            path,
+                            ["Origin": origin],
+                            body: method == "POST" ? "[1]" : nil
+                        )
+                        exposed = Self.list(reply.headers["Access-Control-Expose-Headers"] ?? "")
+                        for field in reply.headers.all.map({ $0.name.lowercased() })
+                        where !field.hasPrefix("access-control-") && !safe.contains(field) && !silent.contains(field) {
+                            #expect(exposed.contains(field), "\(method) \(path) does not expose \(field)")
+                        }
+                    }
+                }
+                let needed = [
+                    "age", "etag", "freshet-cursor", "freshet-guard", "link", "location", "retry-after",
+                    "www-authenticate",
+                ]
+                #expect(exposed.isSuperset(of: needed))
+            }
+        }
+
         @Test("a stream that is handed over carries the fields too")
         func stream() async throws {
             try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in

@@ -1,4 +1,5 @@
 import EventStream
+import FreshetAccess
 import FreshetCore
 import FreshetTesting
 import JSON
@@ -95,23 +96,77 @@ extension HTTPTests {
             }
         }
 
-        @Test("every route says who may use it")
-        func routes() async throws {
-            try await withGateway { gateway in
-                var found: [String: Route.Access] = [:]
+        /// Every route, and who may use it: with `auth`, and without.
+        private static let rules: [(String, Route.Access, Route.Access)] = [
+            ("GET /v1/streams/*sources", .caller, .caller), ("GET /v1/values/:source", .caller, .caller),
+            ("GET /v1/changes/:sources", .caller, .caller),
+            ("GET /v1/sources", .caller, .caller), ("GET /v1/sources/:source", .caller, .caller),
+            ("POST /v1/sources/:source/value", .caller, .caller), ("GET /v1/me", .caller, .caller),
+            ("POST /v1/admin/sources/:source/value", .administrator, .administrator),
+            ("POST /v1/admin/sources/:source/poll", .administrator, .administrator),
+            ("POST /v1/admin/sources/:source/pause", .administrator, .administrator),
+            ("POST /v1/admin/sources/:source/resume", .administrator, .administrator),
+            ("POST /v1/admin/reload", .administrator, .administrator),
+            ("GET /v1/admin/subscribers", .administrator, .administrator),
+            ("DELETE /v1/admin/subscribers/:id", .administrator, .administrator),
+            ("GET /metrics", .administrator, .everybody), ("GET /livez", .everybody, .everybody),
+            ("GET /readyz", .probe, .probe), ("GET /healthz", .probe, .probe),
+            ("GET /openapi.json", .everybody, .everybody), ("GET /", .everybody, .everybody),
+            ("GET /client/freshet.js", .everybody, .everybody), ("GET /page.js", .everybody, .everybody),
+            ("GET /page.css", .everybody, .everybody), ("GET /page.svg", .everybody, .everybody),
+        ]
+
+        @Test(
+            "every route has a rule that says who may use it, and this table has every route",
+            arguments: [true, false]
+        )
+        func routes(hasAuth: Bool) async throws {
+            let authenticator = try Authenticator(
+                AccessConfiguration(),
+                ticketKey: .random(),
+                fetch: { _ in KeyResponse(status: 404, body: []) },
+                clock: { WallClock.now }
+            )
+            try await withGateway(authenticator: hasAuth ? authenticator : nil) { gateway in
+                var left = Dictionary(Self.rules.map { ($0.0, hasAuth ? $0.1 : $0.2) }) { first, _ in first }
                 for endpoint in Responder(gateway: gateway.server.gateway).routes.endpoints {
                     for route in endpoint.routes {
-                        found["\(route.method.rawValue) \(endpoint.path)"] = route.access
+                        let name = "\(route.method.rawValue) \(endpoint.path)"
+                        let rule = left.removeValue(forKey: name)
+                        #expect(rule == route.access, "\(name) has no rule in the table, or another")
                     }
                 }
-                for (route, access) in found {
-                    let path = route.split(separator: " ")[1]
-                    let expected: Route.Access =
-                        path.hasPrefix("/v1/admin/")
-                        ? .administrator : path.hasPrefix("/v1/") ? .caller : .everybody
-                    #expect(access == expected, "\(route)")
+                #expect(left.isEmpty, "routes that are not there any more")
+            }
+        }
+
+        @Test("where nobody may do anything, only what is for everybody answers, and it names no source")
+        func closed() async throws {
+            let authenticator = try Authenticator(
+                AccessConfiguration(),
+                ticketKey: .random(),
+                fetch: { _ in KeyResponse(status: 404, body: []) },
+                clock: { WallClock.now }
+            )
+            try await withGateway(authenticator: authenticator) { gateway in
+                try gateway.publish(#"{"of":"wombats"}"#, of: try gateway.source("quokkas"))
+                for endpoint in Responder(gateway: gateway.server.gateway).routes.endpoints {
+                    for route in endpoint.routes {
+                        let path = endpoint.path.replacing(":sources", with: "quokkas").replacing(
+                            "*sources",
+                            with: "quokkas"
+                        )
+                        .replacing(":source", with: "quokkas").replacing(":key", with: "1").replacing(
+                            ":id",
+                            with: "0-1"
+                        )
+                        let reply = try await RawHTTP.send(route.method.rawValue, path, to: gateway.endpoint)
+                        let isOpen = route.access == .everybody || route.access == .probe || path == "/v1/me"
+                        #expect(reply.status == (isOpen ? 200 : 401), "\(route.method.rawValue) \(path)")
+                        #expect(!String(decoding: reply.body, as: UTF8.self).contains("wombats"))
+                        #expect(!String(decoding: reply.body, as: UTF8.self).contains("quokkas"), "\(path)")
+                    }
                 }
-                #expect(found.count >= 20)
             }
         }
     }

@@ -64,12 +64,13 @@ package struct NewToken: Hashable, Sendable {
         }
     }
 
-    /// The token in compact serialization (RFC 7515 §7.1).
+    /// Signs the token.
     ///
     /// - Parameters:
     ///   - key: what signs it.
     ///   - algorithm: one of the key's.
     ///   - keyID: `kid`, where the issuer has several keys.
+    /// - Returns: the token in compact serialization (RFC 7515 §7.1).
     /// - Throws: why no gateway would take it: `tooLong`, `claims` and the like; `algorithm` where it is not the key's.
     package func signed(
         by key: SigningKey,

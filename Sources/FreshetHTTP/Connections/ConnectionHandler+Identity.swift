@@ -3,6 +3,13 @@
 import FreshetAccess
 import NIOCore
 
+/// Who the client is by its certificate. Whoever has ended the connection's handshake fires it through the pipeline, before
+/// the first byte of a request, and only for a certificate that `tls.client_ca` vouches for.
+struct ClientCertificateEvent: Sendable {
+    /// As RFC 4514 writes it.
+    let subject: String
+}
+
 extension ConnectionHandler {
     /// Has a signature verified elsewhere. Until then nothing more is read.
     func identify(_ credentials: Credentials, of plan: RequestPlan, context: ChannelHandlerContext) {

@@ -42,6 +42,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private(set) var peer = PeerAddress.unknown
     /// Who sent the request under way: the peer, or whom a trusted proxy names.
     private(set) var client = PeerAddress.unknown
+    /// The subject of the certificate that the client proved in its handshake; `nil` without one.
+    private var certificate: String?
     /// The peer is a trusted proxy: the connection is counted as the client's whose request it carries.
     private var isFromProxy = false
     /// What the connection is counted by, if anything.
@@ -164,6 +166,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             case .answering: self.endWait(context)
             case .ended: break
             }
+        case let event as ClientCertificateEvent:
+            self.certificate = event.subject
         case is EvictionEvent:
             self.gateway.counters.evicted()
             switch self.phase {
@@ -265,7 +269,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.gateway.counters.refused(refusal)
             return self.end(with: refusal.problem, to: head, context: context)
         }
-        let plan = self.responder.plan(head, by: self.listener)
+        let plan = self.responder.plan(head, by: self.listener, certificate: self.certificate)
         // Of a request that is answered with 429 no signature is looked at.
         guard case .unverified(let credentials) = plan.identity, !self.isToPause else {
             return self.planned(plan, context: context)

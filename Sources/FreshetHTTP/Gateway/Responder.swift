@@ -30,10 +30,14 @@ struct Responder: Sendable {
     }
 
     /// Where a request leads, and who sent it.
-    func plan(_ head: RequestHead, by listener: IncomingRequest.Listener) -> RequestPlan {
+    func plan(
+        _ head: RequestHead,
+        by listener: IncomingRequest.Listener,
+        certificate: String? = nil
+    ) -> RequestPlan {
         var plan = RequestPlan(head: head, match: self.routes.match(head.path), identity: .nobody)
         if let route = plan.route, route.access != .everybody {
-            plan.identity = self.gateway.access.identity(of: head, by: listener)
+            plan.identity = self.gateway.access.identity(of: head, by: listener, certificate: certificate)
         }
         return plan
     }

@@ -27,6 +27,8 @@ struct Route: Sendable {
     enum Access: Hashable, Sendable {
         /// Everybody; credentials are not looked at. For what names no source.
         case everybody
+        /// Everybody; the action looks at who asks, and tells administrators more.
+        case probe
         /// Whoever has some right to sources; the action looks which by ``GatewayContext/principal``.
         case caller
         /// Whoever has the grant `admin`, or reaches the listener for administration.

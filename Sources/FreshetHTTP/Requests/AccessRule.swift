@@ -28,8 +28,13 @@ struct AccessRule: Sendable {
     let hostRule: HostRule
     let crossOrigin: CrossOrigin
 
-    /// What the request proves. A second credential beside the first proves nothing. Never blocks.
-    func identity(of head: RequestHead, by listener: IncomingRequest.Listener) -> Identity {
+    /// What the request proves. A second credential beside the first proves nothing. Never blocks. `certificate` is the
+    /// subject of the client certificate that the connection's handshake verified, as RFC 4514 writes it.
+    func identity(
+        of head: RequestHead,
+        by listener: IncomingRequest.Listener,
+        certificate: String? = nil
+    ) -> Identity {
         if listener.purpose == .administration { return .known(.administrator) }
         let values = head.values(of: "authorization")
         if values.count == 1, let value = values.first, let adminKey, let token = CredentialReader.bearerToken(value),
@@ -42,7 +47,8 @@ struct AccessRule: Sendable {
         }
         switch self.credentials.read(head) {
         case .malformed: return .refused(.invalidCredential)
-        case .credentials(let credentials):
+        case .credentials(var credentials):
+            if let certificate { credentials.present(.certificate(subject: certificate)) }
             guard let result = authenticator.authenticateNow(credentials) else { return .unverified(credentials) }
             return self.identity(result, of: head)
         }
@@ -84,7 +90,7 @@ struct AccessRule: Sendable {
         for access: Route.Access
     ) throws(Problem) -> Principal {
         switch access {
-        case .everybody:
+        case .everybody, .probe:
             return .anonymous(Grants())
         case .caller:
             switch identity {
@@ -106,8 +112,10 @@ struct AccessRule: Sendable {
     ) throws(Problem) -> Principal {
         switch identity {
         case .known(let principal) where principal.grants.admin:
-            // Whoever reaches the listener for administration may, unless somebody else's web page sends them.
-            guard listener.purpose == .main || self.crossOrigin.mayChange(head) else { throw .crossOrigin }
+            // Whoever reaches the listener for administration may, or holds a certificate, unless somebody else's web page
+            // sends them.
+            let isMeant = listener.purpose == .main && principal.kind != .certificate
+            guard isMeant || self.crossOrigin.mayChange(head) else { throw .crossOrigin }
             return try self.present(principal)
         case .known(let principal):
             throw principal.kind == .anonymous ? .adminKeyRequired : .notGranted

@@ -8,7 +8,9 @@ struct CrossOrigin: Hashable, Sendable {
     private let allowsCredentials: Bool
 
     /// Fields of an answer that a page may read beside the safelisted ones.
-    private static let exposed = "Age, ETag, Freshet-Cursor, Freshet-State, Retry-After"
+    private static let exposed =
+        "Accept-Patch, Age, Allow, ETag, Freshet-Cursor, Freshet-Guard, Freshet-State, Link, Location, Retry-After, "
+        + "WWW-Authenticate"
     /// Request fields that every preflight allows: ours, and what clients and EventSource polyfills send.
     private static let requestFields = [
         "Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since",
@@ -82,6 +84,11 @@ struct CrossOrigin: Hashable, Sendable {
         case nil, "same-origin", "none": return true
         case _: return false
         }
+    }
+
+    /// As ``mayChange(_:)``, for what is no administration: listed pages may as well.
+    func mayPublish(_ head: RequestHead) -> Bool {
+        self.mayChange(head) || head.value(of: "origin").map(self.isListed) ?? false
     }
 
     /// Whether a cookie may prove who sent a request: the page that asked is ours or a listed one; or it is a request to

@@ -22,6 +22,12 @@ struct AccessRoutes: Sendable {
             self.write(principal.grants.publish, "publish", to: &json)
             json.member("admin", principal.grants.admin)
             json.member("expires_at", optional: principal.validUntil?.description)
+            json.name("parameters")
+            json.object { json in
+                for (name, value) in principal.grants.parameters.sorted(by: { $0.key < $1.key }) {
+                    json.member(name, value)
+                }
+            }
         }
         return .json(json.text)
     }
@@ -34,6 +40,11 @@ struct AccessRoutes: Sendable {
     }
 
     private func publish(_ context: GatewayContext) async throws -> Answer {
+        let head = context.request.head
+        // A cookie, a certificate and the rights of everybody are lent to any page that asks; who sets a field means it
+        // (FAULTS S4).
+        let isMeant = head.value(of: "authorization") != nil || head.value(of: "x-api-key") != nil
+        guard isMeant || self.gateway.crossOrigin.mayPublish(head) else { throw Problem.crossOrigin }
         let name = context.segment("source").utf8
         let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal, \.publish)
         return try await AdminRoutes.push(source, context, self.gateway)

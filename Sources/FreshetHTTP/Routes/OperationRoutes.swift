@@ -20,8 +20,8 @@ struct OperationRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/livez", for: .everybody) { _ in .text("ok\n") }
-        routes.on(.get, "/readyz", for: .everybody) { try await self.readiness($0) }
-        routes.on(.get, "/healthz", for: .everybody) { try await self.readiness($0) }
+        routes.on(.get, "/readyz", for: .probe) { try await self.readiness($0) }
+        routes.on(.get, "/healthz", for: .probe) { try await self.readiness($0) }
         let access: Route.Access = self.keepsDetailsPrivate ? .administrator : .everybody
         routes.on(.get, "/metrics", for: access) { _ in await self.metrics() }
         routes.on(.get, "/openapi.json", for: .everybody) { WebFile.openAPI.answer($0.request.head) }
@@ -46,9 +46,13 @@ struct OperationRoutes: Sendable {
             return .text(isReady ? "ok\n" : "\(readiness.rawValue)\n", status: isReady ? 200 : 503)
         }
         if self.keepsDetailsPrivate {
-            let (head, listener) = (context.request.head, context.request.listener)
-            let identity = self.gateway.access.identity(of: head, by: listener)
-            _ = try self.gateway.access.principal(identity, of: head, by: listener, for: .administrator)
+            let request = context.request
+            _ = try self.gateway.access.principal(
+                request.plan.identity,
+                of: request.head,
+                by: request.listener,
+                for: .administrator
+            )
         }
         let states = await self.states.value()
         let text = """
