@@ -6,30 +6,64 @@
 // A part of C23, and an extension before.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
-static const unsigned char page[] = {
-#embed "page/index.html"
-};
-static const unsigned char page_script[] = {
-#embed "page/page.js"
-};
-static const unsigned char page_style[] = {
-#embed "page/page.css"
-};
-static const unsigned char page_icon[] = {
-#embed "page/page.svg"
-};
-static const unsigned char client[] = {
-#embed "client/freshet.js"
-};
-static const unsigned char openapi[] = {
+static const unsigned char openapi_json[] = {
 #embed "openapi.json"
 };
+static const unsigned char page_index_html[] = {
+#embed "page/index.html"
+};
+static const unsigned char page_page_css[] = {
+#embed "page/page.css"
+};
+static const unsigned char page_page_js[] = {
+#embed "page/page.js"
+};
+static const unsigned char page_page_svg[] = {
+#embed "page/page.svg"
+};
+static const unsigned char client_feed_js[] = {
+#embed "client/feed.js"
+};
+static const unsigned char client_freshet_d_ts[] = {
+#embed "client/freshet.d.ts"
+};
+static const unsigned char client_freshet_js[] = {
+#embed "client/freshet.js"
+};
+static const unsigned char client_json_js[] = {
+#embed "client/json.js"
+};
+static const unsigned char client_source_js[] = {
+#embed "client/source.js"
+};
+static const unsigned char client_stream_js[] = {
+#embed "client/stream.js"
+};
+static const unsigned char client_tabs_js[] = {
+#embed "client/tabs.js"
+};
+static const unsigned char client_writes_js[] = {
+#embed "client/writes.js"
+};
 
-#define FILE_OF(bytes) ((struct web_file){bytes, sizeof bytes})
+#define FILE_OF(name, bytes) {name, bytes, sizeof bytes}
 
-struct web_file web_page(void) { return FILE_OF(page); }
-struct web_file web_page_script(void) { return FILE_OF(page_script); }
-struct web_file web_page_style(void) { return FILE_OF(page_style); }
-struct web_file web_page_icon(void) { return FILE_OF(page_icon); }
-struct web_file web_client(void) { return FILE_OF(client); }
-struct web_file web_openapi(void) { return FILE_OF(openapi); }
+static const struct web_file files[] = {
+    FILE_OF("openapi.json", openapi_json),
+    FILE_OF("page/index.html", page_index_html),
+    FILE_OF("page/page.css", page_page_css),
+    FILE_OF("page/page.js", page_page_js),
+    FILE_OF("page/page.svg", page_page_svg),
+    FILE_OF("client/feed.js", client_feed_js),
+    FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
+    FILE_OF("client/freshet.js", client_freshet_js),
+    FILE_OF("client/json.js", client_json_js),
+    FILE_OF("client/source.js", client_source_js),
+    FILE_OF("client/stream.js", client_stream_js),
+    FILE_OF("client/tabs.js", client_tabs_js),
+    FILE_OF("client/writes.js", client_writes_js),
+};
+
+struct web_file web_file_at(size_t index) {
+    return index < sizeof files / sizeof files[0] ? files[index] : (struct web_file){NULL, NULL, 0};
+}

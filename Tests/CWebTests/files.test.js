@@ -64,7 +64,7 @@ test("what a page or a module loads is served", () => {
   const served = new Set(Object.keys(JSON.parse(read(join(folder, "openapi.json"))).paths));
   for (const path of files) if (path.includes("/page/page.")) served.add("/" + path.split("/").pop());
   const loaded = [];
-  const inScript = /^(?:import|export)\b[^;"]*"([^"]+)"|\bimport\("([^"]+)"\)/gm;
+  const inScript = /^(?:import|export)\b[^;"=]*"([^"]+)"|\bimport\("([^"]+)"\)/gm;
   const inMarkup = /\b(?:src|href)="([^"]+)"/g;
   for (const path of files.filter((path) => /\.(html|js)$/.test(path))) {
     const base = new URL(relative(folder, path).replace(/^page\//, ""), "http://gateway/");

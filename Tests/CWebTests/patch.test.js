@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { applyPatch } from "../../Sources/CWeb/client/freshet.js";
+import { applyPatch } from "../../Sources/CWeb/client/json.js";
 
 const suites = process.env.FRESHET_SUITES ?? fileURLToPath(new URL("../../../shared/suites", import.meta.url));
 const skip = existsSync(`${suites}/json-patch`) ? false : "no suites: set FRESHET_SUITES";

@@ -3,20 +3,15 @@
 
 #include <stddef.h>
 
-/// A file beside `files.c`, as it was when the program was built. The bytes live as long as the program and never change.
+/// A file beside `files.c`, as it was when the program was built. Name and bytes live as long as the program.
 struct web_file {
+    /// The path below this folder, such as `client/freshet.js`.
+    const char *name;
     const unsigned char *bytes;
     size_t count;
 };
 
-/// The operators' page.
-struct web_file web_page(void);
-struct web_file web_page_script(void);
-struct web_file web_page_style(void);
-struct web_file web_page_icon(void);
-/// The client for browsers.
-struct web_file web_client(void);
-/// The description of the interface.
-struct web_file web_openapi(void);
+/// File number `index`; one without a name behind the last.
+struct web_file web_file_at(size_t index);
 
 #endif

@@ -1,4 +1,4 @@
-import { follow } from "/client/freshet.js";
+import { applyPatch } from "/client/json.js";
 
 const element = (id) => document.getElementById(id);
 const rows = new Map();
@@ -234,14 +234,23 @@ function connected(text) {
   element("connection").className = text;
 }
 
-follow("/v1/streams/*", (name, value, event) => {
-  const before = values.has(name) ? { value: values.get(name) } : undefined;
-  values.set(name, value);
-  show(event.type, JSON.parse(event.data), before);
-  if (name === chosen) showValue();
-}, {
-  onOpen: () => { connected("live"); refresh(); },
-  onError: () => connected("reconnecting"),
-  onStatus: (status) => setState(status.source, status.state, status.error?.message),
+// The page shows events, of sources that come and go, where a program would have values by the client: so it reads the
+// stream itself. The browser reconnects by itself, and the gateway sends what was missed, or snapshots.
+const stream = new EventSource("/v1/streams/*");
+const on = (name, action) => stream.addEventListener(name, (event) => action(JSON.parse(event.data)));
+
+function changed(kind, data, value) {
+  const before = values.has(data.source) ? { value: values.get(data.source) } : undefined;
+  values.set(data.source, value);
+  show(kind, data, before);
+  if (data.source === chosen) showValue();
+}
+
+on("snapshot", (data) => changed("snapshot", data, data.value));
+on("patch", (data) => {
+  if (values.has(data.source)) changed("patch", data, applyPatch(values.get(data.source), data.patch));
 });
+on("status", (status) => setState(status.source, status.state, status.error?.message));
+stream.onopen = () => { connected("live"); refresh(); };
+stream.onerror = () => connected("reconnecting");
 setInterval(refresh, 2000);

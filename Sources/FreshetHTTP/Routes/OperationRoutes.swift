@@ -24,7 +24,6 @@ struct OperationRoutes: Sendable {
         routes.on(.get, "/healthz", for: .probe) { try await self.readiness($0) }
         let access: Route.Access = self.keepsDetailsPrivate ? .administrator : .everybody
         routes.on(.get, "/metrics", for: access) { _ in await self.metrics() }
-        routes.on(.get, "/openapi.json", for: .everybody) { WebFile.openAPI.answer($0.request.head) }
     }
 
     /// With `auth`, what names sources is for those who may know them all.

@@ -2,23 +2,33 @@
 
 import CWeb
 
-/// A file that is served as it is. A browser asks again at each use, and has it again only where the program is another.
+/// A file that is served as it is. A browser asks again at each use, and gets it again only where the program is another.
 struct WebFile: Sendable {
+    /// The path below the folder, such as `client/freshet.js`.
+    let name: String
     private let bytes: [UInt8]
     private let type: String
     private let etag: String
 
-    static let page = WebFile(web_page(), type: "text/html; charset=utf-8")
-    static let pageScript = WebFile(web_page_script(), type: "text/javascript; charset=utf-8")
-    static let pageStyle = WebFile(web_page_style(), type: "text/css; charset=utf-8")
-    static let pageIcon = WebFile(web_page_icon(), type: "image/svg+xml")
-    static let client = WebFile(web_client(), type: "text/javascript; charset=utf-8")
-    static let openAPI = WebFile(web_openapi(), type: "application/json")
+    static let all: [WebFile] = (0...).lazy.map(web_file_at).prefix { $0.name != nil }.compactMap(Self.init)
 
-    private init(_ file: web_file, type: String) {
+    private init?(_ file: web_file) {
+        guard let name = file.name else { return nil }
+        self.name = String(cString: name)
         self.bytes = Array(UnsafeBufferPointer(start: file.bytes, count: file.count))
-        self.type = type
+        self.type = Self.type(of: self.name)
         self.etag = "\"\(Self.hash(of: self.bytes))\""
+    }
+
+    private static func type(of name: String) -> String {
+        switch name.split(separator: ".").last {
+        case "html": "text/html; charset=utf-8"
+        case "css": "text/css; charset=utf-8"
+        case "js": "text/javascript; charset=utf-8"
+        case "svg": "image/svg+xml"
+        case "json": "application/json"
+        case _: "text/plain; charset=utf-8"
+        }
     }
 
     func answer(_ head: RequestHead) -> Answer {
