@@ -7,26 +7,6 @@
 
 /// One computation of a patch. Valid only while both documents' texts are pinned.
 struct Difference {
-    /// A document: its tape and its text.
-    struct Side {
-        let storage: Storage
-        let text: UnsafePointer<UInt8>
-        /// The storage's, without a detour through the object.
-        let nodes: UnsafePointer<Node>
-
-        init(storage: Storage, text: UnsafePointer<UInt8>) {
-            self.storage = storage
-            self.text = text
-            self.nodes = storage.nodes
-        }
-
-        @inline(__always)
-        func bytes(_ index: Int) -> UnsafeBufferPointer<UInt8> {
-            let node = self.nodes[index]
-            return UnsafeBufferPointer(start: self.text + node.first, count: node.byteCount)
-        }
-    }
-
     /// A pair of values that differ, below the frame that holds it.
     struct Change {
         var old: Int
@@ -51,8 +31,7 @@ struct Difference {
     /// align half a million takes a tenth of a second.
     static let alignmentLimit = 1 << 19
 
-    let old: Side
-    let new: Side
+    let sides: Sides
     /// The collection that a rule names, as `path` spells it, and the key within its items.
     let ruledPath: [UInt8]?
     let ruledKey: ItemKey?
@@ -63,6 +42,8 @@ struct Difference {
     private(set) var path: [UInt8] = []
     private var frames: [Frame] = []
     var changes: [Change] = []
+    /// Of the object at hand, for as long as it is looked at.
+    private var pairs = MemberPairing()
     /// Elements looked at and bytes written, against hostile shapes that make every level write all below it again.
     private var work = 0
     private let workLimit: Int
@@ -70,18 +51,22 @@ struct Difference {
     /// Containers are replaced only where the work gets too much.
     private let isDetailed: Bool
 
-    init(from old: Side, to new: Side, items: ItemRule?, isDetailed: Bool = false) {
+    var old: Side { self.sides.old }
+    var new: Side { self.sides.new }
+
+    init(_ sides: Sides, items: ItemRule?, isDetailed: Bool = false) {
         self.isDetailed = isDetailed
-        self.old = old
-        self.new = new
+        self.sides = sides
         self.ruledPath = items.map { rule in
             var path: [UInt8] = []
-            for token in rule.items.tokens { PathText.append(token.utf8, to: &path) }
+            for token in rule.items.tokens {
+                token.utf8.withUnsafeBufferPointer { PathText.append($0, to: &path) }
+            }
             return path
         }
         self.ruledKey = items?.key.map(ItemKey.init)
-        let nodes = old.storage.count + new.storage.count
-        self.workLimit = 64 * nodes + 8 * (old.storage.text.count + new.storage.text.count) + 65_536
+        let (old, new) = (sides.old.storage, sides.new.storage)
+        self.workLimit = 64 * (old.count + new.count) + 8 * (old.text.count + new.text.count) + 65_536
     }
 
     mutating func run() -> Patch {
@@ -179,7 +164,7 @@ extension Difference {
         let newEnd = self.new.nodes[change.new].end
         var i = change.old + 1
         var j = change.new + 1
-        while i < oldEnd, j < newEnd, self.namesAreEqual(i, j) {
+        while i < oldEnd, j < newEnd, self.sides.namesAreEqual(i, j) {
             self.note(old: i + 1, new: j + 1, token: j)
             i = self.old.nodes[i + 1].end
             j = self.new.nodes[j + 1].end
@@ -189,29 +174,24 @@ extension Difference {
             return self.outgrow()
         }
 
-        let names = NameIndex(self.old.storage, from: i, to: oldEnd)
-        var isKept = [Bool](repeating: false, count: names.names.count)
-        var added: [Int] = []
-        while j < newEnd {
-            if let match = names.find(j, of: self.new.storage) {
-                isKept[match] = true
-                self.note(old: names.names[match] + 1, new: j + 1, token: j)
-            } else {
-                added.append(j)
-            }
-            j = self.new.nodes[j + 1].end
-        }
+        self.pairs.cut(members: 0, removed: 0)
+        self.pairs.append(self.sides, old: i, oldEnd: oldEnd, new: j, newEnd: newEnd)
         let length = self.path.count
-        for (name, isKept) in zip(names.names, isKept) where !isKept {
+        for index in 0..<self.pairs.removed.count {
             guard !self.hasOutgrown else { return }
-            PathText.append(nameAt: name, of: self.old, to: &self.path)
+            PathText.append(nameAt: self.pairs.removed[index], of: self.old, to: &self.path)
             self.emit(.remove)
             self.path.removeSubrange(length...)
         }
-        for name in added {
+        for index in 0..<self.pairs.members.count {
+            let member = self.pairs.members[index]
+            guard member.old < 0 else {
+                self.note(old: member.old + 1, new: member.new + 1, token: member.new)
+                continue
+            }
             guard !self.hasOutgrown else { return }
-            PathText.append(nameAt: name, of: self.new, to: &self.path)
-            self.emit(.add, value: name + 1)
+            PathText.append(nameAt: member.new, of: self.new, to: &self.path)
+            self.emit(.add, value: member.new + 1)
             self.path.removeSubrange(length...)
         }
     }
@@ -220,19 +200,6 @@ extension Difference {
     mutating func note(old: Int, new: Int, token: Int) {
         guard self.old.nodes[old].hash != self.new.nodes[new].hash else { return }
         self.changes.append(Change(old: old, new: new, token: token))
-    }
-
-    @inline(__always)
-    private func namesAreEqual(_ i: Int, _ j: Int) -> Bool {
-        let a = self.old.nodes[i]
-        let b = self.new.nodes[j]
-        guard a.hash == b.hash else { return false }
-        guard a.tag == b.tag, a.length == b.length else {
-            return self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
-        }
-        let (left, right) = (self.old.text + a.first, self.new.text + b.first)
-        return bytesAreEqual(left, right, count: a.byteCount)
-            || self.old.storage.stringsAreEqual(i, in: self.new.storage, j)
     }
 }
 
@@ -326,24 +293,34 @@ extension Difference {
 
 /// Writes pointer tokens as they stand inside a JSON string: escaped twice (RFC 6901 §3 and §5).
 enum PathText {
-    static func append(_ name: some Sequence<UInt8>, to path: inout [UInt8]) {
+    static func append(_ name: UnsafeBufferPointer<UInt8>, to path: inout [UInt8]) {
         path.append(UInt8(ascii: "/"))
-        for byte in name {
+        var plain = 0
+        for index in name.indices {
+            let byte = name[index]
+            guard
+                byte < 0x20 || byte == UInt8(ascii: "~") || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "\"")
+                    || byte == UInt8(ascii: "\\")
+            else { continue }
+            path.append(contentsOf: UnsafeBufferPointer(rebasing: name[plain..<index]))
             switch byte {
             case UInt8(ascii: "~"): path.append(contentsOf: "~0".utf8)
             case UInt8(ascii: "/"): path.append(contentsOf: "~1".utf8)
             default: Escapes.append(byte, to: &path)
             }
+            plain = index + 1
         }
+        path.append(contentsOf: UnsafeBufferPointer(rebasing: name[plain...]))
     }
 
     /// A name without escapes is copied, since then the source's text is right as it is, `~` and `/` aside.
-    static func append(nameAt index: Int, of side: Difference.Side, to path: inout [UInt8]) {
+    static func append(nameAt index: Int, of side: Side, to path: inout [UInt8]) {
         guard side.nodes[index].isEscaped else {
-            self.append(side.bytes(index).dropFirst().dropLast(), to: &path)
+            // A name has its two quotes.
+            self.append(UnsafeBufferPointer(rebasing: side.bytes(index).dropFirst().dropLast()), to: &path)
             return
         }
-        self.append(side.storage.unescaped(index), to: &path)
+        side.storage.unescaped(index).withUnsafeBufferPointer { self.append($0, to: &path) }
     }
 
     static func append(position: Int, to path: inout [UInt8]) {

@@ -55,48 +55,76 @@ enum ItemKeyRank: Int, Comparable {
 
     /// The rank of a member of this name (UTF-8).
     init(_ name: some BidirectionalCollection<UInt8>) {
-        let letters = name.filter { $0 < 0x80 && $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "@") }.map { $0 | 0x20 }
-        func isOne(of words: [StaticString]) -> Bool {
-            words.contains { letters.elementsEqual($0.bytes) }
-        }
-        func ends(in words: [StaticString]) -> Bool {
-            words.contains {
-                letters.count > $0.utf8CodeUnitCount && letters.suffix($0.utf8CodeUnitCount).elementsEqual($0.bytes)
-            }
-        }
-        if isOne(of: ["id", "uuid", "guid", "uid", "key", "objectid"]) {
+        let letters = Letters(name)
+        if Self.identities.contains(where: letters.are) {
             self = .exact
-        } else if ends(in: ["uuid", "guid"]) || Self.endsInWordID(name) {
+        } else if Self.uniques.contains(where: letters.endLonger) || Self.endsInWordID(name) {
             self = .suffix
-        } else if isOne(of: Self.codes) || ends(in: Self.codes) {
+        } else if Self.codes.contains(where: letters.end) {
             self = .code
-        } else if isOne(of: Self.labels) || ends(in: Self.labels) {
+        } else if Self.labels.contains(where: letters.end) {
             self = .label
         } else {
             self = .other
         }
     }
 
-    private static let codes: [StaticString] = [
+    private static let identities: [Word] = ["id", "uuid", "guid", "uid", "key", "objectid"]
+    private static let uniques: [Word] = ["uuid", "guid"]
+    private static let codes: [Word] = [
         "code", "slug", "symbol", "number", "sku", "isbn", "iso", "ref", "key", "handle", "ticker",
     ]
-    private static let labels: [StaticString] = ["name", "title", "url", "uri", "href", "link", "domain", "host"]
+    private static let labels: [Word] = ["name", "title", "url", "uri", "href", "link", "domain", "host"]
 
     /// `…Id`, `…ID`, `…_id`: not `paid` or `grid`.
     private static func endsInWordID(_ name: some BidirectionalCollection<UInt8>) -> Bool {
-        let tail = Array(name.suffix(3))
-        guard tail.count == 3, tail[2] | 0x20 == UInt8(ascii: "d"), tail[1] | 0x20 == UInt8(ascii: "i") else {
-            return false
-        }
-        let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(tail[0] | 0x20)
-        let isLower = tail[0] & 0x20 != 0
-        return !isLetter || (isLower && tail[1] == UInt8(ascii: "I"))
+        var rest = name.reversed().makeIterator()
+        guard let last = rest.next(), last | 0x20 == UInt8(ascii: "d"),
+            let middle = rest.next(), middle | 0x20 == UInt8(ascii: "i"),
+            let first = rest.next()
+        else { return false }
+        let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first | 0x20)
+        let isLower = first & 0x20 != 0
+        return !isLetter || (isLower && middle == UInt8(ascii: "I"))
     }
-}
 
-extension StaticString {
-    fileprivate var bytes: UnsafeBufferPointer<UInt8> {
-        UnsafeBufferPointer(start: self.utf8Start, count: self.utf8CodeUnitCount)
+    /// A word of up to eight letters, the last one lowest: a diff ranks the names of many records, and compares words as
+    /// numbers.
+    private struct Word: ExpressibleByStringLiteral {
+        var letters: UInt64 = 0
+        var count = 0
+
+        init(stringLiteral word: StaticString) {
+            word.withUTF8Buffer { utf8 in
+                for letter in utf8 { self.letters = self.letters << 8 | UInt64(letter) }
+                self.count = utf8.count
+            }
+        }
+    }
+
+    /// The last letters of a name in lower case, `_` and `@` left out.
+    private struct Letters {
+        private var letters: UInt64 = 0
+        /// At most nine.
+        private var count = 0
+
+        init(_ name: some BidirectionalCollection<UInt8>) {
+            for byte in name.reversed() where byte < 0x80 && byte != UInt8(ascii: "_") && byte != UInt8(ascii: "@") {
+                if self.count < 8 { self.letters |= UInt64(byte | 0x20) << UInt64(8 * self.count) }
+                self.count += 1
+                guard self.count < 9 else { break }
+            }
+        }
+
+        func are(_ word: Word) -> Bool { self.count == word.count && self.letters == word.letters }
+
+        /// Whether they end in the word, or are it.
+        func end(_ word: Word) -> Bool {
+            self.count >= word.count
+                && (self.letters ^ word.letters) << UInt64(64 - 8 * word.count) == 0
+        }
+
+        func endLonger(_ word: Word) -> Bool { self.count > word.count && self.end(word) }
     }
 }
 
@@ -115,35 +143,57 @@ extension Difference {
         }
         let nodes = self.new.nodes
         guard nodes[sample].kind == .object else { return [] }
-        var candidates: [(order: Int, candidate: KeyCandidate)] = []
+        var best = BestGuesses()
         func consider(_ name: Int, inside outer: Int? = nil) {
             guard nodes[name + 1].kind == .string || nodes[name + 1].kind == .number else { return }
-            var telling = self.new.bytes(name).dropFirst().dropLast()
-            if let outer, telling.elementsEqual("#text".utf8) {
+            var telling = self.new.bytes(name)
+            if let outer, telling.count == 7, telling.elementsEqual("\"#text\"".utf8) {
                 // The text of an XML element with attributes has its name one level further out.
-                telling = self.new.bytes(outer).dropFirst().dropLast()
+                telling = self.new.bytes(outer)
             }
-            let rank = ItemKeyRank(telling)
-            let order = rank.rawValue * 2 + (outer == nil ? 0 : 1)
-            let names = (outer.map { [nodes[$0].hash] } ?? []) + [nodes[name].hash]
-            candidates.append((order, KeyCandidate(key: ItemKey(names: names), rank: rank)))
+            let rank = ItemKeyRank(UnsafeBufferPointer(rebasing: telling.dropFirst().dropLast()))
+            best.offer(BestGuesses.Guess(rank: rank, outer: outer, name: name))
         }
         var name = sample + 1
-        while name < nodes[sample].end, candidates.count < 64 {
+        while name < nodes[sample].end, best.offered < 64 {
             consider(name)
             if nodes[name + 1].kind == .object {
                 var inner = name + 2
-                while inner < nodes[name + 1].end, candidates.count < 64 {
+                while inner < nodes[name + 1].end, best.offered < 64 {
                     consider(inner, inside: name)
                     inner = nodes[inner + 1].end
                 }
             }
             name = nodes[name + 1].end
         }
-        // Stable, so that members in front win.
-        return candidates.enumerated()
-            .sorted { ($0.element.order, $0.offset) < ($1.element.order, $1.offset) }
-            .prefix(6)
-            .map(\.element.candidate)
+        return best.guesses.map { guess in
+            let names = (guess.outer.map { [nodes[$0].hash] } ?? []) + [nodes[guess.name].hash]
+            return KeyCandidate(key: ItemKey(names: names), rank: guess.rank)
+        }
+    }
+}
+
+/// The six most likely of many members; of equal ones those that were offered first.
+private struct BestGuesses {
+    struct Guess {
+        var rank: ItemKeyRank
+        /// The name nodes.
+        var outer: Int?
+        var name: Int
+
+        var order: Int { self.rank.rawValue * 2 + (self.outer == nil ? 0 : 1) }
+    }
+
+    private(set) var guesses: [Guess] = []
+    private(set) var offered = 0
+
+    mutating func offer(_ guess: Guess) {
+        self.offered += 1
+        if self.guesses.count == 6 {
+            guard let last = self.guesses.last, guess.order < last.order else { return }
+            self.guesses.removeLast()
+        }
+        let position = self.guesses.firstIndex { guess.order < $0.order } ?? self.guesses.count
+        self.guesses.insert(guess, at: position)
     }
 }

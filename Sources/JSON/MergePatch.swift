@@ -7,8 +7,10 @@ extension Document {
     /// is: a merge patch reads null as "remove". Arrays are replaced as a whole.
     package func mergePatch(to new: Document) -> [UInt8]? {
         guard new.root.kind == .object else { return nil }
-        var writer = MergeWriter(old: self.storage, new: new.storage)
-        return writer.run()
+        return self.withSides(to: new) { sides in
+            var writer = MergeWriter(sides)
+            return writer.run()
+        }
     }
 
     /// Applies a merge patch (RFC 7396 §2). Any document is one.
@@ -25,56 +27,52 @@ extension Document {
 }
 
 /// Writes a merge patch, one pair of objects after the other, without recursion. Linear in both documents.
+///
+/// An object's members are paired before the first is written, so that no pair of objects is ever walked twice.
 private struct MergeWriter {
-    /// A pair of objects being compared.
+    /// A pair of objects of which the patch object is being written.
     private struct Frame {
-        /// Finds the old object's members.
-        let names: NameIndex
-        /// Where the old object's members begin in `isKept`.
-        let firstKept: Int
-        /// The new object's next member, by its name node.
-        var position: Int
-        let end: Int
+        /// The next of its members in `pairs`.
+        var next: Int
+        let firstMember: Int
+        let endMember: Int
+        /// Its removed names in `pairs` go from here to the end, since those of inner objects are gone by then.
+        let firstRemoved: Int
     }
 
-    let old: Storage
-    let new: Storage
+    let sides: Sides
     private var text: [UInt8] = []
     private var frames: [Frame] = []
-    /// Per member of the old objects being compared, the outermost object first: the new object has it too. One array
-    /// for all frames, because a copy of a frame must not share what the next step changes.
-    private var isKept: [Bool] = []
+    /// Those of all frames, the outermost first. One list, because a copy of a frame must not share what the next step
+    /// changes.
+    private var pairs = MemberPairing()
 
-    init(old: Storage, new: Storage) {
-        self.old = old
-        self.new = new
+    init(_ sides: Sides) {
+        self.sides = sides
     }
 
     mutating func run() -> [UInt8]? {
-        guard self.old.nodes[0].hash != self.new.nodes[0].hash else { return Array("{}".utf8) }
-        guard self.old.nodes[0].kind == .object else {
-            return self.holdsNullMember(0) ? nil : self.new.text
+        guard self.sides.old.nodes[0].hash != self.sides.new.nodes[0].hash else { return Array("{}".utf8) }
+        guard self.sides.old.nodes[0].kind == .object else {
+            return self.holdsNullMember(0) ? nil : self.sides.new.storage.text
         }
         self.open(old: 0, new: 0)
         while let frame = self.frames.last {
-            guard frame.position < frame.end else {
+            guard frame.next < frame.endMember else {
                 self.close(frame)
                 continue
             }
-            let name = frame.position
-            let value = name + 1
-            self.frames[self.frames.count - 1].position = self.new.nodes[value].end
-            let match = frame.names.find(name, of: self.new)
-            if let match { self.isKept[frame.firstKept + match] = true }
-            let oldValue = match.map { frame.names.names[$0] + 1 }
-            if let oldValue, self.old.nodes[oldValue].hash == self.new.nodes[value].hash { continue }
-
-            self.write(self.new.sourceText(name))
-            if let oldValue, self.old.nodes[oldValue].kind == .object, self.new.nodes[value].kind == .object {
-                self.open(old: oldValue, new: value)
+            self.frames[self.frames.count - 1].next += 1
+            let member = self.pairs.members[frame.next]
+            let value = member.new + 1
+            self.write(self.sides.new.bytes(member.new))
+            if member.old >= 0, self.sides.old.nodes[member.old + 1].kind == .object,
+                self.sides.new.nodes[value].kind == .object
+            {
+                self.open(old: member.old + 1, new: value)
             } else {
                 guard !self.holdsNullMember(value) else { return nil }
-                self.text.append(contentsOf: self.new.sourceText(value))
+                self.text.append(contentsOf: self.sides.new.bytes(value))
             }
         }
         return self.text
@@ -82,26 +80,37 @@ private struct MergeWriter {
 
     private mutating func open(old: Int, new: Int) {
         self.text.append(UInt8(ascii: "{"))
-        let names = NameIndex(self.old, from: old + 1, to: self.old.nodes[old].end)
-        self.frames.append(
-            Frame(names: names, firstKept: self.isKept.count, position: new + 1, end: self.new.nodes[new].end)
+        let (firstMember, firstRemoved) = (self.pairs.members.count, self.pairs.removed.count)
+        self.pairs.append(
+            self.sides,
+            old: old + 1,
+            oldEnd: self.sides.old.nodes[old].end,
+            new: new + 1,
+            newEnd: self.sides.new.nodes[new].end
         )
-        self.isKept.append(contentsOf: repeatElement(false, count: names.names.count))
+        self.frames.append(
+            Frame(
+                next: firstMember,
+                firstMember: firstMember,
+                endMember: self.pairs.members.count,
+                firstRemoved: firstRemoved
+            )
+        )
     }
 
     /// Removes what the new object does not have, and ends the patch object.
     private mutating func close(_ frame: Frame) {
-        for (index, name) in frame.names.names.enumerated() where !self.isKept[frame.firstKept + index] {
-            self.write(self.old.sourceText(name))
+        for index in frame.firstRemoved..<self.pairs.removed.count {
+            self.write(self.sides.old.bytes(self.pairs.removed[index]))
             self.text.append(contentsOf: "null".utf8)
         }
         self.text.append(UInt8(ascii: "}"))
-        self.isKept.removeSubrange(frame.firstKept...)
+        self.pairs.cut(members: frame.firstMember, removed: frame.firstRemoved)
         self.frames.removeLast()
     }
 
     /// Writes a name and its colon, with a comma where one is due: `{` ends no value.
-    private mutating func write(_ name: ArraySlice<UInt8>) {
+    private mutating func write(_ name: UnsafeBufferPointer<UInt8>) {
         if self.text.last != UInt8(ascii: "{") { self.text.append(UInt8(ascii: ",")) }
         self.text.append(contentsOf: name)
         self.text.append(UInt8(ascii: ":"))
@@ -109,12 +118,13 @@ private struct MergeWriter {
 
     /// Whether the value is null or an object that a merge would strip a null from. Nulls in arrays are kept.
     private func holdsNullMember(_ index: Int) -> Bool {
+        let nodes = self.sides.new.nodes
         var node = index
-        let end = self.new.nodes[index].end
+        let end = nodes[index].end
         while node < end {
-            switch self.new.nodes[node].kind {
+            switch nodes[node].kind {
             case .null: return true
-            case .array: node = self.new.nodes[node].end
+            case .array: node = nodes[node].end
             case .false, .true, .number, .string, .object: node += 1
             }
         }

@@ -34,19 +34,9 @@ extension Document {
     }
 
     private func patch(to new: Document, items: ItemRule?, isDetailed: Bool) -> Patch {
-        self.storage.text.withUnsafeBufferPointer { oldText in
-            new.storage.text.withUnsafeBufferPointer { newText in
-                guard let oldBase = oldText.baseAddress, let newBase = newText.baseAddress else {
-                    preconditionFailure("a document without text")
-                }
-                var difference = Difference(
-                    from: Difference.Side(storage: self.storage, text: oldBase),
-                    to: Difference.Side(storage: new.storage, text: newBase),
-                    items: items,
-                    isDetailed: isDetailed
-                )
-                return difference.run()
-            }
+        self.withSides(to: new) { sides in
+            var difference = Difference(sides, items: items, isDetailed: isDetailed)
+            return difference.run()
         }
     }
 }
