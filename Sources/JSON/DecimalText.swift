@@ -181,6 +181,17 @@ extension HashSeed {
         return fraction == 0 ? state : fold(state ^ fraction, self.multiplier)
     }
 
+    /// The same for up to 24 fraction digits, eight to a word.
+    @inline(__always)
+    func number(negative: Bool, integer: UInt64, fraction: UInt64, _ second: UInt64, _ third: UInt64) -> UInt64 {
+        guard second | third != 0 else { return self.number(negative: negative, integer: integer, fraction: fraction) }
+        var state = negative ? self.number ^ self.negative : self.number
+        state = fold(state ^ integer, self.multiplier)
+        state = fold(state ^ fraction, self.multiplier)
+        state = fold(state ^ second, self.multiplier)
+        return third == 0 ? state : fold(state ^ third, self.multiplier)
+    }
+
     /// The same for any number: equal values have equal hashes, however they are written.
     ///
     /// Up to eighteen integer digits and a fraction of bounded length hash digit by digit around the point, which is

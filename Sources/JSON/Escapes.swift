@@ -32,9 +32,18 @@ enum Escapes {
         var read = 0
         var written = 0
         while read < count {
-            let byte = source[read]
-            guard byte == UInt8(ascii: "\\") else {
-                target[written] = byte
+            if count &- read >= 8 {
+                // Never more is written than read, so these eight bytes end within the first `count` of the target. What
+                // lies behind a backslash in them is written over, or lies behind the result.
+                let word = loadWord(source + read)
+                UnsafeMutableRawPointer(target + written).storeBytes(of: word.littleEndian, as: UInt64.self)
+                let backslash = Word.backslash(word)
+                let plain = backslash.trailingZeroBitCount >> 3
+                written &+= plain
+                read &+= plain
+                guard backslash != 0 else { continue }
+            } else if source[read] != UInt8(ascii: "\\") {
+                target[written] = source[read]
                 written &+= 1
                 read &+= 1
                 continue
@@ -95,6 +104,24 @@ enum Escapes {
         return 4
     }
 
+    /// How many bytes from `start` on need no escape.
+    static func plainCount(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        guard let base = bytes.baseAddress else { return 0 }
+        var position = start
+        // Whole words inside the buffer, then what is left of it.
+        while bytes.count &- position >= 8 {
+            let special = Word.needsEscape(loadWord(base + position))
+            guard special == 0 else { return position &- start &+ special.trailingZeroBitCount >> 3 }
+            position &+= 8
+        }
+        while position < bytes.count {
+            let byte = bytes[position]
+            guard byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else { break }
+            position &+= 1
+        }
+        return position &- start
+    }
+
     /// Appends one byte of string content, escaped where RFC 8259 §7 demands it.
     @inline(__always)
     static func append(_ byte: UInt8, to text: inout [UInt8]) {
@@ -120,13 +147,26 @@ enum Escapes {
 
 /// Appends `string` as a JSON string, quotes included. Quotes, backslashes and all control characters are escaped.
 package func appendJSONString(_ string: String, to text: inout [UInt8]) {
-    // Specialized here: other modules would call the generic form through witness tables, byte by byte.
-    appendJSONString(utf8: string.utf8, to: &text)
+    var string = string
+    string.withUTF8 { appendJSONString(utf8: $0, to: &text) }
 }
 
 /// Appends bytes, which must be UTF-8, as a JSON string, quotes included.
-package func appendJSONString(utf8 bytes: some Sequence<UInt8>, to text: inout [UInt8]) {
+package func appendJSONString(utf8 bytes: [UInt8], to text: inout [UInt8]) {
+    bytes.withUnsafeBufferPointer { appendJSONString(utf8: $0, to: &text) }
+}
+
+/// Appends bytes, which must be UTF-8, as a JSON string, quotes included.
+package func appendJSONString(utf8 bytes: UnsafeBufferPointer<UInt8>, to text: inout [UInt8]) {
     text.append(UInt8(ascii: "\""))
-    for byte in bytes { Escapes.append(byte, to: &text) }
+    var start = 0
+    while start < bytes.count {
+        let plain = Escapes.plainCount(bytes, from: start)
+        text.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<(start + plain)]))
+        start += plain
+        guard start < bytes.count else { break }
+        Escapes.append(bytes[start], to: &text)
+        start += 1
+    }
     text.append(UInt8(ascii: "\""))
 }

@@ -68,17 +68,57 @@ extension Parser {
             position &+= count
         }
 
-        // The fraction, up to seven digits. Its trailing zeros vanish, since a zero digit is a zero byte.
+        // The fraction, here up to seven digits. Its trailing zeros vanish, since a zero digit is a zero byte.
         var fraction: UInt64 = 0
         if self.bytes[position] == UInt8(ascii: ".") {
             let (digits, stop) = Word.digits(loadWord(self.bytes + position + 1))
+            guard stop != 0 else {
+                return try self.longFraction(digits, from: start, at: position, negative: negative, integer: integer)
+            }
             let count = stop.trailingZeroBitCount >> 3
-            guard stop != 0, count > 0 else { return try self.unusualNumber(from: start) }
+            guard count > 0 else { return try self.unusualNumber(from: start) }
             fraction = Word.low(digits, count: count)
             position &+= count &+ 1
         }
         guard self.bytes[position] | 0x20 != UInt8(ascii: "e") else { return try self.unusualNumber(from: start) }
         let hash = self.seed.number(negative: negative, integer: integer, fraction: fraction)
+        try self.push(.number, from: start, to: position, escaped: false, hash: hash)
+        return position
+    }
+
+    /// The same for a fraction of eight to 23 digits, which is how doubles are printed: `first` are the first eight, and
+    /// the point is at `point`.
+    @inline(never)
+    private mutating func longFraction(
+        _ first: UInt64,
+        from start: Int,
+        at point: Int,
+        negative: Bool,
+        integer: UInt64
+    ) throws(ParseError) -> Int {
+        // Eight digits lie in front of the second word and sixteen in front of the third, so both loads are in bounds.
+        var position = point &+ 9
+        var second: UInt64 = 0
+        var third: UInt64 = 0
+        var (digits, stop) = Word.digits(loadWord(self.bytes + position))
+        if stop == 0 {
+            second = digits
+            position &+= 8
+            (digits, stop) = Word.digits(loadWord(self.bytes + position))
+            guard stop != 0 else { return try self.unusualNumber(from: start) }
+            third = Word.low(digits, count: stop.trailingZeroBitCount >> 3)
+        } else {
+            second = Word.low(digits, count: stop.trailingZeroBitCount >> 3)
+        }
+        position &+= stop.trailingZeroBitCount >> 3
+        guard self.bytes[position] | 0x20 != UInt8(ascii: "e") else { return try self.unusualNumber(from: start) }
+        let hash = self.seed.number(
+            negative: negative,
+            integer: integer,
+            fraction: first,
+            second,
+            third
+        )
         try self.push(.number, from: start, to: position, escaped: false, hash: hash)
         return position
     }

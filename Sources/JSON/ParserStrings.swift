@@ -15,6 +15,23 @@ enum Word {
         return (quote | backslash | control | word) & highs
     }
 
+    /// The high bit of each backslash. Exact for the lowest one.
+    @inline(__always)
+    static func backslash(_ word: UInt64) -> UInt64 {
+        let difference = word ^ (ones &* 0x5C)
+        return (difference &- ones) & ~difference & highs
+    }
+
+    /// The high bit of each byte that a JSON string has to escape: a quote, a backslash, a control character. Exact for
+    /// the lowest one.
+    @inline(__always)
+    static func needsEscape(_ word: UInt64) -> UInt64 {
+        let quote = (word ^ (ones &* 0x22)) &- ones
+        let backslash = (word ^ (ones &* 0x5C)) &- ones
+        let control = word &- (ones &* 0x20)
+        return (quote | backslash | control) & ~word & highs
+    }
+
     /// The `count` lowest bytes, 0 to 7.
     @inline(__always)
     static func low(_ word: UInt64, count: Int) -> UInt64 {
@@ -41,7 +58,7 @@ extension Parser {
             }
             let length = special.trailingZeroBitCount >> 3
             guard self.bytes[position &+ length] == UInt8(ascii: "\"") else {
-                return try self.unusualString(from: start, at: position &+ length)
+                return try self.unusualString(from: start, at: position &+ length, state: state, hashed: position)
             }
             position &+= length
             let hash = self.seed.closeString(state, tail: Word.low(word, count: length), count: position &- start)
@@ -50,9 +67,15 @@ extension Parser {
         }
     }
 
-    /// The same for a string that holds escapes or characters outside ASCII; all before `position` is plain.
+    /// The same for a string that holds escapes or characters outside ASCII; all before `position` is plain, and `state`
+    /// is the hash of the whole words up to `hashed`.
     @inline(never)
-    private mutating func unusualString(from start: Int, at position: Int) throws(ParseError) -> Int {
+    private mutating func unusualString(
+        from start: Int,
+        at position: Int,
+        state: UInt64,
+        hashed: Int
+    ) throws(ParseError) -> Int {
         var position = position
         var escaped = false
         while true {
@@ -67,7 +90,7 @@ extension Parser {
                 let hash =
                     escaped
                     ? self.hashUnescaped(from: start, to: position)
-                    : self.seed.string(self.bytes + start, count: position &- start)
+                    : self.hashPlain(state, from: hashed, to: position, count: position &- start)
                 try self.push(.string, from: start &- 1, to: position &+ 1, escaped: escaped, hash: hash)
                 return position &+ 1
             case UInt8(ascii: "\\"):
@@ -135,6 +158,19 @@ extension Parser {
         if first == 0xF0, second < 0x90 { return 0 }
         if first == 0xF4, second >= 0x90 { return 0 }
         return 4
+    }
+
+    /// Hashes on from `state` to the end of a string of `count` bytes without escapes.
+    private func hashPlain(_ state: UInt64, from hashed: Int, to end: Int, count: Int) -> UInt64 {
+        var state = state
+        var position = hashed
+        while end &- position >= 8 {
+            state = fold(state ^ loadWord(self.bytes + position), self.seed.multiplier)
+            position &+= 8
+        }
+        // In bounds: `position` is at most `end`, and padding is longer than a word.
+        let tail = Word.low(loadWord(self.bytes + position), count: end &- position)
+        return self.seed.closeString(state, tail: tail, count: count)
     }
 
     /// The hash of the text between two quotes with its escapes resolved; already checked.

@@ -68,6 +68,51 @@ struct EqualityTests {
         #expect(equals > 500 && equals < 3_500, "the pairs should be of both sorts")
     }
 
+    @Test("a fraction of any length has the hash of the same number with an exponent")
+    func fractions() throws {
+        var generator = SeededGenerator(seed: 5)
+        for round in 0..<20_000 {
+            let digits = (0..<(round % 30 + 1)).map { _ in
+                generator.chance(3) ? 0 : UInt8.random(in: 0...9, using: &generator)
+            }
+            let fraction = digits.map { "\($0)" }.joined()
+            let integer = generator.pick(["0", "1", "-0", "-7", "123456789", "-122", "999999999999999"])
+            let sign = integer.hasPrefix("-") ? "-" : ""
+            // Without leading zeros, which an integer may not have.
+            let plain = (integer.drop { $0 == "-" } + fraction).drop { $0 == "0" }
+            let shifted = "\(sign)\(plain.isEmpty ? "0" : String(plain))e-\(digits.count)"
+            let (a, b) = try (self.parse("\(integer).\(fraction)"), self.parse(shifted))
+            if a.hash != b.hash || a != b { Issue.record("\(integer).\(fraction) and \(shifted)") }
+        }
+    }
+
+    @Test("a string with escapes has the hash and the content of the one without")
+    func escapes() throws {
+        var generator = SeededGenerator(seed: 6)
+        let pieces: [(plain: String, escaped: String)] = [
+            ("a", "\\u0061"), ("é", "\\u00e9"), ("日", "\\u65E5"), ("😀", "\\ud83d\\ude00"), ("/", "\\/"),
+            ("plain text, longer than a word", "plain text, longer than a word"), ("x", "x"), ("日本語", "日本語"),
+            ("1234567", "1234567"), ("12345678", "12345678"),
+        ]
+        for _ in 0..<20_000 {
+            let chosen = (0..<Int.random(in: 0...8, using: &generator)).map { _ in generator.pick(pieces) }
+            let plain = chosen.map(\.plain).joined()
+            let mixed = chosen.map { generator.chance(3) ? $0.plain : $0.escaped }.joined()
+            let (a, b) = try (self.parse("[\"\(plain)\"]"), self.parse("[\"\(mixed)\"]"))
+            let isRight = a == b && a.hash == b.hash && b.root[0]?.string == plain
+            if !isRight { Issue.record("\(mixed) is not \(plain)") }
+        }
+        for letter in ["\"", "\\", "b", "f", "n", "r", "t"] {
+            for length in 0..<20 {
+                let pad = String(repeating: "x", count: length)
+                let text = "\"\(pad)\\\(letter)\(pad)\\u000A\""
+                var written: [UInt8] = []
+                try appendJSONString(#require(self.parse(text).root.string), to: &written)
+                #expect(try self.parse(text).hash == Document(parsing: written).hash, "\(text)")
+            }
+        }
+    }
+
     @Test("objects of many members compare in any order")
     func shuffledObject() throws {
         var generator = SeededGenerator(seed: 4)
