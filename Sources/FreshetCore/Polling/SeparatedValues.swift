@@ -18,8 +18,8 @@ struct SeparatedValues {
     let separator: UInt8
     /// A field that begins with a quote goes on to the next one.
     private let hasQuotes: Bool
-    /// How far the table was read.
-    private(set) var offset: Int
+    /// Where the first record begins.
+    private let start: Int
 
     /// - Parameters:
     ///   - bytes: The table in UTF-8, without a byte order mark.
@@ -28,18 +28,10 @@ struct SeparatedValues {
     init(_ bytes: [UInt8], separator: UInt8? = nil, isTabs: Bool = false) {
         self.bytes = bytes
         let line = isTabs ? nil : Self.separatorLine(in: bytes)
-        self.offset = line?.end ?? 0
+        self.start = line?.end ?? 0
         self.hasQuotes = !isTabs || separator ?? 0x09 != 0x09
         self.separator =
-            separator ?? (isTabs ? 0x09 : line?.separator) ?? SeparatorSearch.separator(of: bytes, from: self.offset)
-    }
-
-    /// For a trial: reads from `offset` on.
-    init(_ bytes: [UInt8], from offset: Int, separator: UInt8) {
-        self.bytes = bytes
-        self.separator = separator
-        self.hasQuotes = true
-        self.offset = offset
+            separator ?? (isTabs ? 0x09 : line?.separator) ?? SeparatorSearch.separator(of: bytes, from: self.start)
     }
 
     /// Reads a first line `sep=;`, in quotes or without.
@@ -60,40 +52,61 @@ struct SeparatedValues {
     ///
     /// - Throws: ``PollError`` of kind `empty_body`, `malformed` with the offset, or `too_large` beyond `maxBytes`.
     func json(maxBytes: Int) throws(PollError) -> [UInt8] {
-        var reader = self
-        guard let names = try reader.next() else {
+        let result: Result<[UInt8], PollError> = self.bytes.withUnsafeBufferPointer { bytes in
+            var reader = TableReader(bytes, from: self.start, separator: self.separator, hasQuotes: self.hasQuotes)
+            do throws(PollError) {
+                return .success(try self.json(&reader, maxBytes: maxBytes))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private func json(_ reader: inout TableReader, maxBytes: Int) throws(PollError) -> [UInt8] {
+        guard reader.beginRecord() else {
             throw PollError(.emptyBody, "the upstream answered with an empty table")
         }
-        let keys = Self.memberNames(from: names)
-        var text: [UInt8] = [UInt8(ascii: "[")]
-        text.reserveCapacity(self.bytes.count * 2)
+        var names = FieldList()
+        repeat { try reader.field(into: &names) } while reader.passSeparator()
+        let columns = ColumnText(Self.memberNames(from: names.fields))
+
+        var image = TableImage(capacity: self.bytes.count * 2)
+        defer { image.deallocate() }
+        image.append(UInt8(ascii: "["))
         var number = 1
-        while let record = try reader.next() {
+        while reader.beginRecord() {
             number += 1
-            guard record.count == keys.count else {
+            image.append(UInt8(ascii: number > 2 ? "," : " "))
+            var count = 0
+            repeat {
+                if count < columns.count {
+                    columns.begin(count, in: &image)
+                    try reader.field(into: &image)
+                } else {
+                    var passed = NoFields()
+                    try reader.field(into: &passed)
+                }
+                count += 1
+            } while reader.passSeparator()
+            guard count == columns.count else {
                 throw PollError(
                     .malformed,
-                    "record \(number), which ends at byte \(reader.offset), has \(record.count) fields, "
-                        + "and the first has \(keys.count), with \(self.separatorName) between them"
+                    "record \(number), which ends at byte \(reader.offset), has \(count) fields, "
+                        + "and the first has \(columns.count), with \(self.separatorName) between them"
                 )
             }
-            text.append(UInt8(ascii: text.count > 1 ? "," : " "))
-            for (index, field) in record.enumerated() {
-                text.append(UInt8(ascii: index > 0 ? "," : "{"))
-                text.append(contentsOf: keys[index])
-                text.append(UInt8(ascii: ":"))
-                Self.appendString(field, to: &text)
-            }
-            text.append(UInt8(ascii: "}"))
-            guard text.count <= maxBytes else {
+            image.append(UInt8(ascii: "\""))
+            image.append(UInt8(ascii: "}"))
+            guard image.count <= maxBytes else {
                 throw PollError(
                     .tooLarge,
                     "the table takes more than \(maxBytes) bytes as JSON: raise `max_body_bytes`"
                 )
             }
         }
-        text.append(UInt8(ascii: "]"))
-        return text
+        image.append(UInt8(ascii: "]"))
+        return image.text
     }
 
     /// The first record's fields as JSON strings; a repeated or empty one gets its column's number, so that none is
@@ -112,19 +125,9 @@ struct SeparatedValues {
             }
             seen.insert(unique)
             var text: [UInt8] = []
-            self.appendString(unique, to: &text)
+            appendJSONString(utf8: unique, to: &text)
             return text
         }
-    }
-
-    private static func appendString(_ field: [UInt8], to text: inout [UInt8]) {
-        guard field.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
-            text.append(UInt8(ascii: "\""))
-            text.append(contentsOf: field)
-            text.append(UInt8(ascii: "\""))
-            return
-        }
-        appendJSONString(utf8: field, to: &text)
     }
 
     private var separatorName: String {
@@ -135,57 +138,5 @@ struct SeparatedValues {
         case 0x21...0x7E: "`\(Unicode.Scalar(self.separator))`"
         case let other: "bytes \(other)"
         }
-    }
-
-    /// The next record, or `nil` at the end. Empty lines are passed over.
-    mutating func next() throws(PollError) -> [[UInt8]]? {
-        while self.offset < self.bytes.count, self.bytes[self.offset] == 0x0A || self.bytes[self.offset] == 0x0D {
-            self.offset += 1
-        }
-        guard self.offset < self.bytes.count else { return nil }
-        var record: [[UInt8]] = []
-        while true {
-            record.append(try self.field())
-            guard self.offset < self.bytes.count, self.bytes[self.offset] == self.separator else { return record }
-            self.offset += 1
-        }
-    }
-
-    private mutating func field() throws(PollError) -> [UInt8] {
-        guard self.hasQuotes, self.offset < self.bytes.count, self.bytes[self.offset] == UInt8(ascii: "\"") else {
-            let start = self.offset
-            while self.offset < self.bytes.count, !self.endsField(self.bytes[self.offset]) {
-                self.offset += 1
-            }
-            return Array(self.bytes[start..<self.offset])
-        }
-        return try self.quotedField()
-    }
-
-    private mutating func quotedField() throws(PollError) -> [UInt8] {
-        let start = self.offset
-        var field: [UInt8] = []
-        self.offset += 1
-        while self.offset < self.bytes.count {
-            let byte = self.bytes[self.offset]
-            self.offset += 1
-            guard byte == UInt8(ascii: "\"") else {
-                field.append(byte)
-                continue
-            }
-            guard self.offset < self.bytes.count, self.bytes[self.offset] == UInt8(ascii: "\"") else {
-                guard self.offset == self.bytes.count || self.endsField(self.bytes[self.offset]) else {
-                    throw PollError(.malformed, "text after the closing quote at byte \(self.offset)")
-                }
-                return field
-            }
-            field.append(byte)
-            self.offset += 1
-        }
-        throw PollError(.malformed, "the quote that opens at byte \(start) never closes")
-    }
-
-    private func endsField(_ byte: UInt8) -> Bool {
-        byte == self.separator || byte == 0x0A || byte == 0x0D
     }
 }

@@ -41,23 +41,31 @@ enum SeparatorSearch {
 
         init(_ bytes: [UInt8], from start: Int, separator: UInt8, isWhole: Bool) {
             self.separator = separator
-            var table = SeparatedValues(bytes, from: start, separator: separator)
             var isEven = true
             var records = 0
-            do throws(PollError) {
-                while records < SeparatorSearch.maxRecords, let record = try table.next() {
-                    // The record in which the look ends may be cut.
-                    guard isWhole || table.offset < bytes.count || records == 0 else { break }
-                    records += 1
-                    if records == 1 { self.columns = record.count }
-                    isEven = isEven && record.count == self.columns
+            let end = bytes.withUnsafeBufferPointer { bytes in
+                var table = TableReader(bytes, from: start, separator: separator)
+                do throws(PollError) {
+                    while records < SeparatorSearch.maxRecords, table.beginRecord() {
+                        var fields = NoFields()
+                        var columns = 0
+                        repeat {
+                            try table.field(into: &fields)
+                            columns += 1
+                        } while table.passSeparator()
+                        // The record in which the look ends may be cut.
+                        guard isWhole || table.offset < bytes.count || records == 0 else { break }
+                        records += 1
+                        if records == 1 { self.columns = columns }
+                        isEven = isEven && columns == self.columns
+                    }
+                } catch {
+                    // A quote that does not close within what is looked at is no fault after a few records.
+                    isEven = isEven && !isWhole && records > 0
                 }
-            } catch {
-                // A quote that does not close within what is looked at is no fault after a few records.
-                isEven = isEven && !isWhole && records > 0
+                return table.offset
             }
             self.fits = isEven && self.columns > 1
-            let end = min(table.offset, bytes.count)
             self.isPunctuation =
                 separator == UInt8(ascii: ",") && Self.isPunctuation(in: bytes[start..<max(start, end)])
         }
