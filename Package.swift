@@ -39,6 +39,7 @@ let package = Package(
         .target(name: "CSignals"),
         .target(name: "CWeb", exclude: ["page", "client", "openapi.json", "package.json"]),
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
+        .target(name: "HTTPFields", swiftSettings: house),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "JSONSchema", dependencies: ["JSON"], swiftSettings: house),
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
@@ -49,7 +50,8 @@ let package = Package(
         .target(
             name: "FreshetCore",
             dependencies: [
-                "JSON", "Charsets", "XML", "EventStream", .product(name: "Collections", package: "swift-collections"),
+                "JSON", "Charsets", "XML", "EventStream", "HTTPFields",
+                .product(name: "Collections", package: "swift-collections"),
             ],
             swiftSettings: house
         ),
@@ -57,12 +59,12 @@ let package = Package(
         // Layer 2: shells that carry decisions out.
         .target(
             name: "FreshetUpstream",
-            dependencies: ["FreshetCore", "CCurl", "CZlib", "CCodings", "CLinux"],
+            dependencies: ["FreshetCore", "HTTPFields", "CCurl", "CZlib", "CCodings", "CLinux", "System"],
             swiftSettings: house
         ),
         .target(
             name: "FreshetPolling",
-            dependencies: ["FreshetCore", "FreshetUpstream", "CLinux"],
+            dependencies: ["FreshetCore", "FreshetUpstream", "CLinux", "System"],
             swiftSettings: house
         ),
         .target(
@@ -76,7 +78,7 @@ let package = Package(
         .target(
             name: "FreshetStorage",
             dependencies: [
-                "FreshetCore", "JSON",
+                "FreshetCore", "JSON", "System",
                 .product(name: "Collections", package: "swift-collections"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
@@ -95,7 +97,8 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "JSON", "CLinux", "CWeb", "System",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "CLinux", "CWeb",
+                "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -107,7 +110,7 @@ let package = Package(
         .target(
             name: "FreshetConfiguration",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "JSON", "System", .product(name: "Yams", package: "Yams"),
+                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "System", .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: house
         ),
@@ -129,13 +132,13 @@ let package = Package(
         // For tests and benchmarks only.
         .target(
             name: "FreshetTesting",
-            dependencies: ["CLinux", "EventStream"],
+            dependencies: ["CLinux", "EventStream", "System"],
             path: "Tests/Support/FreshetTesting",
             swiftSettings: house
         ),
         .target(
             name: "FreshetSimulation",
-            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "JSON"],
+            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "JSON", "System"],
             path: "Tests/Support/FreshetSimulation",
             swiftSettings: house
         ),
@@ -143,21 +146,21 @@ let package = Package(
             name: "freshet-bench",
             dependencies: [
                 "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
-                "FreshetTesting", "JSON", "CLinux", "CPollFloor",
+                "FreshetTesting", "JSON", "CLinux", "CPollFloor", "System",
             ],
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
         ),
-        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: house),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "System"], swiftSettings: house),
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
-        .testTarget(name: "EventStreamTests", dependencies: ["EventStream"], swiftSettings: house),
+        .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
             name: "FreshetCoreTests",
             dependencies: [
                 "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "CAllocations",
-                "CLinux",
+                "CLinux", "HTTPFields", "System",
             ],
             swiftSettings: house
         ),
@@ -165,7 +168,7 @@ let package = Package(
             name: "FreshetPollingTests",
             dependencies: [
                 "FreshetPolling", "FreshetUpstream", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux",
-                "CResolverStub",
+                "CResolverStub", "HTTPFields", "System",
             ],
             swiftSettings: house
         ),
@@ -177,7 +180,7 @@ let package = Package(
         .testTarget(
             name: "FreshetAccessTests",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetTesting", "JSON",
+                "FreshetAccess", "FreshetCore", "FreshetTesting", "JSON", "System",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
@@ -204,13 +207,14 @@ let package = Package(
         .testTarget(
             name: "FreshetStorageTests",
             dependencies: [
-                "FreshetStorage", "FreshetCore", "JSON", "CFaultyVFS", .product(name: "GRDB", package: "GRDB.swift"),
+                "FreshetStorage", "FreshetCore", "JSON", "CFaultyVFS", "System",
+                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: house
         ),
         .testTarget(
             name: "FreshetTestingTests",
-            dependencies: ["FreshetTesting", "CLinux", "EventStream"],
+            dependencies: ["FreshetTesting", "CLinux", "EventStream", "System"],
             swiftSettings: house
         ),
         .testTarget(
@@ -228,7 +232,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting",
-                "EventStream", "JSON", "CFaultyVFS", "System",
+                "FreshetUpstream", "EventStream", "JSON", "CAllocations", "CFaultyVFS", "CLinux", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

@@ -1,6 +1,7 @@
 // The keys of a source that say what may count as its value, and from whom: `content_type`, `separator`, `expect`, `tls`.
 
 import FreshetCore
+import HTTPFields
 import JSON
 
 struct SourceRules {

@@ -1,5 +1,7 @@
 // A position in the change log, and its text: the `id` of an event, the `Last-Event-ID` of a reconnect.
 
+import HTTPFields
+
 /// One unbroken numbering of changes. A new one is drawn whenever issued numbers could have been lost.
 package struct Epoch: Hashable, Sendable {
     /// Never 0; at most 36^7, so that the text has at most seven characters.

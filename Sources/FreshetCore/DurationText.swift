@@ -1,5 +1,7 @@
 // Durations as clients write them in a query: the grammar of the configuration file (CONTRACT §2).
 
+import HTTPFields
+
 /// `500ms`, `5s`, `1m30s`, `1h`: whole numbers with units, the larger before the smaller, each at most once.
 package enum DurationText {
     package static let units: [(name: String, milliseconds: Int64)] = [
@@ -13,7 +15,7 @@ package enum DurationText {
         var total: Int64 = 0
         guard !rest.isEmpty else { return nil }
         while !rest.isEmpty {
-            let digits = rest.prefix(while: FieldValue.isDigit)
+            let digits = rest.prefix(while: \.isDigit)
             guard !digits.isEmpty, digits.count <= 12, let number = Int64(String(decoding: digits, as: UTF8.self))
             else { return nil }
             rest = rest[digits.endIndex...]

@@ -1,5 +1,7 @@
 // Time as the core sees it: values handed in by the shells. The core never reads a clock.
 
+import HTTPFields
+
 /// A point on the machine's monotonic clock (CLOCK_MONOTONIC), in nanoseconds. Never compared across processes.
 ///
 /// Every schedule and deadline uses this clock, so a step of the wall clock moves no poll (FAULTS F79).
@@ -84,26 +86,6 @@ extension WallTime: CustomStringConvertible {
     }
 }
 
-/// A date of the proleptic Gregorian calendar.
-struct CivilDate: Hashable {
-    var year: Int64
-    var month: Int64
-    var day: Int64
-
-    /// Counts in 400-year eras that begin on 1 March, so that the leap day is the last of its year.
-    init(daysSince1970 days: Int64) {
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        self.day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        self.month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        self.year = yearOfEra + era * 400 + (self.month <= 2 ? 1 : 0)
-    }
-}
-
 extension Duration {
     /// Whole nanoseconds, clamped to what an `Int64` holds (292 years).
     package var clampedNanoseconds: Int64 {
@@ -133,38 +115,5 @@ extension Duration {
         }
         let bounded = min(max(seconds, -9_223_372_036), 9_223_372_036)
         self = .nanoseconds(Int64(bounded * 1e9))
-    }
-}
-
-extension UInt8 {
-    /// The ASCII digit of a value below 36, a letter in lower case from 10 on.
-    @inlinable
-    package init(digit: UInt8) {
-        self = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-    }
-}
-
-extension [UInt8] {
-    /// Appends `value` in base `radix`, 2 to 36 and in lower case, padded with zeros on the left up to `width` digits; the
-    /// sign does not count.
-    ///
-    /// Digit by digit, without a `String` between: every event carries a time and a cursor.
-    @inlinable
-    package mutating func appendDigits<Value: FixedWidthInteger>(
-        _ value: Value,
-        radix: Value.Magnitude = 10,
-        width: Int = 1
-    ) {
-        let start = self.count
-        var rest = value.magnitude
-        repeat {
-            self.append(UInt8(digit: UInt8(truncatingIfNeeded: rest % radix)))
-            rest /= radix
-        } while rest > 0
-        while self.count - start < width {
-            self.append(UInt8(ascii: "0"))
-        }
-        if value < 0 { self.append(UInt8(ascii: "-")) }
-        self[start...].reverse()
     }
 }

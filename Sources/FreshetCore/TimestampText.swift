@@ -1,5 +1,7 @@
 // Moments as clients write them in a query: RFC 3339 with any offset.
 
+import HTTPFields
+
 extension WallTime {
     /// The longest text that is looked at: nine digits of a second and an offset fit.
     private static let maxTimestampBytes = 40
@@ -45,7 +47,7 @@ private struct TimestampReader {
     /// Milliseconds; 0 where there is no fraction.
     mutating func fraction() -> Int? {
         guard self.skip(".") else { return 0 }
-        let digits = self.rest.prefix(while: FieldValue.isDigit)
+        let digits = self.rest.prefix(while: \.isDigit)
         guard !digits.isEmpty else { return nil }
         self.rest = self.rest.dropFirst(digits.count)
         let padded = Array((digits + [0x30, 0x30]).prefix(3))

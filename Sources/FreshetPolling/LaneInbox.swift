@@ -3,6 +3,7 @@
 import FreshetCore
 import FreshetUpstream
 import Synchronization
+import System
 
 /// One thing to do on the poll thread. Each reply is called exactly once, on the poll thread or where the command is
 /// refused.
@@ -34,44 +35,23 @@ enum LaneCommand: Sendable {
 
 /// Commands on their way to the poll thread, and figures on their way back. Any thread may call.
 final class LaneInbox: Sendable {
-    private struct State: Sendable {
-        var commands: [LaneCommand] = []
-        var isClosed = false
-    }
-
-    let wakeUp: WakeUp
     let metrics = Mutex(PollMetrics())
-    private let state = Mutex(State())
+    private let inbox: Inbox<LaneCommand>
+
+    var wakeUp: WakeUp { self.inbox.wakeUp }
 
     init(wakeUp: WakeUp) {
-        self.wakeUp = wakeUp
+        self.inbox = Inbox(wakeUp: wakeUp)
     }
 
     /// Hands a command over; one that comes after the end is refused at once.
     func post(_ command: LaneCommand) {
-        let isOpen = self.state.withLock { state in
-            guard !state.isClosed else { return false }
-            state.commands.append(command)
-            return true
-        }
-        if isOpen { self.wakeUp.signal() } else { command.refuse(PollError(.internal, "the gateway is stopping")) }
+        if !self.inbox.post(command) { command.refuse(PollError(.internal, "the gateway is stopping")) }
     }
 
     /// The commands since the last call, oldest first.
-    func take() -> [LaneCommand] {
-        self.state.withLock { state in
-            guard !state.commands.isEmpty else { return [] }
-            defer { state.commands = [] }
-            return state.commands
-        }
-    }
+    func take() -> [LaneCommand] { self.inbox.take() }
 
-    /// Takes no further command, and gives back those that nobody took.
-    func close() -> [LaneCommand] {
-        self.state.withLock { state in
-            state.isClosed = true
-            defer { state.commands = [] }
-            return state.commands
-        }
-    }
+    /// Takes no further command, and returns those that were not taken.
+    func close() -> [LaneCommand] { self.inbox.close() }
 }

@@ -4,6 +4,7 @@ import CLinux
 import FreshetCore
 import FreshetUpstream
 import Synchronization
+import System
 
 /// Every source, its transfers and its times. Made on the poll thread and confined to it; other threads talk to it
 /// through ``LaneInbox``.
@@ -15,7 +16,7 @@ final class PollLane {
 
     let reactor: Reactor
     let transport: CurlTransport
-    var generator = JitterGenerator()
+    var generator = SplitMix64()
     var sources = SourceMap<PolledSource>()
     private var hosts: [Origin: PolledHost] = [:]
     var queue = DueQueue()

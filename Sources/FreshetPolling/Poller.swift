@@ -3,6 +3,7 @@
 package import FreshetCore
 import FreshetUpstream
 import Synchronization
+import System
 
 /// Polls every source that it was given, and publishes what changed. Any thread may call.
 ///
@@ -13,7 +14,7 @@ package final class Poller: Sendable {
     private let configuration: PollerConfiguration
     private let inbox: LaneInbox
     private let notify: @Sendable (PollerNotice) -> Void
-    private let thread = Mutex<UpstreamThread?>(nil)
+    private let thread = Mutex<SystemThread?>(nil)
 
     /// `notify` is called on the poll thread, which must not be held up.
     ///
@@ -27,7 +28,7 @@ package final class Poller: Sendable {
         self.hub = hub
         self.configuration = configuration
         self.notify = notify
-        self.inbox = LaneInbox(wakeUp: try WakeUp())
+        self.inbox = LaneInbox(wakeUp: try PollError.wrapping(WakeUp.init))
     }
 
     /// Starts the thread. What was added before is polled from here on.
@@ -35,13 +36,15 @@ package final class Poller: Sendable {
     /// - Throws: ``PollError`` of kind `internal` where the system has no thread to give.
     package func start() throws(PollError) {
         let (hub, configuration, inbox, notify) = (self.hub, self.configuration, self.inbox, self.notify)
-        let thread = try UpstreamThread(name: "freshet-poll") {
-            do throws(PollError) {
-                try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
-            } catch {
-                for command in inbox.close() { command.refuse(error) }
-                notify(.warning("polling is impossible: \(error.message)"))
-                notify(.stopped)
+        let thread = try PollError.wrapping { () throws(SystemError) in
+            try SystemThread(name: "freshet-poll") {
+                do throws(PollError) {
+                    try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
+                } catch {
+                    for command in inbox.close() { command.refuse(error) }
+                    notify(.warning("polling is impossible: \(error.message)"))
+                    notify(.stopped)
+                }
             }
         }
         self.thread.withLock { $0 = thread }

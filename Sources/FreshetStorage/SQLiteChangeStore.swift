@@ -48,7 +48,7 @@ package final class SQLiteChangeStore: ChangeStore {
         let file = try LogFile(settings, schema: schema)
         let opened = try file.open(using: &generator)
         let thread = StoreThread(file, opened.writer)
-        thread.start()
+        try thread.start()
         return (SQLiteChangeStore(thread, maxPatches: settings.maxPatchesPerBase), opened.contents)
     }
 

@@ -1,16 +1,16 @@
 // The one thread that writes the log: takes what waits, commits it in one transaction, tells the callers, tidies up.
 
-import Foundation
 import FreshetCore
 import GRDB
 import Synchronization
+import System
 
 /// Writes the log until it is told to close.
 ///
 /// Unchecked sendability: `file`, `writer` and the other variables are touched by the thread alone once it runs;
 /// `inbox` and `statistics` have locks of their own.
 final class StoreThread: @unchecked Sendable {
-    let inbox: Inbox
+    let inbox: StoreInbox
     let readers: LogReaders
     let statistics: Mutex<StoreStatistics>
     private let settings: StoreSettings
@@ -32,14 +32,17 @@ final class StoreThread: @unchecked Sendable {
         self.writer = writer
         self.settings = file.settings
         self.readers = file.readers
-        self.inbox = Inbox(file.settings)
+        self.inbox = StoreInbox(file.settings)
         self.statistics = Mutex(StoreStatistics())
     }
 
-    func start() {
-        let thread = Thread { self.run() }
-        thread.name = "freshet-log"
-        thread.start()
+    /// - Throws: ``StoreError`` of kind `io` where the system has no thread to give.
+    func start() throws(StoreError) {
+        do throws(SystemError) {
+            try SystemThread.detach(name: "freshet-log") { self.run() }
+        } catch {
+            throw StoreError(.io, "\(self.settings.path): \(error)")
+        }
     }
 
     private func run() {
@@ -69,7 +72,7 @@ final class StoreThread: @unchecked Sendable {
     /// Does all of it in order.
     ///
     /// - Returns: What to call at the very end, where this was the end.
-    private func work(_ items: [Inbox.Item]) -> (@Sendable () -> Void)? {
+    private func work(_ items: [StoreInbox.Item]) -> (@Sendable () -> Void)? {
         var batch = Batch()
         for item in items {
             switch item {
@@ -119,7 +122,7 @@ final class StoreThread: @unchecked Sendable {
 
         var steps: [Step] = []
         var appends: [Append] = []
-        var load = Inbox.Load()
+        var load = StoreInbox.Load()
     }
 
     /// Commits, tells the callers, and empties the batch.

@@ -2,34 +2,8 @@
 
 import CLinux
 package import FreshetCore
-import Glibc
 import Synchronization
 package import System
-
-/// Why the streaming threads could not be started.
-package struct StreamServerError: Error, Hashable, CustomStringConvertible {
-    package enum Reason: Hashable, Sendable {
-        /// A negated `errno`.
-        case eventfd(code: Int32)
-        case epoll(code: Int32)
-        /// An `errno`.
-        case thread(code: Int32)
-    }
-
-    package var reason: Reason
-
-    package var description: String {
-        switch self.reason {
-        case .eventfd(let code): "cannot make an eventfd: \(Self.text(code))"
-        case .epoll(let code): "cannot make an epoll instance: \(Self.text(code))"
-        case .thread(let code): "cannot start a thread: \(Self.text(code))"
-        }
-    }
-
-    private static func text(_ code: Int32) -> String {
-        String(cString: clinux_error_text(code))
-    }
-}
 
 /// Holds event streams: each on one of a few threads, which own the connections that are handed over to them.
 ///
@@ -38,7 +12,7 @@ package final class StreamServer: Sendable {
     private struct ShardHandle: Sendable {
         var inbox: DeliveryInbox<EpollTransport>
         var counters: ShardCounters
-        var thread: pthread_t?
+        var thread: SystemThread
     }
 
     private struct State: Sendable {
@@ -67,16 +41,16 @@ package final class StreamServer: Sendable {
 
     /// Starts the shards' threads. Once, before anything else; ``stop()`` is needed even after an error.
     ///
-    /// - Throws: ``StreamServerError`` where a thread or its descriptors cannot be had.
-    package func start() throws(StreamServerError) {
+    /// - Throws: ``SystemError`` where a thread or its descriptors cannot be had.
+    package func start() throws(SystemError) {
         for number in 0..<self.settings.shards {
             let handle = try self.startShard(number)
             self.state.withLock { $0.shards.append(handle) }
         }
     }
 
-    private func startShard(_ number: Int) throws(StreamServerError) -> ShardHandle {
-        let waker = try EventDescriptor()
+    private func startShard(_ number: Int) throws(SystemError) -> ShardHandle {
+        let waker = try WakeUp()
         let epoll = try EpollTransport.makeEpoll(watching: waker)
         let inbox = DeliveryInbox<EpollTransport>(maxNotices: self.settings.maxInboxDepth, waker: waker)
         let counters = ShardCounters()
@@ -90,7 +64,7 @@ package final class StreamServer: Sendable {
             epoll: epoll
         )
         self.hub.attach(inbox)
-        do throws(StreamServerError) {
+        do throws(SystemError) {
             return ShardHandle(inbox: inbox, counters: counters, thread: try launch.start())
         } catch {
             self.hub.detach(inbox)
@@ -128,29 +102,11 @@ private final class ShardLaunch: Sendable {
         self.epoll = epoll
     }
 
-    func start() throws(StreamServerError) -> pthread_t {
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread,
-            nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<ShardLaunch>.fromOpaque(context).takeRetainedValue().run()
-                return nil
-            },
-            context.toOpaque()
-        )
-        guard code == 0 else {
-            context.release()
-            throw StreamServerError(reason: .thread(code: code))
-        }
-        return thread
+    func start() throws(SystemError) -> SystemThread {
+        try SystemThread(name: "stream-\(self.number)") { self.run() }
     }
 
     private func run() {
-        _ = clinux_block_signals()
-        _ = clinux_set_thread_name("stream-\(self.number)")
         Delivery(
             number: self.number,
             hub: self.hub,
@@ -265,19 +221,14 @@ extension StreamServer {
         self.desk.close()
         let shards = self.state.withLock { state in
             state.isStopped = true
-            let shards = state.shards
-            for index in state.shards.indices {
-                state.shards[index].thread = nil
-            }
-            return shards
+            return state.shards
         }
         for shard in shards {
             self.hub.detach(shard.inbox)
             _ = shard.inbox.post(.stop)
         }
         for shard in shards {
-            guard let thread = shard.thread else { continue }
-            pthread_join(thread, nil)
+            shard.thread.join()
         }
     }
 }

@@ -2,6 +2,7 @@
 // end of a body without a word; both are how a cut, doubled or smuggled body looks from inside (FAULTS F07, F09, F10).
 
 import FreshetCore
+import HTTPFields
 
 /// Follows the bytes of a body as they stood on the wire, framing included, and remembers the first violation.
 struct FramingAudit {

@@ -2,6 +2,7 @@
 // what is never stored can be neither copied into a response of ours nor used to fill memory (FAULTS S14).
 
 import FreshetCore
+import HTTPFields
 
 /// A response field that is read here or further in.
 enum KnownField {

@@ -2,26 +2,9 @@
 
 import CLinux
 package import FreshetCore
-
-/// An eventfd by which any thread ends the sleep of the poll thread.
-package final class WakeUp: Sendable {
-    fileprivate let descriptor: Int32
-
-    package init() throws(PollError) {
-        self.descriptor = clinux_eventfd_create()
-        guard self.descriptor >= 0 else { throw PollError(.internal, "no descriptor for a wake-up") }
-    }
-
-    deinit { _ = clinux_close(self.descriptor) }
-
-    /// Any thread may call; several calls before the thread wakes count as one.
-    package func signal() {
-        _ = clinux_eventfd_signal(self.descriptor)
-    }
-}
+package import System
 
 /// epoll, with the events asked for per descriptor. Confined to the poll thread.
-
 package final class Reactor {
     /// Bits of what a descriptor is or should be ready for.
     package struct Readiness: OptionSet, Sendable {
@@ -125,7 +108,7 @@ package final class Reactor {
             let event = self.events[index]
             let descriptor = Int32(truncatingIfNeeded: event.data)
             guard descriptor != self.wakeUp.descriptor else {
-                _ = clinux_eventfd_drain(descriptor)
+                self.wakeUp.drain()
                 continue
             }
             var readiness: Readiness = []

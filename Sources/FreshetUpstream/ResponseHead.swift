@@ -3,6 +3,7 @@
 // difference is where smuggling and cut bodies hide (FAULTS F10, F14, F21, F34, S14).
 
 import FreshetCore
+import HTTPFields
 
 /// Reads and checks the head of one response, interim ones before it, and the trailers after it. Performs no I/O.
 struct ResponseHead {

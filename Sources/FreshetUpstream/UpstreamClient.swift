@@ -3,6 +3,7 @@
 
 package import FreshetCore
 import Synchronization
+import System
 
 /// Carries out requests, each with its own URL. Any thread may call.
 package final class UpstreamClient: Sendable {
@@ -10,7 +11,7 @@ package final class UpstreamClient: Sendable {
     package static let maxUnderWay = 256
 
     private let inbox: ClientInbox
-    private let thread: UpstreamThread
+    private let thread: SystemThread
 
     /// Starts the thread.
     ///
@@ -20,14 +21,16 @@ package final class UpstreamClient: Sendable {
         maxUnderWay: Int = UpstreamClient.maxUnderWay
     ) throws(PollError) {
         try CurlLibrary.prepare()
-        let inbox = ClientInbox(wakeUp: try WakeUp())
+        let inbox = ClientInbox(wakeUp: try PollError.wrapping(WakeUp.init))
         self.inbox = inbox
-        self.thread = try UpstreamThread(name: "upstream") {
-            // Made on its thread, as libcurl's handles belong to one.
-            do throws(PollError) {
-                try ClientLoop(inbox: inbox, configuration: configuration, maxUnderWay: maxUnderWay).run()
-            } catch {
-                for command in inbox.close() { command.refuse(error) }
+        self.thread = try PollError.wrapping { () throws(SystemError) in
+            try SystemThread(name: "upstream") {
+                // Made on its thread, as libcurl's handles belong to one.
+                do throws(PollError) {
+                    try ClientLoop(inbox: inbox, configuration: configuration, maxUnderWay: maxUnderWay).run()
+                } catch {
+                    for command in inbox.close() { command.refuse(error) }
+                }
             }
         }
     }
@@ -73,52 +76,29 @@ private enum ClientCommand: Sendable {
     }
 }
 
-/// Commands on their way to the client's thread.
+/// Commands on their way to the client's thread, and the numbers of its requests.
 private final class ClientInbox: Sendable {
-    private struct State: Sendable {
-        var commands: [ClientCommand] = []
-        var isClosed = false
-        var lastID = 0
-    }
+    private let inbox: Inbox<ClientCommand>
+    private let lastID = Atomic<Int>(0)
 
-    let wakeUp: WakeUp
-    private let state = Mutex(State())
+    var wakeUp: WakeUp { self.inbox.wakeUp }
 
     init(wakeUp: WakeUp) {
-        self.wakeUp = wakeUp
+        self.inbox = Inbox(wakeUp: wakeUp)
     }
 
     func nextID() -> ExchangeID {
-        self.state.withLock { state in
-            state.lastID &+= 1
-            return ExchangeID(rawValue: state.lastID)
-        }
+        ExchangeID(rawValue: self.lastID.wrappingAdd(1, ordering: .relaxed).newValue)
     }
 
+    /// Hands a command over; after the end it is refused at once.
     func post(_ command: ClientCommand) {
-        let isOpen = self.state.withLock { state in
-            guard !state.isClosed else { return false }
-            state.commands.append(command)
-            return true
-        }
-        if isOpen { self.wakeUp.signal() } else { command.refuse(.stopping) }
+        if !self.inbox.post(command) { command.refuse(.stopping) }
     }
 
-    func take() -> [ClientCommand] {
-        self.state.withLock { state in
-            defer { state.commands = [] }
-            return state.commands
-        }
-    }
+    func take() -> [ClientCommand] { self.inbox.take() }
 
-    /// Takes no further command, and gives back those that were not taken.
-    func close() -> [ClientCommand] {
-        self.state.withLock { state in
-            state.isClosed = true
-            defer { state.commands = [] }
-            return state.commands
-        }
-    }
+    func close() -> [ClientCommand] { self.inbox.close() }
 }
 
 /// The transfers of the client. Confined to its thread.

@@ -135,11 +135,11 @@ struct Composition: Sendable {
             self.durable?.close()
             return
         }
-        do throws(StreamServerError) {
+        do throws(SystemError) {
             try self.streams.start()
         } catch {
             self.streams.stop()
-            throw StartFailure("\(error)")
+            throw StartFailure("Streams are impossible: \(error)")
         }
         defer {
             self.streams.stop()

@@ -2,6 +2,7 @@ import Foundation
 import FreshetCore
 import FreshetTesting
 import JSON
+import System
 import Testing
 
 /// Real misbehaviour of upstreams, recorded: bodies that are empty, documents that lose nearly everything for one answer.

@@ -1,5 +1,6 @@
 import Foundation
 import FreshetCore
+import System
 import Testing
 
 @testable import FreshetAccess
@@ -85,7 +86,7 @@ struct APIKeyTests {
 
     @Test("random keys of each shape are strong enough")
     func randomKeys() {
-        var generator = SeededGenerator(state: 1)
+        var generator = SplitMix64(seed: 1)
         for (alphabet, length) in [("0123456789abcdef", 32), ("0123456789", 39)] {
             let characters = Array(alphabet.utf8)
             var weak = 0
@@ -177,7 +178,7 @@ struct APIKeyTests {
 
     @Test("a wrong key takes as long whether it begins like a key or not (S21)")
     func timing() throws {
-        var generator = SeededGenerator(state: 2)
+        var generator = SplitMix64(seed: 2)
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         func draw() -> [UInt8] { (0..<43).map { _ in alphabet[Int(generator.next() & 0x3F)] } }
         let keys = (0..<500).map { _ in draw() }
@@ -210,18 +211,5 @@ struct APIKeyTests {
         }
         let t = (means[0] - means[1]) / (variances[0] + variances[1]).squareRoot()
         #expect(abs(t) < 4.5, "t is \(t)")
-    }
-}
-
-/// SplitMix64: the same numbers in every run, since one random key in millions is weak.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,7 +1,6 @@
 import Crypto
 import Foundation
 import FreshetCore
-import System
 import Testing
 
 @testable import FreshetAccess

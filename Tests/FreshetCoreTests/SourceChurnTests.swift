@@ -1,4 +1,5 @@
 import Foundation
+import System
 import Testing
 
 @testable import FreshetCore
@@ -112,7 +113,7 @@ struct SourceChurnTests {
 
     @Test("A20 a table of sources finds what is there, in any order of coming and going")
     func table() {
-        var generator = SeededGenerator(seed: 5)
+        var generator = SplitMix64(seed: 5)
         var table = SourceTable<Int>()
         var model: [Int: Int] = [:]
         for step in 0..<5000 {

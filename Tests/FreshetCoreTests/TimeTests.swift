@@ -1,5 +1,6 @@
 import Foundation
 import FreshetCore
+import HTTPFields
 import Testing
 
 @Suite("Time")

@@ -3,6 +3,7 @@ import FreshetCore
 import FreshetStreaming
 import FreshetTesting
 import JSON
+import System
 import Testing
 
 @testable import FreshetHTTP

@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetTesting
+import System
 import Testing
 
 @testable import FreshetPolling
@@ -55,7 +56,7 @@ struct SourcePhaseTests {
     func concurrency() {
         let names = (0..<500).map { "source-\($0)" }
         let (interval, duration) = (Duration.seconds(10), Duration.seconds(1))
-        var generator = JitterGenerator()
+        var generator = SplitMix64()
         var events: [(time: MonotonicTime, change: Int)] = []
         let start = MonotonicTime(nanoseconds: 5_000_000_000)
         for name in names {

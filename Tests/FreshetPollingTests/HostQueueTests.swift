@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetTesting
+import System
 import Testing
 
 @testable import FreshetPolling

@@ -1,4 +1,5 @@
 import FreshetCore
+import HTTPFields
 import Testing
 
 @testable import FreshetPolling

@@ -1,6 +1,7 @@
 import Dispatch
 import FreshetCore
 import FreshetTesting
+import System
 
 @testable import FreshetPolling
 @testable import FreshetUpstream
@@ -74,7 +75,7 @@ final class TransportProbe: @unchecked Sendable {
 
     private func prepared() throws(PollError) -> (reactor: Reactor, transport: CurlTransport) {
         if let loop = self.loop { return loop }
-        let reactor = try Reactor(wakeUp: WakeUp())
+        let reactor = try Reactor(wakeUp: PollError.wrapping(WakeUp.init))
         let loop = (reactor, try CurlTransport(reactor: reactor, configuration: self.configuration))
         self.loop = loop
         return loop

@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetTesting
+import HTTPFields
 import Testing
 
 @testable import FreshetPolling

@@ -1,5 +1,6 @@
 import Foundation
 import FreshetCore
+import System
 import Testing
 
 @testable import FreshetStorage
@@ -94,7 +95,7 @@ struct CrashTests {
     @Test("killed at any moment, again and again, it keeps one epoch and every change it told of: F61")
     func moments() async throws {
         let epoch = try self.begin()
-        var numbers = Numbers(UInt64.random(in: 0...UInt64.max))
+        var numbers = SplitMix64(seed: UInt64.random(in: 0...UInt64.max))
         for round in 1...5 {
             let delay = UInt32(numbers.next() % 60_000)
             await #expect(processExitsWith: .signal(SIGKILL)) {

@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCore
 import GRDB
+import System
 import Testing
 
 @testable import FreshetStorage
@@ -237,7 +238,7 @@ struct FormatTests {
     }
 
     private func open(_ schema: Schema) throws -> (SQLiteChangeStore, StoreContents) {
-        var numbers = Numbers(3)
+        var numbers = SplitMix64(seed: 3)
         let (store, contents) = try SQLiteChangeStore.open(self.folder.settings(), schema: schema, using: &numbers)
         return (store, contents)
     }

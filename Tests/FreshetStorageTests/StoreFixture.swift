@@ -3,6 +3,7 @@ import Foundation
 import FreshetCore
 import GRDB
 import Synchronization
+import System
 
 @testable import FreshetStorage
 
@@ -45,23 +46,6 @@ final class LogFolder: Sendable {
         settings.updateDelay = .zero
         change(&settings)
         return settings
-    }
-}
-
-/// The same epochs in each run.
-struct Numbers: RandomNumberGenerator {
-    var state: UInt64
-
-    init(_ seed: UInt64) {
-        self.state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var word = self.state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
     }
 }
 
@@ -136,7 +120,7 @@ final class Outcomes: Sendable {
 extension SQLiteChangeStore {
     /// Opens with a seed.
     static func open(_ settings: StoreSettings, seed: UInt64 = 1) throws -> (SQLiteChangeStore, StoreContents) {
-        var numbers = Numbers(seed)
+        var numbers = SplitMix64(seed: seed)
         let (store, contents) = try Self.open(settings, using: &numbers)
         return (store, contents)
     }

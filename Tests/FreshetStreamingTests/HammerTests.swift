@@ -3,6 +3,7 @@
 import CLinux
 import FreshetCore
 import FreshetStreaming
+import System
 import Testing
 
 extension StreamingTests {
@@ -27,7 +28,7 @@ extension StreamingTests {
             arguments: [(1, 64 << 20), (2, 400_000), (3, 60_000)] as [(UInt64, Int)]
         )
         func hammer(seed: UInt64, cacheBytes: Int) throws {
-            var random = SplitMix(state: seed)
+            var random = SplitMix64(seed: seed)
             let fixture = try StreamFixture(cacheBytes: cacheBytes) {
                 $0.sendBufferBytes = 4096
                 $0.replayBatchEvents = 7

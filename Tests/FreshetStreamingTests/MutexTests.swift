@@ -3,6 +3,7 @@
 import CThreadSanitizer
 import Glibc
 import Synchronization
+import System
 import Testing
 
 extension StreamingTests {
@@ -13,24 +14,14 @@ extension StreamingTests {
         }
 
         @Test("that several threads want all the time counts right, and is no race to ThreadSanitizer")
-        func contended() {
+        func contended() throws {
             let counter = Counter()
-            var threads = [pthread_t](repeating: pthread_t(), count: 4)
-            for index in threads.indices {
-                let context = Unmanaged.passRetained(counter).toOpaque()
-                pthread_create(
-                    &threads[index],
-                    nil,
-                    { context in
-                        guard let context else { return nil }
-                        let counter = Unmanaged<Counter>.fromOpaque(context).takeRetainedValue()
-                        for _ in 0..<100_000 { counter.count.withLock { $0 += 1 } }
-                        return nil
-                    },
-                    context
-                )
+            let threads = try (0..<4).map { number in
+                try SystemThread(name: "counter-\(number)") {
+                    for _ in 0..<100_000 { counter.count.withLock { $0 += 1 } }
+                }
             }
-            for thread in threads { pthread_join(thread, nil) }
+            for thread in threads { thread.join() }
             #expect(counter.count.withLock { $0 } == 400_000)
         }
 

@@ -3,6 +3,7 @@
 import CLinux
 import FreshetCore
 import Glibc
+import System
 import Testing
 
 @testable import FreshetStreaming
@@ -18,7 +19,7 @@ extension StreamingTests {
 
         @Test("gets every byte of large frames in whatever pieces it reads them (F48)", arguments: [1, 2, 3, 4])
         func pieces(seed: UInt64) throws {
-            var random = SplitMix(state: seed)
+            var random = SplitMix64(seed: seed)
             let fixture = try StreamFixture(Self.small)
             defer { fixture.stop() }
             let source = try fixture.source("rates")

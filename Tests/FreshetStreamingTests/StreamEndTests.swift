@@ -42,7 +42,7 @@ extension StreamingTests {
             try fixture.publish(1, of: source, hasPatch: false)
             let steady = try fixture.subscribe(to: [source])
             #expect(steady.receive(events: 2))
-            var random = SplitMix(state: 9)
+            var random = SplitMix64(seed: 9)
             var clients: [StreamClient] = []
             for number in 2...400 {
                 for _ in 0..<5 {

@@ -1,4 +1,5 @@
 import FreshetTesting
+import System
 import Testing
 
 @Suite("Waiting", .timeLimit(.minutes(1)))

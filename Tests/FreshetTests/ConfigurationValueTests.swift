@@ -202,7 +202,7 @@ struct SourceNamingTests {
 
     @Test("any URL gives a valid name")
     func alwaysValid() throws {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         let alphabet = Array("aZ09-._~%2f/:@!$&'()*+,;=")
         for _ in 0..<2000 {
             let length = Int.random(in: 0...200, using: &generator)

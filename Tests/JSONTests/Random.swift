@@ -1,21 +1,8 @@
 // Random documents and random edits, reproducible from a seed.
 
-/// SplitMix64: small, and the same on every platform.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
+import System
 
-    init(seed: UInt64) {
-        self.state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SplitMix64 {
     mutating func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &self) == 0 }
 
     mutating func pick<Element>(_ choices: [Element]) -> Element {
@@ -31,7 +18,7 @@ indirect enum Sketch {
     case object([(name: String, value: Sketch)])
 
     /// The text, with whitespace where `spaced` says so.
-    func text(_ generator: inout SeededGenerator, spaced: Bool = false) -> String {
+    func text(_ generator: inout SplitMix64, spaced: Bool = false) -> String {
         func space() -> String { spaced ? generator.pick(["", "", " ", "\n  ", "\t", "\r\n          "]) : "" }
         switch self {
         case .scalar(let text):
@@ -63,7 +50,7 @@ indirect enum Sketch {
         "-", "日本", "a longer name than the others", "*",
     ]
 
-    static func random(_ generator: inout SeededGenerator, depth: Int = 0) -> Sketch {
+    static func random(_ generator: inout SplitMix64, depth: Int = 0) -> Sketch {
         if depth >= 3 || (depth > 0 && generator.chance(2)) { return .scalar(generator.pick(self.scalars)) }
         let count = Int.random(in: 0...5, using: &generator)
         if generator.chance(5) { return self.records(&generator) }
@@ -76,7 +63,7 @@ indirect enum Sketch {
     }
 
     /// A list of records with an identity, some of them nested or odd.
-    static func records(_ generator: inout SeededGenerator) -> Sketch {
+    static func records(_ generator: inout SplitMix64) -> Sketch {
         let key = generator.pick(["id", "uuid", "name", "County Name", "key"])
         let count = Int.random(in: 0...12, using: &generator)
         return .array(
@@ -90,7 +77,7 @@ indirect enum Sketch {
     }
 
     /// A few edits somewhere in the tree.
-    func edited(_ generator: inout SeededGenerator, depth: Int = 0) -> Sketch {
+    func edited(_ generator: inout SplitMix64, depth: Int = 0) -> Sketch {
         if generator.chance(12) { return .random(&generator, depth: depth) }
         switch self {
         case .scalar:
@@ -116,7 +103,7 @@ indirect enum Sketch {
         }
     }
 
-    private static func edit(_ elements: inout [Sketch], _ generator: inout SeededGenerator, depth: Int) {
+    private static func edit(_ elements: inout [Sketch], _ generator: inout SplitMix64, depth: Int) {
         func position(_ count: Int) -> Int { Int.random(in: 0..<count, using: &generator) }
         switch Int.random(in: 0..<6, using: &generator) {
         case 0: elements.insert(.random(&generator, depth: depth + 1), at: position(elements.count + 1))

@@ -1,5 +1,7 @@
 // What a 304 leaves out because it has not changed, and so stays in force (RFC 9111 §3.2).
 
+import HTTPFields
+
 /// The fields of the last good answer that say how long it is fresh, as later 304s renewed them.
 struct AnswerLifetime: Sendable {
     private var stored = StoredFields(received: [])

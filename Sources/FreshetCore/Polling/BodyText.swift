@@ -1,6 +1,7 @@
 // The text of a body in UTF-8, whatever encoding the upstream has it in.
 
 import Charsets
+import HTTPFields
 
 /// Finds out what encoding a body is in and converts it.
 ///
@@ -69,9 +70,9 @@ enum BodyText {
     private static func label(of contentType: [UInt8]) -> ArraySlice<UInt8>? {
         for parameter in FieldValue.elements(of: contentType.prefix(1024), separator: UInt8(ascii: ";")).dropFirst() {
             let (name, value) = FieldValue.assignment(parameter)
-            guard let value, FieldValue.matches(FieldValue.trimmed(name), "charset") else { continue }
+            guard let value, FieldValue.matches(name.trimmed, "charset") else { continue }
             // Single quotes are not quotes here, and are sent as such all the same.
-            let label = FieldValue.unquoted(FieldValue.trimmed(value)).filter { $0 != UInt8(ascii: "'") }
+            let label = FieldValue.unquoted(value.trimmed).filter { $0 != UInt8(ascii: "'") }
             return label.prefix { $0 != UInt8(ascii: ",") }
         }
         return nil

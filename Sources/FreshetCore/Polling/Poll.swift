@@ -1,16 +1,6 @@
 // One poll as values: what is asked, what came back, why nothing did. Carried out by FreshetPolling.
 
-/// A header field of an upstream's response. The name is in lower case; the value is byte-exact, without the
-/// surrounding white space, since a validator must go back as it came (RFC 9110 §8.8.3).
-package struct HeaderField: Hashable, Sendable {
-    package var name: [UInt8]
-    package var value: [UInt8]
-
-    package init(name: [UInt8], value: [UInt8]) {
-        self.name = name
-        self.value = value
-    }
-}
+package import HTTPFields
 
 /// The validators of the last good response (RFC 9110 §8.8), byte-exact.
 package struct Validators: Hashable, Sendable {

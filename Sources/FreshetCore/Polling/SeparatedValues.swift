@@ -1,5 +1,6 @@
 // Tables of text (RFC 4180) as JSON: what a spreadsheet exports, and what much open data is published as.
 
+import HTTPFields
 import JSON
 
 /// A table whose first record names the columns.

@@ -1,5 +1,7 @@
 // What separates the columns of a table that does not say so.
 
+import HTTPFields
+
 /// Finds the separator that fits the first records of a table.
 ///
 /// A candidate fits where it cuts all of them into the same number of columns, more than one, with quotes considered. Of
@@ -75,7 +77,7 @@ enum SeparatorSearch {
             while let comma = rest.firstIndex(of: UInt8(ascii: ",")) {
                 let before = comma > bytes.startIndex ? bytes[comma - 1] : 0
                 let after = comma + 1 < bytes.endIndex ? bytes[comma + 1] : 0
-                guard after == 0x20 || FieldValue.isDigit(before) && FieldValue.isDigit(after) else { return false }
+                guard after == 0x20 || before.isDigit && after.isDigit else { return false }
                 rest = rest[(comma + 1)...]
             }
             return true

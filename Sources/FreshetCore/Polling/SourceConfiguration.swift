@@ -1,5 +1,6 @@
 // What the configuration says about one source, as a value with defaults (CONTRACT §2).
 
+package import HTTPFields
 package import JSON
 
 /// One source: where it is, how often it is polled, what its payload means.

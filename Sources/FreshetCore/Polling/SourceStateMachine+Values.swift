@@ -1,5 +1,6 @@
 // From an answer with a body to a change, or to the reason why there is none.
 
+import HTTPFields
 import JSON
 
 extension SourceStateMachine {

@@ -1,5 +1,6 @@
 // What a poll's result means for one source: changed or not, well or not, and when to ask again.
 
+import HTTPFields
 package import JSON
 
 /// Decides everything about one source. Performs no I/O and reads no clock; owned by the poll thread.

@@ -1,5 +1,7 @@
 // How long a field asks to wait. Upstreams write the same wish in a dozen ways, and one reader takes them all.
 
+import HTTPFields
+
 /// Reads waits: `30`, `30.052`, `"30"`, `30, 30`, `30;w=60`, `25s`, `1m30s`, `PT30S`, unix time in s, ms, µs or ns, an
 /// HTTP date, something close to one, ISO 8601.
 ///
@@ -30,9 +32,7 @@ enum RequestedWait {
             }
         }
         return elements.map { element in
-            FieldValue.trimmed(
-                FieldValue.unquoted(FieldValue.elements(of: element, separator: UInt8(ascii: ";")).first ?? [])
-            )
+            FieldValue.unquoted(FieldValue.elements(of: element, separator: UInt8(ascii: ";")).first ?? []).trimmed
         }
     }
 
@@ -56,7 +56,7 @@ enum RequestedWait {
         return element.count >= 3
             && names.contains { name in
                 (element.count == 3 || element.count == name.count)
-                    && zip(element, name).allSatisfy { FieldValue.lowercased($0) == FieldValue.lowercased($1) }
+                    && zip(element, name).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }
             }
     }
 
@@ -98,33 +98,33 @@ enum RequestedWait {
         var total = 0.0
         while !rest.isEmpty {
             guard let (number, after) = DecimalText.read(rest), number >= 0 else { return nil }
-            let named = FieldValue.trimmed(after)
-            let name = named.prefix { $0 >= 0x80 || (0x61...0x7A).contains(FieldValue.lowercased($0)) }
+            let named = after.trimmed
+            let name = named.prefix { $0 >= 0x80 || (0x61...0x7A).contains($0.lowercasedASCII) }
             guard let unit = self.units.first(where: { $0.names.contains { FieldValue.matches(name, $0) } }) else {
                 return nil
             }
             total += number * unit.seconds
-            rest = FieldValue.trimmed(named[name.endIndex...])
+            rest = named[name.endIndex...].trimmed
         }
         return total
     }
 
     /// `PT30S`, `P1DT2H` (ISO 8601). Years and months have no length, and are refused.
     private static func standardDuration(_ element: ArraySlice<UInt8>) -> Double? {
-        guard let first = element.first, FieldValue.lowercased(first) == UInt8(ascii: "p"), element.count > 2 else {
+        guard let first = element.first, first.lowercasedASCII == UInt8(ascii: "p"), element.count > 2 else {
             return nil
         }
         var rest = element.dropFirst()
         var total = 0.0
         var isTime = false
         while let byte = rest.first {
-            if FieldValue.lowercased(byte) == UInt8(ascii: "t"), !isTime {
+            if byte.lowercasedASCII == UInt8(ascii: "t"), !isTime {
                 isTime = true
                 rest.removeFirst()
                 continue
             }
             guard let (number, after) = DecimalText.read(rest), number >= 0, let unit = after.first else { return nil }
-            switch (FieldValue.lowercased(unit), isTime) {
+            switch (unit.lowercasedASCII, isTime) {
             case (UInt8(ascii: "w"), false): total += number * 604_800
             case (UInt8(ascii: "d"), false): total += number * 86_400
             case (UInt8(ascii: "h"), true): total += number * 3600
@@ -146,16 +146,16 @@ enum DecimalText {
         var rest = text
         let isNegative = rest.first == UInt8(ascii: "-")
         if isNegative || rest.first == UInt8(ascii: "+") { rest.removeFirst() }
-        guard let first = rest.first, FieldValue.isDigit(first) else { return nil }
+        guard let first = rest.first, first.isDigit else { return nil }
         var number = 0.0
-        while let byte = rest.first, FieldValue.isDigit(byte) {
+        while let byte = rest.first, byte.isDigit {
             number = min(number * 10 + Double(byte - UInt8(ascii: "0")), 1e300)
             rest.removeFirst()
         }
         if rest.first == UInt8(ascii: ".") {
             rest.removeFirst()
             var scale = 0.1
-            while let byte = rest.first, FieldValue.isDigit(byte) {
+            while let byte = rest.first, byte.isDigit {
                 number += Double(byte - UInt8(ascii: "0")) * scale
                 scale /= 10
                 rest.removeFirst()

@@ -1,6 +1,8 @@
 // RFC 9111 for a client that polls: for how long an answer cannot have changed, and what else its fields ask of the
 // next poll.
 
+package import HTTPFields
+
 /// What the fields of one answer say about time. A pure value, made when the answer arrives; every field may be
 /// hostile.
 ///
@@ -58,7 +60,7 @@ package struct ResponseFreshness: Hashable, Sendable {
         let wallNow = HTTPDate(unixSeconds: wallNow).unixSeconds
         var reading = FieldReading(wallNow: wallNow)
         for field in fields {
-            reading.read(name: field.name, value: FieldValue.trimmed(field.value[...]))
+            reading.read(name: field.name, value: field.value[...].trimmed)
         }
         let control = reading.control
         let isStorable = Self.isStorable(control, status: status)

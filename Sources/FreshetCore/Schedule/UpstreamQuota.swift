@@ -1,6 +1,8 @@
 // Rate limits come in a dozen spellings. Only one thing matters to a poller: whether the quota is used up, and until
 // when.
 
+import HTTPFields
+
 /// The rate-limit fields of one answer.
 ///
 /// Understood is every field whose name holds `ratelimit` or `rate-limit` and says what is left or when that ends:
@@ -118,8 +120,8 @@ struct UpstreamQuota: Hashable, Sendable {
             guard let first = parts.first, self.windows.count < Self.maxFamilies else { continue }
             for part in parts.dropFirst() {
                 let (name, argument) = FieldValue.assignment(part)
-                guard FieldValue.matches(FieldValue.trimmed(name), "w"), let argument,
-                    let window = DecimalText.read(FieldValue.trimmed(argument))?.number, window >= 0
+                guard FieldValue.matches(name.trimmed, "w"), let argument,
+                    let window = DecimalText.read(argument.trimmed)?.number, window >= 0
                 else { continue }
                 self.windows[Array(FieldValue.unquoted(first))] = Int(min(window, Double(Self.longest)))
             }
@@ -135,12 +137,12 @@ struct UpstreamQuota: Hashable, Sendable {
 
         mutating func read(_ part: ArraySlice<UInt8>, wallNow: Int) {
             let (rawName, argument) = FieldValue.assignment(part)
-            let name = FieldValue.trimmed(rawName)
+            let name = rawName.trimmed
             guard let argument else {
                 self.name = self.name ?? Array(FieldValue.unquoted(name))
                 return
             }
-            let value = FieldValue.unquoted(FieldValue.trimmed(argument))
+            let value = FieldValue.unquoted(argument.trimmed)
             if FieldValue.matches(name, "r") || FieldValue.matches(name, "remaining") {
                 self.remaining = DecimalText.read(value)?.number
             } else if FieldValue.matches(name, "t") || FieldValue.matches(name, "reset") {
@@ -169,7 +171,7 @@ package enum RateLimitField: Hashable, Sendable {
     /// Nil for a name of another kind, and for one longer than ``maxNameBytes``.
     package init?(_ name: some Collection<UInt8>) {
         guard name.count <= Self.maxNameBytes else { return nil }
-        let lowered = name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : FieldValue.lowercased($0) }
+        let lowered = name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
         // `Reset-After` alone is Discord's word without its prefix; all others say what they are about.
         let isBare = lowered.elementsEqual("reset-after".utf8)
         let words = lowered.split(separator: UInt8(ascii: "-"))

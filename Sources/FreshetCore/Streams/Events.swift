@@ -1,6 +1,7 @@
 // The events of a stream as bytes (CONTRACT §4): change events, and those that no cursor counts.
 
 import EventStream
+import HTTPFields
 import JSON
 
 /// What the data of a change event says beside the change itself.

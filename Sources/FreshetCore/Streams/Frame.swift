@@ -1,5 +1,7 @@
 // The bytes of one event as they go to a socket: encoded once, shared by every subscriber and every shard.
 
+import HTTPFields
+
 /// What a subscriber asked to receive of a change (CONTRACT §4, `mode`).
 package enum StreamMode: String, CaseIterable, Sendable {
     /// RFC 6902 documents.

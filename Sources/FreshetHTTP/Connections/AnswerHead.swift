@@ -1,6 +1,7 @@
 // The head of an answer as bytes (RFC 9112 §4).
 
 import FreshetCore
+import HTTPFields
 
 /// How an answer's body is delimited.
 enum AnswerFraming: Hashable, Sendable {

@@ -2,6 +2,7 @@
 
 import FreshetCore
 import FreshetStreaming
+import HTTPFields
 import Logging
 import NIOCore
 import System

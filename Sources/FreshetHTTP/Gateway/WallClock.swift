@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetCore
+import HTTPFields
 
 enum WallClock {
     static var now: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }

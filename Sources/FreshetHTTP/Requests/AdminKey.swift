@@ -1,5 +1,7 @@
 // The key with which administration is reached over a main listener (CONTRACT §3).
 
+import HTTPFields
+
 /// A secret that proves its holder an administrator of this process. Its description shows nothing of it.
 package struct AdminKey: Hashable, Sendable, CustomStringConvertible {
     /// 43 characters of base64url: 256 bits.
@@ -22,7 +24,7 @@ package struct AdminKey: Hashable, Sendable, CustomStringConvertible {
     /// A key as ``text`` gave it; `nil` for anything else.
     package init?(_ text: some StringProtocol) {
         let isWritten = text.utf8.allSatisfy { byte in
-            Octets.isDigit(byte) || Octets.isLetter(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+            byte.isDigit || byte.isLetter || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
         }
         guard text.utf8.count == Self.length, isWritten else { return nil }
         self.text = String(text)

@@ -1,6 +1,7 @@
 // What a client asks for with `GET /v1/changes/{sources}`.
 
 import FreshetCore
+import HTTPFields
 
 /// A part of the log that may be read.
 struct ChangeInquiry: Sendable {
@@ -43,7 +44,7 @@ struct ChangeInquiry: Sendable {
 
     private static func limit(_ query: QueryString) throws(Problem) -> Int {
         guard let text = query["limit"] else { return Self.defaultLimit }
-        guard text.utf8.count <= 9, text.utf8.allSatisfy(Octets.isDigit), let number = Int(text),
+        guard text.utf8.count <= 9, text.utf8.allSatisfy(\.isDigit), let number = Int(text),
             (1...Self.maxLimit).contains(number)
         else {
             throw .badParameter("limit", "The limit is a number from 1 to \(Self.maxLimit).")

@@ -1,5 +1,7 @@
 // Which web pages may read our answers (the CORS protocol of the Fetch standard), and which may change something.
 
+import HTTPFields
+
 /// The origins of `cors.origins`. The default is none: then no answer has a CORS field at all.
 struct CrossOrigin: Hashable, Sendable {
     private let origins: Set<String>
@@ -63,8 +65,8 @@ struct CrossOrigin: Hashable, Sendable {
     private static func furtherFields(of head: RequestHead) -> [String] {
         let known = Set(self.requestFields.map { $0.lowercased() })
         let names = head.values(of: "access-control-request-headers").flatMap { $0.split(separator: ",") }
-            .map { Octets.trimmed(Array($0.utf8)[...]) }
-            .filter { Octets.isToken($0) }
+            .map { Array($0.utf8)[...].trimmed }
+            .filter { $0.isToken }
             .map { String(decoding: $0, as: UTF8.self) }
         return Array(names.filter { !known.contains($0.lowercased()) }.prefix(self.maxFurtherFields))
     }

@@ -1,5 +1,6 @@
 // Which client a proxy names.
 
+import HTTPFields
 import System
 
 extension TrustedProxies {
@@ -11,7 +12,7 @@ extension TrustedProxies {
         var client = peer
         for value in head.values(of: "x-forwarded-for").reversed() {
             for element in value.utf8.split(separator: UInt8(ascii: ",")).reversed() {
-                let text = Octets.trimmed(element)
+                let text = element.trimmed
                 guard !text.isEmpty else { continue }
                 client = Self.address(String(decoding: text, as: UTF8.self))
                 guard self.trusts(client) else { return client }

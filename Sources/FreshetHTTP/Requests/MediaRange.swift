@@ -1,5 +1,7 @@
 // Which of our forms a client can take: the `Accept` field (RFC 9110 §12.5.1).
 
+import HTTPFields
+
 /// A form of answer that this server has.
 enum MediaType: String, CaseIterable, Sendable {
     case eventStream = "text/event-stream"
@@ -28,12 +30,12 @@ enum MediaRange {
     }
 
     private static func range(_ text: Substring.UTF8View) -> Range {
-        let parts = text.split(separator: UInt8(ascii: ";")).map { Octets.trimmed($0) }
+        let parts = text.split(separator: UInt8(ascii: ";")).map { $0.trimmed }
         var quality = 1000
         for part in parts.dropFirst() where part.hasPrefix(ignoringCase: "q=") {
             quality = self.thousandths(part.dropFirst(2))
         }
-        let name = String(decoding: (parts.first ?? text[...]).map(Octets.lowercased), as: UTF8.self)
+        let name = String(decoding: (parts.first ?? text[...]).map(\.lowercasedASCII), as: UTF8.self)
         return Range(name: name, quality: quality)
     }
 
@@ -42,7 +44,7 @@ enum MediaRange {
         guard let first = text.first, first == UInt8(ascii: "0") else { return 1000 }
         var value = 0
         var scale = 100
-        for byte in text.dropFirst(2).prefix(3) where Octets.isDigit(byte) {
+        for byte in text.dropFirst(2).prefix(3) where byte.isDigit {
             value += Int(byte - UInt8(ascii: "0")) * scale
             scale /= 10
         }

@@ -1,11 +1,12 @@
 // Whether a client already has what it asks for (RFC 9110 §13).
 
 import FreshetCore
+import HTTPFields
 
 enum Precondition {
     /// Whether `If-None-Match` names this tag: a list or `*`, compared weakly (§13.1.2, §8.8.3.2).
     static func matches(_ field: String, etag: String) -> Bool {
-        let field = Octets.trimmed(Array(field.utf8)[...])
+        let field = Array(field.utf8)[...].trimmed
         if field.elementsEqual("*".utf8) { return true }
         return self.tags(in: field).contains { $0.elementsEqual(etag.utf8) }
     }

@@ -2,6 +2,7 @@
 
 import FreshetAccess
 import FreshetCore
+import HTTPFields
 
 /// What a request presents.
 enum Presented: Sendable {

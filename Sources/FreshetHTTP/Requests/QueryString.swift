@@ -1,5 +1,7 @@
 // What stands behind the `?` of a request, decoded without trust.
 
+import HTTPFields
+
 /// The parameters of a query (`application/x-www-form-urlencoded`).
 struct QueryString: Hashable, Sendable {
     private struct Parameter: Hashable, Sendable {
@@ -54,9 +56,9 @@ enum PercentCoding {
     }
 
     private static func escape<Text: Collection<UInt8>>(_ text: Text, at index: Text.Index) -> (UInt8, Text.Index)? {
-        guard index != text.endIndex, let high = Octets.hexValue(text[index]) else { return nil }
+        guard index != text.endIndex, let high = text[index].hexDigit else { return nil }
         let second = text.index(after: index)
-        guard second != text.endIndex, let low = Octets.hexValue(text[second]) else { return nil }
+        guard second != text.endIndex, let low = text[second].hexDigit else { return nil }
         return (high << 4 | low, text.index(after: second))
     }
 }

@@ -1,6 +1,7 @@
 // `GET /v1/sources`: what is polled, how it goes, and who listens.
 
 import FreshetCore
+import HTTPFields
 import JSON
 
 struct SourceRoutes: Sendable {
@@ -56,7 +57,7 @@ struct SourceRoutes: Sendable {
     }
 
     private static func number(_ text: String) -> Int? {
-        text.utf8.count <= 9 && text.utf8.allSatisfy(Octets.isDigit) ? Int(text) : nil
+        text.utf8.count <= 9 && text.utf8.allSatisfy(\.isDigit) ? Int(text) : nil
     }
 
     /// One source as JSON.

@@ -1,6 +1,7 @@
 // `GET /v1/values/{source}`: the current value, for caches and for clients that cannot hold a stream.
 
 import FreshetCore
+import HTTPFields
 import JSON
 import NIOCore
 

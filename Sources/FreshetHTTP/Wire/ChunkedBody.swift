@@ -1,5 +1,7 @@
 // The lines of the chunked coding (RFC 9112 §7.1).
 
+import HTTPFields
+
 enum ChunkedBody {
     /// Reads `chunk-size [ chunk-ext ]`. Extensions are checked and then ignored (§7.1.1); white space has no place
     /// in the line outside of quotes, though the grammar once tolerated it.
@@ -7,7 +9,7 @@ enum ChunkedBody {
         let end = line.firstIndex(of: UInt8(ascii: ";")) ?? line.endIndex
         var size = 0
         for byte in line[..<end] {
-            guard let digit = Octets.hexValue(byte), size <= Int.max >> 5 else {
+            guard let digit = byte.hexDigit, size <= Int.max >> 5 else {
                 throw .malformed("A chunk size is not a hexadecimal number.")
             }
             size = size << 4 | Int(digit)
@@ -32,7 +34,7 @@ enum ChunkedBody {
     }
 
     private static func skipToken(_ rest: inout ArraySlice<UInt8>) -> Bool {
-        let token = rest.prefix(while: Octets.isTokenCharacter)
+        let token = rest.prefix(while: \.isTokenCharacter)
         rest = rest[token.endIndex...]
         return !token.isEmpty
     }

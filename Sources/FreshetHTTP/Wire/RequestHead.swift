@@ -1,5 +1,7 @@
 // The start of a request: its line and its fields, read by the grammar of RFC 9112 and by nothing more lenient.
 
+import HTTPFields
+
 /// One request as far as its empty line. Every byte of it came from a client and fits the grammar; nothing is decoded.
 struct RequestHead: Hashable, Sendable {
     enum Version: Hashable, Sendable {
@@ -68,8 +70,8 @@ extension RequestHead {
     /// Reads `method SP request-target SP HTTP-version`.
     static func line(_ bytes: [UInt8], maxTargetBytes: Int) throws(Problem) -> Line {
         let parts = bytes.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
-        guard let method = parts.first, Octets.isToken(method), method.count <= Self.maxMethodBytes,
-            let first = method.first, Octets.isLetter(first)
+        guard let method = parts.first, method.isToken, method.count <= Self.maxMethodBytes,
+            let first = method.first, first.isLetter
         else { throw .malformed("The request line does not begin with a method.") }
         guard parts.count == 3 else {
             throw .malformed("The request line is not a method, a target and a version, one space between them.")
@@ -86,10 +88,25 @@ extension RequestHead {
         )
     }
 
+    /// `uri-host [ ":" port ]` as far as its characters go (RFC 3986 §3.2); empty is allowed (RFC 9110 §7.2).
+    static func isHost(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: "="), UInt8(ascii: "("),
+                UInt8(ascii: ")"), UInt8(ascii: ";"):
+                true
+            case UInt8(ascii: "#"), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"):
+                false
+            case _:
+                byte.isTokenCharacter
+            }
+        }
+    }
+
     private static func version(_ bytes: ArraySlice<UInt8>) throws(Problem) -> Version {
         if bytes.elementsEqual("HTTP/1.1".utf8) { return .http11 }
         if bytes.elementsEqual("HTTP/1.0".utf8) { return .http10 }
-        guard bytes.starts(with: "HTTP/".utf8), bytes.count > 5, Octets.isDigit(bytes[bytes.startIndex + 5]) else {
+        guard bytes.starts(with: "HTTP/".utf8), bytes.count > 5, bytes[bytes.startIndex + 5].isDigit else {
             throw .malformed("The request line does not end with a version of HTTP.")
         }
         throw Problem(505, "http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
@@ -113,7 +130,7 @@ extension RequestHead {
             }
             rest = bytes.dropFirst(scheme.utf8.count)
             let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
-            guard end > rest.startIndex, Octets.isHost(rest[..<end]) else {
+            guard end > rest.startIndex, Self.isHost(rest[..<end]) else {
                 throw .malformed("The request target has no valid host.")
             }
             authority = String(decoding: rest[..<end], as: UTF8.self)
@@ -130,13 +147,13 @@ extension RequestHead {
         guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else {
             throw .malformed("A header line has no colon.")
         }
-        guard Octets.isToken(bytes[..<colon]) else { throw .malformed("A header name is not a token.") }
-        let value = Octets.trimmed(bytes[(colon + 1)...])
+        guard bytes[..<colon].isToken else { throw .malformed("A header name is not a token.") }
+        let value = bytes[(colon + 1)...].trimmed
         guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             throw .malformed("A header value holds a control character.")
         }
         return Field(
-            name: String(decoding: bytes[..<colon].map(Octets.lowercased), as: UTF8.self),
+            name: String(decoding: bytes[..<colon].map(\.lowercasedASCII), as: UTF8.self),
             value: String(decoding: value, as: UTF8.self)
         )
     }
@@ -158,7 +175,7 @@ extension RequestHead {
         self.expectsContinue = try self.expectation()
         for value in self.values(of: "connection") {
             for token in value.utf8.split(separator: UInt8(ascii: ",")) {
-                let token = Octets.trimmed(token)
+                let token = token.trimmed
                 if token.equals(ignoringCase: "close") {
                     self.keepsAlive = false
                     return
@@ -176,7 +193,7 @@ extension RequestHead {
             guard self.version == .http10 else { throw .malformed("There is no Host.") }
             return nil
         }
-        guard Octets.isHost(Array(host.utf8)[...]) else { throw .malformed("The Host is not a host.") }
+        guard Self.isHost(Array(host.utf8)[...]) else { throw .malformed("The Host is not a host.") }
         return host
     }
 
@@ -197,7 +214,7 @@ extension RequestHead {
         }
         guard let text = lengths.first else { return .none }
         guard lengths.count == 1 else { throw .malformed("There is more than one Content-Length.") }
-        guard !text.isEmpty, text.utf8.count <= 18, text.utf8.allSatisfy(Octets.isDigit), let length = Int(text) else {
+        guard !text.isEmpty, text.utf8.count <= 18, text.utf8.allSatisfy(\.isDigit), let length = Int(text) else {
             throw .malformed("The Content-Length is not a number of bytes.")
         }
         return length == 0 ? .none : .length(length)

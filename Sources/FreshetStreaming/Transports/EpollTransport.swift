@@ -3,6 +3,7 @@
 import CLinux
 import FreshetCore
 import Glibc
+package import System
 
 /// A connected socket, by its descriptor. Whoever is given one owns it.
 package struct Socket: BitwiseCopyable, Hashable, Sendable {
@@ -19,30 +20,15 @@ extension Socket: ArrivingConnection {
     }
 }
 
-/// An eventfd that a shard watches.
-final class EventDescriptor: TransportWaker {
-    /// Readable once ``wake()`` was called. Owned.
-    let descriptor: Int32
+extension WakeUp: TransportWaker {
+    package func wake() { self.signal() }
 
-    init() throws(StreamServerError) {
-        self.descriptor = clinux_eventfd_create()
-        guard self.descriptor >= 0 else { throw StreamServerError(reason: .eventfd(code: self.descriptor)) }
-    }
-
-    deinit {
-        if self.descriptor >= 0 { _ = clinux_close(self.descriptor) }
-    }
-
-    func wake() {
-        _ = clinux_eventfd_signal(self.descriptor)
-    }
-
-    var now: Int64 { clinux_monotonic_ns() }
+    package var now: Int64 { clinux_monotonic_ns() }
 }
 
 /// Sends with `send(2)`, hears of sockets from epoll, edges only, and reads the system's clocks.
 final class EpollTransport: Transport {
-    typealias Waker = EventDescriptor
+    typealias Waker = WakeUp
 
     private let epoll: Int32
     private let settings: StreamSettings
@@ -71,13 +57,13 @@ final class EpollTransport: Transport {
     }
 
     /// An epoll instance that hears of the waker. Made by the thread that starts a shard, so that it can say what failed.
-    static func makeEpoll(watching waker: EventDescriptor) throws(StreamServerError) -> Int32 {
+    static func makeEpoll(watching waker: WakeUp) throws(SystemError) -> Int32 {
         let epoll = clinux_epoll_create()
-        guard epoll >= 0 else { throw StreamServerError(reason: .epoll(code: epoll)) }
+        guard epoll >= 0 else { throw SystemError("make an epoll instance", code: epoll) }
         let watching = clinux_epoll_add(epoll, waker.descriptor, CLINUX_EPOLLIN | CLINUX_EPOLLET, Self.wakeUpMark)
         guard watching == 0 else {
             _ = clinux_close(epoll)
-            throw StreamServerError(reason: .epoll(code: watching))
+            throw SystemError("watch an eventfd", code: watching)
         }
         return epoll
     }

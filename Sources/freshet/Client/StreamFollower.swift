@@ -3,6 +3,7 @@
 import FreshetConfiguration
 import FreshetCore
 import JSON
+import System
 
 /// One line of an `application/x-ndjson` stream.
 struct StreamLine: Sendable {
@@ -76,7 +77,7 @@ struct StreamFollower {
             case .interrupted(let reason):
                 let delay = self.nextDelay()
                 guard take(.interrupted(reason: reason, delay: delay)) else { return nil }
-                PlainThread.sleep(delay)
+                SystemThread.sleep(delay)
             }
         }
     }

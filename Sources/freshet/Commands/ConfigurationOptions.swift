@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import FreshetConfiguration
+import System
 
 struct ConfigurationOptions: ParsableArguments {
     @Option(
@@ -27,7 +28,7 @@ struct ConfigurationOptions: ParsableArguments {
             let stamps = FileStamps()
             let result = Self.load(path, stamps.files)
             if stamps.areCurrent { return try result.get() }
-            PlainThread.sleep(Self.readInterval)
+            SystemThread.sleep(Self.readInterval)
         }
         throw StartFailure("\(path): changes while it is read; write it elsewhere and rename it to its place")
     }

@@ -75,7 +75,8 @@ struct TryCommand: AsyncParsableCommand {
 /// Prints the changes of the process's own gateway, as any subscriber gets them.
 enum ChangeView {
     static func start(_ address: ListenAddress, sources: String) {
-        PlainThread.start(name: "view") {
+        // The view is a convenience: without a thread, the gateway runs and the address is on the screen.
+        try? SystemThread.detach(name: "view") {
             let target = GatewayOptions.Target(address: GatewayAddress(reaching: address))
             var follower = StreamFollower(target: target, sources: sources)
             var printer = ChangePrinter(hasColour: Terminal.hasColour)

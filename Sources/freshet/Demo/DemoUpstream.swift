@@ -4,6 +4,7 @@ import CLinux
 import FreshetCore
 import Glibc
 import Synchronization
+import System
 
 /// Serves a ``DemoWorld`` over HTTP/1.1 with entity tags, from a thread of its own.
 ///
@@ -48,7 +49,12 @@ final class DemoUpstream: Sendable {
             throw StartFailure("The demo's upstream cannot listen on 127.0.0.1: \(reason)")
         }
         self.port = Int(clinux_local_port(listener))
-        PlainThread.start(name: "demo-upstream") { [self] in self.run() }
+        do throws(SystemError) {
+            try SystemThread.detach(name: "demo-upstream") { [self] in self.run() }
+        } catch {
+            close(listener)
+            throw StartFailure("The demo's upstream has no thread: \(error)")
+        }
     }
 
     /// Ends the thread and frees the port, soon.

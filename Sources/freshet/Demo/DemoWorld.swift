@@ -2,6 +2,7 @@
 
 import FreshetCore
 import JSON
+import System
 
 /// The state of the demo's upstream, one step a second. The same seed gives the same history.
 struct DemoWorld: Sendable {
@@ -22,7 +23,7 @@ struct DemoWorld: Sendable {
         var at: WallTime
     }
 
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private var stations: [Station] = []
     private var nextStation = 1
     private var prices: [(symbol: String, price: Double)] = []
@@ -46,7 +47,7 @@ struct DemoWorld: Sendable {
     static let newsCount = 12
 
     init(seed: UInt64, now: WallTime) {
-        self.generator = SeededGenerator(seed: seed)
+        self.generator = SplitMix64(seed: seed)
         for _ in 0..<Self.stationCount {
             self.openStation()
         }

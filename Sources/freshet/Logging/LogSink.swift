@@ -1,6 +1,7 @@
 // Where log lines go: a bounded queue and a thread that writes, so that a full pipe stops nobody (FAULTS F84).
 
 import Foundation
+import System
 
 /// Writes lines to a descriptor, in order, from a thread of its own. Lines that find the queue full are dropped and
 /// counted; the count is written as soon as there is room.
@@ -20,7 +21,8 @@ final class LogSink: @unchecked Sendable {
     /// Starts the thread, which lives as long as the process.
     init(descriptor: Int32) {
         self.descriptor = descriptor
-        PlainThread.start(name: "log") { [self] in
+        // Without a thread, lines wait up to the bound and then count as dropped.
+        try? SystemThread.detach(name: "log") { [self] in
             while true {
                 self.writeNext()
             }

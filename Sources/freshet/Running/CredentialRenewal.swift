@@ -5,6 +5,7 @@ import FreshetCore
 import FreshetPolling
 import Logging
 import Synchronization
+import System
 
 /// Reads the credentials of refused sources again, on a thread of its own. Any thread may call.
 final class CredentialRenewal: Sendable {
@@ -36,12 +37,18 @@ final class CredentialRenewal: Sendable {
             return !state.isRunning
         }
         guard starts else { return }
-        PlainThread.start(name: "credentials") { [self] in
-            while let (names, registry) = self.take() {
-                for name in names where registry.renewCredentials(of: name) {
-                    self.logger.notice("credentials read again", metadata: ["source": "\(name)"])
+        do throws(SystemError) {
+            try SystemThread.detach(name: "credentials") { [self] in
+                while let (names, registry) = self.take() {
+                    for name in names where registry.renewCredentials(of: name) {
+                        self.logger.notice("credentials read again", metadata: ["source": "\(name)"])
+                    }
                 }
             }
+        } catch {
+            // The next refused poll tries again.
+            self.state.withLock { $0.isRunning = false }
+            self.logger.error("credentials not read again", metadata: ["reason": "\(error)"])
         }
     }
 

@@ -99,8 +99,9 @@ struct GatewayRunner {
             if signal == SIGHUP {
                 reload.request()
             } else if shutdown.request() {
-                PlainThread.start(name: "shutdown") {
-                    PlainThread.sleep(allowed)
+                // Without a thread, the shutdown has no deadline of its own; a second signal still ends it.
+                try? SystemThread.detach(name: "shutdown") {
+                    SystemThread.sleep(allowed)
                     logger.error(
                         "the shutdown took too long",
                         metadata: ["allowed": "\(DurationText.describe(allowed))"]

@@ -5,6 +5,7 @@ import FreshetConfiguration
 import FreshetCore
 import Logging
 import Synchronization
+import System
 
 /// Applies a configuration that was read again. Any thread may call.
 final class Reloader: Sendable {
@@ -60,13 +61,18 @@ final class Reloader: Sendable {
             return !state.isRunning
         }
         guard starts else { return }
-        PlainThread.start(name: "reload") { [self] in
-            while let wait = self.takeTurn() {
-                // The rest of the second that reloads are apart; signals that come meanwhile are served by this turn.
-                PlainThread.sleep(wait)
-                self.beginTurn()
-                try? self.reload()
+        do throws(SystemError) {
+            try SystemThread.detach(name: "reload") { [self] in
+                while let wait = self.takeTurn() {
+                    // The rest of the second that reloads are apart; signals that come meanwhile are served by this turn.
+                    SystemThread.sleep(wait)
+                    self.beginTurn()
+                    try? self.reload()
+                }
             }
+        } catch {
+            self.state.withLock { $0.isRunning = false }
+            self.logger.error("configuration not reloaded", metadata: ["reason": "\(error)"])
         }
     }
 

@@ -94,8 +94,13 @@ struct UpkeepService: Service {
     /// Off the pool of the concurrency runtime: a large file takes long to check.
     private func mend(_ durable: DurableLog) async {
         await withCheckedContinuation { continuation in
-            PlainThread.start(name: "log-mend") {
-                durable.mend(self.hub)
+            do throws(SystemError) {
+                try SystemThread.detach(name: "log-repair") {
+                    durable.mend(self.hub)
+                    continuation.resume()
+                }
+            } catch {
+                // The next try may get a thread.
                 continuation.resume()
             }
         }

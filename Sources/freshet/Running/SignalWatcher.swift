@@ -3,6 +3,7 @@
 import CSignals
 import Glibc
 import Synchronization
+import System
 
 /// Takes SIGTERM, SIGINT and SIGHUP of a process that runs a gateway, one after another, on a thread of its own.
 ///
@@ -23,12 +24,16 @@ final class SignalWatcher: Sendable {
     init() throws(StartFailure) {
         let result = csignals_catch()
         guard result == 0 else {
-            throw StartFailure("No descriptor for signals: \(String(cString: strerror(-result)))")
+            throw StartFailure("No descriptor for signals: \(SystemError.text(of: result))")
         }
-        PlainThread.start(name: "signals") { [self] in
-            while case let signal = csignals_next(), signal > 0 {
-                self.received(signal)
+        do throws(SystemError) {
+            try SystemThread.detach(name: "signals") { [self] in
+                while case let signal = csignals_next(), signal > 0 {
+                    self.received(signal)
+                }
             }
+        } catch {
+            throw StartFailure("No thread for signals: \(error)")
         }
     }
 

@@ -1,4 +1,5 @@
 import FreshetCore
+import HTTPFields
 import JSON
 import Testing
 

@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCore
 import JSON
+import System
 import Testing
 
 @Suite("Payloads that are large, deep or made to be slow")
@@ -20,7 +21,7 @@ struct HostileSizeTests {
         case shuffledNumbers, shuffledRecords, reversed, otherNames, alikeNames, equalElements
 
         func bodies(_ size: Int) -> (old: [UInt8], new: [UInt8]) {
-            var generator = SeededGenerator(seed: 3)
+            var generator = SplitMix64(seed: 3)
             let numbers = Array(0..<size)
             func list(_ items: [Int], _ text: (Int) -> String) -> [UInt8] {
                 Array("[\(items.map(text).joined(separator: ","))]".utf8)

@@ -1,5 +1,7 @@
 import FreshetCore
+import HTTPFields
 import JSON
+import System
 import Testing
 
 @Suite("Source state machine")
@@ -402,7 +404,7 @@ struct Trace {
     var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
     /// By how many milliseconds the wall clock was stepped.
     var wallOffset: Int64 = 0
-    private var generator = SeededGenerator(seed: 7)
+    private var generator = SplitMix64(seed: 7)
     private(set) var requests: [PollRequest] = []
 
     init(phase: Double = 0.5, _ configure: (inout SourceConfiguration) -> Void = { _ in }) {

@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -22,7 +23,7 @@ struct AdaptiveIntervalTests {
         weight: Double = 1,
         hints: PollHints = PollHints()
     ) -> Run {
-        var generator = SeededGenerator(seed: 3)
+        var generator = SplitMix64(seed: 3)
         var source = AdaptiveInterval(model: Haze(now: 0), bounds: bounds, weight: weight)
         var now = source.firstPoll(now: 0, using: &generator).at
         var seen = 0
@@ -100,7 +101,7 @@ struct AdaptiveIntervalTests {
 
     @Test("sixteen times the weight is about four times the polls")
     func weight() {
-        var generator = SeededGenerator(seed: 5)
+        var generator = SplitMix64(seed: 5)
         var changes: [Double] = []
         var time = 0.0
         while time < 20 * Self.day {
@@ -125,7 +126,7 @@ struct AdaptiveIntervalTests {
 
     @Test("failures back off inside their bounds, and a success ends it")
     func failures() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var source = AdaptiveInterval(model: Haze(now: 0))
         var now = 0.0
         for failures in 1..<15 {
@@ -145,7 +146,7 @@ struct AdaptiveIntervalTests {
 
     @Test("the first poll is spread over at most a minute, and six minima")
     func firstPoll() {
-        var generator = SeededGenerator(seed: 8)
+        var generator = SplitMix64(seed: 8)
         let slow = AdaptiveInterval(model: Haze(now: 100))
         let quick = AdaptiveInterval(model: Haze(now: 100), bounds: IntervalBounds(minimum: 0.5))
         let slowTimes = (0..<200).map { _ in slow.firstPoll(now: 100, using: &generator).at }

@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -19,7 +20,7 @@ struct BackoffTests {
 
     @Test("delays fill the whole range below the ceiling, from the minimum on", arguments: [1, 4, 8, 30])
     func fullJitter(failures: Int) {
-        var generator = SeededGenerator(seed: UInt64(failures))
+        var generator = SplitMix64(seed: UInt64(failures))
         let ceiling = Backoff.ceiling(failures: failures, minimum: 1)
         let delays = (0..<1000).map { _ in Backoff.delay(failures: failures, minimum: 1, using: &generator) }
         #expect(delays.allSatisfy { $0 >= 1 && $0 <= ceiling })
@@ -40,7 +41,7 @@ struct BackoffTests {
 
     @Test("a cap below the minimum does not shorten the minimum")
     func capBelowMinimum() {
-        var generator = SeededGenerator(seed: 4)
+        var generator = SplitMix64(seed: 4)
         #expect(Backoff.delay(failures: 3, minimum: 90, longest: 60, using: &generator) == 90)
         #expect(Backoff.delay(failures: 3, minimum: .nan, longest: 60, using: &generator) >= 2)
     }

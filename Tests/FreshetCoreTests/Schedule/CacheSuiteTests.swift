@@ -1,3 +1,5 @@
+import HTTPFields
+import System
 import Testing
 
 @testable import FreshetCore
@@ -93,7 +95,7 @@ private struct PolledCase {
     private var machine: SourceStateMachine
     private var now = MonotonicTime(nanoseconds: 0)
     private let start = 1_795_420_800
-    private var generator = SeededGenerator(seed: 1)
+    private var generator = SplitMix64(seed: 1)
     private static let interval = Duration.seconds(1)
 
     /// What the gateway does otherwise, each for a reason.
@@ -152,7 +154,7 @@ private struct PolledCase {
                 status: step.origin_response.status ?? 0,
                 fields: (step.origin_response.headers ?? []).map { line in
                     let field = line.field(serverNow: self.wallNow)
-                    return HeaderField(name: field.name.map(FieldValue.lowercased), value: field.value)
+                    return HeaderField(name: field.name.map(\.lowercasedASCII), value: field.value)
                 },
                 body: step.origin_response.status == 304 ? [] : Array("[1]".utf8)
             )

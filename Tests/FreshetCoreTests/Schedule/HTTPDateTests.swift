@@ -1,4 +1,6 @@
 import Foundation
+import HTTPFields
+import System
 import Testing
 
 @testable import FreshetCore
@@ -79,7 +81,7 @@ struct HTTPDateTests {
 
     @Test("no bytes trap")
     func garbage() {
-        var generator = SeededGenerator(seed: 9)
+        var generator = SplitMix64(seed: 9)
         let good = Array("Sun, 06 Nov 1994 08:49:37 GMT".utf8)
         for _ in 0..<20_000 {
             var bytes = good

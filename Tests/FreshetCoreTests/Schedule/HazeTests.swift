@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -172,7 +173,7 @@ struct HazeTests {
     @Test("a damaged state is refused or works")
     func damagedState() {
         let good = clockModel(period: 3600, interval: 240, until: 300_000).encoded
-        var generator = SeededGenerator(seed: 77)
+        var generator = SplitMix64(seed: 77)
         var accepted = 0
         for _ in 0..<600 {
             var bytes = good

@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -6,7 +7,7 @@ import Testing
 struct CircuitBreakerTests {
     @Test("opens after five failures, lets one probe through, doubles, closes")
     func life() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         var breaker = CircuitBreaker()
         for _ in 0..<5 {
             #expect(breaker.admit(now: 0) == .proceed)
@@ -30,7 +31,7 @@ struct CircuitBreakerTests {
 
     @Test("four failures and a success, for ever, do not open it")
     func neverFive() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         var breaker = CircuitBreaker()
         for _ in 0..<50 {
             for _ in 0..<4 { breaker.failed(now: 0, using: &generator) }
@@ -41,7 +42,7 @@ struct CircuitBreakerTests {
 
     @Test("the pause grows to a quarter of an hour and no further")
     func longest() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         var breaker = CircuitBreaker()
         var now = 0.0
         for _ in 0..<30 {
@@ -54,7 +55,7 @@ struct CircuitBreakerTests {
 
     @Test("failures of requests that were under way do not prolong the pause")
     func stragglers() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         var breaker = CircuitBreaker()
         for _ in 0..<5 { breaker.failed(now: 0, using: &generator) }
         let opened = breaker.state
@@ -65,7 +66,7 @@ struct CircuitBreakerTests {
 
     @Test("a probe that is given up makes way for another")
     func abandoned() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         var breaker = CircuitBreaker()
         for _ in 0..<5 { breaker.failed(now: 0, using: &generator) }
         #expect(breaker.admit(now: 100) == .probe)
@@ -79,7 +80,7 @@ struct CircuitBreakerTests {
 struct HostGateTests {
     @Test("F20 five hundred sources on a dead host never have more than the allowed requests out")
     func deadHost() {
-        var generator = SeededGenerator(seed: 20)
+        var generator = SplitMix64(seed: 20)
         var gate = HostGate(gap: 0, concurrency: 2)
         var requests = 0
         var now = 0.0
@@ -100,7 +101,7 @@ struct HostGateTests {
 
     @Test("requests keep the gap")
     func gap() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var gate = HostGate(gap: 2)
         #expect(gate.admit(now: 10) == .proceed(isProbe: false))
         #expect(gate.admit(now: 10.5) == .waitForOthers)
@@ -111,7 +112,7 @@ struct HostGateTests {
 
     @Test("F28 Retry-After holds every source of the host, to the moment")
     func retryAfter() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         for outcome in [HostGate.Outcome.throttled(retryAfter: 120), .unavailable(retryAfter: 120)] {
             var gate = HostGate(gap: 0, concurrency: 4)
             _ = gate.admit(now: 0)
@@ -124,7 +125,7 @@ struct HostGateTests {
 
     @Test("a 429 doubles the gap, and hundreds of answers bring it back")
     func throttled() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var gate = HostGate(gap: 1)
         for _ in 0..<2 {
             gate.finished(.throttled(retryAfter: nil), now: 0, using: &generator)
@@ -142,7 +143,7 @@ struct HostGateTests {
 
     @Test("F28: a host without a gap that says how long to wait gets no gap by it, and loses any that it got")
     func noGap() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var gate = HostGate(gap: 0)
         gate.finished(.throttled(retryAfter: 3), now: 0, using: &generator)
         #expect(gate.gap == 0)
@@ -155,7 +156,7 @@ struct HostGateTests {
 
     @Test("a request that is given up frees its place, and its probe")
     func abandoned() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var gate = HostGate(gap: 0)
         for _ in 0..<5 {
             _ = gate.admit(now: 0)

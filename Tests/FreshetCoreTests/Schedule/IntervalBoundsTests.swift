@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -78,7 +79,7 @@ struct IntervalBoundsTests {
 
     @Test("a wish is moved by the bounds and the hints", arguments: cases)
     func decision(_ test: Case) {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         let decision = test.bounds.decision(
             wish: PollDecision(at: 1000 + test.wish, reason: .interval),
             now: 1000,
@@ -104,7 +105,7 @@ struct IntervalBoundsTests {
     }
 
     private func times(hints: PollHints) -> [PollDecision] {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         let bounds = IntervalBounds(minimum: 10, maximum: 600)
         let wish = PollDecision(at: 20, reason: .interval)
         return (0..<100).map { _ in bounds.decision(wish: wish, now: 0, hints: hints, using: &generator) }

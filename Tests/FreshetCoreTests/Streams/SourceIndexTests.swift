@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -10,7 +11,7 @@ struct SourceIndexTests {
 
     @Test("A08: members come and go at random, and each source lists those that hold it", arguments: 1...5)
     func model(seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         var index = SourceIndex()
         var model: [Int32: Set<Int>] = [:]
         for _ in 0..<400 {
@@ -87,7 +88,7 @@ struct SourcePatternTests {
 
     @Test("A08: a pattern matches what its selector matches", arguments: 1...20)
     func matches(seed: UInt64) throws {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         func name() -> String {
             let letters = (0..<Int.random(in: 1...4, using: &generator)).map { _ in
                 "ab-.".randomElement(using: &generator)

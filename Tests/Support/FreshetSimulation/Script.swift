@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import FreshetTesting
 import JSON
+import System
 
 /// One step of the script.
 enum Action: CaseIterable {

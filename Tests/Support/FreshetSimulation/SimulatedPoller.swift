@@ -3,6 +3,7 @@
 import FreshetCore
 import FreshetTesting
 import JSON
+import System
 
 /// Sources with their machines, as the poll thread has them: later than the hub knows of them.
 struct SimulatedPoller {

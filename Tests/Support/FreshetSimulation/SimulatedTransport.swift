@@ -4,6 +4,7 @@ import FreshetCore
 import FreshetStreaming
 import FreshetTesting
 import Synchronization
+import System
 
 /// Nothing waits for it: a shard takes its turn when the script says so. Has the time that the script gives.
 final class SimulatedWaker: TransportWaker {

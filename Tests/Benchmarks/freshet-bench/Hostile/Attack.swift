@@ -1,6 +1,7 @@
 // What hostile clients ask for: the kinds of the audit, each in several spellings.
 
 import FreshetTesting
+import System
 
 /// A kind of attack, by its row. Each is within what any client may send.
 enum Attack: String, CaseIterable, Sendable {

@@ -4,6 +4,7 @@ import CLinux
 import Foundation
 import FreshetTesting
 import Synchronization
+import System
 
 /// What the clients of one kind did and were told.
 struct AttackCounts: Codable, Sendable {

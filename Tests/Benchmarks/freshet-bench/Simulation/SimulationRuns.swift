@@ -3,6 +3,7 @@
 import FreshetSimulation
 import Glibc
 import Synchronization
+import System
 
 /// Runs the simulation with each seed and prints what happened; a seed that fails with what did not hold, and with the
 /// command that runs it again.
@@ -114,31 +115,11 @@ private final class SimulationRuns: Sendable {
     /// Returns when every seed has been run.
     func runAll() -> Outcome {
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let threads = (0..<cores).compactMap { _ in self.startThread() }
+        let threads = (0..<cores).compactMap { _ in try? SystemThread(name: "simulation") { self.work() } }
         for thread in threads {
-            pthread_join(thread, nil)
+            thread.join()
         }
         return self.state.withLock { $0 }
-    }
-
-    private func startThread() -> pthread_t? {
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let code = pthread_create(
-            &thread,
-            nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<SimulationRuns>.fromOpaque(context).takeRetainedValue().work()
-                return nil
-            },
-            context.toOpaque()
-        )
-        guard code == 0 else {
-            context.release()
-            return nil
-        }
-        return thread
     }
 
     private func work() {

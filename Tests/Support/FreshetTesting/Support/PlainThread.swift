@@ -1,16 +1,14 @@
-import CLinux
-import Foundation
+import System
 
 /// Threads for what blocks, so that no blocking call ever sits on the tasks' own few threads.
 enum PlainThread {
     /// Runs `body` on a thread of its own.
     static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let thread = Thread {
-            _ = clinux_set_thread_name(name)
-            body()
+        do throws(SystemError) {
+            try SystemThread.detach(name: name, stackBytes: 512 << 10, body)
+        } catch {
+            preconditionFailure("\(error)")
         }
-        thread.stackSize = 512 << 10
-        thread.start()
     }
 
     /// Runs `body`, which blocks, on a thread of its own and waits for it without holding this one.

@@ -5,11 +5,11 @@
 /// For the fields whose worst reading is a poll too early or too late: waits, and `Last-Modified`, which goes back to
 /// the upstream as it came. `Expires` and `Date` are read by ``HTTPDate``, where almost a date is none
 /// (RFC 9111 §5.3).
-struct LooseDate: Hashable {
+package struct LooseDate: Hashable {
     /// Rounded down.
-    let unixSeconds: Int
+    package let unixSeconds: Int
     /// The text names a moment within the second.
-    let hasFraction: Bool
+    package let hasFraction: Bool
 
     /// Longer texts are not dates.
     private static let longest = 80
@@ -17,7 +17,7 @@ struct LooseDate: Hashable {
     /// - Parameters:
     ///   - bytes: The text without white space around it.
     ///   - wallNow: Unix seconds, for years of two digits.
-    init?(_ bytes: ArraySlice<UInt8>, wallNow: Int) {
+    package init?(_ bytes: ArraySlice<UInt8>, wallNow: Int) {
         guard bytes.count <= Self.longest else { return nil }
         var scanner = LooseDateScanner(bytes: Array(bytes), wallNow: wallNow)
         guard scanner.readInternetForm() || scanner.readWords(), let moment = scanner.moment else { return nil }
@@ -205,7 +205,7 @@ private struct LooseDateScanner {
         guard self.peek == UInt8(ascii: ".") || self.peek == UInt8(ascii: ",") else { return }
         let start = self.position + 1
         var end = start
-        while end < self.bytes.count, FieldValue.isDigit(self.bytes[end]) { end += 1 }
+        while end < self.bytes.count, self.bytes[end].isDigit { end += 1 }
         guard end > start else { return }
         self.hasFraction = self.bytes[start..<end].contains { $0 != UInt8(ascii: "0") }
         self.position = end
@@ -215,9 +215,9 @@ private struct LooseDateScanner {
 
     private var peek: UInt8? { self.position < self.bytes.count ? self.bytes[self.position] : nil }
 
-    private var isAtDigit: Bool { self.peek.map(FieldValue.isDigit) ?? false }
+    private var isAtDigit: Bool { self.peek.map(\.isDigit) ?? false }
 
-    private func isBlank(_ byte: UInt8) -> Bool { FieldValue.isWhitespace(byte) }
+    private func isBlank(_ byte: UInt8) -> Bool { byte.isBlank }
 
     private mutating func skipBlanks() {
         while let byte = self.peek, self.isBlank(byte) { self.position += 1 }
@@ -241,13 +241,13 @@ private struct LooseDateScanner {
     /// The letters that begin here; at least one byte is taken, so that the text comes to an end.
     private mutating func word() -> ArraySlice<UInt8> {
         let start = self.position
-        while let byte = self.peek, (0x61...0x7A).contains(FieldValue.lowercased(byte)) { self.position += 1 }
+        while let byte = self.peek, (0x61...0x7A).contains(byte.lowercasedASCII) { self.position += 1 }
         if self.position == start { self.position += 1 }
         return self.bytes[start..<self.position]
     }
 
     private static func begins(_ word: ArraySlice<UInt8>, with name: some Collection<UInt8>) -> Bool {
         word.count >= name.count
-            && zip(word, name).allSatisfy { FieldValue.lowercased($0) == FieldValue.lowercased($1) }
+            && zip(word, name).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }
     }
 }

@@ -1,9 +1,17 @@
-/// Random numbers that are the same for the same seed, so that a failed run can be run again.
+// Random numbers that guard nothing: jitter, a demo's prices, and every test that draws.
+
+/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers for the same seed, and no system call for any of them.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     package init(seed: UInt64) {
         self.state = seed
+    }
+
+    /// Seeded by the system.
+    package init() {
+        var system = SystemRandomNumberGenerator()
+        self.init(seed: system.next())
     }
 
     package mutating func next() -> UInt64 {

@@ -2,39 +2,21 @@
 // freshness need of them; none traps, none recurses, each is linear in its input.
 
 /// Readers for field names and values. ASCII only: other bytes are ordinary content that matches nothing.
-enum FieldValue {
-    static func lowercased(_ byte: UInt8) -> UInt8 {
-        byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
-    }
-
+package enum FieldValue {
     /// Whether `bytes` spell `name`, given in lower case, in any case.
-    static func matches(_ bytes: some Collection<UInt8>, _ name: StaticString) -> Bool {
+    package static func matches(_ bytes: some Collection<UInt8>, _ name: StaticString) -> Bool {
         guard bytes.count == name.utf8CodeUnitCount else { return false }
         return name.withUTF8Buffer { wanted in
-            zip(bytes, wanted).allSatisfy { lowercased($0) == $1 }
+            zip(bytes, wanted).allSatisfy { $0.lowercasedASCII == $1 }
         }
-    }
-
-    static func isWhitespace(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
-    }
-
-    static func isDigit(_ byte: UInt8) -> Bool {
-        byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
-    }
-
-    /// Without the optional whitespace around it (RFC 9110 §5.6.3).
-    static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        var bytes = bytes
-        while let first = bytes.first, isWhitespace(first) { bytes.removeFirst() }
-        while let last = bytes.last, isWhitespace(last) { bytes.removeLast() }
-        return bytes
     }
 
     /// The elements of a list, split where `separator` stands outside a quoted string; empty ones are left out.
     ///
     /// A quoted string that is never closed takes the rest with it.
-    static func elements(of value: ArraySlice<UInt8>, separator: UInt8 = UInt8(ascii: ",")) -> [ArraySlice<UInt8>] {
+    package static func elements(of value: ArraySlice<UInt8>, separator: UInt8 = UInt8(ascii: ",")) -> [ArraySlice<
+        UInt8
+    >] {
         var elements: [ArraySlice<UInt8>] = []
         var start = value.startIndex
         var isQuoted = false
@@ -49,22 +31,23 @@ enum FieldValue {
             } else if byte == UInt8(ascii: "\"") {
                 isQuoted = true
             } else if byte == separator {
-                elements.append(trimmed(value[start..<index]))
+                elements.append(value[start..<index].trimmed)
                 start = index + 1
             }
         }
-        elements.append(trimmed(value[start...]))
+        elements.append(value[start...].trimmed)
         return elements.filter { !$0.isEmpty }
     }
 
     /// The text before and after the first `=`; no value without one.
-    static func assignment(_ element: ArraySlice<UInt8>) -> (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>?) {
+    package static func assignment(_ element: ArraySlice<UInt8>) -> (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>?)
+    {
         guard let equals = element.firstIndex(of: UInt8(ascii: "=")) else { return (element, nil) }
         return (element[..<equals], element[(equals + 1)...])
     }
 
     /// A quoted string without its quotes, escapes left as they are; anything else as it is.
-    static func unquoted(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    package static func unquoted(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard value.count >= 2, value.first == UInt8(ascii: "\""), value.last == UInt8(ascii: "\"") else {
             return value
         }
@@ -72,11 +55,11 @@ enum FieldValue {
     }
 
     /// A number of digits and nothing else; `limit` when it is larger, nil when it is no such number.
-    static func number(_ value: ArraySlice<UInt8>, limit: Int) -> Int? {
+    package static func number(_ value: ArraySlice<UInt8>, limit: Int) -> Int? {
         guard !value.isEmpty else { return nil }
         var result = 0
         for byte in value {
-            guard isDigit(byte) else { return nil }
+            guard byte.isDigit else { return nil }
             let (tens, overflow) = result.multipliedReportingOverflow(by: 10)
             let (sum, carry) = tens.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
             // Saturated, not stopped: a letter further on still makes it no number.

@@ -14,8 +14,8 @@ package struct StoredFields: Hashable, Sendable {
     /// Takes in the fields of a 304: each replaces the stored ones of its name, but for `Content-Length` (§3.2).
     package mutating func notModified(received fields: [HeaderField]) {
         let news = Self.storable(fields).filter { !FieldValue.matches($0.name, "content-length") }
-        let names = Set(news.map { $0.name.map(FieldValue.lowercased) })
-        self.fields.removeAll { names.contains($0.name.map(FieldValue.lowercased)) }
+        let names = Set(news.map { $0.name.map(\.lowercasedASCII) })
+        self.fields.removeAll { names.contains($0.name.map(\.lowercasedASCII)) }
         self.fields += news
     }
 
@@ -27,10 +27,10 @@ package struct StoredFields: Hashable, Sendable {
     private static func storable(_ fields: [HeaderField]) -> [HeaderField] {
         var nominated: Set<[UInt8]> = []
         for field in fields where FieldValue.matches(field.name, "connection") {
-            nominated.formUnion(FieldValue.elements(of: field.value[...]).map { $0.map(FieldValue.lowercased) })
+            nominated.formUnion(FieldValue.elements(of: field.value[...]).map { $0.map(\.lowercasedASCII) })
         }
         return fields.filter { field in
-            !isOfConnection(field.name) && !nominated.contains(field.name.map(FieldValue.lowercased))
+            !isOfConnection(field.name) && !nominated.contains(field.name.map(\.lowercasedASCII))
         }
     }
 

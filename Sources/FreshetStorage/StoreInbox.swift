@@ -5,7 +5,7 @@ import FreshetCore
 import Synchronization
 
 /// A bounded queue into the store's thread. Any thread may put things in, and none of them ever waits.
-final class Inbox: Sendable {
+final class StoreInbox: Sendable {
     /// One thing to do.
     enum Item: Sendable {
         case append(Append)

@@ -4,24 +4,26 @@
 ///
 /// A directive that is given twice counts with its first value (§4.2.1); a duration that is none counts as 0, since an
 /// answer whose freshness cannot be read is stale (§4.2.1).
-struct CacheControl: Hashable, Sendable {
+package struct CacheControl: Hashable, Sendable {
     /// Seconds, at most `longest`.
-    var maxAge: Int?
-    var sharedMaxAge: Int?
-    var staleWhileRevalidate: Int?
-    var staleIfError: Int?
-    var noCache = false
-    var noStore = false
-    var isPrivate = false
-    var mustRevalidate = false
-    var proxyRevalidate = false
-    var mustUnderstand = false
+    package var maxAge: Int?
+    package var sharedMaxAge: Int?
+    package var staleWhileRevalidate: Int?
+    package var staleIfError: Int?
+    package var noCache = false
+    package var noStore = false
+    package var isPrivate = false
+    package var mustRevalidate = false
+    package var proxyRevalidate = false
+    package var mustUnderstand = false
+
+    package init() {}
 
     /// Where a number of seconds is cut off: 2^31, as RFC 9111 §1.2.2 says.
-    static let longest = 2_147_483_648
+    package static let longest = 2_147_483_648
 
     /// Takes in one more line of the field.
-    mutating func read(_ line: some Collection<UInt8>) {
+    package mutating func read(_ line: some Collection<UInt8>) {
         for element in FieldValue.elements(of: ArraySlice(line)) {
             let (name, value) = FieldValue.assignment(element)
             if FieldValue.matches(name, "max-age") {

@@ -48,7 +48,7 @@ package struct HTTPDate: Hashable, Sendable {
         return bytes + Array(" GMT".utf8)
     }
 
-    static func floorDivision(_ dividend: Int, _ divisor: Int) -> Int {
+    package static func floorDivision(_ dividend: Int, _ divisor: Int) -> Int {
         let quotient = dividend / divisor
         return dividend % divisor < 0 ? quotient - 1 : quotient
     }

@@ -1,32 +1,41 @@
 // The three forms of an HTTP date, read strictly: a date that is almost right is not a date (RFC 9111 §5.3).
 
 /// Reads the bytes of one date from the left. Each form starts over.
-struct DateReader {
-    let bytes: [UInt8]
+package struct DateReader {
+    package let bytes: [UInt8]
     private var position = 0
 
-    static let dayNames: [[UInt8]] = [
+    package static let dayNames: [[UInt8]] = [
         "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
     ].map { Array($0.utf8) }
-    static let monthNames: [[UInt8]] = [
+    package static let monthNames: [[UInt8]] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ].map { Array($0.utf8) }
 
-    init(bytes: [UInt8]) {
+    package init(bytes: [UInt8]) {
         self.bytes = bytes
     }
 
     /// What a date says, not yet checked to be a moment.
-    struct Parts {
-        var year: Int
-        var month: Int
-        var day: Int
-        var hour: Int
-        var minute: Int
-        var second: Int
+    package struct Parts {
+        package var year: Int
+        package var month: Int
+        package var day: Int
+        package var hour: Int
+        package var minute: Int
+        package var second: Int
+
+        package init(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int) {
+            self.year = year
+            self.month = month
+            self.day = day
+            self.hour = hour
+            self.minute = minute
+            self.second = second
+        }
 
         /// Nil for the 30th of February, and for hour 25.
-        var unixSeconds: Int? {
+        package var unixSeconds: Int? {
             guard (1...9999).contains(year), (1...12).contains(month), hour < 24, minute < 60, second <= 60 else {
                 return nil
             }
@@ -46,7 +55,7 @@ struct DateReader {
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
-    mutating func internetForm() -> Parts? {
+    package mutating func internetForm() -> Parts? {
         position = 0
         guard name(Self.dayNames, length: 3) != nil, literal(", ") else { return nil }
         guard let day = digits(2), literal(" "), let month = name(Self.monthNames, length: 3), literal(" ") else {
@@ -57,7 +66,7 @@ struct DateReader {
     }
 
     /// `Sunday, 06-Nov-94 08:49:37 GMT`
-    mutating func obsoleteForm(wallNow: Int) -> Parts? {
+    package mutating func obsoleteForm(wallNow: Int) -> Parts? {
         position = 0
         guard name(Self.dayNames, length: nil) != nil, literal(", ") else { return nil }
         guard let day = digits(2), literal("-"), let month = name(Self.monthNames, length: 3), literal("-") else {
@@ -69,7 +78,7 @@ struct DateReader {
     }
 
     /// The nearest year with these last digits that is not 50 years ahead (RFC 9110 §5.6.7).
-    static func year(ofTwoDigits short: Int, wallNow: Int) -> Int {
+    package static func year(ofTwoDigits short: Int, wallNow: Int) -> Int {
         let today = HTTPDate.floorDivision(HTTPDate(unixSeconds: wallNow).unixSeconds, 86_400)
         let now = Int(CivilDate(daysSince1970: Int64(today)).year)
         let year = now - now % 100 + short
@@ -78,7 +87,7 @@ struct DateReader {
     }
 
     /// `Sun Nov  6 08:49:37 1994`
-    mutating func asctimeForm() -> Parts? {
+    package mutating func asctimeForm() -> Parts? {
         position = 0
         guard name(Self.dayNames, length: 3) != nil, literal(" ") else { return nil }
         guard let month = name(Self.monthNames, length: 3), literal(" ") else { return nil }
@@ -108,7 +117,7 @@ struct DateReader {
         guard position + length <= bytes.count else { return false }
         let isEqual = text.withUTF8Buffer { wanted in
             zip(bytes[position..<(position + length)], wanted).allSatisfy {
-                FieldValue.lowercased($0) == FieldValue.lowercased($1)
+                $0.lowercasedASCII == $1.lowercasedASCII
             }
         }
         if isEqual { position += length }
@@ -121,7 +130,7 @@ struct DateReader {
             let wanted = name.prefix(length ?? name.count)
             guard position + wanted.count <= bytes.count else { continue }
             let found = bytes[position..<(position + wanted.count)]
-            if zip(found, wanted).allSatisfy({ FieldValue.lowercased($0) == FieldValue.lowercased($1) }) {
+            if zip(found, wanted).allSatisfy({ $0.lowercasedASCII == $1.lowercasedASCII }) {
                 position += wanted.count
                 return index
             }

@@ -18,7 +18,7 @@ package struct MediaTypeRange: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "\(self.type)/\(self.subtype)" }
 
     /// Whether a media type without parameters, in lower case, is meant.
-    func contains(_ essence: String) -> Bool {
+    package func contains(_ essence: String) -> Bool {
         self.subtype == "*" ? essence.hasPrefix("\(self.type)/") : essence == self.description
     }
 

@@ -1,0 +1,50 @@
+// Commands on their way to a thread that sleeps on descriptors.
+
+import Synchronization
+
+/// A list behind a lock, and the wake-up of the thread that empties it. Any thread may post; nobody waits.
+package final class Inbox<Command: Sendable>: Sendable {
+    private struct State: Sendable {
+        var commands: [Command] = []
+        var isClosed = false
+    }
+
+    /// Signalled for each command.
+    package let wakeUp: WakeUp
+    private let state = Mutex(State())
+
+    package init(wakeUp: WakeUp) {
+        self.wakeUp = wakeUp
+    }
+
+    /// Adds a command and wakes the thread.
+    ///
+    /// - Returns: `false` after ``close()``; the command is then the caller's to refuse.
+    package func post(_ command: Command) -> Bool {
+        let isOpen = self.state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.commands.append(command)
+            return true
+        }
+        if isOpen { self.wakeUp.signal() }
+        return isOpen
+    }
+
+    /// The commands since the last call, oldest first.
+    package func take() -> [Command] {
+        self.state.withLock { state in
+            guard !state.commands.isEmpty else { return [] }
+            defer { state.commands = [] }
+            return state.commands
+        }
+    }
+
+    /// Takes no further command, and returns those that were not taken.
+    package func close() -> [Command] {
+        self.state.withLock { state in
+            state.isClosed = true
+            defer { state.commands = [] }
+            return state.commands
+        }
+    }
+}
