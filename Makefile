@@ -6,7 +6,7 @@ RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev pkg-config
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts, and nginx stands
 # before the gateway.
-TEST_PACKAGES = chromium nginx nodejs python3-venv
+TEST_PACKAGES = chromium curl nginx nodejs python3-venv
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25

@@ -8,5 +8,7 @@
 uint64_t callocations_bytes(void);
 /// The calls that asked for them.
 uint64_t callocations_count(void);
+/// As `callocations_count`, of all threads together.
+uint64_t callocations_process_count(void);
 
 #endif

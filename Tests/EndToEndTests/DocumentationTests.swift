@@ -1,0 +1,239 @@
+// Every command and snippet of the README and the catalogue is run here, or listed with the reason why not.
+
+import Foundation
+import FreshetConfiguration
+import FreshetTesting
+import JSON
+import Testing
+
+/// A fenced block of a document.
+private struct Snippet: Sendable, CustomTestStringConvertible {
+    var file: String
+    var line: Int
+    /// What follows the fence; empty where nothing does.
+    var language: String
+    var text: String
+
+    var testDescription: String { "\(self.file):\(self.line) \(self.language)" }
+
+    /// The lines of a shell block that are commands.
+    var commands: [String] {
+        self.text.split(separator: "\n").map { line in
+            String(line.prefix { $0 != "#" }).trimmingCharacters(in: .whitespaces)
+        }.filter { !$0.isEmpty }
+    }
+
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    static let all: [Snippet] = {
+        let catalogue = "Sources/freshet/Freshet.docc"
+        let pages =
+            (try? FileManager.default.contentsOfDirectory(atPath: Self.root.appending(path: catalogue).path)) ?? []
+        let files =
+            ["README.md", "Deploy/README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"]
+            + pages.filter { $0.hasSuffix(".md") }.sorted().map { "\(catalogue)/\($0)" }
+        return files.flatMap { Self.snippets(of: $0) }
+    }()
+
+    private static func snippets(of file: String) -> [Snippet] {
+        guard let text = try? String(contentsOf: self.root.appending(path: file), encoding: .utf8) else { return [] }
+        var snippets: [Snippet] = []
+        var open: Snippet?
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let trimmed = line.trimmingCharacters(in: .whitespaces)
+            if trimmed.hasPrefix("```") {
+                if let snippet = open {
+                    snippets.append(snippet)
+                    open = nil
+                } else {
+                    open = Snippet(file: file, line: index + 1, language: String(trimmed.dropFirst(3)), text: "")
+                }
+            } else {
+                open?.text += "\(line)\n"
+            }
+        }
+        return snippets
+    }
+
+    static func all(in language: String) -> [Snippet] { self.all.filter { $0.language == language } }
+}
+
+/// What becomes of a command.
+private enum Treatment {
+    /// Run by the shell against a gateway, whose address takes the place of `http://127.0.0.1:8080`, and the folder of its
+    /// key that of `/run/freshet`. The output holds this.
+    case run(against: Subject, output: String)
+    /// A target of the Makefile, which is looked for there.
+    case target
+    case notRun(String)
+
+    enum Subject {
+        case demo
+        /// `serve` with the first configuration of the README.
+        case serve
+    }
+
+    /// Each command of a shell block.
+    static let commands: [String: Treatment] = [
+        "curl -N http://127.0.0.1:8080/v1/streams/stations": .run(against: .demo, output: "event: snapshot"),
+        #"curl -X POST -H "Authorization: Bearer $(head -1 /run/freshet/admin.key)" http://127.0.0.1:8080/v1/admin/reload"#:
+            .run(against: .serve, output: ""),
+    ]
+
+    /// Languages whose blocks are not run.
+    static let languages = [
+        "text": "shows output, a diagram or an algorithm",
+        "dockerfile":
+            "no container runtime is a part of the tests; its commands are those of `serve` and `healthcheck`",
+        "nginx": "the tests of trusted proxies run the gateway behind nginx with a whole configuration",
+    ]
+
+    /// Blocks of YAML that name keys that are not built yet; the first words of each, and why it is refused.
+    static let planned = [
+        "sources:\n  orders:": "write-through to the upstream",
+        "webhooks:": "webhooks and Web Push",
+        "tls:": "TLS towards subscribers",
+        "auth:": "client certificates and tickets",
+    ]
+
+    static func of(_ command: String) -> Treatment? {
+        if command.hasPrefix("make "), !command.dropFirst(5).contains(" ") { return .target }
+        return self.commands[command]
+    }
+}
+
+@Suite(
+    "Commands and snippets of the documentation",
+    .serialized,
+    .enabled(if: FreshetProcess.isBuilt, "the program is not built")
+)
+struct DocumentationTests {
+    @Test("every fenced block has a language, and every language is run or listed")
+    func languages() {
+        #expect(Snippet.all.count > 10)
+        for snippet in Snippet.all {
+            let isRun = ["yaml", "html", "sh", "json"].contains(snippet.language)
+            #expect(isRun || Treatment.languages[snippet.language] != nil, "\(snippet.testDescription)")
+        }
+    }
+
+    @Test("a block of JSON is JSON", arguments: Snippet.all(in: "json"))
+    fileprivate func json(snippet: Snippet) throws {
+        _ = try Document(parsing: Array(snippet.text.utf8))
+    }
+
+    @Test("a configuration is accepted, or names keys that are listed as not built", arguments: Snippet.all(in: "yaml"))
+    fileprivate func configuration(snippet: Snippet) throws {
+        let folder = try TemporaryFolder()
+        var text = snippet.text
+        // A block that shows one section alone.
+        if !text.hasPrefix("sources:"), !text.contains("\nsources:") {
+            text += "sources: { a: { url: \"http://127.0.0.1/\" } }\n"
+        }
+        let file = try folder.write(text, to: "freshet.yaml")
+        for secret in Self.secrets(in: text) {
+            let path = folder.path(secret)
+            let parent = URL(filePath: path).deletingLastPathComponent()
+            try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
+            try Data("0123456789abcdef0123456789abcdef0123456789a\n".utf8).write(to: URL(filePath: path))
+        }
+        do {
+            _ = try ConfigurationLoader.load(file, environment: { _ in nil })
+        } catch let error as ConfigurationErrors {
+            let isPlanned = Treatment.planned.keys.contains { snippet.text.hasPrefix($0) }
+            #expect(isPlanned, "\(snippet.testDescription): \(error)")
+        }
+    }
+
+    /// Relative paths that a block names under a `*_file` key.
+    private static func secrets(in text: String) -> [String] {
+        text.matches(of: /_file: *"?([A-Za-z0-9_.\/-]+)/).map { String($0.output.1) }.filter { !$0.hasPrefix("/") }
+    }
+
+    private static let shell = Snippet.all(in: "sh").flatMap { snippet in
+        snippet.commands.map { Snippet(file: snippet.file, line: snippet.line, language: "sh", text: $0) }
+    }
+
+    @Test("a command runs and says what it should", arguments: Self.shell)
+    fileprivate func command(snippet: Snippet) async throws {
+        let treatment = try #require(
+            Treatment.of(snippet.text),
+            "\(snippet.testDescription): `\(snippet.text)` is neither run nor listed"
+        )
+        switch treatment {
+        case .target:
+            let makefile = try String(contentsOf: Snippet.root.appending(path: "Makefile"), encoding: .utf8)
+            #expect(makefile.contains("\n\(snippet.text.dropFirst("make ".count)):"), "\(snippet.text)")
+        case .notRun(let reason):
+            #expect(!reason.isEmpty)
+        case .run(let subject, let output):
+            try await self.run(snippet.text, against: subject, output: output)
+        }
+    }
+
+    @Test("`make run` runs the demo")
+    func run() throws {
+        let makefile = try String(contentsOf: Snippet.root.appending(path: "Makefile"), encoding: .utf8)
+        #expect(makefile.contains("\nrun: build\n\t.build/release/freshet demo\n"))
+    }
+
+    private func run(_ command: String, against subject: Treatment.Subject, output: String) async throws {
+        let folder = try TemporaryFolder()
+        let process: FreshetProcess
+        switch subject {
+        case .demo:
+            process = try FreshetProcess(
+                ["demo", "--listen", "127.0.0.1:0", "--log-level", "info"],
+                environment: ["RUNTIME_DIRECTORY": folder.path]
+            )
+        case .serve:
+            let block = try #require(Snippet.all(in: "yaml").first { $0.file == "README.md" })
+            let file = try folder.write("listen: 127.0.0.1:0\n\(block.text)", to: "freshet.yaml")
+            process = try FreshetProcess(
+                ["serve", "--config", file],
+                environment: ["RUNTIME_DIRECTORY": folder.path]
+            )
+        }
+        let port = try await process.listeningPort()
+        // A stream goes on for ever: curl ends it after the time, with 28, and what came counts.
+        let shown = command.replacing("http://127.0.0.1:8080", with: "http://127.0.0.1:\(port)")
+            .replacing("/run/freshet", with: folder.path)
+            .replacing("curl ", with: "curl -sS --fail-with-body --max-time 10 ")
+        let shell = try FreshetProcess(["-c", shown], binary: "/bin/sh")
+        let hasOutput = await shell.waitForOutput(containing: output)
+        #expect(hasOutput, "\(shown): \(shell.output) \(shell.errors)")
+        if output.isEmpty {
+            let status = try await shell.exitStatus()
+            #expect(status == .exited(0), "\(shown): \(shell.output) \(shell.errors)")
+        }
+        _ = try await process.terminate()
+    }
+
+    @Test(
+        "the README's page shows the value and its changes in a browser",
+        .enabled(if: Browser.path != nil, "no Chromium")
+    )
+    func page() async throws {
+        let upstream = try ScriptedUpstream()
+        let resource = VersionedResource(versions: [#"{"eur":1.5}"#, #"{"eur":2.5}"#].map { Array($0.utf8) })
+        upstream.serve(resource, at: "/rates")
+        let configuration = try #require(Snippet.all(in: "yaml").first { $0.file == "README.md" }).text
+            .replacing("https://api.example.com/rates", with: upstream.url("/rates"))
+        let folder = try TemporaryFolder()
+        let file = try folder.write("listen: 127.0.0.1:0\n\(configuration)", to: "freshet.yaml")
+        let gateway = try FreshetProcess(["serve", "--config", file])
+        let port = try await gateway.listeningPort()
+        let page = try #require(Snippet.all(in: "html").first { $0.file == "README.md" }).text
+            .replacing("http://127.0.0.1:8080", with: "http://127.0.0.1:\(port)")
+        let browser = try await Browser()
+        try await browser.open("file://\(try folder.write(page, to: "rates.html"))")
+        try await browser.wait(until: #"document.getElementById("rates")?.textContent.includes("1.5")"#)
+        resource.advance()
+        let client = try await gateway.client()
+        let poll = try await client.send("POST", "/v1/admin/sources/rates/poll")
+        #expect((200..<300).contains(poll.status), "\(poll.text)")
+        try await browser.wait(until: #"document.getElementById("rates").textContent.includes("2.5")"#)
+        _ = try await gateway.terminate()
+    }
+}
