@@ -1,7 +1,7 @@
 // What the system refuses is an upstream's failure of kind `internal`.
 
 package import FreshetCore
-package import System
+import System
 
 extension PollError {
     /// The result of `body`, whose error becomes a ``PollError`` of kind `internal`.

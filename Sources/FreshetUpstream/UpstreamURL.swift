@@ -3,6 +3,7 @@
 
 import CCurl
 package import FreshetCore
+import HTTPFields
 
 /// Scheme, host and port (RFC 6454 §4): what a secret is bound to, and what connections are counted by.
 package struct Origin: Hashable, Sendable {
