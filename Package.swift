@@ -51,7 +51,8 @@ let package = Package(
             name: "FreshetCore",
             dependencies: [
                 "JSON", "Charsets", "XML", "EventStream", "HTTPFields",
-                .product(name: "Collections", package: "swift-collections"),
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
         ),
@@ -70,7 +71,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "EventStream", "CLinux", "System",
+                "FreshetCore", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -79,7 +80,6 @@ let package = Package(
             name: "FreshetStorage",
             dependencies: [
                 "FreshetCore", "JSON", "System",
-                .product(name: "Collections", package: "swift-collections"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
@@ -120,7 +120,7 @@ let package = Package(
             name: "freshet",
             dependencies: [
                 "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
-                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "EventStream", "CLinux", "CSignals",
+                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "CLinux", "CSignals",
                 "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -146,7 +146,7 @@ let package = Package(
             name: "freshet-bench",
             dependencies: [
                 "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
-                "FreshetTesting", "JSON", "CLinux", "CPollFloor", "System",
+                "FreshetTesting", "EventStream", "JSON", "CLinux", "CPollFloor", "System",
             ],
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
@@ -220,7 +220,8 @@ let package = Package(
         .testTarget(
             name: "FreshetTests",
             dependencies: [
-                "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetTesting",
+                "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
+                "FreshetTesting",
                 "JSON",
                 "System",
                 .product(name: "Logging", package: "swift-log"),

@@ -36,7 +36,7 @@ package struct ByteOrderMark: Hashable, Sendable {
     package let encoding: TextEncoding
     package let length: Int
 
-    /// nil where there is none. `FF FE 00 00` is UTF-32: no text format begins with U+0000.
+    /// nil if absent. `FF FE 00 00` is UTF-32: no text format begins with U+0000.
     package init?(of bytes: some Collection<UInt8>) {
         let start = Array(bytes.prefix(4))
         func isMark(_ mark: [UInt8]) -> Bool { start.starts(with: mark) }
@@ -125,7 +125,7 @@ extension TextEncoding {
 
     /// Where the first sequence that is not UTF-8 begins, counted from the start of the slice; nil where all are.
     package static func firstInvalidUTF8(in bytes: ArraySlice<UInt8>) -> Int? {
-        // The standard library is many times faster at saying that there is none.
+        // The standard library is many times faster at finding that there is none.
         if bytes.allSatisfy({ $0 < 0x80 }) || String(validating: bytes, as: UTF8.self) != nil { return nil }
         var decoder = UTF8()
         var rest = bytes.makeIterator()

@@ -190,7 +190,7 @@ package struct EventStreamDecoder: Sendable {
         return milliseconds
     }
 
-    /// "Dispatch the event": an event without a data line is none, but its id holds.
+    /// "Dispatch the event": an event without a data line is not dispatched, but its id holds.
     private mutating func dispatch(_ receive: (StreamEvent) -> Void) {
         self.lastEventID = self.idOfBlock
         defer { self.eventType = "" }

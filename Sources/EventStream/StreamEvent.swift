@@ -4,7 +4,7 @@ package struct StreamEvent: Hashable, Sendable {
     package var type: String
     /// The lines of data joined with LF, as the bytes that were sent.
     package var data: [UInt8]
-    /// The id in force when the event was dispatched, set by this or by an earlier event; empty when there is none.
+    /// The id in force when the event was dispatched, set by this or by an earlier event; empty if there was no id.
     package var lastEventID: String
 
     package init(type: String = "message", data: [UInt8], lastEventID: String = "") {

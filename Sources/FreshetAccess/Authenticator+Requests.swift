@@ -83,8 +83,8 @@ extension Authenticator {
     /// - Parameters:
     ///   - ticket: its text.
     ///   - sources: what the request names; more than the ticket names is `invalid`.
-    ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` where there is none.
-    /// - Returns: the stream that it opens or resumes, or why there is none.
+    ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` if absent.
+    /// - Returns: the stream that it opens or resumes, or the reason for the refusal.
     package func redeem(_ ticket: String, sources: SourceSelector, suffix: String?) -> Redemption {
         self.mint.redeem(ticket, sources: sources, suffix: suffix, now: self.clock(), standing: self.standing(of:))
     }

@@ -138,7 +138,7 @@ package final class Authenticator: Sendable {
         _ = list.refresh(now: now)
         if let problem = list.problem {
             problems.append(
-                AccessProblem(path: "auth.deny_file", text: "\(problem); an empty file denies nobody")
+                AccessProblem(path: "auth.deny_file", text: "\(problem); an empty file denies no one")
             )
         }
         guard problems.isEmpty else { throw AccessProblems(problems: problems) }

@@ -10,7 +10,7 @@ package struct CredentialProblem: Error, Hashable, Sendable {
         case tooLong = "too_long"
         /// Neither an API key of the configuration nor the text of a token.
         case unknown
-        /// Looks like a token, and is none: base64url, JSON, members, types.
+        /// Looks like a token but is invalid: base64url, JSON, members, types.
         case malformed
         /// Before `not_before`, or `nbf` or `iat` lie in the future.
         case notYetValid = "not_yet_valid"
@@ -59,14 +59,14 @@ extension CredentialProblem: CustomStringConvertible {
         switch self.reason {
         case .several: "The request has more than one credential; send one."
         case .tooLong: "The credential is longer than \(TokenLimits.maxBytes) bytes."
-        case .unknown: "The credential is not known."
+        case .unknown: "The credential is unknown."
         case .malformed: "The token is malformed."
         case .notYetValid: "The credential is not valid yet."
         case .expired: "The credential has expired."
         case .issuer: "The token's issuer is not configured."
         case .algorithm: "The token's algorithm is not configured for its issuer."
         case .type: "The token's type is not JWT or at+jwt."
-        case .critical: "The token has critical extensions, and none is supported."
+        case .critical: "The token has critical extensions, which are not supported."
         case .key: "No key of the issuer fits the token's kid and alg."
         case .signature: "The token's signature is wrong."
         case .audience: "The token is for another audience."

@@ -49,7 +49,7 @@ struct AuthDecoder {
             self.context.error(
                 path,
                 at: entry.value.place,
-                "\(nodes.count) entries, and \(Self.maxEntries) are the most",
+                "\(nodes.count) entries, more than the maximum of \(Self.maxEntries)",
                 fix: "let an issuer make tokens instead: auth.jwt"
             )
             return []
@@ -176,7 +176,7 @@ struct AuthDecoder {
             self.context.error(
                 SectionReader.join(reader.path, key),
                 at: reader.place(of: key),
-                "\(terms.count) patterns, and \(SourceSelector.maxTerms) are the most",
+                "\(terms.count) patterns, more than the maximum of \(SourceSelector.maxTerms)",
                 fix: "name several sources by their beginning and *"
             )
             return .none

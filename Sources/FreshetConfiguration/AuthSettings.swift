@@ -6,7 +6,7 @@ extension SettingSection {
     static let auth = SettingSection(
         title: "auth",
         settings: [
-            Setting("anonymous", .mapping, "What callers without a credential may. Default: nothing."),
+            Setting("anonymous", .mapping, "Grants of callers without a credential. Default: none."),
             Setting(
                 "keys",
                 .list,
@@ -24,7 +24,7 @@ extension SettingSection {
                 "deny_file",
                 .text,
                 synonyms: ["denylist", "revoked"],
-                "A file of subjects and token ids (jti) that are refused, one a line; read again when it changes."
+                "A file of revoked subjects and token ids (jti), one per line; re-read when it changes."
             ),
             .planned("ticket_ttl", "How long a ticket can open a stream."),
             Setting("cookie", .text, "The name of a cookie that may hold a key or a token. Default: none."),
@@ -42,7 +42,12 @@ extension SettingSection {
     static let authKey = SettingSection(
         title: "an API key",
         settings: [
-            Setting("id", .text, synonyms: ["name"], "What the caller is called; keys of one id are one caller."),
+            Setting(
+                "id",
+                .text,
+                synonyms: ["name"],
+                "The caller's id; keys with the same id belong to the same caller."
+            ),
             Setting(
                 "secret_file",
                 .text,
@@ -56,7 +61,7 @@ extension SettingSection {
                 "not_after",
                 .text,
                 synonyms: ["expires", "expires_at"],
-                "The key is dead from this time on (RFC 3339)."
+                "The key expires at this time (RFC 3339)."
             ),
         ]
     )
@@ -76,13 +81,13 @@ extension SettingSection {
     static let authIssuer = SettingSection(
         title: "a token issuer",
         settings: [
-            Setting("issuer", .text, synonyms: ["iss"], "What the tokens have as iss, byte for byte."),
+            Setting("issuer", .text, synonyms: ["iss"], "The tokens' iss, compared byte for byte."),
             Setting("audience", .text, synonyms: ["aud"], "What aud must be or contain."),
             Setting(
                 "algorithms",
                 .list,
                 synonyms: ["alg", "algorithm"],
-                "Signature algorithms that are accepted, such as ES256."
+                "Accepted signature algorithms, such as ES256."
             ),
             Setting(
                 "jwks_url",
@@ -90,7 +95,7 @@ extension SettingSection {
                 synonyms: ["jwks"],
                 "Where the issuer's keys are: https, or http to a loopback host."
             ),
-            Setting("jwks_file", .text, "A file with the issuer's keys, in place of jwks_url."),
+            Setting("jwks_file", .text, "A file with the issuer's keys, instead of jwks_url."),
             Setting("secret_file", .text, "A file with the secret that HS256, HS384 or HS512 share with the issuer."),
         ]
     )
@@ -104,6 +109,6 @@ extension SettingSection {
     private static let adminGrant = Setting(
         "admin",
         .flag,
-        "Whether it may administer the gateway; it may not otherwise."
+        "Whether it may administer the gateway. Default: false."
     )
 }

@@ -30,7 +30,7 @@ package struct ConfigurationFiles: Sendable {
     )
 
     private static func readFile(_ path: String, limit: Int, mayBlock: Bool) throws(Failure) -> [UInt8] {
-        // Without O_NONBLOCK, opening a pipe that nobody writes to would hang the start for ever.
+        // Without O_NONBLOCK, opening a pipe without a writer would block the start forever.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | (mayBlock ? 0 : O_NONBLOCK))
         let openError = errno
         guard descriptor >= 0 else { throw self.failure(openError) }

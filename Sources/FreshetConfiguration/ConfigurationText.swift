@@ -139,7 +139,7 @@ extension ConfigurationText {
         case .mapping(let mapping):
             return ConfigurationNode(content: .mapping(try self.entries(of: mapping)), place: place)
         case .alias:
-            throw ConfigurationProblem(place: place, path: "", what: "YAML aliases are not read here")
+            throw ConfigurationProblem(place: place, path: "", what: "YAML aliases are not supported")
         }
     }
 

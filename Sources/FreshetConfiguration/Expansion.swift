@@ -17,7 +17,7 @@ struct Expansion: Hashable, Sendable {
 
     /// Puts the variables of `raw` in; `environment` gives the value of one, or `nil` where it is not set.
     ///
-    /// - Throws: ``Failure`` for an unset variable without default, and for a form that is none of the two.
+    /// - Throws: ``Failure`` for an unset variable without default, and for any other form.
     ///   `$${` stands for `${` as text, and a `$` before anything else for itself.
     static func expand(
         _ raw: String,

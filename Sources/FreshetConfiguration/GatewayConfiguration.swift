@@ -12,9 +12,9 @@ package struct GatewayConfiguration: Hashable, Sendable {
     /// The durable change log; without it, changes are kept in memory alone.
     package var log: Log?
     package var limits = Limits()
-    /// The time between signs of life on a quiet stream.
+    /// The time between heartbeats on a quiet stream.
     package var heartbeat: Duration = Defaults.heartbeat
-    /// What a subscriber is told to wait before it reconnects, before jitter.
+    /// The reconnection delay that a subscriber is sent, before jitter.
     package var retry: Duration = Defaults.retry
     package var shutdown = Shutdown()
     package var cors = CORS()
@@ -74,7 +74,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
         package var headerTimeout: Duration = Defaults.Limits.headerTimeout
         package var idleTimeout: Duration = Defaults.Limits.idleTimeout
-        /// How long a subscriber may take nothing of what waits for it.
+        /// How long a subscriber may read nothing while data is waiting for it.
         package var writeTimeout: Duration = Defaults.Limits.writeTimeout
         /// Of a value that is pushed.
         package var maxBodyBytes = Defaults.Limits.maxBodyBytes

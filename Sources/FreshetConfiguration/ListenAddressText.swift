@@ -22,7 +22,7 @@ package enum ListenAddressText {
         }
         if let port = WholeNumber.parse(text) {
             throw Failure(
-                what: "a port alone is no address",
+                what: "a port alone is not an address",
                 fix: "write 127.0.0.1:\(port), or :\(port) for every address"
             )
         }

@@ -1,4 +1,4 @@
-// Sources without `url`: nobody is asked for their values, which come by `POST /v1/sources/{source}/value`.
+// Sources without `url`: they are not polled; their values come by `POST /v1/sources/{source}/value`.
 
 import FreshetAccess
 import FreshetCore
@@ -44,7 +44,7 @@ struct PushedSourceRules {
         return pushed
     }
 
-    /// Says of each source without a URL that nobody but an administrator may push to it.
+    /// Warns of each source without a URL to which only an administrator may push.
     func warnOfSilence(_ configuration: GatewayConfiguration, _ root: SectionReader) {
         guard case .mapping(let entries)? = root.entry("sources")?.entry.value.content else { return }
         // A key that is wrong may be the `url` that is missing.

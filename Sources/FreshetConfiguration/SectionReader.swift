@@ -38,7 +38,7 @@ struct SectionReader {
     }
 
     /// Lets `other` stand in for the keys that are absent here.
-    mutating func fall(backTo other: SectionReader) {
+    mutating func inherit(from other: SectionReader) {
         self.fallback = (other.path, other.entries)
     }
 

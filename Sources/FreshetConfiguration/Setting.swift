@@ -90,39 +90,39 @@ extension SettingSection {
                 "Where the gateway listens: HOST:PORT, or unix:PATH. Port 0 lets the system choose."
             ),
             Setting("sources", .mapping, synonyms: ["upstreams", "feeds", "apis"], "The sources, by name."),
-            Setting("defaults", .mapping, "What every source has unless it says otherwise: any key of a source."),
+            Setting("defaults", .mapping, "Defaults for all sources: any key of a source."),
             Setting(
                 "include",
                 .list,
                 synonyms: ["includes", "import"],
-                "Files to read as if they stood here, relative to this file; the last part may hold * and ?."
+                "Files to include, relative to this file; the last path component may contain * and ?."
             ),
             Setting(
                 "heartbeat",
                 .duration,
                 default: DurationText.describe(Self.unset.heartbeat),
                 synonyms: ["keepalive"],
-                "The time between signs of life on a quiet stream."
+                "The time between heartbeats on a quiet stream."
             ),
             Setting(
                 "retry",
                 .duration,
                 default: DurationText.describe(Self.unset.retry),
                 synonyms: ["reconnect"],
-                "How long a subscriber is told to wait before it reconnects; jittered."
+                "The reconnection delay sent to subscribers; jittered."
             ),
             Setting("cache", .mapping, "How much of the change log stays in memory."),
             Setting("log", .mapping, "The durable change log; without it, changes are kept in memory alone."),
-            Setting("limits", .mapping, "How much the gateway takes on."),
-            Setting("shutdown", .mapping, "How the gateway ends on SIGTERM."),
-            Setting("cors", .mapping, "Which web pages may read."),
-            Setting("polling", .mapping, "What all sources share."),
-            Setting("admin", .mapping, "How administration is reached."),
+            Setting("limits", .mapping, "Limits on clients, requests and memory."),
+            Setting("shutdown", .mapping, "Shutdown on SIGTERM."),
+            Setting("cors", .mapping, "Web pages of other origins that may read."),
+            Setting("polling", .mapping, "Limits on polling, over all sources."),
+            Setting("admin", .mapping, "Access to administration."),
             Setting(
                 "auth",
                 .mapping,
                 synonyms: ["access", "authentication"],
-                "Who may do what; without it, everybody may read."
+                "Authentication and grants; without it, anyone may read."
             ),
             .planned("tls", "HTTPS for subscribers."),
             .planned("cluster", "Several gateways as one."),
@@ -139,7 +139,7 @@ extension SettingSection {
                 "listen",
                 .text,
                 synonyms: ["port", "bind", "address"],
-                "A unix socket or a loopback address on which administration needs no key: whoever reaches it administers."
+                "A unix socket or a loopback address on which administration needs no key."
             ),
             Setting(
                 "host_names",
@@ -165,13 +165,13 @@ extension SettingSection {
                 .size,
                 default: SizeText.describe(Self.unset.cache.maxBytes),
                 synonyms: ["size", "max_size"],
-                "The bytes of changes kept for replay; the least recently used sources lose theirs first."
+                "The bytes of changes kept for replay; those of the least recently used sources are evicted first."
             ),
             Setting(
                 "max_age",
                 .duration,
                 synonyms: ["ttl", "retention"],
-                "How long a change is kept for replay; without it, as long as there is room."
+                "How long a change is kept for replay; by default as long as it fits."
             ),
         ]
     )
@@ -183,14 +183,14 @@ extension SettingSection {
                 "path",
                 .text,
                 synonyms: ["file", "db", "database"],
-                "The file, relative to this one; others are made beside it."
+                "The file, relative to this one; other files are created beside it."
             ),
             Setting(
                 "max_bytes",
                 .size,
                 default: SizeText.describe(Self.unsetLog.maxBytes),
                 synonyms: ["size", "max_size"],
-                "What snapshots and changes may take on the disk; the oldest changes leave first."
+                "The maximum size on disk; the oldest changes are pruned first."
             ),
             Setting(
                 "max_age",
@@ -265,7 +265,7 @@ extension SettingSection {
                 "write_timeout",
                 .duration,
                 default: DurationText.describe(Self.unset.limits.writeTimeout),
-                "How long a subscriber may take nothing of what waits for it."
+                "How long a subscriber may read nothing while data is waiting for it."
             ),
             Setting(
                 "max_body_bytes",
@@ -301,7 +301,7 @@ extension SettingSection {
                 "trusted_proxies",
                 .list,
                 synonyms: ["proxies", "trust_proxy"],
-                "Proxies whose X-Forwarded-For says which client the limits per address count: 127.0.0.1, 10.0.0.0/8, unix."
+                "Proxies whose X-Forwarded-For is trusted for limits per address: 127.0.0.1, 10.0.0.0/8, unix."
             ),
         ]
     )
@@ -313,13 +313,13 @@ extension SettingSection {
                 "delay",
                 .duration,
                 default: DurationText.describe(Self.unset.shutdown.delay),
-                "After /readyz says no, how long everything goes on, for load balancers to notice."
+                "How long everything continues after /readyz fails, for load balancers to notice."
             ),
             Setting(
                 "drain",
                 .duration,
                 default: DurationText.describe(Self.unset.shutdown.drain),
-                "Over how long the streams are ended."
+                "The time over which streams are closed."
             ),
         ]
     )
@@ -363,7 +363,7 @@ extension SettingSection {
                 "requests_per_hour",
                 .count,
                 synonyms: ["budget"],
-                "The most polls an hour over all sources; those with `interval: adaptive` share it out by need."
+                "The most polls an hour over all sources; sources with `interval: adaptive` share it by need."
             ),
         ]
     )

@@ -15,10 +15,10 @@ package struct SourceCredentials {
         "content-length": "a poll has no body",
         "transfer-encoding": "a poll has no body",
         "connection": "it belongs to the connection",
-        "if-none-match": "polls are conditional by themselves",
-        "if-modified-since": "polls are conditional by themselves",
+        "if-none-match": "polls are always conditional",
+        "if-modified-since": "polls are always conditional",
         "accept-encoding": "the gateway asks for what it can decode",
-        "range": "a part is no value",
+        "range": "a range is not a whole value",
     ]
 
     /// The fields of the source and, where a name is not among them, of the defaults; then `Authorization`. And the file

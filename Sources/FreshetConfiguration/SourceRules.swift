@@ -101,7 +101,7 @@ struct SourceRules {
         return nil
     }
 
-    /// How the upstream's certificate is checked. That it is not is said on every load.
+    /// Verification of the upstream's certificate. That it is not is said on every load.
     func tls(of reader: SectionReader) -> SourceConfiguration.TLS {
         var tls = SourceConfiguration.TLS()
         guard let section = reader.section("tls", as: .sourceTLS) else { return tls }
@@ -123,7 +123,7 @@ struct SourceRules {
             self.context.warning(
                 SectionReader.join(section.path, "insecure"),
                 at: section.place(of: "insecure"),
-                "the certificate of this upstream is not checked: anyone on the way can be it",
+                "the certificate of this upstream is not verified: anyone on the network path can impersonate it",
                 fix: "name its certificate with ca_file"
             )
         }

@@ -62,7 +62,7 @@ extension SettingSection {
                 "when",
                 .choice(["always", "subscribed"]),
                 default: Self.unset.when.rawValue,
-                "Poll always, or only while somebody listens."
+                "Poll always, or only while there are subscribers."
             ),
             Setting(
                 "respect_cache",
@@ -88,25 +88,25 @@ extension SettingSection {
                 synonyms: ["delimiter", "delimeter", "sep", "column_separator"],
                 "What separates the columns of a table (CSV): one ASCII character, or `tab`; by default what fits its first records."
             ),
-            Setting("root", .pointer, synonyms: ["path", "select"], "Where in the body the value stands."),
-            Setting("items", .pointer, synonyms: ["collection", "list"], "Where in the value the collection stands."),
+            Setting("root", .pointer, synonyms: ["path", "select"], "Where the value is in the body."),
+            Setting("items", .pointer, synonyms: ["collection", "list"], "Where the collection is in the value."),
             Setting(
                 "key",
                 .pointer,
                 synonyms: ["id", "item_key", "identity"],
-                "Where in an item its identity stands."
+                "Where the identity is in an item."
             ),
             Setting(
                 "ignore",
                 .list,
                 synonyms: ["ignored", "exclude", "volatile"],
-                "Members whose change alone is no change: JSON Pointers, where * stands for any member."
+                "Members to ignore when comparing: JSON Pointers, where * stands for any member."
             ),
             Setting(
                 "allow_close_delimited",
                 .flag,
                 default: "\(Self.unset.allowCloseDelimited)",
-                "Accept a body without a length, which cannot be told from one that was cut."
+                "Accept a body without a length, which cannot be distinguished from a truncated one."
             ),
             Setting(
                 "max_delete_ratio",
@@ -124,19 +124,19 @@ extension SettingSection {
             Setting(
                 "verify_every",
                 .count,
-                "Every so many polls one asks without ETag and date, for an upstream whose 304 may lie."
+                "Every so many polls, one is unconditional, for an upstream whose 304 may be wrong."
             ),
             Setting(
                 "content_type",
                 .list,
                 synonyms: ["content_types", "media_type", "accept_types"],
-                "Media types that are taken, such as application/json or text/*; by default what can be read."
+                "Accepted media types, such as application/json or text/*; by default those that can be read."
             ),
             Setting(
                 "expect",
                 .expectation,
                 synonyms: ["require", "assert", "must_have"],
-                "What each body must hold: JSON Pointers that must exist, or a mapping of pointers to their values."
+                "What each body must contain: JSON Pointers that must exist, or a mapping of pointers to their values."
             ),
             Setting(
                 "on_404",
@@ -149,14 +149,14 @@ extension SettingSection {
                 "allow_empty",
                 .flag,
                 default: "\(Self.unset.allowEmpty)",
-                "Take 204, and an empty body, for the value null."
+                "Accept 204 and an empty body as the value null."
             ),
             Setting(
                 "accept_encoding",
                 .choice(["any", "gzip", "identity"]),
                 default: Self.unset.acceptEncoding.rawValue,
                 synonyms: ["compression", "encoding"],
-                "The content codings that are asked for: gzip, and br and zstd where their libraries are installed."
+                "The accepted content codings: gzip, and br and zstd where their libraries are installed."
             ),
             Setting(
                 "redirects",
@@ -172,9 +172,9 @@ extension SettingSection {
                 .flag,
                 default: "false",
                 synonyms: ["lenient", "insecure_http_parser", "relaxed_http"],
-                "Take response heads as some devices send them: lines that end in LF alone, `Name : value`."
+                "Accept response heads as some devices send them: lines that end in a bare LF, `Name : value`."
             ),
-            Setting("tls", .mapping, synonyms: ["ssl"], "How the upstream's certificate is checked."),
+            Setting("tls", .mapping, synonyms: ["ssl"], "Verification of the upstream's certificate."),
             Setting(
                 "deny_private",
                 .flag,
@@ -196,7 +196,7 @@ extension SettingSection {
                 "ca_file",
                 .text,
                 synonyms: ["ca", "cafile", "ca_cert", "cacert"],
-                "Certificates to trust in the place of the system's, PEM, relative to this file."
+                "CA certificates to trust instead of the system's, PEM, relative to this file."
             ),
             Setting(
                 "pinned_key",
@@ -209,7 +209,7 @@ extension SettingSection {
                 .flag,
                 default: "\(Self.unset.tls.isInsecure)",
                 synonyms: ["skip_verify", "insecure_skip_verify"],
-                "Do not check the certificate: anyone on the way can then be the upstream."
+                "Do not verify the certificate: anyone on the network path can then impersonate the upstream."
             ),
         ]
     )

@@ -54,7 +54,7 @@ struct SourcesDecoder {
         defaults: SectionReader?
     ) -> SourceConfiguration? {
         let path = SectionReader.join(path, entry.key)
-        // What is below a name that cannot be is read all the same: all errors are told at once.
+        // What is below a name that cannot be is read all the same: all errors are reported at once.
         let isNamed = self.checkName(entry, path: path)
         if case .text(let text, _) = entry.value.content, text.hasPrefix("http") {
             self.context.error(
@@ -67,7 +67,7 @@ struct SourcesDecoder {
         }
         var reader = SectionReader(entry.value, as: .source, path: path, context: self.context)
         if let defaults {
-            reader.fall(backTo: defaults)
+            reader.inherit(from: defaults)
         }
         var source = SourceConfiguration(name: entry.key)
         self.read(reader, into: &source)

@@ -133,15 +133,15 @@ struct YAMLGuard {
             position += 1
         case "*":
             find(
-                "\(word) without quotes is a YAML alias, which is not read here",
+                "\(word) without quotes is a YAML alias, which is not supported",
                 "write \"\(word)\" if you mean the text"
             )
             return true
         case "&":
-            find("\(word) is a YAML anchor, which is not read here", "set shared values once, under `defaults`")
+            find("\(word) is a YAML anchor, which is not supported", "set shared values once, under `defaults`")
             return true
         case "!":
-            find("\(word) is a YAML tag, which is not read here", "remove it, or quote the value")
+            find("\(word) is a YAML tag, which is not supported", "remove it, or quote the value")
             return true
         case "|" where self.flowDepth == 0, ">" where self.flowDepth == 0:
             self.blockIndent = parent

@@ -2,7 +2,7 @@
 
 /// How much of the memory that the process may have is taken.
 ///
-/// What is given up first is what nobody has yet, then what can be had again, then who does not read. Polling is never
+/// What nobody has yet is given up first, then what can be read again, then subscribers that do not read. Polling is never
 /// given up: the values stay fresh for those who are there.
 package enum MemoryPressure: Int, CaseIterable, Comparable, Sendable {
     case none

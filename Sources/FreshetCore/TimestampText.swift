@@ -7,7 +7,7 @@ extension WallTime {
     private static let maxTimestampBytes = 40
 
     /// Reads a `date-time` of RFC 3339 §5.6, `2026-11-23T06:00:00.123+01:00`; what is finer than a millisecond is cut
-    /// off. `nil` for what is none, such as a date alone.
+    /// off. `nil` for anything else, such as a date alone.
     ///
     /// `T` and `Z` may be small letters, and between date and time there may be a space (§5.6, note). A space in the
     /// place of the sign counts as `+`, which is what becomes of one that a query has without escaping it.

@@ -74,7 +74,7 @@ package struct HTTPSettings: Sendable {
     /// and unix sockets are never bounded. Default: 100.
     package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
     /// How long a connection is not read after such a request above the rate: a client that asks again at once, whatever
-    /// `Retry-After` says, is told so once in this time (A12). Default: 1 s.
+    /// `Retry-After` says, is refused once in this time (A12). Default: 1 s.
     package var overRatePause: Duration = .seconds(1)
     /// Connections that the kernel may hold until they are accepted. Default: 4096.
     package var backlog = 4096

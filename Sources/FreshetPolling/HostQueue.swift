@@ -39,9 +39,9 @@ struct HostQueue {
     /// Why polls wait at the moment, in words, where it is not for a moment only.
     var reasonToWait: String {
         switch self.gate.breaker.state {
-        case .closed: "the host asks to be left alone until then, or for more time between polls"
-        case .open: "the host failed \(self.gate.breaker.failures) times in a row; one source asks it again first"
-        case .probing: "the host failed \(self.gate.breaker.failures) times in a row; one source is asking it again"
+        case .closed: "the host requested a pause until then, or more time between polls"
+        case .open: "the host failed \(self.gate.breaker.failures) times in a row; one source probes it first"
+        case .probing: "the host failed \(self.gate.breaker.failures) times in a row; one source is probing it"
         }
     }
 

@@ -22,7 +22,7 @@ enum LaneCommand: Sendable {
     case renew(SourceID, [SourceConfiguration.Field])
     case stop
 
-    /// Answers a command that nobody will carry out.
+    /// Answers a command that will not be carried out.
     func refuse(_ error: PollError) {
         switch self {
         case .add, .remove, .subscribersChanged, .renew, .stop: break

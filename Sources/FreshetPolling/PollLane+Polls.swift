@@ -34,7 +34,7 @@ extension PollLane {
         guard self.budget != nil, let first = self.queue.first, let source = self.sources[first.source] else { return }
         let due = max(now, first.due)
         let start = self.budgetTime(now: due)
-        let reason = "it is due before, and polling.requests_per_hour allows no poll sooner"
+        let reason = "delayed: polling.requests_per_hour is used up"
         // A moment is not worth a word.
         guard start - due > .milliseconds(100), source.machine.status.intervalReason != reason else { return }
         source.machine.heldBack(for: start - now, reason: reason, wall: .now)
@@ -121,11 +121,11 @@ extension PollLane {
     func bytesArrived(_ bytes: UnsolicitedBytes, now: MonotonicTime) {
         self.inbox.metrics.withLock { $0.unsolicited += 1 }
         for id in bytes.suspects { self.askAgain(SourceID(id), now: now) }
-        guard bytes.isNews else { return }
+        guard bytes.isNew else { return }
         self.notify(
             .warning(
-                "\(bytes.origin) sent a response that no request had asked for; each poll of it now opens a "
-                    + "connection of its own. Have the upstream, or the proxy in front of it, repaired."
+                "\(bytes.origin) sent an unsolicited response; each poll of it now opens a "
+                    + "connection of its own. Fix the upstream, or the proxy in front of it."
             )
         )
     }

@@ -31,7 +31,7 @@ final class PollLane {
     private var nextFigures = MonotonicTime(nanoseconds: .min)
     private var isStopping = false
 
-    /// How often sources that nobody listened to are looked at, beside being told of.
+    /// How often sources without subscribers are checked, in addition to notifications.
     static let dormantInterval = Duration.seconds(1)
     /// How often the thread's own figures are renewed: reading the clock of its CPU time is a system call.
     private static let figuresInterval = Duration.milliseconds(100)
@@ -65,11 +65,13 @@ final class PollLane {
         }
     }
 
-    /// Polls until told to stop. What is under way then ends without a result.
+    /// Polls until stopped. What is under way then ends without a result.
     func run() {
         self.notify(.started(libcurl: CurlLibrary.version))
         if !CurlLibrary.resolvesAsynchronously {
-            self.notify(.warning("this libcurl resolves names on the poll thread: a slow resolver delays every poll"))
+            self.notify(
+                .warning("this libcurl resolves host names on the poll thread: a slow resolver delays every poll")
+            )
         }
         while !self.isStopping {
             let now = MonotonicTime.now

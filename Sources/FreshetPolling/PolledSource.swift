@@ -13,7 +13,7 @@ final class PolledSource {
 
     /// Why no poll is under way, or what the one under way is.
     enum Activity: Equatable {
-        /// Nobody listens, and the source is polled only for listeners.
+        /// There is no subscriber, and the source is polled only for subscribers.
         case dormant
         /// In the queue of due times, or paused.
         case scheduled
@@ -31,7 +31,7 @@ final class PolledSource {
     var waiters: [Waiter] = []
     /// When the source is looked at next for a value that has become stale.
     var staleWatch = MonotonicTime.distantFuture
-    /// What the store was last told.
+    /// What the store was last given.
     var keptValidators = Validators()
     var keptAt = MonotonicTime(nanoseconds: .min)
 

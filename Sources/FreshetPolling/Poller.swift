@@ -50,7 +50,7 @@ package final class Poller: Sendable {
         self.thread.withLock { $0 = thread }
     }
 
-    /// Ends every poll under way and the thread, and returns when it has ended. Final. Who waits for a poll is told
+    /// Ends every poll under way and the thread, and returns when it has ended. Final. Callers that wait for a poll are told
     /// that the gateway is stopping. Must not be called on the poll thread.
     package func stop() {
         self.inbox.post(.stop)

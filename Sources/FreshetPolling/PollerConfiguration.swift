@@ -11,7 +11,7 @@ package struct PollerConfiguration: Hashable, Sendable {
     package var maxConcurrentPolls = Defaults.Polling.concurrency
     /// Polls under way at one time to one host. The default is 6, as browsers have it.
     package var maxConcurrentPollsPerHost = Defaults.Polling.hostConcurrency
-    /// Time between the starts of two polls to one host, where it has not asked for more. The default is none.
+    /// Time between the starts of two polls to one host, where it has not asked for more. The default is zero.
     package var hostGap = Defaults.Polling.hostGap
     /// Connections kept open, idle ones included. The default is 1,024.
     package var maxConnections = 1024

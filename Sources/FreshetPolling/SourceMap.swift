@@ -22,7 +22,7 @@ package struct SourceMap<Value> {
         }
     }
 
-    /// Works on a value in place, which is made of `initial` where there is none.
+    /// Works on a value in place, which is made of `initial` if absent.
     subscript(source: SourceID, default initial: @autoclosure () -> Value) -> Value {
         get { self[source] ?? initial() }
         _modify {

@@ -10,7 +10,7 @@ import Synchronization
 /// Unset, a place costs the reading of one constant.
 ///
 /// Places of the store, on its thread: `before-commit` (changes are inserted, not committed), `after-commit` (durable,
-/// nobody told), `after-mark` (the mark is written, nobody told), `before-checkpoint`, `after-checkpoint`,
+/// no caller notified), `after-mark` (the mark is written, no caller notified), `before-checkpoint`, `after-checkpoint`,
 /// `before-prune`, `after-prune`, `before-close`. Other rooms add their own, such as `before-send`.
 package enum Failpoint {
     private static let armed = Armed(variable: getenv("FRESHET_FAILPOINT").map { String(cString: $0) })

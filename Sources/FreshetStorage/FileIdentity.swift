@@ -9,7 +9,7 @@ struct FileIdentity: Hashable {
     var device: UInt64
     var inode: UInt64
 
-    /// - Returns: the file at `path` and its length in bytes; `nil` where there is none.
+    /// - Returns: the file at `path` and its length in bytes; `nil` if absent.
     static func of(_ path: String) -> (identity: FileIdentity, size: Int)? {
         var status = stat()
         guard lstat(path, &status) == 0 else { return nil }

@@ -201,7 +201,7 @@ final class LogFile {
 
     /// Brings committed changes from the write-ahead log into the main file.
     ///
-    /// `truncating`: waits for readers and empties the write-ahead log; otherwise only as far as nobody is
+    /// `truncating`: waits for readers and empties the write-ahead log; otherwise only as far as no reader is
     ///   in the way.
     /// Returns how many bytes the write-ahead log has left, roughly.
     @discardableResult

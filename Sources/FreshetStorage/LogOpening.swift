@@ -8,7 +8,7 @@ import Glibc
 struct FoundLog: Hashable {
     /// `nil` where there is no file.
     var header: LogHeader?
-    /// `nil` where there is none that is whole.
+    /// `nil` if none is complete.
     var mark: IssuedMark?
     var inode: UInt64?
     var hasWAL: Bool
@@ -44,14 +44,14 @@ struct FoundLog: Hashable {
 
     func verdict(_ format: Int64) -> Verdict {
         guard let header = self.header else { return .absent }
-        guard header.isSQLite else { return self.isMarked ? .damaged("it is no SQLite file") : .foreign }
+        guard header.isSQLite else { return self.isMarked ? .damaged("it is not an SQLite file") : .foreign }
         guard header.applicationID == Schema.applicationID else {
             if self.isMarked { return .damaged("its application_id is wrong") }
             return header.applicationID == 0 ? .open : .foreign
         }
         guard header.hasKnownVersions else { return .damaged("its file format versions are unknown") }
         guard header.format > format else { return .open }
-        // A mark of the same file with a lower format: nobody newer wrote here, the header is damaged.
+        // A mark of the same file with a lower format: no newer version wrote here, the header is damaged.
         if self.isMarked, let marked = self.mark?.format, marked <= format { return .damaged("its format is wrong") }
         return .newerFormat(header.format)
     }
@@ -64,7 +64,7 @@ struct FoundLog: Hashable {
         guard let mark = self.mark else {
             return head.head == 0 ? nil : "\(path.markFile) is missing or damaged"
         }
-        if mark.epoch != head.epoch { return "\(path.file) was exchanged for another log" }
+        if mark.epoch != head.epoch { return "\(path.file) was replaced by another log" }
         if mark.inode != self.inode { return "\(path.file) is a copy, perhaps an old one" }
         if mark.head > head.head {
             return "changes \(head.head + 1) to \(mark.head) were sent and are missing from \(path.file)"
@@ -95,7 +95,7 @@ struct LogHeader: Hashable {
 }
 
 extension LogFile {
-    /// What opening leaves: the writer, and what the core is told.
+    /// What opening leaves: the writer, and what the core receives.
     struct Opened {
         var writer: LogWriter
         var contents: StoreContents
@@ -245,7 +245,7 @@ extension LogFile {
         using generator: inout some RandomNumberGenerator
     ) throws(StoreError) -> Opened {
         guard let target = self.setAside(error) else {
-            throw StoreError(.corrupt, "\(error.message); \(self.path.file) cannot be moved away, do that yourself")
+            throw StoreError(.corrupt, "\(error.message); \(self.path.file) cannot be moved away; move it manually")
         }
         let reason = "\(error.message); it was moved to \(target)"
         return try self.startOver(after: found, [], reason, using: &generator)

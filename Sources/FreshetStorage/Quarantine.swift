@@ -1,4 +1,4 @@
-// Setting a damaged log aside, where it is in nobody's way and somebody may still look at it.
+// Setting a damaged log aside, where it is out of the way and can still be inspected.
 
 import FreshetCore
 import Glibc

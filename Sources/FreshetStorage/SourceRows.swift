@@ -108,7 +108,7 @@ struct SnapshotRow: Hashable {
 struct ValidatorsRow: Hashable {
     var source: Int64
     /// The change whose value these belong to. With another value they would make a poll answer "not modified" to a
-    /// value that nobody has.
+    /// value that no client has.
     var sequence: Int64
     var validators: Validators
     var learned: [UInt8]

@@ -16,7 +16,7 @@ final class StoreInbox: Sendable {
         case fault(StoreError)
         /// See whether the files are still those of the log.
         case inspect
-        /// Something to run by itself, after all that came before.
+        /// Something to run alone, after all that came before.
         case run(@Sendable () -> Void)
         /// Commit, close, end the thread; then run.
         case close(@Sendable () -> Void)

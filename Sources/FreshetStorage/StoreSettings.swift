@@ -24,7 +24,7 @@ package struct StoreSettings: Sendable {
     package var maxBatchBytes = 8 << 20
     /// The most patches that are applied to rebuild a value: the next change after so many is kept whole.
     package var maxPatchesPerBase = 32
-    /// How long validators of unchanged values may wait for other work before they are written by themselves.
+    /// How long validators of unchanged values may wait for other work before they are written on their own.
     package var updateDelay: Duration = .seconds(2)
     /// How often changes are looked at for their age.
     package var ageInterval: Duration = .seconds(10)

@@ -5,7 +5,7 @@ import GRDB
 import Synchronization
 import System
 
-/// Writes the log until it is told to close.
+/// Writes the log until it is closed.
 ///
 /// Unchecked sendability: `file`, `writer` and the other variables are touched by the thread alone once it runs;
 /// `inbox` and `statistics` have locks of their own.
@@ -57,7 +57,7 @@ final class StoreThread: @unchecked Sendable {
         }
     }
 
-    /// How long nothing needs to be done by itself.
+    /// How long nothing is due.
     private var pause: Duration {
         if self.failure != nil { return .seconds(3600) }
         if self.hasMoreToPrune { return .zero }
@@ -176,7 +176,7 @@ final class StoreThread: @unchecked Sendable {
         self.file.writeMark(epoch: writer.head.epoch, head: writer.head.head)
         Failpoint.hit("after-mark")
         self.writer = writer
-        // Before anybody is told: what was committed to a file that is gone would be gone with the process.
+        // Before any caller is notified: what was committed to a file that is gone would be gone with the process.
         self.inspect()
         if let failure = self.failure { return .failure(failure) }
         let duration = start.duration(to: .now)

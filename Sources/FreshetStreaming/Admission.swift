@@ -1,4 +1,4 @@
-// Who may become a subscriber: bounds in all and per address, so that nobody can take every descriptor.
+// Who may become a subscriber: bounds in all and per address, so that no client can take every descriptor.
 
 import FreshetCore
 import Synchronization

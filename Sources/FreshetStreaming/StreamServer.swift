@@ -199,7 +199,7 @@ extension StreamServer {
 // MARK: - The end
 
 extension StreamServer {
-    /// Ends every stream with `bye`, the closes spread evenly over `duration`, and admits nobody any more.
+    /// Ends every stream with `bye`, the closes spread evenly over `duration`, and admits no more subscribers.
     ///
     /// Returns when all are closed: at the end of the time those who do not take their `bye` are closed without.
     package func drain(over duration: Duration) async {

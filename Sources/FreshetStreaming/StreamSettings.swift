@@ -8,7 +8,7 @@ package struct StreamSettings: Sendable {
     package var shards: Int
     /// The longest silence on a stream; then a heartbeat is sent. Default: 15 s.
     package var heartbeat: Duration = Defaults.heartbeat
-    /// What a client is told to wait before it reconnects, ±25 % drawn per subscriber. Default: 2 s.
+    /// The reconnection delay that a client is sent, ±25 % drawn per subscriber. Default: 2 s.
     package var retry: Duration = Defaults.retry
     /// How long a subscriber may take none of the bytes that wait for it; then it is closed as `slow`. Default: 30 s.
     package var writeTimeout: Duration = Defaults.Limits.writeTimeout

@@ -144,7 +144,7 @@ final class ConnectionPool {
             if connection !== self.shared { self.inUse -= 1 }
             self.shared = connection
         } else if let shared = self.shared {
-            // Several connections in one cache cannot be told apart.
+            // Several connections in one cache cannot be distinguished.
             shared.isSpent = shared !== connection || shared.users > 1 || shared.socket == nil
             self.shared = nil
             if shared.users == 0 { shared.close() } else { self.inUse += 1 }

@@ -1,4 +1,4 @@
-// All connections to upstreams: whose sockets are whose, which pools there are, which upstreams send what nobody asked for.
+// All connections to upstreams: whose sockets are whose, which pools there are, which upstreams send unsolicited responses.
 
 import FreshetCore
 
@@ -9,14 +9,14 @@ package struct UnsolicitedBytes {
     /// one request, for ``ConnectionStore/singleUseTime``.
     package var isResponse: Bool
     /// The first response of this kind from the origin within that time.
-    package var isNews: Bool
+    package var isNew: Bool
     /// Sources whose last value may come from such an answer.
     package var suspects: [ExchangeID]
 }
 
 /// The pools of one poll thread. Confined to that thread.
 final class ConnectionStore {
-    /// How long an upstream that sent a response that nobody asked for gets a connection for each request. It begins anew
+    /// How long an upstream that sent an unsolicited response gets a connection for each request. It begins anew
     /// with the next one that it sends.
     static let singleUseTime = Duration.seconds(3600)
     /// Upstreams that are remembered for that; beyond it, the one whose time ends first is forgotten.
@@ -99,7 +99,7 @@ final class ConnectionStore {
     ///
     /// - Returns: Whether to go on watching it.
     func disturbed(_ socket: Int32, now: MonotonicTime) -> Bool {
-        // Of HTTP/2, which has frames that are nobody's answer, libcurl takes care before the next request.
+        // Of HTTP/2, which has frames that belong to no request, libcurl takes care before the next request.
         guard let (connection, pool) = self.owners[socket], !connection.isMultiplexed else { return false }
         let condition = connection.condition()
         guard condition != .silent else { return true }
@@ -122,7 +122,7 @@ final class ConnectionStore {
             UnsolicitedBytes(
                 origin: connection.origin,
                 isResponse: isResponse,
-                isNews: isResponse && !self.isSingleUse(connection.origin, now: now),
+                isNew: isResponse && !self.isSingleUse(connection.origin, now: now),
                 suspects: isResponse ? connection.suspects : []
             )
         )

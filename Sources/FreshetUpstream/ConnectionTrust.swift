@@ -1,6 +1,6 @@
 // Whether an answer over a connection that was used before can be taken for ours. HTTP/1 answers bear no number: where
 // an upstream answers a request twice, the second answer may arrive while a later request is under way. How long after
-// that the real one follows, nobody can know. So what is new is believed only where it is the first answer of its
+// it is unknowable that the real one follows. So what is new is believed only where it is the first answer of its
 // connection, until the upstream has shown that it sends nothing that was not asked for (FAULTS F09).
 
 import FreshetCore

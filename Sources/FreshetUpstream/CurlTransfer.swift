@@ -64,7 +64,7 @@ final class CurlTransfer {
     var failure: PollError?
     /// An earlier request used the connection, whose answers bear no number.
     var isOverUsedConnection = false
-    /// What arrived cannot be told from the answer to another request.
+    /// What arrived cannot be distinguished from the answer to another request.
     var isDoubtful = false
     /// Something followed the end of the answer.
     var hasExcess = false

@@ -175,7 +175,7 @@ package final class CurlTransport {
 
     private func act(on descriptor: Int32, _ bits: Int32) {
         var running: Int32 = 0
-        // What went wrong is told per transfer; a result other than CURLM_OK here names a descriptor that libcurl
+        // Failures are reported per transfer; a result other than CURLM_OK here names a descriptor that libcurl
         // has closed meanwhile.
         curl_multi_socket_action(self.multi, descriptor, bits, &running)
     }

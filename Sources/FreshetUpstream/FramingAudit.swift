@@ -144,7 +144,7 @@ struct FramingAudit {
         self.fail("a chunk size line that RFC 9112 §7.1 does not allow")
     }
 
-    /// A server that times an idle connection out may send a response nobody asked for, and it may meet our request:
+    /// A server that times an idle connection out may send an unsolicited response, and it may meet our request:
     /// that is tolerated (libcurl closes the connection). Anything else means that the length was wrong.
     private mutating func excessByteReceived(_ byte: UInt8, matched: Int) {
         guard !self.closesConnection else {

@@ -18,7 +18,7 @@ enum KnownField {
         }
     }
 
-    /// - Parameter name: in any case. `nil` for a field that nobody reads.
+    /// - Parameter name: in any case. `nil` for a field that is not read.
     init?(_ name: Span<UInt8>) {
         guard name.count <= RateLimitField.maxNameBytes else { return nil }
         let lowered = name.lowercasedBytes

@@ -24,7 +24,7 @@ package final class Reactor {
     private let wakeUp: WakeUp
     private let events = UnsafeMutableBufferPointer<clinux_event>.allocate(capacity: Reactor.batch)
     private var watched: [Int32: Watch] = [:]
-    /// Descriptors whose end is told by ``closes(_:)``, so that they may stay with the kernel while they rest.
+    /// Descriptors whose end is reported by ``closes(_:)``, so that they may stay with the kernel while they rest.
     private var sockets: Set<Int32> = []
 
     private struct Watch {
@@ -57,7 +57,7 @@ package final class Reactor {
         if readiness.contains(.writable) { bits |= CLINUX_EPOLLOUT }
         let data = UInt64(UInt32(bitPattern: descriptor))
         if before == nil || clinux_epoll_mod(self.epoll, descriptor, bits, data) != 0 {
-            // New, or the number was closed behind our back and given out again, which epoll forgets by itself.
+            // New, or the number was closed behind our back and given out again, which epoll forgets on its own.
             if clinux_epoll_add(self.epoll, descriptor, bits, data) != 0 {
                 _ = clinux_epoll_mod(self.epoll, descriptor, bits, data)
             }

@@ -23,13 +23,13 @@ struct ResponseHead {
 
     /// How the end of the body is found (RFC 9112 §6.3).
     enum Framing: Hashable {
-        /// There is none, whatever the fields say: 204 and 304.
+        /// No body, whatever the fields say: 204 and 304.
         case empty
         case length(Int)
         case chunked
         /// HTTP/2 streams end themselves.
         case stream
-        /// With the connection, so that a cut body cannot be told from a whole one.
+        /// With the connection, so that a truncated body cannot be distinguished from a whole one.
         case close
     }
 
@@ -273,7 +273,7 @@ extension ResponseHead {
 
 extension ResponseHead.ContentCoding {
     /// The coding after another field value, a list. As in browsers, a name that names no coding (`UTF-8`, `none`,
-    /// `aws-chunked`) means that there is none; a coding that was not asked for is refused all the same.
+    /// `aws-chunked`) means no coding; a coding that was not asked for is refused all the same.
     fileprivate func combined(withValue value: [UInt8]) -> Self {
         value.split(separator: 0x2C).reduce(self) { coding, element in
             let name = Array(element.drop(while: \.isBlank).reversed().drop(while: \.isBlank).reversed())

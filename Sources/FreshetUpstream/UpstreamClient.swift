@@ -151,7 +151,7 @@ private final class ClientLoop {
             self.replies[id] = reply
             self.transport.start(id, request, now: .now)
         case .cancel(let id):
-            self.end(id, .failure(PollError(.internal, "the request was given up")))
+            self.end(id, .failure(PollError(.internal, "the request was cancelled")))
         case .stop:
             self.isStopping = true
         }

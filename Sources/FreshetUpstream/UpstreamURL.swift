@@ -1,5 +1,5 @@
 // URLs, read by the parser that will also dial them: two parsers that disagree on where a host ends are how requests
-// reach hosts that nobody configured (FAULTS S16, S17).
+// reach hosts that are not configured (FAULTS S16, S17).
 
 import CCurl
 package import FreshetCore

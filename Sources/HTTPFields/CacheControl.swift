@@ -2,7 +2,7 @@
 
 /// The response directives of one answer, all its lines together (RFC 9111 §5.2.2, RFC 5861, RFC 8246 is ignored).
 ///
-/// A directive that is given twice counts with its first value (§4.2.1); a duration that is none counts as 0, since an
+/// A directive that is given twice counts with its first value (§4.2.1); a malformed duration counts as 0, since an
 /// answer whose freshness cannot be read is stale (§4.2.1).
 package struct CacheControl: Hashable, Sendable {
     /// Seconds, at most `longest`.

@@ -3,7 +3,7 @@
 /// A moment in a text that names one without being an HTTP date (RFC 9110 §5.6.7).
 ///
 /// For the fields whose worst reading is a poll too early or too late: waits, and `Last-Modified`, which goes back to
-/// the upstream as it came. `Expires` and `Date` are read by ``HTTPDate``, where almost a date is none
+/// the upstream as it came. `Expires` and `Date` are read by ``HTTPDate``, where almost a date is not a date
 /// (RFC 9111 §5.3).
 package struct LooseDate: Hashable {
     /// Rounded down.
@@ -40,7 +40,7 @@ private struct LooseDateScanner {
     private var offset = 0
     private(set) var hasFraction = false
 
-    /// Zones by name, in hours (RFC 5322 §4.3). All other names are refused: nobody knows what they mean.
+    /// Zones by name, in hours (RFC 5322 §4.3). All other names are refused: they are ambiguous.
     private static let zones: [(name: StaticString, hours: Int)] = [
         ("gmt", 0), ("utc", 0), ("ut", 0), ("z", 0), ("est", -5), ("edt", -4), ("cst", -6), ("cdt", -5), ("mst", -7),
         ("mdt", -6), ("pst", -8), ("pdt", -7),

@@ -40,12 +40,12 @@ package struct Document: Sendable {
     /// strings (`1`, `1.0` and `1e0` are equal). Seeded: not comparable between processes, never to be stored.
     package var hash: UInt64 { self.storage.nodes[0].hash }
 
-    /// The value that `pointer` names; nil where there is none.
+    /// The value that `pointer` names; nil if absent.
     package func value(at pointer: Pointer) -> Value? {
         self.root.value(at: pointer)
     }
 
-    /// The value that `pointer` names as a document of its own; nil where there is none. Copies, does not parse again.
+    /// The value that `pointer` names as a document of its own; nil if absent. Copies, does not parse again.
     package func extracting(_ pointer: Pointer) -> Document? {
         self.value(at: pointer)?.document
     }

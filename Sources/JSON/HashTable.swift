@@ -2,7 +2,7 @@
 
 /// A multimap from the hashes of a list to the positions in it. Positions of equal hashes come out in order.
 ///
-/// Open addressing, at most half full. The hashes it holds are seeded, so nobody outside can crowd a slot.
+/// Open addressing, at most half full. The hashes it holds are seeded, so an attacker cannot crowd a slot.
 struct HashTable {
     private static let empty: Int32 = -1
     private static let exhausted: Int32 = -2

@@ -22,7 +22,7 @@ package struct ItemChanges: Hashable, Sendable {
 extension Document {
     /// What happened to the items from this document to `new`.
     ///
-    /// - Returns: nil where the rule does not hold in either document, and only the whole value can be told: no
+    /// - Returns: nil where the rule does not hold in either document, and only the whole value can be sent: no
     ///   collection there or of another type, an item without identity, an identity twice, or identities that are
     ///   strings here and numbers there.
     package func itemChanges(to new: Document, items: ItemRule) -> ItemChanges? {

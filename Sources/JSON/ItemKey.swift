@@ -15,7 +15,7 @@ struct ItemKey {
         self.names = pointer.tokens.map { HashSeed.process.string($0.utf8) }
     }
 
-    /// The node of the identity of the item at `index`, a string or a number; nil where there is none.
+    /// The node of the identity of the item at `index`, a string or a number; nil if absent.
     func find(_ index: Int, in nodes: UnsafePointer<Node>) -> Int? {
         var index = index
         for name in self.names {

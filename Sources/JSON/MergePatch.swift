@@ -1,9 +1,9 @@
 // RFC 7396 JSON Merge Patch: small for maps, useless for lists, and unable to set a member to null.
 
 extension Document {
-    /// The merge patch (RFC 7396) that turns this document into `new`, as JSON text; nil where there is none.
+    /// The merge patch (RFC 7396) that turns this document into `new`, as JSON text; nil if absent.
     ///
-    /// There is none where `new` is no object, and where a member that is new or changed is null or holds a member that
+    /// Impossible where `new` is not an object, and where a member that is new or changed is null or holds a member that
     /// is: a merge patch reads null as "remove". Arrays are replaced as a whole.
     package func mergePatch(to new: Document) -> [UInt8]? {
         guard new.root.kind == .object else { return nil }

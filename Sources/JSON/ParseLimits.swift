@@ -1,6 +1,6 @@
 // What a parser may spend on one document, and why it refused one.
 
-/// Bounds on one document. A body comes from an upstream that nobody here controls.
+/// Bounds on one document. A body comes from an upstream that is not under our control.
 package struct ParseLimits: Hashable, Sendable {
     /// The longest input, in bytes. The default is 64 MiB; values above 2 GiB count as 2 GiB.
     package var maxBytes: Int

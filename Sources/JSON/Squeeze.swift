@@ -14,7 +14,7 @@ struct Squeeze {
     @inline(never)
     mutating func skip(_ position: Int, in bytes: UnsafeMutablePointer<UInt8>) -> Int {
         var end = position
-        // Space, tab, line feed, carriage return; zero behind the input is none of them.
+        // Space, tab, line feed, carriage return; zero behind the input is not one of them.
         while true {
             switch bytes[end] {
             case 0x20, 0x0A:

@@ -134,7 +134,7 @@ extension Value {
         return Elements(storage: self.storage, index: first, end: self.kind == .array ? self.node.end : first)
     }
 
-    /// The member of that name, compared by code points; nil where there is none or this is no object. Linear.
+    /// The member of that name, compared by code points; nil if absent or if this is not an object. Linear.
     package subscript(_ name: String) -> Value? {
         self[utf8: Array(name.utf8)]
     }
@@ -153,7 +153,7 @@ extension Value {
         return nil
     }
 
-    /// The element at that position; nil where there is none or this is no array. Linear.
+    /// The element at that position; nil if absent or if this is not an array. Linear.
     package subscript(_ position: Int) -> Value? {
         guard self.kind == .array, position >= 0, position < self.count else { return nil }
         var index = self.index + 1
@@ -161,7 +161,7 @@ extension Value {
         return Value(storage: self.storage, index: index)
     }
 
-    /// The value that `pointer` names from here; nil where there is none (RFC 6901 §4).
+    /// The value that `pointer` names from here; nil if absent (RFC 6901 §4).
     package func value(at pointer: Pointer) -> Value? {
         var value = self
         for token in pointer.tokens {

@@ -16,7 +16,7 @@ package struct SchemaLimits: Hashable, Sendable {
     package var maxSteps = 1_000_000
     /// Steps beside those for each value of the document. The default is 100.
     package var maxStepsPerValue = 100
-    /// The most violations that are told of one document. The default is 8.
+    /// The most violations that are reported for one document. The default is 8.
     package var maxViolations = 8
 
     package init() {}

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// A list behind a lock, and the wake-up of the thread that empties it. Any thread may post; nobody waits.
+/// A list behind a lock, and the wake-up of the thread that empties it. Any thread may post, and no call waits.
 package final class Inbox<Command: Sendable>: Sendable {
     private struct State: Sendable {
         var commands: [Command] = []

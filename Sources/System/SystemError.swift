@@ -4,12 +4,12 @@ import CLinux
 
 /// What was attempted, and the system's reason.
 package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// As in "cannot start a thread".
+    /// What was attempted, as in "cannot `start a thread`".
     package var attempt: String
     /// An `errno`, positive.
     package var code: Int32
 
-    /// - Parameter code: an `errno`, negated or not.
+    /// `attempt` is a verb with its object; `code` is an `errno`, negated or not.
     package init(_ attempt: String, code: Int32) {
         self.attempt = attempt
         self.code = code.magnitude <= UInt32(Int32.max) ? Int32(code.magnitude) : 0

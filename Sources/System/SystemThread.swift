@@ -25,6 +25,7 @@ package final class SystemThread: Sendable {
     /// - Parameters:
     ///   - name: what `top -H` and debuggers show; 15 bytes of it.
     ///   - stackBytes: `nil` for the system's default, 8 MiB of which only what is touched is memory.
+    ///   - body: what the thread runs.
     /// - Throws: ``SystemError`` where the system has no thread to give; `body` is then not called.
     package init(
         name: String,

@@ -22,7 +22,7 @@ package struct TrustedProxies: Hashable, Sendable {
 
     private let entries: [Entry]
 
-    /// The default trusts nobody.
+    /// The default trusts no proxy.
     package init(_ entries: [Entry] = []) {
         self.entries = entries
     }

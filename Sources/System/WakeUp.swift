@@ -4,7 +4,7 @@ import CLinux
 
 /// An eventfd by which any thread ends the sleep of the one that watches it.
 package final class WakeUp: Sendable {
-    /// Readable from ``signal()`` until ``drain()``. Owned: nobody else closes it.
+    /// Readable from ``signal()`` until ``drain()``. Owned: closed with this object only.
     package let descriptor: Int32
 
     /// - Throws: ``SystemError`` where no descriptor is left.

@@ -8,7 +8,7 @@ enum Vocabulary {
         ("Folder", "Placemark"), ("urlset", "url"), ("sitemapindex", "sitemap"),
     ]
 
-    /// Whether an element stands in an array even by itself: by a vocabulary above, or since its parent's name is its
+    /// Whether an element stands in an array even if it is the only one: by a vocabulary above, or since its parent's name is its
     /// own with an `s`.
     static func isItem(_ name: ArraySlice<UInt8>, in parent: ArraySlice<UInt8>) -> Bool {
         if parent.count == name.count + 1, parent.last == UInt8(ascii: "s"), parent.dropLast() == name { return true }

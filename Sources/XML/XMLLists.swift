@@ -56,7 +56,7 @@ struct XMLPaths {
     private var steps: [Step: Int] = [:]
     private var lists: XMLLists
 
-    /// The most ways that are told apart; elements on others are lists only where they are several.
+    /// The most paths that are distinguished; elements on others are lists only where they are several.
     private static let maxPaths = 4096
 
     init(lists: XMLLists) {
@@ -64,7 +64,7 @@ struct XMLPaths {
     }
 
     /// The number of the way that leads on by `name` from the one of `parent`, which is nil at the root; -1 where it is
-    /// not told apart.
+    /// not distinguished.
     mutating func number(of name: Int, text: ArraySlice<UInt8>, in parent: Int?) -> Int {
         let parent = parent ?? -2
         if parent == -1 { return -1 }

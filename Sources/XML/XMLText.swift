@@ -9,7 +9,7 @@ import Charsets
 struct XMLText {
     private(set) var bytes: [UInt8]
     /// Where the document begins: behind a byte order mark, and behind empty lines, which many an upstream sends, XML
-    /// forbids before its declaration, and nobody misses.
+    /// forbids before its declaration, and that carries no meaning.
     let start: Int
 
     /// Converts a document.

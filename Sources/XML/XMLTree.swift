@@ -17,9 +17,9 @@ struct XMLTree {
         var attributes = Piece()
         /// A JSON string; empty where there is no text.
         var text = Piece()
-        /// The way from the root, in ``XMLTree/paths``; -1 where it is not told apart.
+        /// The way from the root, in ``XMLTree/paths``; -1 where it is not distinguished.
         var path: Int32 = -1
-        /// Stands in an array even by itself.
+        /// Stands in an array even if it is the only one.
         var isItem = false
         /// Would hold the source's items, and has none.
         var lacksItems = false

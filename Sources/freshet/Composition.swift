@@ -125,13 +125,13 @@ struct Composition: Sendable {
         return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache), reads: reads)
     }
 
-    /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams told and closed, then
+    /// Runs until `shutdown` is asked for, and ends in order: not ready, no more polls, streams ended with `bye`, then
     /// the listener (FAULTS F70). `started` is called once it listens.
     ///
     /// - Throws: ``StartFailure`` where it cannot listen or a thread cannot be had.
     func run(shutdown: ShutdownRequest, started: @escaping @Sendable (ListenAddress) -> Void) async throws {
         guard !shutdown.isRequested else {
-            // Asked for while the log was opened: nobody was served, so there is nothing to drain.
+            // Asked for while the log was opened: no client was served, so there is nothing to drain.
             self.durable?.close()
             return
         }

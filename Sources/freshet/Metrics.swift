@@ -54,7 +54,7 @@ struct GatewayMetrics {
         metrics.family(
             "freshet_config_last_reload_successful",
             "gauge",
-            "1 where the configuration in force is the last that was read."
+            "1 if the last reload succeeded."
         )
         metrics.sample(self.reloader?.isLastSuccessful == false ? 0 : 1)
         text.append(contentsOf: metrics.text)
@@ -65,23 +65,23 @@ struct GatewayMetrics {
         metrics.family(
             "freshet_credentials_accepted_total",
             "counter",
-            "Requests whose credential was good, by how it was known."
+            "Authenticated requests, by kind of credential."
         )
         metrics.sample(access.keysAccepted, ("kind", "key"))
         metrics.sample(access.tokenHits, ("kind", "cached_token"))
         metrics.family(
             "freshet_credentials_refused_total",
             "counter",
-            "Requests whose credential proved nothing, by why."
+            "Requests with a rejected credential, by reason."
         )
         for reason in CredentialProblem.Reason.allCases {
             metrics.sample(access.refusals[reason] ?? 0, ("reason", reason.rawValue))
         }
-        metrics.family("freshet_tokens_verified_total", "counter", "Tokens whose signature was looked at, good or not.")
+        metrics.family("freshet_tokens_verified_total", "counter", "Token signatures verified, valid or not.")
         metrics.sample(access.tokenMisses)
-        metrics.family("freshet_tokens_cached", "gauge", "Verified tokens that are kept.")
+        metrics.family("freshet_tokens_cached", "gauge", "Verified tokens in the cache.")
         metrics.sample(access.cachedTokens)
-        metrics.family("freshet_tickets_total", "counter", "Tickets, by what became of them.")
+        metrics.family("freshet_tickets_total", "counter", "Tickets, by outcome.")
         let tickets = access.tickets
         for (outcome, count) in [
             ("issued", tickets.issued), ("opened", tickets.opened), ("resumed", tickets.resumed),
@@ -92,12 +92,12 @@ struct GatewayMetrics {
         }
         metrics.family("freshet_issuer_keys", "gauge", "Keys of an issuer that can verify tokens.")
         for issuer in access.issuers { metrics.sample(issuer.keys, ("issuer", issuer.issuer)) }
-        metrics.family("freshet_issuer_fetches_total", "counter", "Times that an issuer's keys were asked for.")
+        metrics.family("freshet_issuer_fetches_total", "counter", "Fetches of an issuer's keys.")
         for issuer in access.issuers { metrics.sample(issuer.attempts, ("issuer", issuer.issuer)) }
         metrics.family(
             "freshet_issuer_fetch_failures_total",
             "counter",
-            "Times that an issuer's keys could not be had."
+            "Failed fetches of an issuer's keys."
         )
         for issuer in access.issuers { metrics.sample(issuer.failures, ("issuer", issuer.issuer)) }
         metrics.family("freshet_deny_list_entries", "gauge", "Lines of auth.deny_file in force.")
@@ -114,7 +114,11 @@ struct GatewayMetrics {
             }
         }
         metrics.histogram("freshet_poll_duration_seconds", "From the start of a poll to its last byte.", polls.duration)
-        metrics.histogram("freshet_poll_lateness_seconds", "From when a poll was due to when it began.", polls.lateness)
+        metrics.histogram(
+            "freshet_poll_lateness_seconds",
+            "Delay from when a poll was due to its start.",
+            polls.lateness
+        )
         metrics.family("freshet_poll_bytes_total", "counter", "Body bytes received from upstreams, before decoding.")
         metrics.sample(polls.wireBytes)
         metrics.family(
@@ -126,7 +130,7 @@ struct GatewayMetrics {
         metrics.family(
             "freshet_upstream_unsolicited_total",
             "counter",
-            "Times that an upstream sent what no request had asked for; the connection was closed."
+            "Unsolicited responses of upstreams; the connection was closed."
         )
         metrics.sample(polls.unsolicited)
         metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
@@ -138,7 +142,7 @@ struct GatewayMetrics {
         metrics.family(
             "freshet_upstream_requests_saved_total",
             "counter",
-            "Events delivered less polls made: what subscribers would have asked for at least, each for itself."
+            "Events delivered minus polls made: a lower bound on the requests that subscribers saved."
         )
         // Polls that bring nothing for a while take nothing back: a counter never goes down.
         metrics.sample(self.saved.raise(to: delivered > total ? delivered - total : 0))
@@ -153,7 +157,7 @@ struct GatewayMetrics {
             let index = SourceState.allCases.firstIndex(of: source.status.state) ?? 0
             metrics.sample(index, ("source", source.name))
         }
-        metrics.family("freshet_source_warning", "gauge", "1 where something about a source's upstream needs a look.")
+        metrics.family("freshet_source_warning", "gauge", "1 while a source's upstream has a warning.")
         for source in sources {
             for warning in source.status.warnings {
                 metrics.sample(1, ("source", source.name), ("kind", warning.kind.rawValue))
@@ -163,7 +167,7 @@ struct GatewayMetrics {
         for source in sources {
             metrics.sample(source.status.flaps, ("source", source.name))
         }
-        metrics.family("freshet_source_subscribers", "gauge", "Streams that hold a source.")
+        metrics.family("freshet_source_subscribers", "gauge", "Streams of a source.")
         for source in sources {
             metrics.sample(source.subscribers, ("source", source.name))
         }
@@ -209,9 +213,9 @@ struct GatewayMetrics {
 
     private func writeMemory(to metrics: inout MetricsText) {
         let figures = self.memory.figures
-        metrics.family("freshet_memory_bytes", "gauge", "Memory that is taken, as it counts towards the limit.")
+        metrics.family("freshet_memory_bytes", "gauge", "Memory in use, as counted against the limit.")
         metrics.sample(figures.reading.used)
-        metrics.family("freshet_memory_limit_bytes", "gauge", "Memory that may be taken.")
+        metrics.family("freshet_memory_limit_bytes", "gauge", "The memory limit.")
         metrics.sample(figures.reading.limit)
         metrics.family(
             "freshet_memory_pressure",
@@ -233,7 +237,7 @@ struct GatewayMetrics {
         metrics.sample(log.cacheBytes)
         metrics.family("freshet_cache_events", "gauge", "Changes in memory.")
         metrics.sample(log.cachedEvents)
-        metrics.family("freshet_cache_evictions_total", "counter", "Changes that had to leave memory.")
+        metrics.family("freshet_cache_evictions_total", "counter", "Changes evicted from memory.")
         metrics.sample(log.evictions)
         metrics.family(
             "freshet_resume_gaps_total",
@@ -260,18 +264,18 @@ extension GatewayMetrics {
         metrics.family("freshet_log_degraded", "gauge", "1 while changes are in memory alone although log.path is set.")
         metrics.sample(self.hub.storeError == nil ? 0 : 1)
         guard let file = durable.statistics else { return }
-        metrics.family("freshet_log_bytes", "gauge", "What snapshots and changes take on the disk.")
+        metrics.family("freshet_log_bytes", "gauge", "Size of snapshots and changes on disk.")
         metrics.sample(file.usedBytes)
         metrics.family("freshet_log_events_total", "counter", "Changes committed.")
         metrics.sample(file.appendedEvents)
-        metrics.family("freshet_log_pruned_events_total", "counter", "Changes that left by size or age.")
+        metrics.family("freshet_log_pruned_events_total", "counter", "Changes pruned by size or age.")
         metrics.sample(file.prunedEvents)
         metrics.family("freshet_log_commits_total", "counter", "Transactions.")
         metrics.sample(file.commits)
         metrics.family(
             "freshet_log_renewals_total",
             "counter",
-            "Times the log went on in a new file because somebody deleted, moved or replaced one of its files."
+            "Times the log continued in a new file because one of its files was deleted, moved or replaced."
         )
         metrics.sample(file.renewals)
         metrics.family("freshet_log_queued_events", "gauge", "Changes that wait for the disk.")

@@ -150,7 +150,7 @@ struct DiskFailureTests {
     /// The next process goes on in the numbering of the last, and gives exactly what came after.
     private func expectResumed(_ cursors: [String]) async throws {
         let gateway = try await EmbeddedGateway(self.configuration, in: self.folder)
-        #expect(gateway.log.count(of: "begins anew") == 0, "\(gateway.log.text)")
+        #expect(gateway.log.count(of: "numbering of changes restarts") == 0, "\(gateway.log.text)")
         let stream = try gateway.resume("pushed", after: cursors[0])
         let events = try await stream.nextButStatus(2)
         #expect(events.map(\.type) == ["hello", "patch"])

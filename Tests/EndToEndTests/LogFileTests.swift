@@ -133,7 +133,7 @@ struct LogFileTests {
         let opening = try await stream.nextButStatus(2)
         #expect(opening.map(\.type) == ["hello", "gap"])
         #expect(opening[1].text == #"{"reason":"epoch"}"#)
-        #expect(await process.waitForOutput(containing: "the numbering of changes begins anew"))
+        #expect(await process.waitForOutput(containing: "starting a new epoch: numbering of changes restarts"))
         let next = try await self.push(6...7, to: process)
         #expect(Self.epoch(next[0]) != Self.epoch(cursors[0]))
         #expect(self.quarantined.count == (damage.isQuarantined ? 1 : 0))

@@ -132,7 +132,7 @@ struct HubSourcesTests {
         try earlier.publish(2, of: old)
         let disk = try #require(earlier.disk)
         let hub = Hub(log: ChangeLog(epoch: Fixture.epoch, head: disk.contents.head), store: disk)
-        hub.disown("a")
+        hub.release("a")
         let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "test")
         let new = try #require(hub.addSource("a", identity: "two", status: status))
         let subscription = hub.subscribe(to: [new], format: StreamFormat())

@@ -109,7 +109,7 @@ struct PollerTests {
         #expect(await fixture.upstream.waitForRequests(count: 20))
         #expect(fixture.upstream.requests(to: "/sleeper").isEmpty)
         let asleep = fixture.hub.report(of: sleeper)?.status
-        #expect(asleep?.nextPollAt == nil && asleep?.intervalReason == "nobody listens; polled when somebody does")
+        #expect(asleep?.nextPollAt == nil && asleep?.intervalReason == "no subscribers; polled while there is one")
         #expect(!fixture.hub.isListenedTo(sleeper))
         // One who waits for a change is a listener until the wait ends.
         fixture.hub.beginWait(for: [sleeper])
@@ -270,7 +270,7 @@ struct PollerTests {
         let reasons = (0..<100).compactMap { fixture.hub.source(named: "dead\($0)").flatMap { fixture.status(of: $0) } }
             .map(\.intervalReason)
         // The few that were asked wait for themselves.
-        #expect(reasons.count { $0.contains("one source asks it again first") } >= 80, "\(reasons)")
+        #expect(reasons.count { $0.contains("one source probes it first") } >= 80, "\(reasons)")
     }
 
     @Test("a poll that the budget holds back says so")

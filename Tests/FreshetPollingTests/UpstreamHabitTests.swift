@@ -174,7 +174,7 @@ struct UpstreamHabitTests {
         #expect(fixture.status(of: id)?.state == .backoff)
         let other = try fixture.add("second", path: "/second") { $0.interval = .fixed(.milliseconds(10)) }
         let waits = await fixture.waitForStatus(of: other) {
-            $0.intervalReason.contains("the host asks to be left alone")
+            $0.intervalReason.contains("the host requested a pause")
         }
         #expect(waits)
         #expect(fixture.upstream.requests(to: "/second").isEmpty)

@@ -19,7 +19,7 @@ struct DenyList: Sendable {
     /// Why the file could not be read when it was last looked at: the lines of the time before are in force.
     private(set) var problem: SmallFile.Problem?
 
-    /// - Parameter path: `nil` denies nobody.
+    /// - Parameter path: `nil` denies no caller.
     init(path: String?) {
         self.path = path
     }

@@ -111,7 +111,7 @@ package struct ReadToken: Sendable {
         self.claims = claims.document
     }
 
-    /// A claim that is a time; `nil` where it is none.
+    /// A claim that is a time; `nil` if it is not.
     package func time(_ claim: String) -> WallTime? {
         guard let seconds = self.claims.root[claim]?.double, abs(seconds) < 9e12 else { return nil }
         return WallTime(milliseconds: Int64((seconds * 1000).rounded(.down)))

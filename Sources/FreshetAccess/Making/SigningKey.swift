@@ -22,7 +22,7 @@ package struct SigningKey: Sendable, CustomStringConvertible, CustomReflectable 
     /// What verifies its signatures; `nil` for a shared secret, which does so itself.
     package let publicKey: PublicKey?
 
-    /// A private key in PEM; `nil` where it is none of a supported kind, or encrypted.
+    /// A private key in PEM; `nil` if its kind is not supported, or it is encrypted.
     init?(pem: String) {
         if let key = try? P256.Signing.PrivateKey(pemRepresentation: pem),
             let signer = try? ES256PrivateKey(backing: key)
@@ -52,7 +52,7 @@ package struct SigningKey: Sendable, CustomStringConvertible, CustomReflectable 
         self.algorithms = publicKey.algorithms
     }
 
-    /// A shared secret, for each HS… that it is long enough for; `nil` where that is none.
+    /// A shared secret, for each HS… that it is long enough for; `nil` if it is too short for all.
     package init?(_ secret: Secret) {
         let fitting = [TokenAlgorithm.hs256, .hs384, .hs512].filter {
             SharedSecret.weakness(of: secret.bytes, for: [$0]) == nil
@@ -63,7 +63,7 @@ package struct SigningKey: Sendable, CustomStringConvertible, CustomReflectable 
         self.algorithms = fitting
     }
 
-    /// The signature of some bytes; `nil` where the algorithm is none of ``algorithms``.
+    /// The signature of some bytes; `nil` if the algorithm is not one of ``algorithms``.
     func signature(of text: [UInt8], with algorithm: TokenAlgorithm) async -> [UInt8]? {
         guard self.algorithms.contains(algorithm) else { return nil }
         // As VerificationKey: JWTKit gives out what signs only by way of a collection.

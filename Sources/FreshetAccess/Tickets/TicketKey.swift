@@ -21,7 +21,7 @@ package struct TicketKey: Sendable, CustomStringConvertible {
 
     package var description: String { "(redacted)" }
 
-    /// The key in a file, which is made with mode 0600 where there is none.
+    /// The key in a file, which is created with mode 0600 if absent.
     ///
     /// - Throws: `TicketKeyProblem`, which names the file: it cannot be read or made, others may read it, or it is no key.
     package static func persisted(at path: String) throws(TicketKeyProblem) -> TicketKey {
@@ -43,7 +43,7 @@ package struct TicketKey: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Writes a new key beside the path and links it there, so that nobody reads half of one, and of two processes both use
+    /// Writes a new key beside the path and links it there, so that it is never read half written, and of two processes both use
     /// the first.
     private static func make(_ path: String) throws(TicketKeyProblem) {
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: .min ... .max))"

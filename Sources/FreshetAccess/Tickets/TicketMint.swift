@@ -115,10 +115,10 @@ final class TicketMint: Sendable {
     /// - Parameters:
     ///   - text: the ticket.
     ///   - sources: what the request names; it must not go beyond what the ticket names.
-    ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` where there is none.
+    ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` if absent.
     ///   - now: the time of day.
     ///   - standing: whether the credential is still good, and what it may now.
-    /// - Returns: the stream that it opens or resumes, or why there is none.
+    /// - Returns: the stream that it opens or resumes, or the reason for the refusal.
     func redeem(
         _ text: String,
         sources: SourceSelector,

@@ -56,7 +56,7 @@ final class IssuerKeys: Sendable {
         }
     }
 
-    /// Whether the key that signed a token was withdrawn: the issuer's present keys are known, and it is none of them.
+    /// Whether the key that signed a token was withdrawn: the issuer's present keys are known, and it is not among them.
     func isWithdrawn(_ fingerprint: Fingerprint) -> Bool {
         self.state.withLock { state in state.keys.map { !$0.fingerprints.contains(fingerprint) } ?? false }
     }

@@ -8,7 +8,7 @@ struct SignedText {
     let signedBytes: ArraySlice<UInt8>
     let signature: [UInt8]
     let payload: [UInt8]
-    /// `nil` where it is none that a configuration can name, as `none`.
+    /// `nil` for an algorithm that a configuration cannot name, such as `none`.
     let algorithm: TokenAlgorithm?
     /// `kid`, byte for byte.
     let keyID: [UInt8]?

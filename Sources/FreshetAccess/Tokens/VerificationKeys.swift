@@ -80,7 +80,7 @@ struct VerificationKeys: Sendable {
             for algorithm in fitting {
                 let slot = Slot(keyID: key.keyID, algorithm: algorithm)
                 if let other = self.slots[slot] {
-                    // The same key twice does no harm. Of two keys nobody can say which one a token means.
+                    // The same key twice does no harm. Of two keys it is unknown which one a token means.
                     if other?.fingerprint == key.fingerprint { continue }
                     self.slots[slot] = .some(nil)
                     self.skipped.append(KeySet.Skipped(index: index, reason: .ambiguous))

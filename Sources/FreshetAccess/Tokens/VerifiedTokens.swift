@@ -3,7 +3,7 @@
 import FreshetCore
 
 /// Callers by the hash of their whole token, bounded, as two generations: when the young one is full it becomes the old one,
-/// and what nobody asked for since is gone with the one before. Entries die with their token. A value.
+/// and what was not used since is gone with the one before. Entries die with their token. A value.
 struct VerifiedTokens {
     /// What both generations may hold, in bytes of tokens and about ``overhead`` for each: 16 MiB.
     static let maxCost = 16 << 20

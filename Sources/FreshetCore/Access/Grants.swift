@@ -8,7 +8,7 @@ package struct Grants: Hashable, Sendable {
     package var write: SourcePattern
     /// Values of sources that have no upstream, and of others in place of the next poll.
     package var publish: SourcePattern
-    /// Administration of the gateway, and what is told of sources and subscribers in general.
+    /// Administration of the gateway, and the reports about sources and subscribers.
     package var admin: Bool
     /// Values for parameters of sources that are bound to a claim, by parameter.
     package var parameters: [String: String]

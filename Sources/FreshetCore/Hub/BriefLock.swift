@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Guards a value over work that is short: nothing is encoded, no callback is called and nobody is woken under it. Debug
+/// Guards a value over work that is short: nothing is encoded, no callback is called and no thread is woken under it. Debug
 /// builds see to the first, wherever a frame is made; the others would end in a deadlock as soon as one calls back.
 struct BriefLock<Value: Sendable>: ~Copyable, Sendable {
     private let mutex: Mutex<Value>
@@ -31,7 +31,7 @@ enum BriefLocks {
     @inline(__always)
     static func expectNoneHeld() {
         #if DEBUG
-            precondition(!Self.areHeld, "a frame is made while a lock is held that everybody needs")
+            precondition(!Self.areHeld, "a frame is encoded while the hub's lock is held")
         #endif
     }
 }

@@ -18,7 +18,7 @@ package enum PastAnswer: Sendable {
     case value(PastValue)
     /// The source had none yet.
     case none
-    /// The value is not kept, or the cursor is none of this log.
+    /// The value is not kept, or the cursor is of another log.
     case gone(GapReason)
     /// The store could not be read. It may be known another time.
     case unreadable

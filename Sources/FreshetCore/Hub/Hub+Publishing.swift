@@ -4,7 +4,7 @@ package import JSON
 import Synchronization
 
 extension Hub {
-    /// What the log has told, until it is carried out.
+    /// What the log has reported, until it is carried out.
     enum Arrival: Sendable {
         case committed(LogRecord, at: Cursor)
         /// The log failed, and goes on in memory in this epoch.
@@ -84,8 +84,8 @@ extension Hub {
                 jsonLine: planned.frame(wire: .jsonLines)
             )
         }
-        let told = notice
-        let listeners = self.state.withLock { $0.report(status, of: source, told) }
+        let statusNotice = notice
+        let listeners = self.state.withLock { $0.report(status, of: source, statusNotice) }
         for listener in listeners {
             listener.wake()
         }
@@ -111,7 +111,7 @@ extension Hub: LogReceiver {
     /// How many committed changes are not readable yet.
     package var arrivalCount: Int { self.arrivals.withLock { $0.count } }
 
-    /// Carries out what the log has told: one thread at a time, so that changes become readable and are told in the order
+    /// Carries out what the log has reported: one thread at a time, so that changes become readable and are sent in the order
     /// of their positions without a lock that anybody needs for a moment only. Where another thread is at it, returns at
     /// once, or, where ``maxArrivals`` wait, once fewer do.
     package func settle() {
@@ -168,7 +168,7 @@ extension Hub: LogReceiver {
         self.settle()
     }
 
-    /// Goes on in memory after the log failed. What it did not commit was shown to nobody; it is numbered in a new epoch,
+    /// Goes on in memory after the log failed. What it did not commit was shown to no subscriber; it is numbered in a new epoch,
     /// since the disk may hold some of it or none, and no cursor may ever name two contents (FAULTS F64, F65).
     func goOnInMemory(_ error: StoreError, _ intake: inout Intake) {
         var generator = SystemRandomNumberGenerator()

@@ -1,4 +1,4 @@
-// What requests ask of the hub: values, changes, and to be told of the next one.
+// What requests ask of the hub: values, changes, and notification of the next one.
 
 extension Hub {
     /// The values of these sources for a reader that cannot continue from where it was, which is counted, and the cursor
@@ -38,7 +38,7 @@ extension Hub {
         self.state.withLock { $0.gaps[gap, default: 0] += 1 }
     }
 
-    /// Adds one who is told of each change and of the removal of every source that is waited for, from now on. One for
+    /// Adds a listener that is notified of each change and removal of sources that requests wait for. One for
     /// many requests: how many wait makes no difference to who publishes (A13).
     package func attach(waits listener: any HubListener) {
         self.state.withLock { $0.waitListeners.append(listener) }
@@ -48,7 +48,7 @@ extension Hub {
         self.state.withLock { $0.waitListeners.removeAll { $0 === listener } }
     }
 
-    /// Takes note that requests wait for a change of these sources, which is then told to those who are attached for
+    /// Takes note that requests wait for a change of these sources, which is then reported to the listeners attached for
     /// it. Until ``endWait(for:)``.
     package func beginWait(for sources: [SourceID]) {
         self.countWait(for: sources, by: 1)

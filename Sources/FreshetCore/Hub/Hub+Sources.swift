@@ -39,9 +39,9 @@ extension Hub {
         }
     }
 
-    /// Forgets what an earlier process left in the store of a source that is none of ours: it is not configured any
+    /// Forgets what an earlier process left in the store of a source that is not ours: it is not configured any
     /// more, or its value is another's now. Before that source is added, if it is.
-    package func disown(_ name: String) {
+    package func release(_ name: String) {
         let log = self.intake.withLock { intake in
             intake.log.remove(source: name)
             self.state.withLock { $0.retire(name) }

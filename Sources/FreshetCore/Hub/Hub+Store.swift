@@ -24,7 +24,7 @@ extension Hub {
     /// Makes a store that failed the place of changes again, beginning with the values that hold now. Blocks; who
     /// publishes meanwhile does not.
     ///
-    /// Tried first with an empty log of a numbering that nobody ever sees, so that changes are not held back for a disk
+    /// Tried first with an empty log of a numbering that is never published, so that changes are not held back for a disk
     /// that is still bad. Then they are: what is published from here on is numbered, and shown only after the store has
     /// begun and committed it.
     package func resumeStore(_ store: any ChangeStore) throws(StoreError) {
@@ -55,7 +55,7 @@ extension Hub {
             return true
         }
         guard hasBegun else {
-            throw StoreError(.io, "more than \(StoreLog.maxPending) changes came while the disk began anew")
+            throw StoreError(.io, "more than \(StoreLog.maxPending) changes arrived while the log was recreated")
         }
         log.flush()
     }

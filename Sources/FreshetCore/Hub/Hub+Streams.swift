@@ -1,7 +1,7 @@
 // How a stream begins, and what a subscriber that is behind gets next.
 
 extension Hub {
-    /// Adds one who is told of every change from now on.
+    /// Adds a listener that is notified of every change from now on.
     package func attach(_ listener: any HubListener) {
         self.state.withLock { $0.listeners.append(listener) }
     }

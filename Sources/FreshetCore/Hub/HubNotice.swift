@@ -16,13 +16,13 @@ package enum HubNotice: Sendable {
 package struct PublishedEvent: Sendable {
     package var sequence: UInt64
     package var source: SourceID
-    /// Absent for a format that nobody listened in at that moment: such a reader reads the log.
+    /// Absent for a format without a subscriber at that moment: such a reader reads the log.
     package var frames: FrameSet
     /// In the mode `items` the frame is a checkpoint (``ChangeEvent/touchesNoItem``).
     package var touchesNoItem = false
 }
 
-/// One who is told of every change: a shard.
+/// Receives every change: a shard.
 package protocol HubListener: AnyObject, Sendable {
     /// Takes a notice into an inbox, and does nothing else: the hub's lock is held, so that notices come in the order of
     /// the log.

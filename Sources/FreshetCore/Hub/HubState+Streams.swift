@@ -9,9 +9,9 @@ extension HubState {
         switch position {
         case .snapshot: self.planValues(subscription, because: nil)
         case .malformed: self.planValues(subscription, because: .malformed)
-        // Nobody looked where that is.
+        // The position has not been located yet.
         case .time: self.planValues(subscription, because: .evicted)
-        case .latest: PlannedOpening(cursor: self.log.cursor, statuses: self.troubles(of: subscription))
+        case .latest: PlannedOpening(cursor: self.log.cursor, statuses: self.failures(of: subscription))
         case .earliest: self.planEvents(subscription, after: Cursor(epoch: self.log.epoch, sequence: 0))
         case .after(let cursor): self.planEvents(subscription, after: cursor)
         case .past(let past): self.planEvents(subscription, after: past.cursor, past)
@@ -25,7 +25,7 @@ extension HubState {
             cursor: self.log.cursor,
             gap: gap,
             snapshots: self.snapshots(of: subscription.sources, replaces: gap != nil),
-            statuses: self.troubles(of: subscription)
+            statuses: self.failures(of: subscription)
         )
     }
 
@@ -41,7 +41,7 @@ extension HubState {
             cursor: cursor,
             gap: past?.gap,
             past: past?.snapshots ?? [],
-            statuses: self.troubles(of: subscription),
+            statuses: self.failures(of: subscription),
             isComplete: false
         )
     }
@@ -139,7 +139,7 @@ extension HubState {
     }
 
     /// The sources that are not well.
-    private func troubles(of subscription: Subscription) -> [PlannedStatus] {
+    private func failures(of subscription: Subscription) -> [PlannedStatus] {
         subscription.sources.compactMap { source in
             guard let entry = self[source] else { return nil }
             switch entry.status.state {

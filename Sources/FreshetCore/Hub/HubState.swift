@@ -41,7 +41,7 @@ struct HubState: Sendable {
     private var retired = RetiredNames()
     var subscriptions: [Subscription.Key: Subscription] = [:]
     var listeners: [any HubListener] = []
-    /// Those that are told of changes and removals of sources that are waited for.
+    /// Notified of changes and removals of sources that requests wait for.
     var waitListeners: [any HubListener] = []
     private(set) var published: UInt64 = 0
     var gaps: [GapReason: UInt64] = [:]
@@ -104,7 +104,7 @@ struct HubState: Sendable {
         return listeners
     }
 
-    /// What the store has under this name is none of the present source's, nor of the next.
+    /// What the store holds under this name belongs neither to the present source nor to the next.
     mutating func retire(_ name: String) {
         let head = self.log.head
         self.retired.retire(name, at: head)
@@ -135,8 +135,8 @@ struct HubState: Sendable {
 
     // MARK: Changes
 
-    /// Whose change came out of the log, and in which formats somebody listens; `nil` where nobody has that source: it was
-    /// removed, or another node's is none of ours.
+    /// Whose change came out of the log, and in which formats somebody listens; `nil` if this hub does not have the source: it was
+    /// removed, or it is another node's.
     func addressee(of record: LogRecord) -> (SourceID, FormatDemand)? {
         guard let source = record.source ?? self.ids[record.name], let entry = self[source] else { return nil }
         return (source, entry.demand)

@@ -3,7 +3,7 @@
 /// A change on its way into a log, and out of it. An object, since it passes through queues on the way: a copy of all its
 /// fields at each step cost a tenth of what publishing a change costs.
 package final class LogRecord: Sendable {
-    /// The name of its source. A log that is shared knows no other: each node numbers its sources by itself.
+    /// The name of its source. A log that is shared knows no other: each node has its own numbering of sources.
     package let name: String
     /// What the value depends on; see ``StoredSource/identity``.
     package let identity: String
@@ -38,17 +38,17 @@ package protocol LogBackend: AnyObject, Sendable {
     /// The last position that was given out, in the log's present epoch.
     var head: Cursor { get }
 
-    /// From here on this receiver is told, of the changes of other nodes too. Called once, first. Not retained.
+    /// From here on this receiver is notified, also of changes of other nodes. Called once, first. Not retained.
     func start(telling receiver: any LogReceiver)
 
-    /// Takes a change. Never blocks. The receiver holds a lock, so that it alone may be told, by
-    /// ``LogReceiver/committed(_:at:)``; it settles by itself afterwards.
+    /// Takes a change. Never blocks. The receiver holds a lock, so it may only be notified by
+    /// ``LogReceiver/committed(_:at:)``; it settles afterwards.
     ///
     /// - Throws: The log takes no more changes. This one is among those that ``withdraw()`` returns.
     func submit(_ record: LogRecord) throws(StoreError)
 
     /// Forgets a source with all of its changes that were submitted before this, and with none that comes after. Never
-    /// blocks, and calls nobody.
+    /// blocks, and makes no callback.
     func remove(source name: String)
 
     /// Hands on what was submitted and removed, in that order. Called after each with no lock held; any thread. Never
@@ -56,13 +56,13 @@ package protocol LogBackend: AnyObject, Sendable {
     func flush()
 
     /// Ends the log: it commits nothing from here on, and ``head`` is the last position that was committed. Never blocks,
-    /// and calls nobody.
+    /// and makes no callback.
     ///
     /// - Returns: What was submitted and is not committed, in order.
     func withdraw() -> [LogRecord]
 }
 
-/// Who is told what a log has: the hub.
+/// Receives what a log has committed: the hub.
 package protocol LogReceiver: AnyObject, Sendable {
     /// A change is in the log for good. Called in the order of positions. Only takes note, so that the log may hold a lock
     /// meanwhile.

@@ -16,7 +16,7 @@ package final class SourceVersion: Sendable {
     package let freshness: Duration
 
     private struct Encoded: Sendable {
-        /// Empty until the first is asked for, which for most versions nobody does.
+        /// Empty until first requested, which happens for few versions.
         private var frames: [Frame?] = []
 
         func frame(in slot: Int) -> Frame? { self.frames.isEmpty ? nil : self.frames[slot] }

@@ -5,7 +5,7 @@ import JSON
 
 /// Numbers changes and has a ``ChangeStore`` commit them; tells of each after its commit.
 ///
-/// Nobody but this process writes to the store, so numbers are given out before the commit and count only after it. When
+/// Only this process writes to the store, so numbers are given out before the commit and count only after it. When
 /// the store fails, what it did not commit is withdrawn and numbered anew elsewhere.
 package final class StoreLog: LogBackend {
     /// Something for the store to do, in order.

@@ -27,7 +27,7 @@ struct TurnQueue<Element: Sendable>: Sendable {
         self.waiting.append(element)
     }
 
-    /// The first to work off; `nil` where there is none, where it is held, or where a thread is at it.
+    /// The first to work off; `nil` if the queue is empty, is held, or is being worked off.
     mutating func begin() -> Element? {
         guard self.current == nil, !self.isHeld else { return nil }
         return self.next()

@@ -67,16 +67,16 @@ extension PollError {
         case 429,
             403 where answer.asksToBeLeftAlone,
             503 where answer.asksToBeLeftAlone:
-            let why = answer.isQuotaUsedUp ? ": its rate limit is used up" : " and asks to be left alone"
+            let why = answer.isQuotaUsedUp ? ": its rate limit is used up" : " and requested a pause"
             self.init(
                 .throttled,
                 "the upstream answered \(status)\(answer.asksToBeLeftAlone ? why : " Too Many Requests")"
             )
         case 401, 403: self.init(.auth, "the upstream answered \(status): check the source's credentials")
         case 404, 410: self.init(.notFound, "the upstream answered \(status): there is nothing at this URL")
-        case 300..<400: self.init(.redirect, "the upstream redirects (\(status)) to a place that is not followed")
-        case 204: self.init(.status, "the upstream answered 204 No Content; `allow_empty: true` takes that for null")
-        case 206: self.init(.status, "the upstream answered 206 Partial Content, though no part was asked for")
+        case 300..<400: self.init(.redirect, "the upstream redirects (\(status)) to a location that is not followed")
+        case 204: self.init(.status, "the upstream answered 204 No Content; `allow_empty: true` accepts it as null")
+        case 206: self.init(.status, "the upstream answered 206 Partial Content, although no range was requested")
         case _: self.init(.status, "the upstream answered \(status)")
         }
     }

@@ -51,7 +51,7 @@ enum BodyText {
         let shown = String(decoding: (label ?? []).prefix(40).filter { $0 > 0x20 && $0 < 0x7F }, as: UTF8.self)
         return shown.isEmpty
             ? ", and its Content-Type names no other charset"
-            : ", and \(shown), which its Content-Type names, is no charset that is known"
+            : ", and \(shown), which its Content-Type names, is not a known charset"
     }
 
     private static func ofJSON(_ body: [UInt8], _ charset: TextEncoding?) -> TextEncoding {

@@ -4,7 +4,7 @@
 package struct CachePolicy: Hashable, Sendable {
     /// How long the value was fresh when it arrived; zero where it must be asked for each time.
     package var freshFor: Duration = .zero
-    /// `no-store`: the gateway holds the value because it was configured to; nobody else may.
+    /// `no-store`: the gateway holds the value because it was configured to; no other cache may.
     package var forbidsStoring = false
     package var isPrivate = false
     /// `must-revalidate` and its kin.

@@ -96,7 +96,7 @@ struct ChangeGuard: Sendable {
 struct FlapDetector: Sendable {
     /// The hash of the value before the present one.
     private var previous: UInt64?
-    /// Returns of late; goes down with every change that is none.
+    /// Returns of late; decreases with every change that is not a return.
     private var recent = 0
     private var calmPolls = 0
     /// Returns since the start.

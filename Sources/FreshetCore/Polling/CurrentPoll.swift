@@ -67,8 +67,8 @@ struct CurrentPoll: Sendable {
 extension CurrentPoll.Repeat: CustomStringConvertible {
     var description: String {
         switch self {
-        case .unasked: "304 to a request without validators; asking once more"
-        case .refusedCondition: "the upstream refused a conditional request; asking once more without the condition"
+        case .unasked: "304 to an unconditional request; retrying once"
+        case .refusedCondition: "the upstream refused a conditional request; retrying unconditionally"
         }
     }
 }

@@ -19,10 +19,10 @@ package struct Expectation: Hashable, Sendable {
     func violation(in document: Document) -> PollError? {
         let name = self.pointer.isEmpty ? "the payload" : "\(self.pointer)"
         guard let found = document.value(at: self.pointer) else {
-            return PollError(.unexpected, "the payload has nothing at \(name), which `expect` asks for")
+            return PollError(.unexpected, "the payload has nothing at \(name), which `expect` requires")
         }
         guard let value = self.value, !Self.matches(found, value) else { return nil }
-        return PollError(.unexpected, "\(name) is not \(value), which `expect` asks for")
+        return PollError(.unexpected, "\(name) is not \(value), which `expect` requires")
     }
 
     private static func matches(_ found: Value, _ text: String) -> Bool {

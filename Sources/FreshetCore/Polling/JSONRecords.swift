@@ -8,7 +8,7 @@ enum JSONRecords {
 
     /// The array of the texts. A body that begins with a record separator is a sequence, any other has lines.
     ///
-    /// Each has to be a whole value by itself: two broken ones can make a whole array together. Empty lines and records
+    /// Each has to be a whole value: two broken ones can make a whole array together. Empty lines and records
     /// are passed over.
     ///
     /// - Throws: ``PollError`` that names the line or record.
@@ -31,7 +31,7 @@ enum JSONRecords {
                 nodes += document.nodeCount
             } catch {
                 var fault = PollError(error)
-                fault.message = "\(name) is not JSON that can be taken: \(error)"
+                fault.message = "\(name) is invalid JSON: \(error)"
                 throw fault
             }
             guard nodes <= limits.maxNodes else {

@@ -11,7 +11,7 @@ struct LearnedState: Hashable, Sendable {
     /// What ``PollSchedule/learned`` gave; empty where it learns nothing.
     var schedule: [UInt8] = []
     var lists = XMLLists()
-    /// The collection and key that were guessed: the value at a restart may be one from which nobody would guess them.
+    /// The collection and key that were guessed: the value at a restart may not suggest them.
     var guess: ItemRule?
 
     /// The first byte of the form with lists, and of the one with a guess. The schedule's own begins with its version, 1.

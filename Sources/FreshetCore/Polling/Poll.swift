@@ -96,7 +96,7 @@ package struct PollError: Error, Hashable, Sendable {
         case connect
         /// No TLS session, for another reason than those below.
         case tls
-        /// Nobody that is trusted vouches for the upstream's certificate, or its key is not the pinned one.
+        /// The upstream's certificate has no trusted issuer, or its key is not the pinned one.
         case tlsUntrusted = "tls_untrusted"
         /// The upstream's certificate has run out, or has not begun.
         case tlsExpired = "tls_expired"

@@ -185,7 +185,7 @@ package enum Representation {
                 case .tooDeep, .tooManyNodes, .tooManyDeclarations, .tooLong: .tooLarge
                 case .noMemory: .internal
                 }
-            throw PollError(kind, "the body is not XML that can be taken: \(error)")
+            throw PollError(kind, "invalid XML: \(error)")
         }
     }
 
@@ -213,6 +213,6 @@ extension PollError {
                 .trailingContent:
                 .malformed
             }
-        self.init(kind, "the body is not JSON that can be taken: \(error)")
+        self.init(kind, "invalid JSON: \(error)")
     }
 }

@@ -11,7 +11,7 @@ import JSON
 /// more or fewer fields than the first is an error: it may be a body that was cut.
 ///
 /// What separates the columns is what the configuration says; else what a first line `sep=;` says, which is how
-/// spreadsheets are told; else what fits the first records (``SeparatorSearch``). A first line of that form is never a
+/// spreadsheets are; else what fits the first records (``SeparatorSearch``). A first line of that form is never a
 /// record. In `text/tab-separated-values` it is the tab, and quotes are text like any other, by the rules that IANA has
 /// for it.
 struct SeparatedValues {

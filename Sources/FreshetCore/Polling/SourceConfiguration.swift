@@ -61,13 +61,13 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var separator: UInt8?
     /// Where in the payload the value stands. The default is the whole payload.
     package var root: Pointer?
-    /// Where in the value the collection stands.
+    /// Where the collection is in the value.
     package var items: Pointer?
     /// Where in an item its identity stands; absent for an object keyed by identity, and then guessed for arrays.
     package var key: Pointer?
     /// Members whose change alone is no change.
     package var ignore: [PointerPattern] = []
-    /// Accept a body that ends with the connection (RFC 9112 §6.3, case 8), which cannot be told from a cut one.
+    /// Accept a body that ends with the connection (RFC 9112 §6.3, case 8), which cannot be distinguished from a truncated one.
     package var allowCloseDelimited = false
     /// Share of items that may vanish in one poll before a second one must confirm it; 1 never asks. The default is 0.5.
     package var maxDeleteRatio = 0.5
@@ -97,7 +97,7 @@ package struct SourceConfiguration: Hashable, Sendable {
     /// Files that fields of ``headers`` were made from, to be read again when the upstream refuses them.
     package var secretFiles: [SecretFile] = []
 
-    /// What becomes of the value when the upstream says that there is none.
+    /// What becomes of the value when the upstream reports that the resource is gone.
     package enum OnMissing: String, CaseIterable, Sendable {
         /// The last good value stays, and the source fails.
         case keep
@@ -124,7 +124,7 @@ package struct SourceConfiguration: Hashable, Sendable {
         case identity
     }
 
-    /// How the upstream's certificate is checked.
+    /// Verification of the upstream's certificate.
     package struct TLS: Hashable, Sendable {
         /// Certificates to trust in the place of the system's, PEM.
         package var caFile: String?

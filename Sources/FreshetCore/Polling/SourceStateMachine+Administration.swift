@@ -55,9 +55,9 @@ extension SourceStateMachine {
         self.status.nextPollAt = wait.map { WallTime(milliseconds: wall.milliseconds + $0.milliseconds) }
     }
 
-    /// Nobody listens to a source that is polled for listeners only.
+    /// A source that is polled only for subscribers has none.
     package mutating func fellAsleep() {
-        self.status.intervalReason = "nobody listens; polled when somebody does"
+        self.status.intervalReason = "no subscribers; polled while there is one"
         self.status.nextPollAt = nil
     }
 
@@ -66,6 +66,6 @@ extension SourceStateMachine {
         self.configuration.headers = headers
         guard self.status.state != .paused else { return }
         self.nextPoll = now
-        self.status.intervalReason = "the credentials were read again and are others now"
+        self.status.intervalReason = "credentials changed; polling now"
     }
 }

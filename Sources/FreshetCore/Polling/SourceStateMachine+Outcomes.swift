@@ -26,7 +26,7 @@ extension SourceStateMachine {
         self.plan(next, now: now, wall: wall)
         if self.value.wait != nil {
             // The answer says nothing about the value that is served.
-            self.status.intervalReason += "; a new value waits to be seen again"
+            self.status.intervalReason += "; a new value is waiting for confirmation"
         } else {
             self.status.lastSuccessAt = wall
             self.status.caching = CachePolicy(freshness)
@@ -66,7 +66,8 @@ extension SourceStateMachine {
         if isGone {
             self.nextPoll = .distantFuture
             self.status.nextPollAt = nil
-            self.status.intervalReason = "the upstream says 410 Gone: not polled until it is resumed or asked for"
+            self.status.intervalReason =
+                "the upstream answered 410 Gone: not polled until it is resumed or a poll is requested"
         }
         return Verdict(
             outcome: .failed(error.kind),
@@ -84,7 +85,7 @@ extension SourceStateMachine {
     /// A value arrived by another way after the poll had begun. Its answer may be older, and is dropped.
     mutating func pollOvertaken(now: MonotonicTime, wall: WallTime) -> Verdict {
         let wait = self.current.dropped(interval: self.configuration.nominalInterval)
-        let reason = "a value was pushed while the last poll was under way; asking again"
+        let reason = "a value was pushed during the last poll; polling again"
         return self.supersede(at: now + wait, wall: wall, because: reason, now: now)
     }
 

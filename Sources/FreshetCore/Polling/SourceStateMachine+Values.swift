@@ -1,4 +1,4 @@
-// From an answer with a body to a change, or to the reason why there is none.
+// From an answer with a body to a change, or to the reason why there is no change.
 
 import HTTPFields
 import JSON
@@ -6,7 +6,7 @@ import JSON
 extension SourceStateMachine {
     /// Compares a representation with the last good one, and takes it where it is good.
     ///
-    /// - Returns: The change, or `nil` where there is none to tell; how the two compare; and whether the value that
+    /// - Returns: The change, or `nil` if there is none to publish; how the two compare; and whether the value that
     ///   the answer holds is the good one from here on.
     mutating func take(
         _ response: PollResponse,
@@ -55,7 +55,7 @@ extension SourceStateMachine {
 
     /// The upstream says that there is no value, and the source is configured to show that.
     ///
-    /// - Returns: The change, or `nil` where there is none to tell.
+    /// - Returns: The change, or `nil` if there is none to publish.
     mutating func valueMissed(freshness: ResponseFreshness, wall: WallTime) -> Change? {
         guard let null = Self.null else { return nil }
         self.trust.forget()
@@ -98,7 +98,7 @@ extension SourceStateMachine {
     private func checkContentType(_ type: [UInt8]?) throws(PollError) {
         let ranges = self.configuration.contentTypes
         guard !ranges.isEmpty else { return }
-        guard let type else { throw PollError(.contentType, "the upstream does not say what it sends (Content-Type)") }
+        guard let type else { throw PollError(.contentType, "the upstream sent no Content-Type") }
         let essence = Representation.essence(of: type)
         guard ranges.contains(where: { $0.contains(essence) }) else {
             throw PollError(.contentType, "the upstream answered with \(essence), which `content_type` does not list")
@@ -124,7 +124,7 @@ extension SourceStateMachine {
         case .success(let format):
             return try read(format)
         case .failure(let error):
-            // A type that the configuration lists is wanted; nobody but JSON has so many of them.
+            // A type that the configuration lists is wanted; only JSON has so many of them.
             guard !self.configuration.contentTypes.isEmpty else { throw error }
             return try read(.json)
         }

@@ -73,7 +73,7 @@ package struct SourceStateMachine: Sendable {
         self.status.validators = validators
         self.status.lastSuccessAt = wall
         self.status.collection = self.value.collection
-        // How old the value is, nobody knows: it counts from now.
+        // The value's age is unknown: it counts from now.
         let start = self.schedule.startedAt
         self.staleness.confirmed(at: start, interval: self.configuration.nominalInterval, freshness: nil)
         _ = self.enter(.ok, wall: wall)
@@ -197,7 +197,7 @@ package struct SourceStateMachine: Sendable {
             change = self.valueMissed(freshness: answer, wall: wall)
         case .unasked:
             guard self.current.repeats == nil else {
-                throw PollError(.protocol, "304 to a request without validators: nothing can be unmodified")
+                throw PollError(.protocol, "304 to an unconditional request")
             }
             self.trust.forget()
             return self.repeated(because: .unasked, now: now, wall: wall)

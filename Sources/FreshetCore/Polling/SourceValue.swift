@@ -15,7 +15,7 @@ struct SourceValue: Sendable {
     var lists = XMLLists()
     /// Where the keyed items stand, and who said so.
     private(set) var collection: SourceCollection?
-    /// Items cannot be told apart.
+    /// Items cannot be distinguished.
     private(set) var hasUnusableKey = false
     let limits: ParseLimits
 
@@ -77,7 +77,7 @@ struct SourceValue: Sendable {
     /// it is: its text is what subscribers have.
     mutating func presentReceived(body: [UInt8]?) {
         if let body, body != self.document?.text { self.body = body }
-        // A value that was told once and taken back is the very thing that `settle` is there for.
+        // A value that is published and then retracted is what `settle` prevents.
         if self.guardian.presentValueReceived(), self.isSettling { self.flaps.returned() }
         self.unsettled.valueSettled()
         self.flaps.nothingChanged()
@@ -115,7 +115,7 @@ struct SourceValue: Sendable {
         if self.collection == nil { self.guessCollection(of: new) }
     }
 
-    /// What happened to the items from the present value to `new`; nil where the whole value must be told.
+    /// What happened to the items from the present value to `new`; nil where the whole value must be sent.
     ///
     /// A key that no longer tells the items apart stays, guessed or not, since the next value may be well again: another
     /// key would name the same items otherwise from then on. A guess is made again only where its collection is gone.

@@ -43,7 +43,7 @@ extension SourceWarning.Kind {
             "the upstream changes its ETag without changing the value, as several servers behind one name do; "
                 + "bodies are compared instead"
         case .etagReused:
-            "the upstream gave one ETag to two different values; every tenth poll asks without it, or as "
+            "the upstream gave one ETag to two different values; every tenth poll is unconditional, or as "
                 + "`verify_every` says"
         case .etagUseless:
             "the ETag never yields a 304; where a proxy rewrites it for compression, `accept_encoding: identity` helps"
@@ -51,16 +51,16 @@ extension SourceWarning.Kind {
             "the upstream refuses conditional requests (400 or 412); it is polled without If-None-Match and "
                 + "If-Modified-Since, so every poll transfers the whole value"
         case .flapping:
-            "the value goes back and forth between two, as from replicas that disagree; `settle: 2` waits until a "
+            "the value alternates between two, as if replicas disagreed; `settle: 2` waits until a "
                 + "value is seen twice"
         case .keyUnusable:
-            "items have no `key` that tells them apart, so their changes are sent as whole values; check `items` and "
+            "items have no `key` that distinguishes them, so their changes are sent as whole values; check `items` and "
                 + "`key`"
         case .volatile: "some members change with every poll; `ignore` them where they are noise"
         case .unsettled:
-            "`settle` waits until polls agree on a value, and no two do, so the value that is served does not change"
-        case .insecure: "`tls.insecure` is set: anyone on the way can read and change what this source sends"
-        case .gone: "the upstream says 410 Gone; it is asked no more until its source is resumed or reloaded"
+            "no two polls agree on a value, so `settle` accepts none and the served value does not change"
+        case .insecure: "`tls.insecure` is set: anyone on the network path can read and change what this source sends"
+        case .gone: "the upstream answered 410 Gone; not polled until the source is resumed or reloaded"
         }
     }
 }

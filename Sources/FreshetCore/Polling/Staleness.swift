@@ -4,7 +4,7 @@
 ///
 /// The configured `staleness` counts from the last answer that brought or confirmed the value. What HTTP calls fresh is
 /// never stale (RFC 9111 §4.2), and while the upstream fails, `stale-if-error` puts the mark off (RFC 5861 §4). A source
-/// that nobody polls goes stale only where `staleness` says so: nobody else knows how often it is pushed.
+/// that nobody polls goes stale only where `staleness` says so: only its publisher knows how often it is pushed.
 struct Staleness: Hashable, Sendable {
     /// What the last answer that brought or confirmed the value said of time.
     private struct Confirmation: Hashable {
@@ -20,7 +20,7 @@ struct Staleness: Hashable, Sendable {
     private let isAdaptive: Bool
     private let isPolled: Bool
 
-    /// The shortest time that nobody asked for.
+    /// The shortest default.
     private static let least = Duration.seconds(30)
 
     init(configuration: SourceConfiguration) {

@@ -34,12 +34,12 @@ struct UnsettledValue: Sendable {
     var message: String? {
         guard self.members.changesInARow >= Self.limit else { return nil }
         let waits =
-            "`settle: \(self.settle)` waits until \(self.settle) polls in a row agree, and each brings another value"
+            "`settle: \(self.settle)` waits until \(self.settle) polls in a row agree, and each returns a different value"
         let names = self.members.found.map(Self.pattern)
         guard !names.isEmpty else {
-            return "\(waits), so the value that is served does not change; `ignore` what differs, or remove `settle`"
+            return "\(waits), so the served value does not change; `ignore` what differs, or remove `settle`"
         }
-        return "\(waits), so the value that is served does not change; these differ each time: "
+        return "\(waits), so the served value does not change; these differ each time: "
             + "\(names.joined(separator: ", ")); add them to `ignore` where they are noise"
     }
 

@@ -161,7 +161,7 @@ package struct ReadQueue<Job: Sendable>: Sendable {
         return nil
     }
 
-    /// Takes a read out that nobody needs any more.
+    /// Removes a read that is no longer needed.
     ///
     /// - Returns: `nil` where it does not wait any more.
     @discardableResult

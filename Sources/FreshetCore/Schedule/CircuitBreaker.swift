@@ -1,4 +1,4 @@
-// When a host has failed several times in a row, asking it again for every source helps nobody: the breaker stops all
+// When a host has failed several times in a row, polling it again for every source is useless: the breaker stops all
 // but a single probe.
 
 /// The circuit breaker of one host. Reads no clock: times are seconds on the monotonic axis.

@@ -3,7 +3,7 @@
 
 /// Limits the polls of the whole process and sets their price, theta. Reads no clock.
 ///
-/// With no budget there is none of these: each source's staleness target is its price. The poll thread owns it.
+/// Without a budget there is no such price: each source's staleness target is its price. The poll thread owns it.
 package struct PollBudget: Hashable, Sendable {
     /// The price of a poll in seconds of expected age. Sources compute their due time with it when they are next
     /// polled.
@@ -24,7 +24,7 @@ package struct PollBudget: Hashable, Sendable {
     ///   - requestsPerHour: At least 0.01.
     ///   - now: Seconds on the monotonic axis. The bucket starts empty, so that a restart is no burst.
     ///   - theta: The price to begin with.
-    ///   - lowestTheta: The staleness target below which nobody wants to go, in seconds.
+    ///   - lowestTheta: The staleness target that is the lowest useful one, in seconds.
     ///   - burst: The tokens that an idle process saves up.
     ///   - gain: How far one poll moves the logarithm of the price.
     package init(

@@ -64,8 +64,8 @@ extension PollDecision.Reason: CustomStringConvertible {
         case .upstreamInterval: "the upstream asks for this time between polls (X-Poll-Interval)"
         case .confirmation: "sooner than planned"
         case .quota: "the upstream's rate limit is used up until then, or for longer than max_interval allows"
-        case .retryAfter: "the upstream asks to be left alone until then (Retry-After)"
-        case .retryAfterCut: "the upstream asks to be left alone for more than a day (Retry-After); polled after a day"
+        case .retryAfter: "the upstream requested a pause until then (Retry-After)"
+        case .retryAfterCut: "the upstream requested a pause of more than a day (Retry-After); polled after a day"
         case .backoff(failures: 1): "back-off after a failure"
         case .backoff(let failures): "back-off after \(failures) failures in a row"
         }

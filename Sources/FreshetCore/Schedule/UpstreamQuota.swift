@@ -38,13 +38,13 @@ struct UpstreamQuota: Hashable, Sendable {
 
     /// The longest wait that is believed: a day.
     static let longest = 86_400
-    /// More quotas than this are not told apart by one answer.
+    /// More quotas than this in one answer are not distinguished.
     private static let maxFamilies = 16
 
     /// There is no quota now, whether or not the answer says until when.
     var isUsedUp: Bool { !self.usedUpPolicies.isEmpty || self.families.contains(where: \.isUsedUp) }
 
-    /// Seconds until there is quota again, when there is none now and the answer says; at most ``longest``.
+    /// Seconds until there is quota again, when it is used up and the answer says; at most ``longest``.
     var exhaustedFor: Int? {
         var latest = self.usedUpPolicies.lazy.compactMap { self.windows[$0] }.max()
         for family in self.families where family.isUsedUp {

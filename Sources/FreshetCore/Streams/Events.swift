@@ -136,7 +136,7 @@ extension Frame {
 package enum ControlFrame {
     /// The first event: where the stream begins and how often it beats.
     ///
-    /// `retry` is what the client waits before it reconnects, in milliseconds, jittered by the caller; `heartbeat` is told
+    /// `retry` is what the client waits before it reconnects, in milliseconds, jittered by the caller; `heartbeat` is stated
     /// in seconds.
     package static func hello(cursor: Cursor, heartbeat: Duration, retry: Int64, wire: StreamWire) -> Frame {
         var data = Array(#"{"cursor":"\#(cursor)","heartbeat":"#.utf8)

@@ -31,7 +31,7 @@ package struct StreamFormat: Hashable, Sendable {
     }
 }
 
-/// How the events of a stream are told apart from what else its connection carries. Subscribers with equal framings
+/// How the events of a stream are delimited on its connection. Subscribers with equal framings
 /// share bytes.
 package enum Framing: CaseIterable, Hashable, Sendable {
     /// Chunks of HTTP/1.1, one an event (RFC 9112 §7.1).
@@ -103,7 +103,7 @@ package struct Frame: Sendable {
     }
 }
 
-/// The frames of one change event, by format; absent where nobody asked for that format when it was published.
+/// The frames of one change event, by format; absent for formats without a subscriber at the time.
 package struct FrameSet: Sendable {
     // A list, not a table: nearly always there is one, and a table of nothing is filled and torn down for every event.
     private var frames: [(format: StreamFormat, frame: Frame)] = []

@@ -1,28 +1,28 @@
-// How often the subscribers of a source are told of its state.
+// How often the subscribers of a source are sent its state.
 
-/// Decides which changes of one source's state are told at once: each, as a rule; where the state flaps, one a
+/// Decides which changes of one source's state are sent at once: each, as a rule; where the state flaps, one a
 /// heartbeat (CONTRACT §4 `status`, R32). Reads no clock.
 ///
 /// The state flaps once it changes a third time within a heartbeat, until it stays as it is for one.
 package struct StatusPace: Sendable {
     package enum Action: Equatable, Sendable {
-        case tell
-        /// Tell it when ``isDue(at:)`` says so, unless something else is decided before.
+        case send
+        /// Send it when ``isDue(at:)`` says so, unless something else is decided before.
         case hold
-        /// What was told before is right again; nothing is held any more. Those who came since do not know it.
+        /// The state sent before is current again; nothing is held any more. Those who came since do not know it.
         case repeated
     }
 
     private let heartbeat: Duration
-    /// What was told last.
-    private var told: SourceState?
+    /// The state sent last.
+    private var sent: SourceState?
     private var isHeld = false
-    /// When the present stretch of a heartbeat began, and how many were told in it.
+    /// When the present stretch of a heartbeat began, and how many were sent in it.
     private var start = MonotonicTime(nanoseconds: 0)
     private var count = 0
     private var lastChange = MonotonicTime(nanoseconds: 0)
 
-    /// How many are told within a heartbeat before the state counts as flapping: that it fails, and that it recovers.
+    /// How many are sent within a heartbeat before the state counts as flapping: that it fails, and that it recovers.
     private static let burst = 2
 
     package init(heartbeat: Duration) {
@@ -30,7 +30,7 @@ package struct StatusPace: Sendable {
     }
 
     package mutating func stateChanged(to state: SourceState, now: MonotonicTime) -> Action {
-        let isFirst = self.told == nil
+        let isFirst = self.sent == nil
         let isCalm = isFirst || now - self.lastChange >= self.heartbeat
         self.lastChange = now
         if isCalm {
@@ -40,19 +40,19 @@ package struct StatusPace: Sendable {
             // One that flapped to the end of the last stretch goes on flapping.
             self.count = Self.burst - 1
         }
-        guard !self.isHeld || state != self.told else { return self.repeats() }
+        guard !self.isHeld || state != self.sent else { return self.repeats() }
         guard self.count < Self.burst else {
-            if state == self.told { return self.repeats() }
+            if state == self.sent { return self.repeats() }
             self.isHeld = true
             return .hold
         }
         // That a source has begun to work leaves room for a failure and a recovery.
         if !isFirst || state != .ok { self.count += 1 }
-        // The next stretch begins with what is told in it, not with what is only repeated.
+        // The next stretch begins with what is sent in it, not with what is only repeated.
         if now - self.start >= self.heartbeat { self.start = now }
-        self.told = state
+        self.sent = state
         self.isHeld = false
-        return .tell
+        return .send
     }
 
     private mutating func repeats() -> Action {
@@ -60,14 +60,14 @@ package struct StatusPace: Sendable {
         return .repeated
     }
 
-    /// Whether a change that was held is to be told now.
+    /// Whether a change that was held is due.
     package func isDue(at now: MonotonicTime) -> Bool {
         self.isHeld && now - self.start >= self.heartbeat
     }
 
-    /// The change that was held, to this state, is told now.
-    package mutating func heldTold(_ state: SourceState, now: MonotonicTime) {
-        self.told = state
+    /// The held change, to this state, is sent now.
+    package mutating func heldSent(_ state: SourceState, now: MonotonicTime) {
+        self.sent = state
         self.isHeld = false
         self.start = now
         self.count = Self.burst

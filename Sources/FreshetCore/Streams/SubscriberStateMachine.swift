@@ -20,7 +20,7 @@ package struct SubscriberStateMachine: Equatable, Sendable {
     /// The sequence up to which everything was sent.
     package private(set) var sequence: UInt64
 
-    /// - Parameter sequence: where the stream begins; the subscriber is behind until told otherwise.
+    /// - Parameter sequence: where the stream begins; the subscriber counts as behind until it catches up.
     package init(after sequence: UInt64) {
         self.sequence = sequence
     }

@@ -63,7 +63,7 @@ package enum StreamPosition: Hashable, Sendable {
         }
     }
 
-    /// Reads `since`: as a cursor is read, and a time, as a duration back from now (`10m`) or by itself (RFC 3339).
+    /// Reads `since`: as a cursor is read, and a time, as a duration back from now (`10m`) or as a timestamp (RFC 3339).
     package init(since text: some StringProtocol, now: WallTime) {
         let position = StreamPosition(text)
         guard position == .malformed, let time = WallTime(text, before: now) else {
@@ -120,7 +120,7 @@ package struct StreamOpening: Sendable {
     package var gap: GapReason?
     /// A snapshot of each source, in the order of their cursors; empty when resuming.
     package var snapshots: [Frame]
-    /// Sources that are not well, to be told of at once.
+    /// Sources that are not `ok`, to be reported at once.
     package var statuses: [Frame]
     /// Everything up to ``cursor`` is covered, so the subscriber is live. Else it reads the log after ``cursor``.
     package var isComplete: Bool

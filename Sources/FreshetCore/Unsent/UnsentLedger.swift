@@ -110,7 +110,7 @@ package struct UnsentLedger: Sendable {
         self.byClient[client] = left > 0 ? left : nil
     }
 
-    /// - Returns: The bytes that nobody holds any more.
+    /// - Returns: The bytes that are no longer held.
     private static func release<Key>(_ key: Key, in holdings: inout [Key: Holding]) -> Int {
         guard let holding = holdings[key] else { return 0 }
         guard holding.holders > 1 else {

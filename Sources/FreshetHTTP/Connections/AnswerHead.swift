@@ -16,7 +16,7 @@ enum AnswerFraming: Hashable, Sendable {
 }
 
 enum AnswerHead {
-    /// The bytes of the head, `Date` and the framing fields included. An HTTP/1.0 client has to be told that the
+    /// The bytes of the head, `Date` and the framing fields included. An HTTP/1.0 client has to be informed that the
     /// connection stays, others that it does not.
     static func bytes(
         _ answer: Answer,

@@ -132,7 +132,12 @@ extension ConnectionHandler {
         case .refused(let reason, let retryAfter):
             let seconds = retryAfter.milliseconds / 1000
             switch reason {
-            case .full: throw .busy("too_many_subscribers", "The gateway has no room for more.", retryAfter: seconds)
+            case .full:
+                throw .busy(
+                    "too_many_subscribers",
+                    "The gateway has reached its limit of streams.",
+                    retryAfter: seconds
+                )
             case .address:
                 throw .busy(
                     "too_many_from_address",
@@ -145,7 +150,7 @@ extension ConnectionHandler {
                 let field = AnswerField("Retry-After", "\(max(1, seconds))")
                 throw Problem(429, "too_many_source_sets", detail, fields: [field])
             case .memory:
-                throw .busy("short_of_memory", "The gateway has no memory for more.", retryAfter: seconds)
+                throw .busy("short_of_memory", "The gateway is short of memory.", retryAfter: seconds)
             case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
             }
         }

@@ -107,7 +107,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             self.peer = PeerAddress(text, port: address.port ?? 0)
         }
         guard self.peer != .unknown else {
-            // Reset before it was accepted: its bytes may still be there, and nobody waits for an answer.
+            // Reset before it was accepted: its bytes may still be there, and no client waits for an answer.
             self.phase = .ended
             self.gateway.counters.refused(.noPeer)
             return context.close(promise: nil)
@@ -153,7 +153,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The connection broke: there is nobody to tell.
+        // The connection broke: no answer can be sent.
         context.close(promise: nil)
     }
 

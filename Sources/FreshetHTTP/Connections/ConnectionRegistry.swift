@@ -1,4 +1,4 @@
-// Every connection that is not a stream: counted, bounded, and told when the gateway stops.
+// Every connection that is not a stream: counted, bounded, and notified when the gateway stops.
 
 import FreshetStreaming
 import NIOCore

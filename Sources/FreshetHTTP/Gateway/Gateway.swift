@@ -10,7 +10,7 @@ import System
 /// Adds lines to the metrics text. Called on a thread that may work long, at most once a second.
 package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void
 
-/// Applies the configuration anew and returns once it is in force. What it throws is told to the administrator by its
+/// Applies the configuration again and returns once it is in force. What it throws is shown to the administrator by its
 /// description, so that has to be fit for a client.
 package typealias ReloadAction = @Sendable () async throws -> Void
 

@@ -100,19 +100,19 @@ final class HTTPCounters: Sendable {
         text.appendMetric(
             "freshet_http_answers_refused_total",
             "counter",
-            "Answers that there was no memory for, and streams that were ended for want of it, by reason.",
+            "Answers refused and streams ended for lack of memory, by reason.",
             UnsentRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(refusals[$0] ?? 0)") }
         )
         text.appendMetric(
             "freshet_http_answers_ended_total",
             "counter",
-            "Answers that were ended unread because others needed the memory.",
+            "Unread answers aborted to free memory.",
             [("", "\(unread.ended)")]
         )
         text.appendMetric(
             "freshet_http_connections_evicted_total",
             "counter",
-            "Connections that were closed for others: the oldest without a whole request first.",
+            "Connections closed to admit others, the oldest without a complete request first.",
             [("", "\(state.evictions)")]
         )
         text.appendMetric(

@@ -32,7 +32,7 @@ final class LoopWaits: HubListener {
     /// - Returns: `false` where one of them has changed after `sequence`, or is gone: the wait has not begun then.
     func begin(_ wait: ChangeWait, after sequence: UInt64) -> Bool {
         if self.table.value.add(wait) { self.hub.beginWait(for: wait.sources) }
-        // After it was made known: a change that comes from here on is told.
+        // Registered by now: a change from here on is reported.
         guard self.hub.hasChanged(after: sequence, among: wait.sources) else { return true }
         self.end(wait)
         return false

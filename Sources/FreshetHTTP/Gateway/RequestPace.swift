@@ -85,7 +85,7 @@ final class RequestPace: Sendable {
 
     /// 429, and when to try again: drawn anew each time, so that the refused do not come back together.
     static var problem: Problem {
-        let detail = "This address makes more requests than limits.max_requests_per_address allows; ask less often."
+        let detail = "This address exceeds limits.max_requests_per_address; slow down."
         let field = AnswerField("Retry-After", "\(Int64.random(in: 1...RequestBuckets.burstSeconds))")
         return Problem(429, "too_many_requests_from_address", detail, fields: [field])
     }

@@ -47,7 +47,7 @@ final class SharedText<Value: Sendable>: Sendable {
 
     private func begin() {
         let start = ContinuousClock.now
-        // Those who come from here on may be told what was so at the beginning.
+        // Callers from here on may receive the state of the beginning.
         NIOThreadPool.singleton.submit { _ in
             let value = self.make()
             let waiting = self.state.withLock { state in

@@ -3,12 +3,12 @@
 import Glibc
 
 enum SocketFile {
-    /// Lets nobody but the owner connect.
+    /// Lets only the owner connect.
     static func restrict(_ path: String) {
         chmod(path, 0o600)
     }
 
-    /// Removes a socket that this process made. Does nothing where there is none.
+    /// Removes a socket that this process made. Does nothing if absent.
     static func remove(_ path: String) {
         unlink(path)
     }

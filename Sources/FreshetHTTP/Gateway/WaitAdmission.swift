@@ -20,13 +20,13 @@ enum WaitRefusal: String, CaseIterable, Sendable {
         case .full:
             return .busy(
                 "too_many_waiting",
-                "As many requests wait for a change as limits.max_waiting allows; ask without wait, or later.",
+                "limits.max_waiting requests already wait for a change; omit wait, or retry later.",
                 retryAfter: seconds
             )
         case .address:
             return .busy(
                 "too_many_waiting_from_address",
-                "As many requests of this address wait as limits.max_waiting_per_address allows; ask without wait, or later.",
+                "limits.max_waiting_per_address requests of this address already wait; omit wait, or retry later.",
                 retryAfter: seconds
             )
         }
@@ -116,7 +116,7 @@ final class WaitAdmission: Sendable {
         text.appendMetric(
             "freshet_http_waits_refused_total",
             "counter",
-            "Requests that might not wait, answered 503, by reason.",
+            "Requests refused a wait with 503, by reason.",
             WaitRefusal.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(refusals[$0] ?? 0)") }
         )
     }

@@ -178,13 +178,13 @@ extension Problem {
         "This gateway does not answer to this host name; admin.host_names lists those that it answers to."
     )
 
-    static let crossOrigin = Problem.forbidden("cross_origin", "A web page of another origin may not do this.")
+    static let crossOrigin = Problem.forbidden("cross_origin", "Web pages of other origins may not do this.")
 
     /// RFC 6750 §3: the challenge to a request without a credential names no error.
     static let adminKeyRequired = Problem(
         401,
         "admin_key_required",
-        "This needs the key that the gateway wrote to admin.key, as Authorization: Bearer KEY, or admin.listen.",
+        "Administration needs the key in admin.key, as Authorization: Bearer KEY, or the listener admin.listen.",
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet""#)]
     )
 
@@ -192,14 +192,14 @@ extension Problem {
     static let credentialRequired = Problem(
         401,
         "credential_required",
-        "This needs a credential, such as Authorization: Bearer KEY.",
+        "A credential is required, such as Authorization: Bearer KEY.",
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet""#)]
     )
 
     static let invalidCredential = Problem(
         401,
         "invalid_credential",
-        "The credential is not known; the gateway makes a new admin.key at each start.",
+        "The credential is unknown; the gateway writes a new admin.key at each start.",
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet", error="invalid_token""#)]
     )
 
@@ -207,7 +207,7 @@ extension Problem {
     static let notGranted = Problem(
         403,
         "not_granted",
-        "The credential does not have the grant that this needs.",
+        "The credential lacks the required grant.",
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet", error="insufficient_scope""#)]
     )
 }

@@ -12,7 +12,7 @@ struct ChangePage: Sendable {
     var before: Cursor?
     var gap: GapReason?
     /// The position that the last event brings its reader to.
-    private var told: Cursor?
+    private var sent: Cursor?
     private var bytes = 0
 
     /// The most bytes of events in one page, but for a single event that is larger.
@@ -24,7 +24,7 @@ struct ChangePage: Sendable {
     }
 
     /// Whether a reader of lines could not tell from the last one where to go on.
-    var needsCheckpoint: Bool { self.told != self.cursor || self.before != nil }
+    var needsCheckpoint: Bool { self.sent != self.cursor || self.before != nil }
 
     /// This page and the next as one.
     func followed(by next: ChangePage) -> ChangePage {
@@ -41,7 +41,7 @@ struct ChangePage: Sendable {
         guard self.events.isEmpty || self.bytes + line.count <= Self.maxBytes else { return false }
         self.bytes += line.count
         self.events.append(line)
-        self.told = cursor
+        self.sent = cursor
         return true
     }
 
@@ -106,7 +106,7 @@ struct ChangeReading: Sendable {
                     page.cursor.sequence = event.sequence
                     continue
                 }
-                // A value that is gone can only be told of as the values that hold now.
+                // A value that is gone can only be answered with the current values.
                 guard let line = event.line(in: self.inquiry.mode) else {
                     return page.events.isEmpty ? self.rebuilt(because: .evicted) : page
                 }

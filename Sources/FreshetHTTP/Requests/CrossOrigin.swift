@@ -2,7 +2,7 @@
 
 import HTTPFields
 
-/// The origins of `cors.origins`. The default is none: then no answer has a CORS field at all.
+/// The origins of `cors.origins`. The default is empty: then no answer has a CORS field at all.
 struct CrossOrigin: Hashable, Sendable {
     private let origins: Set<String>
     /// `*` is among them: any page may read. It never makes a page trusted.

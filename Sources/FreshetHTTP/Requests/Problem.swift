@@ -1,4 +1,4 @@
-// What a client is told when its request cannot be met: `application/problem+json` (RFC 9457).
+// What a client receives when its request cannot be met: `application/problem+json` (RFC 9457).
 
 import FreshetCore
 import JSON
@@ -72,7 +72,7 @@ extension Problem {
     static var tooManyConnections: Problem {
         .busy(
             "too_many_connections",
-            "The gateway has as many connections as it can hold.",
+            "The gateway has reached its limit of connections.",
             retryAfter: Int64.random(in: 1...10)
         )
     }
@@ -86,7 +86,7 @@ extension Problem {
 extension ConnectionRefusal {
     /// 503 for a connection that has no place, whatever it asks for.
     var problem: Problem {
-        let detail = "The gateway has as many connections as it can hold."
+        let detail = "The gateway has reached its limit of connections."
         return .busy("too_many_connections", detail, retryAfter: Int64.random(in: 1...10))
     }
 }
@@ -122,11 +122,11 @@ extension Problem {
         let seconds = Int64.random(in: 1...10)
         switch refusal {
         case .full:
-            return .busy("too_many_reads", "As many requests wait for the log as may.", retryAfter: seconds)
+            return .busy("too_many_reads", "Too many requests wait for the log.", retryAfter: seconds)
         case .address:
             return .busy(
                 "too_many_reads_from_address",
-                "As many requests from this address wait for the log as may.",
+                "Too many requests from this address wait for the log.",
                 retryAfter: seconds
             )
         case .abandoned:

@@ -20,7 +20,7 @@ struct StreamRequest: Sendable {
         routes.add(route, at: "/v1/streams/*\(self.parameter)")
     }
 
-    /// Reads and checks a request whose path names the sources `names`. A cursor that is none is no error: the stream says
+    /// Reads and checks a request whose path names the sources `names`. A malformed cursor is not an error: the stream says
     /// so itself.
     init(
         _ head: RequestHead,
@@ -95,7 +95,7 @@ extension StreamRequest {
 
 /// The part of a path that names sources.
 enum SourceSelection {
-    /// The list of names in a path; `nil` where it is none.
+    /// The list of names in a path; `nil` if it is not one.
     ///
     /// - Throws: 400 for too many names.
     static func selector(_ path: some Collection<UInt8>) throws(Problem) -> SourceSelector? {

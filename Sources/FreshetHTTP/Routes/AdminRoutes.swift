@@ -87,7 +87,7 @@ struct AdminRoutes: Sendable {
 
     private func reload() async throws -> Answer {
         guard let reload = self.gateway.reload else {
-            throw Problem(501, "not_supported", "This gateway was started without a configuration to read again.")
+            throw Problem(501, "not_supported", "This gateway was started without a configuration file to reload.")
         }
         do {
             // It reads files, which event loops must not wait for: a detached task runs elsewhere.

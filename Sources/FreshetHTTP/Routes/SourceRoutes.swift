@@ -51,7 +51,7 @@ struct SourceRoutes: Sendable {
     private static func after(_ query: QueryString) throws(Problem) -> SourceID? {
         guard let text = query["after"], !text.isEmpty else { return nil }
         guard let index = Self.number(text) else {
-            throw .badParameter("after", "Write what the page before said in next.")
+            throw .badParameter("after", "Use the value of next from the previous page.")
         }
         return SourceID(index: index)
     }
@@ -107,7 +107,7 @@ enum SourceRow {
         }
     }
 
-    /// The collection whose items are told apart, by whose word; `null` where there is none.
+    /// The collection with its key, and who named it; `null` if there is none.
     private static func write(_ collection: SourceCollection?, to json: inout JSONWriter) {
         json.name("collection")
         guard let collection else {
@@ -148,7 +148,7 @@ enum SourceRow {
 }
 
 extension JSONWriter {
-    /// A string member, `null` where there is none.
+    /// A string member, `null` if absent.
     mutating func member(_ name: String, optional text: String?) {
         self.name(name)
         if let text { self.string(text) } else { self.null() }

@@ -6,7 +6,7 @@ extension ValueRoutes {
     /// `text` is a cursor, or a time as `since` takes it.
     func past(_ source: SourceID, at text: String, _ context: GatewayContext) async throws(Problem) -> Answer {
         guard context.request.query["wait"] == nil else {
-            throw .badParameter("wait", "A value of the past does not change; leave out wait, or at.")
+            throw .badParameter("wait", "A past value does not change; omit wait, or at.")
         }
         if let cursor = Cursor(text) {
             return try await self.past(source, at: cursor, isFixed: true, context)
@@ -72,9 +72,9 @@ extension ValueRoutes {
         case .value, .none:
             return Problem(404, "no_value_then", "The source had no value yet at this position.")
         case .gone(.future):
-            return Problem(404, "cursor_in_future", "The log has not come to this cursor.")
+            return Problem(404, "cursor_in_future", "The cursor is ahead of the log.")
         case .gone(let reason):
-            var problem = Problem(410, "value_not_kept", "The value at this position is not kept.")
+            var problem = Problem(410, "value_not_kept", "The value at this position is no longer kept.")
             problem.members.append(Problem.Member(name: "reason", text: reason.rawValue))
             return problem
         case .unreadable:

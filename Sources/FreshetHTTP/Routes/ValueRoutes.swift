@@ -17,7 +17,7 @@ struct ValueRoutes: Sendable {
         let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
         if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
         let version = self.gateway.hub.version(of: source)
-        var isNews = true
+        var isNew = true
         if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {
             let awaited = context.request.awaited
             let present = if let awaited { awaited.known } else { version?.cursor }
@@ -31,11 +31,11 @@ struct ValueRoutes: Sendable {
                 )
             }
             // Who named nothing that it has gets the value in any case.
-            isNews = known == .present(version?.cursor) || !known.holds(version)
+            isNew = known == .present(version?.cursor) || !known.holds(version)
         }
         guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
         guard let version else { throw self.absence(report) }
-        return self.answer(context.request.head, version: version, status: report.status, isNews: isNews)
+        return self.answer(context.request.head, version: version, status: report.status, isNew: isNew)
     }
 
     /// What the client said that it has: a tag, a cursor, or, as it says nothing or `latest`, what there is now.
@@ -55,7 +55,7 @@ struct ValueRoutes: Sendable {
         _ head: RequestHead,
         version: SourceVersion,
         status: SourceStatus,
-        isNews: Bool
+        isNew: Bool
     ) -> Answer {
         let now = WallClock.now
         let modified = self.lastModified(version, now: now)
@@ -69,7 +69,7 @@ struct ValueRoutes: Sendable {
             AnswerField("Freshet-State", status.state.rawValue),
             AnswerField("X-Content-Type-Options", "nosniff"),
         ]
-        if !isNews || self.isNotModified(head, version: version, modified: modified, now: now) {
+        if !isNew || self.isNotModified(head, version: version, modified: modified, now: now) {
             answer.status = 304
         } else {
             answer.fields.append(AnswerField("Content-Type", "application/json"))
@@ -113,7 +113,7 @@ struct ValueRoutes: Sendable {
         let wait = (report.status.nextPollAt?.seconds ?? now.seconds) - now.seconds
         var problem = Problem.busy(
             "no_value_yet",
-            "The source has had no value yet.",
+            "The source has no value yet.",
             retryAfter: min(max(wait, 1), 60)
         )
         problem.members.append(Problem.Member(name: "state", text: report.status.state.rawValue))

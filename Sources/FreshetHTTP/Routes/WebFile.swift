@@ -43,7 +43,7 @@ struct WebFile: Sendable {
         return answer
     }
 
-    /// FNV-1a: nobody but us makes these bytes, so that a hash that can be aimed at does no harm.
+    /// FNV-1a: these bytes are our own, so a hash without collision resistance is enough.
     private static func hash(of bytes: [UInt8]) -> String {
         let hash = bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         return String(hash, radix: 16)

@@ -26,7 +26,7 @@ struct RequestHead: Hashable, Sendable {
     var method: String
     /// Begins with `/`, or is `*`. Percent-encoded as it came, without the query.
     var path: String
-    /// What follows the first `?`; empty where there is none.
+    /// What follows the first `?`; empty if absent.
     var query: String
     /// Of the absolute form, else of `Host`; `nil` where an HTTP/1.0 client named none.
     var authority: String?
@@ -109,7 +109,7 @@ extension RequestHead {
         guard bytes.starts(with: "HTTP/".utf8), bytes.count > 5, bytes[bytes.startIndex + 5].isDigit else {
             throw .malformed("The request line does not end with a version of HTTP.")
         }
-        throw Problem(505, "http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        throw Problem(505, "http_version", "Only HTTP/1.1 and HTTP/1.0 are supported.")
     }
 
     /// Reads the target (RFC 9112 §3.2): origin form, absolute form, or `*` for OPTIONS.
@@ -193,7 +193,7 @@ extension RequestHead {
             guard self.version == .http10 else { throw .malformed("There is no Host.") }
             return nil
         }
-        guard Self.isHost(Array(host.utf8)[...]) else { throw .malformed("The Host is not a host.") }
+        guard Self.isHost(Array(host.utf8)[...]) else { throw .malformed("The Host field is not a valid host.") }
         return host
     }
 
@@ -208,7 +208,7 @@ extension RequestHead {
             }
             guard self.version == .http11 else { throw .malformed("HTTP/1.0 has no Transfer-Encoding.") }
             guard codings.count == 1, coding.utf8.equals(ignoringCase: "chunked") else {
-                throw .malformed("The only transfer coding here is chunked, once.")
+                throw .malformed("The only supported transfer coding is chunked, once.")
             }
             return .chunked
         }
@@ -223,7 +223,7 @@ extension RequestHead {
     private func expectation() throws(Problem) -> Bool {
         guard let expectation = self.value(of: "expect"), self.version == .http11 else { return false }
         guard expectation.utf8.equals(ignoringCase: "100-continue") else {
-            throw Problem(417, "expectation_failed", "The only expectation that can be met is 100-continue.")
+            throw Problem(417, "expectation_failed", "The only supported expectation is 100-continue.")
         }
         return self.framing != .none
     }

@@ -24,7 +24,7 @@ struct RequestParser {
         case head(RequestHead)
         /// The request of the last head is complete; the next one may begin.
         case end(body: ByteBuffer)
-        /// Answer with this and close: what follows cannot be told apart any more.
+        /// Answer with this and close: what follows cannot be parsed any more.
         case failed(Problem)
     }
 
@@ -138,7 +138,7 @@ struct RequestParser {
     }
 
     private mutating func requestLine(_ buffer: inout ByteBuffer) throws(Problem) -> [UInt8]? {
-        // The target is limited by itself; the method and the version have room beside it.
+        // The target has a limit of its own; the method and the version have room beside it.
         let limit = self.limits.maxTargetBytes + RequestHead.maxMethodBytes + 16
         return try self.takeLine(&buffer, limit: limit, tooLong: .targetTooLong(limit: self.limits.maxTargetBytes))
     }
@@ -176,7 +176,7 @@ struct RequestParser {
         try self.takeLine(
             &buffer,
             limit: Self.maxChunkLineBytes,
-            tooLong: .malformed("A chunk has too long a size line.")
+            tooLong: .malformed("A chunk's size line is too long.")
         )
     }
 
@@ -204,14 +204,16 @@ struct RequestParser {
         var index = self.scanned
         while index < view.count {
             let byte = view[view.startIndex + index]
-            if byte == 0x0A { throw .malformed("A line ends with a line feed alone.") }
+            if byte == 0x0A { throw .malformed("A line ends with a bare line feed.") }
             if byte == 0x0D { break }
             index += 1
         }
         guard index <= limit else { throw tooLong }
         self.scanned = index
         guard index + 1 < view.count else { return nil }
-        guard view[view.startIndex + index + 1] == 0x0A else { throw .malformed("A carriage return stands alone.") }
+        guard view[view.startIndex + index + 1] == 0x0A else {
+            throw .malformed("The request contains a bare carriage return.")
+        }
         self.scanned = 0
         let line = buffer.readBytes(length: index)
         buffer.moveReaderIndex(forwardBy: 2)

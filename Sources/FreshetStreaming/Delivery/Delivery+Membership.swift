@@ -33,7 +33,7 @@ extension Delivery {
         }
         self.table.slot(index).pointee.machine = SubscriberStateMachine(after: opening.cursor.sequence)
         self.own(index, handover.owner)
-        if !opening.statuses.isEmpty { self.toldAtOpening[index] = opening.statuses }
+        if !opening.statuses.isEmpty { self.sentAtOpening[index] = opening.statuses }
         self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: self.statusNumber) }
         var backlog = Backlog(
             parts: self.beginning(of: opening, head: handover.head, in: group),
@@ -162,7 +162,7 @@ extension Delivery {
     }
 
     /// The sources that are named now. Those that came since the request was read are among them, and those that come
-    /// from here on are told of by a notice that is yet to be taken.
+    /// from here on are in a notice that is yet to be taken.
     private func sources(of handover: StreamHandover<Carrier.Arrival>) -> [SourceID] {
         guard let pattern = handover.pattern else { return handover.sources }
         let named = self.hub.sources(matching: pattern)
@@ -176,7 +176,7 @@ extension Delivery {
     }
 
     /// Takes sources that are gone from a group that a pattern named, so that names which come and go leave nothing
-    /// behind (A20). Later where a member is behind: it may have to be told of a gap in them.
+    /// behind (A20). Later where a member is behind: it may have to be sent a gap in them.
     func shrink(_ group: SubscriberGroup) {
         guard group.pattern != nil, !group.isOrphaned, group.live.count == group.memberCount else { return }
         self.resubscribe(group, to: group.subscription.sources.filter { !group.removed.contains($0) })
@@ -254,7 +254,7 @@ extension Delivery {
 
 /// A subscriber that is to be ended in one of the next turns.
 struct PendingEnd {
-    /// Where the slot has another by then, the subscriber has gone by itself.
+    /// Where the slot has another by then, the subscriber has gone already.
     var key: SlotKey
     var reason: CloseReason
     /// Its socket takes nothing: it is closed without `bye` if that is still so.
@@ -309,7 +309,7 @@ extension Delivery {
         let connection = self.table.slot(index).pointee.connection
         self.removeFromLive(index)
         self.backlogs[index] = nil
-        self.toldAtOpening[index] = nil
+        self.sentAtOpening[index] = nil
         self.owners[index] = nil
         self.checkpointTicks[index] = nil
         self.transport.close(connection, after: end)

@@ -21,7 +21,7 @@ package enum OwnerVerdict: Sendable {
     case ends(CloseReason)
 }
 
-/// When streams end by themselves, the next first. A value; whoever holds it confines it.
+/// When streams expire, the next first. A value; whoever holds it confines it.
 struct ExpiryQueue {
     private struct Expiry: Comparable {
         var at: WallTime

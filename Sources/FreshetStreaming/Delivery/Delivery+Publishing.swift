@@ -16,7 +16,7 @@ struct Stall {
 }
 
 extension Delivery {
-    /// Takes what the hub told, in order.
+    /// Takes the hub's notices, in order.
     func publish(_ notices: [HubNotice], hasOverflowed: Bool) {
         for notice in notices {
             switch notice {

@@ -1,8 +1,8 @@
-// States of sources: each told once, those that flap less often.
+// States of sources: each sent once, those that flap less often.
 
 import FreshetCore
 
-/// A state of a source, as its subscribers are told.
+/// A state of a source, as its subscribers receive it.
 struct StatusNotice {
     var state: SourceState
     var eventStream: Frame
@@ -25,14 +25,14 @@ extension Delivery {
         switch self.statusPaces[source, default: StatusPace(heartbeat: self.settings.heartbeat)]
             .stateChanged(to: state, now: now)
         {
-        case .tell:
+        case .send:
             self.heldStatuses[source] = nil
-            self.tell(notice, of: source)
+            self.sendStatus(notice, of: source)
         case .hold:
             self.heldStatuses[source] = notice
         case .repeated:
             self.heldStatuses[source] = nil
-            self.tell(notice, of: source, onlySince: self.lastTold(of: source))
+            self.sendStatus(notice, of: source, onlySince: self.lastSent(of: source))
         }
     }
 
@@ -42,23 +42,23 @@ extension Delivery {
         let now = MonotonicTime(nanoseconds: self.clock.now)
         let due = self.heldStatuses.filter { self.statusPaces[$0.key]?.isDue(at: now) == true }
         for (source, notice) in due.sorted(by: { $0.key < $1.key }) {
-            self.statusPaces[source]?.heldTold(notice.state, now: now)
+            self.statusPaces[source]?.heldSent(notice.state, now: now)
             self.heldStatuses[source] = nil
-            // Those who fell behind since the change are told as well, once they are live.
+            // Those who fell behind since the change receive it as well, once they are live.
             self.statusNumber += 1
-            self.tell(notice, of: source, as: self.statusNumber)
+            self.sendStatus(notice, of: source, as: self.statusNumber)
         }
     }
 
-    /// The number of the last state of a source that its subscribers were told.
-    private func lastTold(of source: SourceID) -> UInt64 {
+    /// The number of the last state of a source that its subscribers were sent.
+    private func lastSent(of source: SourceID) -> UInt64 {
         self.groups(of: source).compactMap { $0.statuses[source]?.number }.max() ?? 0
     }
 
     /// Sends a status event to the live members of the source's groups who do not know it; the others get the last one
     /// when they are. `onlySince`: only to those whose streams were opened after that notice. `number`: where the event is
     /// not as old as the change.
-    private func tell(
+    private func sendStatus(
         _ notice: StatusNotice,
         of source: SourceID,
         onlySince mark: UInt64 = 0,
@@ -78,7 +78,7 @@ extension Delivery {
 
     /// Streams that were opened since the inbox was last taken may have begun with the state of a notice that was in it.
     private func noteOpenings(_ notice: StatusNotice) {
-        for (index, told) in self.toldAtOpening
+        for (index, told) in self.sentAtOpening
         where told.contains(where: { [notice.eventStream.bytes, notice.jsonLine.bytes].contains($0.bytes) }) {
             self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: notice.number) }
         }

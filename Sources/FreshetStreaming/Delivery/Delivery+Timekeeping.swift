@@ -105,7 +105,7 @@ extension Delivery {
         }
         self.drain = plan
         guard plan.isOver(at: self.clock.now), plan.next == plan.order.count else { return }
-        // The last of them were told in this turn.
+        // The last of them received `bye` in this turn.
         self.transport.flush()
         for index in 0..<self.table.end where self.table.isUsed(index) {
             self.release(index, .told(.drain))

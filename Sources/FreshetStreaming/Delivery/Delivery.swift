@@ -39,8 +39,8 @@ package final class Delivery<Carrier: Transport> {
     var arrivals: [StreamHandover<Carrier.Arrival>] = []
     var nextArrival = 0
     /// Status events with which streams were opened since the inbox was last taken: the notice of such a status may
-    /// be in it, and must not be told twice.
-    var toldAtOpening: [Int32: [Frame]] = [:]
+    /// be in it, and must not be sent twice.
+    var sentAtOpening: [Int32: [Frame]] = [:]
     /// Whose streams they are, by slot, where they end with a credential.
     var owners: [Int32: StreamOwner] = [:]
     var expiries = ExpiryQueue()
@@ -50,7 +50,7 @@ package final class Delivery<Carrier: Transport> {
     var statusNumber: UInt64 = 0
     /// Of the sources whose state has changed.
     var statusPaces: [SourceID: StatusPace] = [:]
-    /// The last state of each source that flaps, while it is not told.
+    /// The last state of each source that flaps, while it is held.
     var heldStatuses: [SourceID: StatusNotice] = [:]
 
     /// Subscribers to be ended in the next turns, the first at ``nextEnd``.
@@ -97,7 +97,7 @@ package final class Delivery<Carrier: Transport> {
         self.scratch.deallocate()
     }
 
-    /// Works until told to stop.
+    /// Works until stopped.
     func run() {
         while !self.isStopping {
             self.turn()
@@ -133,7 +133,7 @@ package final class Delivery<Carrier: Transport> {
         self.inbox.take(into: &self.content)
         self.oldestNotice = self.content.oldest
         self.publish(self.content.notices, hasOverflowed: self.content.hasOverflowed)
-        self.toldAtOpening.removeAll(keepingCapacity: true)
+        self.sentAtOpening.removeAll(keepingCapacity: true)
         for message in self.content.messages {
             self.handle(message)
         }

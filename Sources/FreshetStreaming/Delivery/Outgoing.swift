@@ -30,7 +30,7 @@ struct Backlog {
     private var offset = 0
     /// Whether snapshots may take the place of a long backlog: the subscriber was live once, and lagged.
     var maySkip: Bool
-    /// The shard's number of the last status that the subscriber was told, or did not need to be.
+    /// The shard's number of the last status that the subscriber was sent, or did not need.
     var statusMark: UInt64
     /// The tick in which the socket last took something.
     var progressTick: UInt32

@@ -36,7 +36,7 @@ final class SubscriberGroup {
 
     /// What the log gave in this turn: those who stand at one position share it (FAULTS F44, F59).
     ///
-    /// What is published after a reading is told to the shard in its next turn, so that who was found complete by it
+    /// What is published after a reading reaches the shard in its next turn, so that who was found complete by it
     /// may be live.
     var sharedReads: [ReadPosition: StreamFeed] = [:]
 

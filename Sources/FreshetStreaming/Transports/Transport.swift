@@ -52,14 +52,14 @@ package protocol Transport: AnyObject, SendableMetatype {
     /// - Returns: How many there were, 0 where there is nothing; negative where the client has ended or broken the
     ///   connection.
     func discardInput(of connection: Connection, upTo limit: Int) -> Int
-    /// Closes a connection, in the way that the end of its stream asks for: what was written reaches a client that was told
+    /// Closes a connection, in the way that the end of its stream asks for: what was written reaches a client that was sent `bye`
     /// of the end, and is thrown away for one that does not read.
     func close(_ connection: Connection, after end: StreamEnd)
 }
 
 /// A connection between two owners.
 package protocol ArrivingConnection: Sendable {
-    /// Closes it, since nobody takes it over.
+    /// Closes it, since it is not taken over.
     func abandon()
 }
 
@@ -70,7 +70,7 @@ package protocol TransportWaker: Sendable {
     var now: Int64 { get }
 }
 
-/// A slot and its use, so that a late report names nobody.
+/// A slot and its use, so that a late report finds nothing.
 package struct SlotKey: Hashable, Sendable {
     var index: Int32
     /// How often the slot was used before.

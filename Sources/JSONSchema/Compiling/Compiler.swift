@@ -140,7 +140,7 @@ struct Compiler {
         }
     }
 
-    /// The row of the subschema under `keyword`, negative where there is none.
+    /// The row of the subschema under `keyword`, negative if absent.
     mutating func optionalRow(_ keyword: String, _ schema: SchemaText) throws(SchemaError) -> Row {
         guard let value = schema.value[keyword] else { return -1 }
         return try self.row(value, in: schema)

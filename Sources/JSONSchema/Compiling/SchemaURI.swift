@@ -93,7 +93,7 @@ struct SchemaURI: Hashable, Sendable {
         return text
     }
 
-    /// The fragment with its percent encoding undone; empty where there is none, nil where it is not UTF-8.
+    /// The fragment with its percent encoding undone; empty if absent, nil where it is not UTF-8.
     var decodedFragment: String? {
         var bytes: [UInt8] = []
         var rest = Array((self.fragment ?? "").utf8)[...]

@@ -6,9 +6,9 @@ import Glibc
 import Synchronization
 
 /// The `admin.key` of this process. A lock is held on it as long as the process lives, so that a file that a killed
-/// process left is told from one in use. Any thread.
+/// process left is distinguished from one in use. Any thread.
 final class AdminKeyFile: Sendable {
-    /// Why there is none.
+    /// Why there is no key file.
     struct Failure: Error, Hashable, CustomStringConvertible {
         var description: String
     }
@@ -44,7 +44,7 @@ final class AdminKeyFile: Sendable {
         throw Failure(description: reasons.joined(separator: "; "))
     }
 
-    /// Writes it under another name first: nobody sees half a key. `link(2)` then fails where the name is taken, and
+    /// Writes it under another name first, so that half a key is never visible. `link(2)` then fails where the name is taken, and
     /// follows no symbolic link.
     private static func create(_ record: AdminKeyRecord, at path: String) throws(Failure) -> AdminKeyFile {
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: 0...UInt64.max))"
@@ -70,7 +70,7 @@ final class AdminKeyFile: Sendable {
             guard errno == EEXIST else { throw self.failure() }
             try self.removeLeftover(path)
         }
-        throw Failure(description: "another process makes it at the same time")
+        throw Failure(description: "another process is creating it at the same time")
     }
 
     /// Removes a file that a killed gateway of this user left.
@@ -84,7 +84,7 @@ final class AdminKeyFile: Sendable {
         defer { _ = clinux_close(descriptor) }
         let status = try self.status(of: descriptor)
         guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid() else {
-            throw Failure(description: "something of another user's has its name; remove it")
+            throw Failure(description: "the name is taken by another user's file; remove it")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw Failure(description: "another gateway uses it; give each a RUNTIME_DIRECTORY of its own")

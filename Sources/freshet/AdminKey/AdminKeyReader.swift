@@ -31,7 +31,9 @@ enum AdminKeyReader {
         guard self.isOwn(status, in: FilePath.directory(of: path)) else { return .refused("belongs to another user") }
         guard status.st_mode & 0o077 == 0 else { return .refused("is open to other users") }
         // Its gateway holds a lock as long as it lives.
-        guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else { return .refused("was left by a gateway that is gone") }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) != 0 else {
+            return .refused("was left behind by a gateway that no longer runs")
+        }
         var bytes = [UInt8](repeating: 0, count: AdminKeyRecord.maxBytes)
         let count = Glibc.read(descriptor, &bytes, bytes.count)
         guard count > 0, let record = AdminKeyRecord(String(decoding: bytes[..<count], as: UTF8.self)) else {

@@ -41,9 +41,9 @@ struct ChangePrinter {
         case "status":
             return ["\(lead)  \(self.status(data))"]
         case "gap":
-            return [Colour.yellow("gap: \(Self.text(data["reason"])); what holds now follows", if: self.hasColour)]
+            return [Colour.yellow("gap: \(Self.text(data["reason"])); a snapshot follows", if: self.hasColour)]
         case "bye":
-            return [Colour.yellow("the gateway says bye: \(Self.text(data["reason"]))", if: self.hasColour)]
+            return [Colour.yellow("the gateway closed the stream: \(Self.text(data["reason"]))", if: self.hasColour)]
         default:
             return []
         }

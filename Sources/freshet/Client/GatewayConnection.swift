@@ -38,7 +38,7 @@ final class GatewayConnection {
 
     /// Connects.
     ///
-    /// - Throws: ``GatewayConnectionError`` where nobody answers within `timeout`.
+    /// - Throws: ``GatewayConnectionError`` where there is no answer within `timeout`.
     init(_ address: GatewayAddress, timeout: Duration) throws(GatewayConnectionError) {
         self.descriptor = try SocketConnecting.connect(to: address, timeout: timeout)
     }

@@ -22,7 +22,7 @@ struct CredentialReport {
         /// The gateway accepts it, as this caller.
         case accepted(Principal, sources: [String])
         case refused(CredentialProblem)
-        /// Nobody can say; and why.
+        /// Unknown; and why.
         case unknown(String)
         /// The configuration has no `auth`.
         case noAuth

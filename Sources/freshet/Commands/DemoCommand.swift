@@ -26,7 +26,7 @@ struct DemoCommand: AsyncParsableCommand {
     )
     var listen: ListenAddress?
 
-    @Option(help: "Another number gives another history.")
+    @Option(help: "The seed of the example's history.")
     var seed: UInt64 = 7
 
     @Flag(help: "Print every change here too.")
@@ -90,7 +90,7 @@ enum DemoSources {
     static func introduce(at address: ListenAddress, key: AdminKey, isElsewhere: Bool) {
         let url = GatewayRunner.url(of: address)
         if isElsewhere {
-            Terminal.print("Port 8080 is taken; this is the next that is free.")
+            Terminal.print("Port 8080 is taken; this is the next free port.")
         }
         Terminal.print(
             """

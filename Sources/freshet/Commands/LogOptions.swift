@@ -8,7 +8,7 @@ struct LogOptions: ParsableArguments {
     @Option(help: "How log lines are written.")
     var logFormat = LogFormat.text
 
-    @Option(help: "The least that is logged: trace, debug, info, notice, warning, error or critical.")
+    @Option(help: "The minimum level that is logged: trace, debug, info, notice, warning, error or critical.")
     var logLevel: LogLevel?
 
     /// A logger at the level that was asked for, or else at `defaultLevel`.

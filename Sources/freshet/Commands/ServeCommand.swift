@@ -15,7 +15,7 @@ struct ServeCommand: AsyncParsableCommand {
             With URLs it needs nothing else: one source for each, named from its path. Without, it reads a \
             configuration file, ./freshet.yaml unless --config says otherwise. With both, it serves both.
 
-            SIGTERM and SIGINT end it in order: streams are told and closed over `shutdown.drain`; a second signal \
+            SIGTERM and SIGINT end it in order: streams are ended with `bye` over `shutdown.drain`; a second signal \
             ends it at once. SIGHUP reads the configuration again.
 
             Examples:

@@ -57,7 +57,7 @@ enum SourceArguments {
 }
 
 enum FreePort {
-    /// The first port of 127.0.0.1 from `first` on that nobody listens on, among twenty; else one that the system
+    /// The first port of 127.0.0.1 from `first` on that is free, among twenty; else one that the system
     /// chooses.
     static func address(from first: Int = 8080) -> ListenAddress {
         for port in first..<(first + 20) where self.isFree(port) {

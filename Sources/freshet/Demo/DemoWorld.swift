@@ -163,7 +163,7 @@ extension DemoWorld {
     }
 }
 
-// MARK: - How it is told
+// MARK: - As documents
 
 extension DemoWorld {
     /// The JSON text of a resource. `weather` says when it was written, so that its bytes always differ.

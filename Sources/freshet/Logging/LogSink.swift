@@ -1,4 +1,4 @@
-// Where log lines go: a bounded queue and a thread that writes, so that a full pipe stops nobody (FAULTS F84).
+// Where log lines go: a bounded queue and a thread that writes, so that a full pipe blocks no thread (FAULTS F84).
 
 import Foundation
 import System
@@ -82,7 +82,7 @@ final class LogSink: @unchecked Sendable {
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(self.descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            // Nobody reads: there is nobody to tell either.
+            // Nothing reads the log: a warning would not be read either.
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }

@@ -62,7 +62,7 @@ struct AccessService: Service {
     let authenticator: Authenticator
     let streams: StreamServer
 
-    /// How often files, the age of keys and the revision are looked at. Files tell nobody that they change.
+    /// How often files, the age of keys and the revision are looked at. Changes of files are not reported.
     private static let interval = Duration.seconds(1)
     /// All streams are looked at after so many intervals, too (FAULTS S9): one may have been on its way to its shard when
     /// the others were.

@@ -41,14 +41,14 @@ final class CredentialRenewal: Sendable {
             try SystemThread.detach(name: "credentials") { [self] in
                 while let (names, registry) = self.take() {
                     for name in names where registry.renewCredentials(of: name) {
-                        self.logger.notice("credentials read again", metadata: ["source": "\(name)"])
+                        self.logger.notice("credentials re-read", metadata: ["source": "\(name)"])
                     }
                 }
             }
         } catch {
             // The next refused poll tries again.
             self.state.withLock { $0.isRunning = false }
-            self.logger.error("credentials not read again", metadata: ["reason": "\(error)"])
+            self.logger.error("credentials not re-read", metadata: ["reason": "\(error)"])
         }
     }
 

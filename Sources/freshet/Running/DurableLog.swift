@@ -24,7 +24,7 @@ final class DurableLog: Sendable {
     private static let reminderInterval = Duration.seconds(60)
 
     /// Opens the file, or begins one. A disk that is full or fails does not keep the gateway from starting: changes
-    /// are in memory alone until ``mend(_:)`` succeeds.
+    /// are in memory alone until ``repair(_:)`` succeeds.
     ///
     /// - Throws: ``StartFailure`` for what passes only when somebody acts: locked by another process, not to be
     ///   written, of a newer version, not ours.
@@ -46,7 +46,7 @@ final class DurableLog: Sendable {
             self.openingError = error
         }
         if let reason = self.contents.newEpochReason {
-            logger.warning("the numbering of changes begins anew", metadata: ["reason": "\(reason)"])
+            logger.warning("starting a new epoch: numbering of changes restarts", metadata: ["reason": "\(reason)"])
         }
     }
 
@@ -66,7 +66,7 @@ final class DurableLog: Sendable {
         self.store.withLock { $0 }?.inspect()
         self.logRenewals()
         if let failure = self.statistics?.failure {
-            // A reader met damage, and no change has come since that would have been told.
+            // A reader met damage, and no change has come since whose failure would have shown it.
             hub.storeFailed(failure)
         }
         guard let error = hub.storeError else {
@@ -80,7 +80,7 @@ final class DurableLog: Sendable {
         }
         guard isTime else { return }
         self.logger.error(
-            "the change log has failed: changes are in memory alone, under a new epoch",
+            "the change log failed: changes are kept only in memory, under a new epoch",
             metadata: Self.metadata(error)
         )
     }
@@ -93,14 +93,14 @@ final class DurableLog: Sendable {
         }
         guard isNew else { return }
         self.logger.error(
-            "the change log's files were touched: the log goes on in a new file, with all its changes",
+            "the change log's files were modified: the log continues in a new file, with all its changes",
             metadata: ["path": "\(self.settings.path)", "reason": "\(statistics.lastRenewalReason ?? "")"]
         )
     }
 
     /// Tries to make a log durable again that is not: opens the file where it is not open, and begins a new numbering
     /// in it. Blocks; called by one thread.
-    func mend(_ hub: Hub) {
+    func repair(_ hub: Hub) {
         guard hub.storeError != nil else { return }
         var generator = SystemRandomNumberGenerator()
         do throws(StoreError) {
@@ -114,7 +114,7 @@ final class DurableLog: Sendable {
             try hub.resumeStore(store)
             self.logger.notice("the change log is durable again", metadata: ["cursor": "\(hub.cursor)"])
         } catch {
-            self.logger.debug("the change log is still in memory alone", metadata: Self.metadata(error))
+            self.logger.debug("the change log is still only in memory", metadata: Self.metadata(error))
         }
     }
 

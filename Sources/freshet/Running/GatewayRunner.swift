@@ -11,7 +11,7 @@ import Logging
 import Synchronization
 import System
 
-/// What a process runs until it is told to end.
+/// What a process runs until it is asked to end.
 struct GatewayRunner {
     let configuration: GatewayConfiguration
     let logger: Logger
@@ -49,7 +49,7 @@ struct GatewayRunner {
                 if let reloader = composition.reloader {
                     reloader.signalled()
                 } else {
-                    logger.warning("SIGHUP without a configuration file: nothing to read again")
+                    logger.warning("SIGHUP ignored: there is no configuration file to reload")
                 }
             }
             self.warnOfLimits()
@@ -111,7 +111,7 @@ struct GatewayRunner {
                     _exit(3)
                 }
             } else {
-                logger.warning("a second signal: quitting at once")
+                logger.warning("second signal: exiting immediately")
                 quitting()
                 sink.flush(seconds: 0.2)
                 _exit(2)

@@ -27,14 +27,14 @@ enum ListenFailure {
             let other = port == 65_535 ? 8080 : port + 1
             return "Another program has port \(port). Stop it, or listen elsewhere: --listen 127.0.0.1:\(other)"
         case (.tcp(_, let port), EACCES):
-            return "Port \(port) is for root. Listen on one from 1024 on, or allow it: setcap cap_net_bind_service=+ep"
+            return "Port \(port) is privileged. Use a port from 1024 on, or allow it: setcap cap_net_bind_service=+ep"
         case (.tcp(let host, _), EADDRNOTAVAIL):
             return "This machine has no address \(host). Use 127.0.0.1 for this machine only, or 0.0.0.0 for all."
         case (.tcp(let host, _), _):
             return "Check the address \(host)."
         case (.unix(let path), _):
             return
-                "User \(geteuid()) must be allowed to write to the directory of \(path), and nobody may listen there."
+                "User \(geteuid()) must be allowed to write to the directory of \(path), and no other program may listen there."
         }
     }
 }

@@ -48,7 +48,7 @@ final class MemoryRelief: Sendable {
             state.reading = reading
             return (before, state.pressure)
         }
-        if before != pressure { self.tell(pressure, reading) }
+        if before != pressure { self.log(pressure, reading) }
         self.streams.setMemoryPressure(pressure)
         if pressure == .elevated, self.unread.endStalled() > 0 { clinux_trim_heap() }
         if pressure >= .high {
@@ -61,23 +61,23 @@ final class MemoryRelief: Sendable {
         }
     }
 
-    private func tell(_ pressure: MemoryPressure, _ reading: MemoryWatch.Reading) {
+    private func log(_ pressure: MemoryPressure, _ reading: MemoryWatch.Reading) {
         let metadata: Logger.Metadata = ["used": "\(reading.used)", "limit": "\(reading.limit)"]
         switch pressure {
-        case .none: self.logger.notice("memory is no longer short: new streams are taken again", metadata: metadata)
+        case .none: self.logger.notice("memory has recovered: accepting new streams", metadata: metadata)
         case .elevated:
             self.logger.warning(
-                "memory is short: answers that are not read are ended, and an address gets no second stream",
+                "memory is low: aborting unread answers, and admitting one stream per address",
                 metadata: metadata
             )
         case .high:
             self.logger.warning(
-                "memory is short: no new streams are taken, and events in memory are dropped",
+                "memory is low: refusing new streams and dropping events from memory",
                 metadata: metadata
             )
         case .critical:
             self.logger.error(
-                "memory is short: unread answers are ended, then streams that are behind",
+                "memory is low: aborting unread answers, then streams that lag behind",
                 metadata: metadata
             )
         }

@@ -50,7 +50,7 @@ struct MemoryWatch: Sendable {
         return (0...names.count).map { count in ([root] + names.prefix(count).map(String.init)).joined(separator: "/") }
     }
 
-    /// Pages of files that the kernel takes back by itself.
+    /// Pages of files that the kernel reclaims under pressure.
     private static func reclaimable(_ path: String) -> Int {
         let line = Self.text(path)?.split(separator: "\n").first { $0.hasPrefix("inactive_file ") }
         return line.flatMap { Int($0.dropFirst("inactive_file ".count)) } ?? 0
@@ -67,7 +67,7 @@ struct MemoryWatch: Sendable {
         try? String(contentsOfFile: path, encoding: .utf8)
     }
 
-    /// `nil` for `max`, which is no limit, and where there is none.
+    /// `nil` for `max`, which is no limit, and if absent.
     private static func number(_ path: String) -> Int? {
         Self.text(path).flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
     }

@@ -54,8 +54,8 @@ final class PollLog: Sendable {
                 metadata["message"] = "\(error.message)"
             }
             let hasValue = self.hub.version(of: id) != nil
-            let served = hasValue ? "its last good value is served" : "it has had no value yet"
-            self.logger.warning("source in trouble, \(served)", metadata: metadata)
+            let served = hasValue ? "its last good value is served" : "it has no value yet"
+            self.logger.warning("source failing, \(served)", metadata: metadata)
         case .stale:
             self.logger.warning("source is stale", metadata: metadata)
         case .starting, .ok, .paused:
@@ -76,7 +76,7 @@ final class PollLog: Sendable {
         }
         if count == Self.maxLinesPerMinute {
             self.logger.warning(
-                "source changes state often; no more about it this minute",
+                "source changes state often; not logged again this minute",
                 metadata: ["source": "\(self.hub.report(of: id)?.name ?? "")"]
             )
         }

@@ -132,7 +132,10 @@ final class Reloader: Sendable {
         } catch {
             self.state.withLock { $0.isLastSuccessful = false }
             for problem in "\(error)".split(separator: "\n") {
-                self.logger.error("configuration refused, the old one goes on", metadata: ["problem": "\(problem)"])
+                self.logger.error(
+                    "configuration rejected; the previous one stays in force",
+                    metadata: ["problem": "\(problem)"]
+                )
             }
             throw error
         }

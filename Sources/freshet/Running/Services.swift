@@ -41,7 +41,7 @@ struct ReadinessService: Service {
         self.systemd.ready()
         await cancelWhenGracefulShutdown {
             guard let interval = self.systemd.watchdogInterval else {
-                // Until the shutdown cancels it: there is no watchdog to be told.
+                // Until the shutdown cancels it: there is no watchdog to notify.
                 try? await Task.sleep(for: .seconds(1 << 40))
                 return
             }
@@ -61,14 +61,14 @@ struct UpkeepService: Service {
     let maxAge: Duration?
 
     /// Between two tries to mend: at first, and at most; it doubles in between.
-    private static let mendIntervals = Duration.seconds(1)...Duration.seconds(16)
+    private static let repairIntervals = Duration.seconds(1)...Duration.seconds(16)
 
     func run() async throws {
         // The wall clock is read once: a step of it by a day must not drop a day of changes (FAULTS F79).
         let (wall, start) = (WallTime.now, MonotonicTime.now)
         await cancelWhenGracefulShutdown {
             var nextTry = start
-            var interval = Self.mendIntervals.lowerBound
+            var interval = Self.repairIntervals.lowerBound
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
                 guard !Task.isCancelled else { return }
@@ -80,11 +80,11 @@ struct UpkeepService: Service {
                 guard let durable else { continue }
                 durable.watch(self.hub)
                 if self.hub.storeError == nil {
-                    interval = Self.mendIntervals.lowerBound
+                    interval = Self.repairIntervals.lowerBound
                     nextTry = .now + interval
                 } else if nextTry <= .now {
-                    await self.mend(durable)
-                    interval = min(interval * 2, Self.mendIntervals.upperBound)
+                    await self.repair(durable)
+                    interval = min(interval * 2, Self.repairIntervals.upperBound)
                     nextTry = .now + interval
                 }
             }
@@ -92,11 +92,11 @@ struct UpkeepService: Service {
     }
 
     /// Off the pool of the concurrency runtime: a large file takes long to check.
-    private func mend(_ durable: DurableLog) async {
+    private func repair(_ durable: DurableLog) async {
         await withCheckedContinuation { continuation in
             do throws(SystemError) {
                 try SystemThread.detach(name: "log-repair") {
-                    durable.mend(self.hub)
+                    durable.repair(self.hub)
                     continuation.resume()
                 }
             } catch {
@@ -118,7 +118,7 @@ struct DrainService: Service {
 
     func run() async throws {
         try? await gracefulShutdown()
-        // Cancelled and not shut down: another service failed, and there is nobody to be polite to.
+        // Cancelled and not shut down: another service failed, and no stream needs an orderly end.
         guard !Task.isCancelled else { return }
         self.systemd.stopping()
         self.server.beginDrain()
@@ -134,7 +134,7 @@ struct DrainService: Service {
             try? await Task.sleep(for: self.settings.delay)
         }
         self.poller.stop()
-        // With nobody to spread, there is nothing to wait for; one who comes right now is still told.
+        // Without subscribers there is nothing to spread; one that joins right now still receives `bye`.
         let isEmpty = self.streams.statistics.subscribers == 0
         await self.streams.drain(over: isEmpty ? .zero : self.settings.drain)
     }

@@ -58,7 +58,7 @@ final class SourceRegistry: Sendable {
                 state.entries = before
                 throw StartFailure(error.message)
             }
-            others.forEach(self.hub.disown)
+            others.forEach(self.hub.release)
             let names = Set(sources.map(\.name))
             for (name, entry) in state.entries where !names.contains(name) {
                 self.remove(entry)
@@ -119,13 +119,13 @@ final class SourceRegistry: Sendable {
     }
 
     /// Takes over what an earlier process knew, so that the first poll is conditional and makes no false change. A
-    /// value of another URL, root or format is none of this source's.
+    /// value of another URL, root or format does not belong to this source.
     ///
     /// - Returns: What the adaptive policy had learned.
     private func restore(_ source: SourceConfiguration, as id: SourceID, from stored: StoredSource?) -> [UInt8] {
         guard let stored else { return [] }
         guard let document = try? Document(parsing: stored.value) else {
-            self.hub.disown(stored.name)
+            self.hub.release(stored.name)
             return []
         }
         self.hub.restore(stored, document: document, of: id)

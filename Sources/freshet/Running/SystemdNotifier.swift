@@ -5,7 +5,7 @@ import Foundation
 import FreshetConfiguration
 import Glibc
 
-/// Sends states to the service manager; does nothing where there is none.
+/// Sends states to the service manager; does nothing without one.
 struct SystemdNotifier: Sendable {
     private let path: String?
     /// How often the watchdog wants a sign of life; half of what it allows.

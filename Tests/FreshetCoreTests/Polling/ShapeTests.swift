@@ -217,7 +217,7 @@ struct WaitingValueTests {
         #expect(trace.poll(.body(self.rows(2))).change == nil)
         #expect(trace.machine.nextPoll - trace.now <= .seconds(2))
         #expect(trace.machine.nextPoll > trace.now)
-        #expect(trace.machine.status.intervalReason.contains("waits to be seen again"))
+        #expect(trace.machine.status.intervalReason.contains("is waiting for confirmation"))
         #expect(trace.poll(.body(self.rows(2))).change != nil)
         #expect(trace.machine.status.intervalReason.contains("as configured"))
     }

@@ -17,7 +17,7 @@ struct StatusPaceTests {
             let now = MonotonicTime(nanoseconds: Int64(second + 100) * 1_000_000_000)
             for change in changes where change.second == second {
                 switch pace.stateChanged(to: change.state, now: now) {
-                case .tell:
+                case .send:
                     held = nil
                     told.append((second, change.state))
                 case .hold: held = change.state
@@ -25,7 +25,7 @@ struct StatusPaceTests {
                 }
             }
             if let state = held, pace.isDue(at: now) {
-                pace.heldTold(state, now: now)
+                pace.heldSent(state, now: now)
                 told.append((second, state))
                 held = nil
             }

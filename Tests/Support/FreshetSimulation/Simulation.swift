@@ -154,7 +154,7 @@ extension Simulation {
         for stored in contents.sources {
             let setting = Self.names.firstIndex(of: stored.name).flatMap { self.settings[$0] }
             guard setting?.configuration(of: stored.name).identity != stored.identity else { continue }
-            self.hub.disown(stored.name)
+            self.hub.release(stored.name)
             self.ledger.removed(stored.name)
         }
         var values: [String: Int] = [:]
