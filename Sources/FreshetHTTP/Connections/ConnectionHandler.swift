@@ -52,8 +52,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     var phase = Phase.idle
     private var parser: RequestParser
-    private var buffer = ByteBuffer()
-    private var deadline = DeadlineTimer()
+    var buffer = ByteBuffer()
+    var deadline = DeadlineTimer()
     /// What the answer under way waits for. Cancelled where the client goes.
     var task: Task<Void, Never>?
     private var isCounted = false
@@ -72,15 +72,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var isProcessing = false
     /// The client asks too often: after the answer under way nothing is read for a while.
     private var isToPause = false
-    private var isPaused = false
+    var isPaused = false
     /// When lingering ends, whatever comes; and whether something came since that was last looked at.
-    private var lingerEnd = NIODeadline.now()
-    private var hasDropped = false
+    var lingerEnd = NIODeadline.now()
+    var hasDropped = false
     /// What the kernel has not been given of the answer under way.
     var sending = AnswerSending()
 
     /// A client that sends nothing for so long has read the last answer, or never will.
-    private static let lingerPause = Duration.seconds(1)
+    static let lingerPause = Duration.seconds(1)
     /// From the connection to the end of the header, where only a probe is answered.
     private static let probeTimeout = Duration.seconds(1)
 
@@ -368,7 +368,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Sends an answer to what could not be understood, took too long, or is refused before its body. Nothing can follow
     /// it.
-    private func end(with problem: Problem, to head: RequestHead? = nil, context: ChannelHandlerContext) {
+    func end(with problem: Problem, to head: RequestHead? = nil, context: ChannelHandlerContext) {
         self.phase = .answering
         self.closesAfterAnswer = true
         self.buffer = ByteBuffer()
@@ -392,70 +392,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.waitForRequest(context)
     }
 
-    private func waitForRequest(_ context: ChannelHandlerContext) {
+    func waitForRequest(_ context: ChannelHandlerContext) {
         self.setDeadline(self.gateway.settings.keepAliveTimeout, context: context)
         self.deadline.isIdle = true
         // Reads on only once the requests that came already are answered.
         self.process(context)
     }
 
-    private func resumeReading(_ context: ChannelHandlerContext) {
+    func resumeReading(_ context: ChannelHandlerContext) {
         guard self.holdsRead else { return }
         self.holdsRead = false
         context.read()
     }
 
-    private func linger(_ context: ChannelHandlerContext) {
-        guard !self.isInputClosed else { return context.close(promise: nil) }
-        self.phase = .lingering
-        self.registry.activityChanged(of: context.channel, to: .unfinished)
-        self.buffer = ByteBuffer()
-        // As long as a body may take: many a client reads no answer before it has sent all of its request.
-        self.lingerEnd = .now() + .nanoseconds(self.gateway.settings.bodyTimeout.clampedNanoseconds)
-        self.setDeadline(Self.lingerPause, context: context)
-        context.close(mode: .output, promise: nil)
-        self.resumeReading(context)
-    }
-
-    private func lingerOn(_ context: ChannelHandlerContext) {
-        guard self.hasDropped, !self.registry.isQuiescing, .now() < self.lingerEnd else {
-            return context.close(promise: nil)
-        }
-        self.hasDropped = false
-        self.setDeadline(Self.lingerPause, context: context)
-    }
-
-    // MARK: Deadlines
-
-    func setDeadline(_ duration: Duration, context: ChannelHandlerContext) {
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        self.deadline.set(duration, on: context.eventLoop) {
-            let (handler, context) = bound.value
-            handler.deadlinePassed(context)
-        }
-    }
-
-    func cancelDeadline() {
-        self.deadline.cancel()
-    }
-
     /// Gives the memory back that holds no byte any more.
     func releaseReadBytes() {
         if self.buffer.readableBytes == 0 { self.buffer = ByteBuffer() }
-    }
-
-    private func deadlinePassed(_ context: ChannelHandlerContext) {
-        switch self.phase {
-        case .answering where self.parked != nil: self.resume(context)
-        case .answering: self.checkProgress(context)
-        case .idle where self.isPaused:
-            self.isPaused = false
-            self.waitForRequest(context)
-        case .idle: context.close(promise: nil)
-        case .lingering: self.lingerOn(context)
-        case .readingHead, .identifying, .readingBody: self.end(with: .timedOut, context: context)
-        case .ended: break
-        }
     }
 
     // MARK: The end by a stream
