@@ -138,7 +138,7 @@ let package = Package(
         ),
         .target(
             name: "FreshetSimulation",
-            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "JSON", "System"],
+            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "HTTPFields", "JSON", "System"],
             path: "Tests/Support/FreshetSimulation",
             swiftSettings: house
         ),
@@ -146,7 +146,7 @@ let package = Package(
             name: "freshet-bench",
             dependencies: [
                 "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
-                "FreshetTesting", "EventStream", "JSON", "CLinux", "CPollFloor", "System",
+                "FreshetTesting", "EventStream", "HTTPFields", "JSON", "CLinux", "CPollFloor", "System",
             ],
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
@@ -221,9 +221,7 @@ let package = Package(
             name: "FreshetTests",
             dependencies: [
                 "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
-                "FreshetTesting",
-                "JSON",
-                "System",
+                "FreshetTesting", "HTTPFields", "JSON", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],
@@ -233,7 +231,8 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting",
-                "FreshetUpstream", "EventStream", "JSON", "CAllocations", "CFaultyVFS", "CLinux", "System",
+                "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS", "CLinux",
+                "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

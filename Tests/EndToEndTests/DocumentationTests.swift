@@ -138,9 +138,9 @@ struct DocumentationTests {
             try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
             try Data("0123456789abcdef0123456789abcdef0123456789a\n".utf8).write(to: URL(filePath: path))
         }
-        do {
+        do throws(ConfigurationErrors) {
             _ = try ConfigurationLoader.load(file, environment: { _ in nil })
-        } catch let error as ConfigurationErrors {
+        } catch {
             let isPlanned = Treatment.planned.keys.contains { snippet.text.hasPrefix($0) }
             #expect(isPlanned, "\(snippet.testDescription): \(error)")
         }

@@ -1,6 +1,7 @@
 import Foundation
 import FreshetCore
 import FreshetTesting
+import HTTPFields
 import JSON
 import System
 import Testing

@@ -4,6 +4,7 @@ import Foundation
 import FreshetAccess
 import FreshetCore
 import FreshetHTTP
+import HTTPFields
 import JSON
 import System
 import Testing

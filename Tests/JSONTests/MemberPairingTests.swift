@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import JSON
@@ -32,7 +33,7 @@ struct MemberPairingTests {
 
     @Test("come, go, change and move as a table of names says: 20,000 random pairs")
     func random() throws {
-        var generator = SeededGenerator(seed: 410)
+        var generator = SplitMix64(seed: 410)
         var moved = 0
         for round in 0..<20_000 {
             let count = Int.random(in: 0...40, using: &generator)

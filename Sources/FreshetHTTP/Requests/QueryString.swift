@@ -59,6 +59,6 @@ enum PercentCoding {
         guard index != text.endIndex, let high = text[index].hexDigit else { return nil }
         let second = text.index(after: index)
         guard second != text.endIndex, let low = text[second].hexDigit else { return nil }
-        return (high << 4 | low, text.index(after: second))
+        return (UInt8(truncatingIfNeeded: high << 4 | low), text.index(after: second))
     }
 }

@@ -1,6 +1,7 @@
 // The far side of the polls: resources that change, and answers that are conditional, late, wrong or missing.
 
 import FreshetCore
+import HTTPFields
 
 /// One resource. Its values are numbered, upwards and never twice: `{"n":K,"pad":"…"}`.
 struct SimulatedUpstream: Sendable {

@@ -8,6 +8,7 @@ import Foundation
 import FreshetCore
 import FreshetStorage
 import FreshetStreaming
+import HTTPFields
 import JSON
 import System
 
