@@ -33,6 +33,12 @@ static const unsigned char client_freshet_js[] = {
 static const unsigned char client_json_js[] = {
 #embed "client/json.js"
 };
+static const unsigned char client_offline_d_ts[] = {
+#embed "client/offline.d.ts"
+};
+static const unsigned char client_offline_js[] = {
+#embed "client/offline.js"
+};
 static const unsigned char client_source_js[] = {
 #embed "client/source.js"
 };
@@ -58,6 +64,8 @@ static const struct web_file files[] = {
     FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
     FILE_OF("client/freshet.js", client_freshet_js),
     FILE_OF("client/json.js", client_json_js),
+    FILE_OF("client/offline.d.ts", client_offline_d_ts),
+    FILE_OF("client/offline.js", client_offline_js),
     FILE_OF("client/source.js", client_source_js),
     FILE_OF("client/stream.js", client_stream_js),
     FILE_OF("client/tabs.js", client_tabs_js),

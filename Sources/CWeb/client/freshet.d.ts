@@ -75,7 +75,7 @@ export interface Conflict<Value> {
 export class WriteError<Value = unknown> extends Error {
   status?: number;
   code?: string;
-  /** `unknown` where nobody can say whether it had its effect; else it had none. */
+  /** `unknown` where nobody can say whether it had its effect, `kept` where a queue has it yet; else it had none. */
   outcome?: string;
   /** What the gateway said, `application/problem+json`. */
   problem: Record<string, unknown>;
@@ -104,6 +104,8 @@ export interface Store<Value, Entry = unknown> extends Readable<Value> {
   readonly reason: string;
   /** When the value was made. */
   readonly at: Date | undefined;
+  /** Up to when the value is known to be the current one: now while live. */
+  readonly asOf: Date | undefined;
   onState(listener: (now: { state: State; reason: string }) => void): () => void;
   item(key: string | number): Item<Entry>;
   put(value: Value): Write<Value>;

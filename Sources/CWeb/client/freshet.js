@@ -46,6 +46,7 @@ class Store {
   get state() { return this.#source.state; }
   get reason() { return this.#source.reason; }
   get at() { return this.#source.at && new Date(this.#source.at); }
+  get asOf() { return this.#source.asOf; }
   subscribe(listener) { return this.#source.subscribe(listener); }
   onState(listener) { return this.#source.watch(listener); }
   item(key) { return new Item(this.#source, key); }
@@ -100,9 +101,15 @@ export class Gateway {
     return this.#sources.get(key);
   }
 
-  sourcesOf(name) {
-    return [...this.#sources.values()].filter((source) => source.name === name && this.#isWanted(source));
+  /** One of the sources of this name, made if there is none. */
+  sourceOf(name) {
+    return this.named(name).find((source) => !source.isPart) ?? this.#source(name, "mode=patch");
   }
+
+  named(name) { return [...this.#sources.values()].filter((source) => source.name === name); }
+
+  /** Those that are followed. */
+  sourcesOf(name) { return this.named(name).filter((source) => this.#isWanted(source)); }
 
   #isWanted(source) {
     return source.users > 0 || source.until > Date.now() || this.outbox.records.some((record) => record.source === source.name);
@@ -133,6 +140,7 @@ export class Gateway {
   async #begin() {
     if (this.begun) return;
     this.begun = true;
+    await this.recall?.();
     for (let failures = 0; this.id === undefined && !this.isClosed; failures += 1) {
       await this.credential(true).catch(async (error) => {
         for (const source of this.wanted) source.setState(error.status === 401 ? "denied" : "offline", error.message);
@@ -172,18 +180,17 @@ export class Gateway {
   }
 
   /** Has the feed follow what is wanted here and by other pages; or tells the page that leads. */
-  async #tell() {
-    if (!this.tabs || !this.wanted) return;
+  #tell() {
+    if (!this.tabs || !this.wanted || this.isClosed) return;
     const all = new Set(this.wanted);
     if (this.tabs.isLeader) {
       for (const keys of this.#others.values()) for (const { name, query } of keys) all.add(this.#source(name, query));
     }
-    // What the items are, only the description of the source tells.
-    const asked = [...all].map((source) => [source, this.shape(source)]);
-    await Promise.all(asked.map(([source, answer]) => source.isKeyed && answer));
-    const known = [...all].filter((source) => source.shape || !source.isKeyed);
-    if (this.tabs?.isLeader) this.feed.set(new Set(known));
-    else this.tabs?.post({ type: "want", keys: known.map(({ key, name, query, cursor }) => ({ key, name, query, cursor })) });
+    for (const source of all) this.shape(source);
+    // What the items are, only the description of the source tells; this is done again when it has.
+    const known = [...all].filter((source) => !source.isRestoring && (source.shape || !source.isKeyed));
+    if (this.tabs.isLeader) this.feed.set(new Set(known));
+    else this.tabs.post({ type: "want", keys: known.map(({ key, name, query, cursor }) => ({ key, name, query, cursor })) });
   }
 
   #state(source, state, reason) {
@@ -206,23 +213,27 @@ export class Gateway {
       this.#others.set(message.from, message.keys);
       this.#tell();
       for (const { key, cursor } of message.keys) {
-        const { truth, cursor: mine, at, state, reason } = this.#sources.get(key) ?? {};
+        const { truth, cursor: mine, at, state, reason, held } = this.#sources.get(key) ?? {};
         const answer = { to: message.from, keys: [key], state, reason };
-        if (mine && mine !== cursor) this.tabs.post({ ...answer, type: "truth", truth, cursor: mine, at });
-        else if (mine) this.tabs.post({ ...answer, type: "state" });
+        const has = mine && mine !== cursor ? { truth, cursor: mine, at, held } : {};
+        this.tabs.post({ ...answer, type: "truth", ...has });
       }
       return;
     }
+    if (this.tabs.isLeader) return;
     if (message.type === "truth") {
       const source = this.#sources.get(message.keys[0]);
-      if (!source || this.tabs.isLeader) return;
-      source.restore(message);
-      return source.setState(message.state, message.reason);
+      if (!source) return;
+      // From here on this page hears all that the other one does.
+      source.leader = message.from;
+      if (message.cursor) source.restore(message);
+      return source.setState(message.state ?? "connecting", message.reason);
     }
+    const keys = message.keys.filter((key) => this.#sources.get(key)?.leader === message.from);
     try {
-      this.#hear(message);
+      this.#hear({ ...message, keys });
     } catch {
-      for (const key of message.keys) if (this.#sources.has(key)) this.#sources.get(key).epoch = undefined;
+      for (const key of keys) this.#sources.get(key).leader = this.#sources.get(key).epoch = undefined;
       this.#tell();
     }
   }
@@ -242,28 +253,35 @@ export class Gateway {
 
   /** Where the items of a source are, and what tells them apart; asked until it is known. */
   async shape(source) {
-    if (source.shape || source.isAsked || this.id === undefined) return;
+    if (source.shape || source.isRestoring || source.isAsked || this.id === undefined) return;
     source.isAsked = true;
     const url = `${this.url}/v1/sources/${encodeURIComponent(source.name)}`;
     const description = await this.credential()
       .then((headers) => this.fetch(url, { headers, credentials: this.options.credentials }))
       .then((response) => response.ok && response.json()).catch(() => {});
-    source.isAsked = false;
     source.shape ??= description?.collection ?? undefined;
-    if (source.shape) return source.show(new Set());
+    if (source.shape) {
+      source.reshape();
+      return this.#tell();
+    }
     if (source.isKeyed) this.#state(source, "offline", "the gateway does not say what its items are");
-    this.sleep(1000 + 4000 * Math.random()).then(() => this.want());
+    await this.sleep(1000 + 4000 * Math.random());
+    source.isAsked = false;
+    this.want();
   }
 
   // Who we are
 
-  /** The fields that prove it. Who is meant is looked up with each new token, and with `isNew` where a cookie may tell. */
-  async credential(isNew) {
+  /**
+   * The fields that prove it. Who is meant is looked up with each new token; with `isNew`, where a cookie may tell; and with
+   * `always`.
+   */
+  async credential(isNew, always) {
     const { token: given, credentials } = this.options;
     const token = typeof given === "function" ? await given() : given;
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const isKnown = this.id !== undefined && token === this.token;
-    if (isKnown && (token || !(isNew || this.hasCookie))) return headers;
+    if (isKnown && !always && (token || !(isNew || this.hasCookie))) return headers;
     const response = await this.fetch(`${this.url}/v1/me`, { headers, credentials });
     if (!response.ok) {
       const refused = await refusal(response);
@@ -272,21 +290,23 @@ export class Gateway {
     const { id, kind } = await response.json();
     this.hasCookie = !token && kind !== "anonymous";
     this.token = token;
-    if (id !== this.id) this.become(id, token);
+    if (id !== this.id) this.become(id);
+    this.known?.(id, token, kind);
     return headers;
   }
 
   /** Takes an identity. Nothing of one is shown to another, or sent by it. */
-  become(id, token) {
+  become(id) {
     const isOther = this.id !== undefined;
-    Object.assign(this, { id, token });
+    this.id = id;
     if (isOther) {
       for (const source of this.#sources.values()) source.clear();
       this.outbox.abandon();
       this.outbox = this.makeOutbox();
     }
-    this.#join();
     this.outbox.begin?.();
+    for (const source of this.#sources.values()) this.restore?.(source);
+    this.#join();
   }
 
   /** A ticket where the connection cannot send fields; undefined where it needs none, or the gateway gives none. */

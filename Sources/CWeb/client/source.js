@@ -17,6 +17,12 @@ function call(listener, value) {
   }
 }
 
+// An item with a write on it; where others removed it meanwhile, on what was seen of it last.
+function written(item, record) {
+  if (item !== undefined) record.seen = item;
+  return applyEffect(item ?? record.seen ?? record.before, record.effect);
+}
+
 /** Calls a listener now and at each change, until what it returns is called. */
 function subscribe(set, listener, value) {
   const entry = (now) => call(listener, now);
@@ -84,6 +90,9 @@ export class Source {
 
   get cursor() { return this.epoch && `${this.epoch}-${this.sequence}`; }
 
+  /** Up to when the value is known to be the current one. */
+  get asOf() { return this.state === "live" ? new Date(Date.now()) : this.seen && new Date(this.seen); }
+
   // The truth
 
   /** An event of a stream that has this source, and was asked for at the time `opened`. */
@@ -107,12 +116,40 @@ export class Source {
   }
 
   /** What it held when it was saved, or what another page holds. */
-  restore({ truth, cursor, at }) {
+  restore({ truth, cursor, at, seen, shape, held = new Set() }) {
     const place = cursorOf(cursor);
-    this.truth = truth;
-    this.at = at;
+    // Another page may be behind.
+    if (place && place.epoch === this.epoch && place.sequence <= this.sequence) return;
+    const before = this.truth;
+    Object.assign(this, { truth, at, seen: seen ?? this.seen });
+    this.shape ??= shape;
     if (place) this.move(place, 0);
+    for (const key of held) this.held.add(key);
+    if (!held.size) this.hold(before);
     this.show();
+  }
+
+  /** Holds back what was not there before: one of these items may be what a write under way creates. */
+  hold(before) {
+    if (!this.creates || this.truth === undefined) return;
+    const known = before && this.list(before);
+    for (const [key, item] of this.list(this.truth)) if (known ? !known.has(key) : this.isMaking(item)) this.held.add(key);
+  }
+
+  /** What its items are has become known. */
+  reshape() {
+    this.hold(undefined);
+    this.show();
+  }
+
+  list(truth) {
+    if (this.isKeyed) return truth;
+    return new Map([...this.index(truth).keys()].map((key) => [key, this.plainItem(truth, key)]));
+  }
+
+  /** Whether an item looks like one that is being created; where it is not known what was there before. */
+  isMaking(item) {
+    return this.creates.some(({ effect: [[, made]] }) => share(item, merge(item, made)) === item);
   }
 
   clear() {
@@ -123,6 +160,8 @@ export class Source {
 
   /** Takes a change into the truth; returns the keys it touched, undefined for all. */
   change(type, data) {
+    const isDifference = type === "patch" || type === "merge" || type === "items";
+    if (this.truth === undefined && isDifference) throw new Error("a difference from nothing");
     this.at = data.at ?? this.at;
     if (this.isKeyed) {
       if (type === "snapshot") return this.replace(data.value);
@@ -139,20 +178,20 @@ export class Source {
     if (type === "snapshot") this.truth = share(before, data.value);
     else if (type === "patch") this.truth = applyPatch(before, data.patch);
     else if (type === "merge") this.truth = share(before, merge(before, data.merge));
-    const known = this.creates && this.index(before);
-    if (known) for (const key of this.index(this.truth).keys()) if (!known.has(key)) this.held.add(key);
+    this.hold(before);
     return before === this.truth ? new Set() : undefined;
   }
 
   replace(value) {
-    const old = this.truth ?? new Map();
+    const before = this.truth;
+    const old = before ?? new Map();
     this.truth = new Map(this.entries(at(value, parse(this.shape.items)) ?? []));
     const touched = new Set();
     for (const [key, item] of this.truth) {
       this.truth.set(key, share(old.get(key), item));
       if (old.get(key) !== this.truth.get(key)) touched.add(key);
-      if (this.creates && !old.has(key)) this.held.add(key);
     }
+    this.hold(before);
     for (const key of old.keys()) if (!this.truth.has(key)) touched.add(key);
     this.view = undefined;
     return touched;
@@ -177,11 +216,11 @@ export class Source {
 
   /** Key and place of each item of a plain value. */
   index(value) {
-    const list = at(value, parse(this.shape?.items ?? "")) ?? [];
-    if (typeof list !== "object") return new Map();
+    const list = this.shape && at(value, parse(this.shape.items));
+    if (typeof list !== "object" || list === null) return new Map();
     if (!indexes.has(list)) {
-      const isList = Array.isArray(list) && this.shape?.key != null;
-      const path = parse(this.shape?.key ?? "");
+      const isList = Array.isArray(list) && this.shape.key != null;
+      const path = parse(this.shape.key ?? "");
       indexes.set(list, new Map(isList ? list.map((item, index) => [String(at(item, path)), index])
         : Object.keys(list).map((name) => [name, name])));
     }
@@ -191,7 +230,7 @@ export class Source {
   place(value, key) { return `${this.shape.items}/${escape(String(this.index(value).get(key)))}`; }
 
   plainItem(value, key) {
-    return this.shape && this.index(value).has(key) ? at(value, parse(this.place(value, key))) : undefined;
+    return this.index(value).has(key) ? at(value, parse(this.place(value, key))) : undefined;
   }
 
   /** An item as it is shown. */
@@ -204,11 +243,12 @@ export class Source {
   trueItem(key) { return this.isKeyed ? this.truth?.get(key) : this.plainItem(this.truth, key); }
 
   /** A value of this source with one write on it. */
-  layer(value, { item: key, effect, before }) {
-    if (key === undefined) return applyEffect(value, effect);
+  layer(value, record) {
+    const { item: key } = record;
+    if (key === undefined) return applyEffect(value, record.effect);
     if (!this.shape) return value;
     const old = this.plainItem(value, key);
-    const now = applyEffect(old ?? before, effect);
+    const now = written(old, record);
     if (now === old) return value;
     const list = at(value, parse(this.shape.items));
     const op = now === undefined ? "remove" : "replace";
@@ -225,7 +265,10 @@ export class Source {
     const { outbox } = this.gateway;
     for (const key of outbox.settle(this)) touched?.add(key);
     const pending = outbox.pendingOf(this);
-    this.creates = pending.some((record) => record.method === "POST" && record.isOut);
+    // Another page may have sent it already.
+    const isOut = (record) => record.state !== "answered" && (record.isOut || !outbox.drains);
+    const creates = pending.filter((record) => record.method === "POST" && isOut(record));
+    this.creates = creates.length ? creates : undefined;
     if (!this.creates && this.held.size) {
       for (const key of this.held) touched?.add(key);
       this.held.clear();
@@ -259,8 +302,8 @@ export class Source {
       this.overlay.delete(key);
       if (this.held.has(key)) this.overlay.set(key, undefined);
     }
-    for (const { item: key, effect, before } of pending) {
-      if (keys.has(key)) this.overlay.set(key, applyEffect(this.#seen(key) ?? before, effect));
+    for (const record of pending) {
+      if (keys.has(record.item)) this.overlay.set(record.item, written(this.#seen(record.item), record));
     }
     if (!keys.size && this.view) return;
     this.view = undefined;
@@ -281,6 +324,7 @@ export class Source {
 
   setState(state, reason = "") {
     if (state === this.state && reason === this.reason) return;
+    if (this.state === "live") this.seen = Date.now();
     Object.assign(this, { state, reason });
     for (const watcher of this.watchers) call(watcher, { state, reason });
   }

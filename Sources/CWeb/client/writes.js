@@ -29,6 +29,7 @@ export class Outbox {
   #promises = new Map();
   #aliases = new Map();
   #sending = 0;
+  #latest = 0;
 
   constructor(gateway) {
     this.gateway = gateway;
@@ -37,11 +38,16 @@ export class Outbox {
   // What a durable queue does more.
   async keep() {}
   async forget() {}
-  async drop() {}
+  drop() {}
   get drains() { return true; }
 
   /** The key that the gateway gave to an item, for the one that stood for it. */
   keyOf(key) { return this.#aliases.get(key) ?? key; }
+
+  /** Takes note of the key of an item that was created. */
+  known(record) {
+    if (record.method === "POST" && record.item !== `~${record.id}`) this.#aliases.set(`~${record.id}`, record.item);
+  }
 
   pendingOf(source) {
     return this.records.filter((record) => record.source === source.name && !source.isPart);
@@ -55,8 +61,10 @@ export class Outbox {
     const isPatch = Array.isArray(operand);
     const effect = method !== "PATCH" ? [[[], operand]]
       : isPatch ? effectBetween(before, applyPatch(before, operand)) : effectOfMerge(operand);
+    // Times tell writes of one page apart, too.
+    this.#latest = Math.max(Date.now(), this.#latest + 1 / 1024);
     const record = {
-      id, item, method, effect, before, source: source.name, state: "new", made: Date.now(), tries: 0, unknown: 0,
+      id, item, method, effect, before, source: source.name, state: "new", made: this.#latest, tries: 0, unknown: 0,
       base: source.cursor && `"${source.cursor}"`,
       type: method !== "PATCH" ? "application/json" : `application/${isPatch ? "json" : "merge"}-patch+json`,
       body: operand === undefined ? undefined : JSON.stringify(operand),
@@ -80,13 +88,15 @@ export class Outbox {
 
   show(...records) {
     const items = records.map((record) => record.item);
-    for (const source of this.gateway.sourcesOf(records[0].source)) source.show(new Set(items));
+    for (const source of this.gateway.named(records[0].source)) source.show(new Set(items));
   }
 
   /** Sends what may be sent. */
   pump() {
-    const busy = new Set();
     if (!this.drains) return;
+    // What is under way goes first, also where another page made a write before it and said so late.
+    const isUnderWay = (record) => record.state === "sending" || record.state === "waiting";
+    const busy = new Set(this.records.filter(isUnderWay).map(lane));
     for (const record of [...this.records]) {
       if (record.state === "answered" || busy.has(lane(record))) continue;
       busy.add(lane(record));
@@ -98,7 +108,6 @@ export class Outbox {
     this.#sending += 1;
     record.state = "sending";
     if (record.tag === undefined && record.method !== "POST") record.tag = record.base;
-    record.first ??= Date.now();
     const result = await this.#ask(record).catch((error) => ({ error, status: error.status, wait: error.wait }));
     this.#sending -= 1;
     if (this.gateway.outbox !== this || !this.records.includes(record)) return;
@@ -127,10 +136,12 @@ export class Outbox {
       if (known.state !== "live") return { status: 503 };
       if (known.current !== record.epoch) return { status: 504, problem: {}, isLost: true };
     }
-    const headers = { ...await gateway.credential(), "Idempotency-Key": id };
+    // While no stream tells that there is a way, something harmless is asked first: what fails then was never sent.
+    const headers = { ...await gateway.credential(false, known?.state !== "live"), "Idempotency-Key": id };
     if (gateway.outbox !== this) return {};
     record.epoch ??= known?.current;
     record.isOut = true;
+    record.first ??= Date.now();
     // Kept before it is sent: from here on the key is in use.
     await this.keep(record);
     if (method === "POST") this.show(record);
@@ -201,22 +212,24 @@ export class Outbox {
       const pointer = this.gateway.sourcesOf(record.source)[0]?.shape?.key;
       const key = name ? decodeURIComponent(name) : pointer && at(value, parse(pointer));
       if (key !== undefined) {
-        this.#aliases.set(record.item, String(key));
         record.item = String(key);
+        this.known(record);
         for (const follower of followers) follower.item = record.item;
       }
       if (value !== undefined) record.effect = [[[], value]];
       places.push(record.item);
     }
+    // Kept as answered before it can be forgotten as settled.
+    const kept = this.keep(record);
+    for (const source of this.gateway.named(record.source)) source.show(new Set(places));
     for (const follower of followers) {
       if (follower.first) continue;
       follower.tag = record.method === "DELETE" ? null : etag ?? follower.tag;
       await this.keep(follower);
     }
-    await this.keep(record);
-    for (const source of this.gateway.sourcesOf(record.source)) source.show(new Set(places));
+    await kept;
     // Where nobody reads the source there is no stream to wait for.
-    if (!this.gateway.sourcesOf(record.source).length) this.finish(record);
+    if (!this.gateway.sourcesOf(record.source).length && this.records.includes(record)) this.finish(record);
     // An answer of another numbering than the stream's: a new stream tells which of them is the older one.
     for (const source of this.gateway.sourcesOf(record.source)) {
       if (source.epoch === record.answer.epoch) continue;
@@ -235,7 +248,9 @@ export class Outbox {
       .every((one) => one.isPart || one.state === "denied" || one.state === "gone" || one.holds(record.answer));
     const over = this.records.filter((one) => one.state === "answered" && one.source === source.name && isHeld(one));
     for (const record of over) this.finish(record);
-    return over.map((record) => record.item);
+    const items = over.map((record) => record.item);
+    if (items.length) for (const other of this.gateway.named(source.name)) if (other !== source) other.show(new Set(items));
+    return items;
   }
 
   finish(record) {
@@ -258,17 +273,23 @@ export class Outbox {
   /** Ends a write that had no effect, and those that were made on top of it. */
   refuse(record, problem, status) {
     const unanswered = this.#lane(record);
-    const gone = unanswered.slice(unanswered.indexOf(record));
-    this.#remove(gone);
+    const later = unanswered.slice(unanswered.indexOf(record) + 1);
+    const gone = [record, ...later.filter((other) => !other.first)];
     this.drop(gone, problem, status);
+    this.end(gone, problem, status);
+  }
+
+  /** Takes writes out and tells those who wait for them: the first was refused, the others were made on top of it. */
+  end(gone, problem, status) {
+    this.#remove(gone);
     for (const one of gone) {
-      const isFirst = one === record;
+      const isFirst = one === gone[0];
       const error = new WriteError(isFirst ? problem : { code: "not_sent", detail: "A write before it was refused." }, status);
       if (isFirst && (status === 412 || problem.conflicts)) error.conflict = this.#conflict(one, problem);
       this.#promises.get(one.id)?.reject(error);
       this.#promises.delete(one.id);
     }
-    this.show(...gone);
+    if (gone.length) this.show(...gone);
     this.gateway.want();
   }
 
@@ -294,7 +315,7 @@ export class Outbox {
     const gone = this.records;
     this.records = [];
     for (const record of gone) {
-      const outcome = record.isUnsure ? "unknown" : undefined;
+      const outcome = this.isDurable ? "kept" : record.isUnsure ? "unknown" : undefined;
       this.#promises.get(record.id)?.reject(new WriteError({ code: "abandoned", detail: "The write was given up.", outcome }));
     }
   }

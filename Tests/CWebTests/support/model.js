@@ -36,8 +36,17 @@ export class Network {
   }
 
   /** `fetch` of a page. */
-  fetch = (url, init = {}) => new Promise((resolve, reject) => {
+  fetch = (url, init = {}) => {
+    const page = this.world.current();
+    // What is under way arrives, whatever becomes of the page.
+    return new Promise((resolve, reject) => this.world.outside(() => this.#ask(url, init, (settle, value) => {
+      if (!page?.isDead) (settle === "resolve" ? resolve : reject)(value);
+    })));
+  };
+
+  #ask(url, init, settle) {
     const { signal } = init;
+    const reject = (error) => settle("reject", error);
     const fail = (why) => reject(new TypeError(why));
     if (signal?.aborted) return reject(signal.reason);
     signal?.addEventListener("abort", () => reject(signal.reason));
@@ -49,10 +58,10 @@ export class Network {
       this.world.after(this.lag(), () => {
         if (reply instanceof Error || (!reply.body && (!this.isOnline || cut === 1))) return fail("cut on the way back");
         if (reply.body && !this.isOnline) return fail("cut");
-        resolve(reply);
+        settle("resolve", reply);
       });
     });
-  });
+  }
 
   cut() { for (const connection of [...this.connections]) connection.cut(); }
 }

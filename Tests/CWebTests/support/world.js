@@ -1,5 +1,7 @@
 // Time and chance under a seed: timers, the clock and random numbers of everything that runs in this process.
 
+import { AsyncResource } from "node:async_hooks";
+
 const real = {
   setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: Date.now, random: Math.random,
   setImmediate: globalThis.setImmediate,
@@ -19,7 +21,10 @@ export function numbers(seed) {
 export class World {
   now = 1_700_000_000_000;
   #timers = [];
-  #count = 0;
+
+  // What runs now, such as a page, and how something runs as nothing of the kind.
+  current = () => undefined;
+  outside = (action) => action();
 
   constructor(seed) {
     this.random = numbers(seed);
@@ -46,7 +51,9 @@ export class World {
   }
 
   after(delay, action) {
-    const timer = { at: this.now + Math.max(0, Number(delay) || 0), order: this.#count++, action, unref() {} };
+    // It runs as what set it, so that pages can be told apart.
+    const at = this.now + Math.max(0, Number(delay) || 0);
+    const timer = { at, action: AsyncResource.bind(action), owner: this.current(), unref() {} };
     // Sorted by time; most timers are among the latest.
     let index = this.#timers.length;
     while (index > 0 && this.#timers[index - 1].at > timer.at) index -= 1;
@@ -69,7 +76,7 @@ export class World {
       const next = this.#timers[0];
       if (!next || next.at > end) break;
       this.#timers.shift();
-      if (!next.action) continue;
+      if (!next.action || next.owner?.isDead) continue;
       this.now = next.at;
       next.action();
       await this.settle();
