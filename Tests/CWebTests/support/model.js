@@ -71,6 +71,7 @@ class Connection {
   #arrived = [];
   #waiting;
   #free = 0;
+  #queue = [];
 
   constructor(network, signal) {
     Object.assign(this, { network });
@@ -83,13 +84,14 @@ class Connection {
     const { world } = this.network;
     // In order, however long each takes.
     this.#free = Math.max(this.#free, world.now + this.network.lag());
-    const bytes = new TextEncoder().encode(text);
-    world.after(this.#free - world.now, () => this.#give({ value: bytes, done: false }));
+    this.#queue.push({ value: new TextEncoder().encode(text), done: false });
+    world.after(this.#free - world.now, () => this.#give(this.#queue.shift()));
   }
 
   close() {
     this.isOver = true;
-    this.network.world.after(Math.max(0, this.#free - this.network.world.now), () => this.#give({ done: true }));
+    this.#queue.push({ done: true });
+    this.network.world.after(Math.max(0, this.#free - this.network.world.now), () => this.#give(this.#queue.shift()));
   }
 
   cut() { this.#end("cut", new TypeError("cut")); }

@@ -1,0 +1,93 @@
+// A headless Chromium with several pages, driven over its debugging pipe.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const path = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((one) => existsSync(one));
+
+export class Chromium {
+  #answers = new Map();
+  #count = 0;
+  #tail = "";
+
+  static async start() {
+    const browser = new Chromium();
+    browser.profile = mkdtempSync(join(tmpdir(), "freshet-chromium-"));
+    const options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
+    browser.process = spawn(path, [...options, `--user-data-dir=${browser.profile}`, "about:blank"], {
+      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], env: { ...process.env, HOME: browser.profile },
+    });
+    browser.process.stdio[4].on("data", (bytes) => browser.#hear(bytes));
+    await browser.call("Browser.getVersion");
+    return browser;
+  }
+
+  #hear(bytes) {
+    const parts = (this.#tail + bytes).split("\0");
+    this.#tail = parts.pop();
+    for (const part of parts) {
+      const { id, result, error } = JSON.parse(part);
+      const waiting = this.#answers.get(id);
+      this.#answers.delete(id);
+      if (error) waiting?.reject(new Error(error.message));
+      else waiting?.resolve(result);
+    }
+  }
+
+  call(method, params = {}, sessionId = undefined) {
+    const id = (this.#count += 1);
+    this.process.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+    return new Promise((resolve, reject) => this.#answers.set(id, { resolve, reject }));
+  }
+
+  /** A page of this browser, with the storage, locks and channels of the others. */
+  async open(url) {
+    const { targetId } = await this.call("Target.createTarget", { url });
+    const { sessionId } = await this.call("Target.attachToTarget", { targetId, flatten: true });
+    return new Tab(this, targetId, sessionId);
+  }
+
+  async close() {
+    const ended = new Promise((done) => this.process.on("exit", done));
+    this.process.kill("SIGKILL");
+    await ended;
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+class Tab {
+  constructor(browser, target, session) {
+    Object.assign(this, { browser, target, session });
+  }
+
+  call(method, params) { return this.browser.call(method, params, this.session); }
+
+  /** Runs a script; what it promises is waited for. */
+  async run(expression) {
+    const answer = await this.call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+    const { exceptionDetails: failure } = answer;
+    if (failure) throw new Error(failure.exception?.description ?? failure.text);
+    return answer.result.value;
+  }
+
+  /** Waits until a script is true; the page may be on its way yet. */
+  async until(condition) {
+    const look = `new Promise((done) => {
+      const look = () => { if (${condition}) done(true); else setTimeout(look, 10); };
+      look();
+    })`;
+    while (!await this.run(look).catch((error) => {
+      if (!/context was destroyed|Cannot find context|navigated/.test(error.message)) throw error;
+    }));
+  }
+
+  async setOnline(isOnline) {
+    await this.call("Network.enable");
+    const conditions = { offline: !isOnline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
+    await this.call("Network.emulateNetworkConditions", conditions);
+  }
+
+  kill() { return this.browser.call("Target.closeTarget", { targetId: this.target }); }
+}
