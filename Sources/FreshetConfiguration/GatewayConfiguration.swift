@@ -72,6 +72,12 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxWaitingPerAddress = Defaults.Limits.maxWaitingPerAddress
         /// Requests a second of one address, this machine apart.
         package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
+        /// Streams with the credential of one caller. By default half of all.
+        package var maxSubscribersPerCaller: Int?
+        /// Requests a second of one caller.
+        package var maxRequestsPerCaller = Defaults.Limits.maxRequestsPerCaller
+        /// Bytes of the log that one caller may read in a second.
+        package var maxReplayBytesPerCaller = Defaults.Limits.maxReplayBytesPerCaller
         package var headerTimeout: Duration = Defaults.Limits.headerTimeout
         package var idleTimeout: Duration = Defaults.Limits.idleTimeout
         /// How long a subscriber may read nothing while data is waiting for it.

@@ -158,6 +158,11 @@ struct GatewayDecoder {
             reader.count("max_waiting_per_address", in: 1...1_000_000) ?? limits.maxWaitingPerAddress
         limits.maxRequestsPerAddress =
             reader.count("max_requests_per_address", in: 1...1_000_000) ?? limits.maxRequestsPerAddress
+        limits.maxSubscribersPerCaller = reader.count("max_subscribers_per_caller", in: 1...10_000_000)
+        limits.maxRequestsPerCaller =
+            reader.count("max_requests_per_caller", in: 1...1_000_000) ?? limits.maxRequestsPerCaller
+        limits.maxReplayBytesPerCaller =
+            reader.size("max_replay_bytes_per_caller", in: 1024...(1 << 40)) ?? limits.maxReplayBytesPerCaller
         let range = Duration.milliseconds(100)...Duration.seconds(3600)
         limits.headerTimeout = reader.duration("header_timeout", in: range) ?? limits.headerTimeout
         limits.idleTimeout = reader.duration("idle_timeout", in: range) ?? limits.idleTimeout

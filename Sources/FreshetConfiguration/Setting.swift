@@ -250,6 +250,24 @@ extension SettingSection {
                 "The most requests a second from one address, this machine apart, ten seconds' worth of them at once; above it 429."
             ),
             Setting(
+                "max_subscribers_per_caller",
+                .count,
+                "The most streams at one time with the key, the subject of a token or the certificate of one caller; above it 429. "
+                    + "By default half of max_subscribers."
+            ),
+            Setting(
+                "max_requests_per_caller",
+                .count,
+                default: "\(Self.unset.limits.maxRequestsPerCaller)",
+                "The most requests a second of one such caller, ten seconds' worth of them at once; above it 429."
+            ),
+            Setting(
+                "max_replay_bytes_per_caller",
+                .size,
+                default: SizeText.describe(Self.unset.limits.maxReplayBytesPerCaller),
+                "The most bytes of the log a second that one such caller may read, ten seconds' worth at once; above it 429."
+            ),
+            Setting(
                 "header_timeout",
                 .duration,
                 default: DurationText.describe(Self.unset.limits.headerTimeout),

@@ -28,6 +28,10 @@ package enum Defaults {
         package static let maxWaiting = 10_000
         package static let maxWaitingPerAddress = 1000
         package static let maxRequestsPerAddress = 100
+        /// Ten times an address: a caller may be a whole fleet behind one key.
+        package static let maxRequestsPerCaller = 1000
+        /// A second: what a link of one gigabit carries.
+        package static let maxReplayBytesPerCaller = 128 << 20
         package static let headerTimeout: Duration = .seconds(5)
         package static let idleTimeout: Duration = .seconds(60)
         package static let writeTimeout: Duration = .seconds(30)

@@ -73,6 +73,12 @@ package struct HTTPSettings: Sendable {
     /// Requests a second of one IPv4 address or one IPv6 /64, ten seconds' worth of them at once; 0 for no bound. Loopback
     /// and unix sockets are never bounded. Default: 100.
     package var maxRequestsPerAddress = Defaults.Limits.maxRequestsPerAddress
+    /// Requests a second of one caller, from whatever addresses, ten seconds' worth of them at once; 0 for no bound.
+    /// Callers without a credential, and administrators of the process, are never bounded. Default: 1000.
+    package var maxRequestsPerCaller = Defaults.Limits.maxRequestsPerCaller
+    /// Bytes of the log a second that one such caller may read, in streams that go on from a cursor and in changes, ten
+    /// seconds' worth at once; 0 for no bound. Default: 128 MiB.
+    package var maxReplayBytesPerCaller = Defaults.Limits.maxReplayBytesPerCaller
     /// How long a connection is not read after such a request above the rate: a client that asks again at once, whatever
     /// `Retry-After` says, is refused once in this time (A12). Default: 1 s.
     package var overRatePause: Duration = .seconds(1)

@@ -1,6 +1,6 @@
 // Who may become a subscriber: bounds in all and per address, so that no client can take every descriptor.
 
-import FreshetCore
+package import FreshetCore
 import Synchronization
 package import System
 
@@ -18,6 +18,8 @@ package enum RefusalReason: String, CaseIterable, Sendable {
     case full
     /// As many as are allowed from one address.
     case address
+    /// As many as are allowed of one caller, from whatever addresses.
+    case caller
     /// The streams of one address name as many different sets of sources as are allowed.
     case sourceSets = "source_sets"
     /// The gateway is shutting down.
@@ -26,14 +28,33 @@ package enum RefusalReason: String, CaseIterable, Sendable {
     case memory
 }
 
+/// Whose a stream is, and who hears of what it reads. The streams of one caller share one.
+package final class StreamCaller: Sendable {
+    package let account: Principal.Account
+    private let meter: @Sendable (Int) -> Void
+
+    /// `meter` is told how many bytes of the log a stream was given; on the stream's thread, which must not be held up.
+    package init(account: Principal.Account, meter: @escaping @Sendable (Int) -> Void = { _ in }) {
+        self.account = account
+        self.meter = meter
+    }
+
+    func replayed(_ bytes: Int) {
+        self.meter(bytes)
+    }
+}
+
 /// One subscriber's place. It is free again when the last reference is gone, so that no path can forget it.
 package final class AdmissionTicket: Sendable {
     package let address: PeerAddress
+    /// `nil` for those who are counted by their address alone.
+    let caller: StreamCaller?
     fileprivate let sourceSet: Int?
     private let desk: AdmissionDesk
 
-    fileprivate init(address: PeerAddress, sourceSet: Int?, desk: AdmissionDesk) {
+    fileprivate init(address: PeerAddress, caller: StreamCaller?, sourceSet: Int?, desk: AdmissionDesk) {
         self.address = address
+        self.caller = caller
         self.sourceSet = sourceSet
         self.desk = desk
     }
@@ -52,9 +73,16 @@ package final class AdmissionDesk: Sendable {
         var sourceSets: [Int: Int] = [:]
     }
 
+    /// What the streams of one caller hold.
+    private struct CallerHolding: Sendable {
+        let caller: StreamCaller
+        var streams = 0
+    }
+
     private struct State: Sendable {
         var total = 0
         var byNetwork: [PeerAddress: Holding] = [:]
+        var byCaller: [Principal.Account: CallerHolding] = [:]
         var isDraining = false
         var pressure = MemoryPressure.none
         var refusals: [RefusalReason: UInt64] = [:]
@@ -64,35 +92,54 @@ package final class AdmissionDesk: Sendable {
     private let maxTotal: Int
     private let maxPerAddress: Int
     private let maxSourceSetsPerAddress: Int
+    private let maxPerCaller: Int
 
-    /// `maxPerAddress`: streams of one address, `maxSourceSetsPerAddress`: different sets of sources in them; 0 for no
-    /// bound.
-    package init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0) {
+    /// `maxPerAddress`: streams of one address, `maxSourceSetsPerAddress`: different sets of sources in them,
+    /// `maxPerCaller`: streams of one caller; 0 for no bound.
+    package init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0, maxPerCaller: Int = 0) {
         self.maxTotal = maxTotal
         self.maxPerAddress = maxPerAddress
         self.maxSourceSetsPerAddress = maxSourceSetsPerAddress
+        self.maxPerCaller = maxPerCaller
     }
 
     /// Takes a place for a client. `sourceSet`: the hash of what the stream asks for.
-    package func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
-        let reason = self.state.withLock { state -> RefusalReason? in
-            let refusal = self.refusal(of: address, sourceSet, in: state)
+    package func admit(_ address: PeerAddress, sourceSet: Int? = nil, caller: StreamCaller? = nil) -> Admission {
+        let result = self.state.withLock { state -> Result<StreamCaller?, Refusal> in
+            let refusal = self.refusal(of: address, sourceSet, caller, in: state)
             if let refusal {
                 state.refusals[refusal, default: 0] += 1
-                return refusal
+                return .failure(Refusal(reason: refusal))
             }
             state.total += 1
-            guard let network = self.network(of: address) else { return nil }
+            let shared = caller.map { Self.join($0, in: &state) }
+            guard let network = self.network(of: address) else { return .success(shared) }
             state.byNetwork[network, default: Holding()].streams += 1
             if let sourceSet {
                 state.byNetwork[network, default: Holding()].sourceSets[sourceSet, default: 0] += 1
             }
-            return nil
+            return .success(shared)
         }
-        guard let reason else {
-            return .admitted(AdmissionTicket(address: address, sourceSet: sourceSet, desk: self))
+        switch result {
+        case .success(let caller):
+            return .admitted(AdmissionTicket(address: address, caller: caller, sourceSet: sourceSet, desk: self))
+        case .failure(let refusal):
+            return .refused(refusal.reason, retryAfter: .milliseconds(Int64.random(in: 1000...10_000)))
         }
-        return .refused(reason, retryAfter: .milliseconds(Int64.random(in: 1000...10_000)))
+    }
+
+    private struct Refusal: Error {
+        let reason: RefusalReason
+    }
+
+    /// Counts a stream of a caller in.
+    ///
+    /// - Returns: What all streams of the caller share.
+    private static func join(_ caller: StreamCaller, in state: inout State) -> StreamCaller {
+        var holding = state.byCaller[caller.account] ?? CallerHolding(caller: caller)
+        holding.streams += 1
+        state.byCaller[caller.account] = holding
+        return holding.caller
     }
 
     /// What the limits per address count; `nil` where they do not apply.
@@ -100,10 +147,20 @@ package final class AdmissionDesk: Sendable {
         self.maxPerAddress > 0 || self.maxSourceSetsPerAddress > 0 ? address.countedNetwork : nil
     }
 
-    private func refusal(of address: PeerAddress, _ sourceSet: Int?, in state: State) -> RefusalReason? {
+    private func refusal(
+        of address: PeerAddress,
+        _ sourceSet: Int?,
+        _ caller: StreamCaller?,
+        in state: State
+    ) -> RefusalReason? {
         if state.isDraining { return .draining }
         if state.pressure >= .high { return .memory }
         if state.total >= self.maxTotal { return .full }
+        if self.maxPerCaller > 0, let caller, let holding = state.byCaller[caller.account],
+            holding.streams >= self.maxPerCaller
+        {
+            return .caller
+        }
         let network = self.network(of: address)
         guard let network, let holding = state.byNetwork[network] else {
             return network == nil && state.pressure >= .elevated ? .memory : nil
@@ -117,6 +174,9 @@ package final class AdmissionDesk: Sendable {
     fileprivate func release(_ ticket: AdmissionTicket) {
         self.state.withLock { state in
             state.total -= 1
+            if let account = ticket.caller?.account, let streams = state.byCaller[account]?.streams {
+                if streams > 1 { state.byCaller[account]?.streams = streams - 1 } else { state.byCaller[account] = nil }
+            }
             guard let network = self.network(of: ticket.address), let streams = state.byNetwork[network]?.streams
             else { return }
             guard streams > 1 else {

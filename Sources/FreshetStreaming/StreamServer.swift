@@ -35,7 +35,8 @@ package final class StreamServer: Sendable {
         self.desk = AdmissionDesk(
             maxTotal: settings.effectiveMaxSubscribers,
             maxPerAddress: settings.effectiveMaxSubscribersPerAddress,
-            maxSourceSetsPerAddress: settings.maxSourceSetsPerAddress
+            maxSourceSetsPerAddress: settings.maxSourceSetsPerAddress,
+            maxPerCaller: settings.effectiveMaxSubscribersPerCaller
         )
     }
 
@@ -125,8 +126,9 @@ extension StreamServer {
     /// Asks for a subscriber's place; before the connection is taken from the HTTP server.
     ///
     /// `sourceSet`: the hash of the sources and the format of the stream; `nil` does not count it.
-    package func admit(_ address: PeerAddress, sourceSet: Int? = nil) -> Admission {
-        self.desk.admit(address, sourceSet: sourceSet)
+    /// `caller`: whose it is; `nil` counts it by its address alone.
+    package func admit(_ address: PeerAddress, sourceSet: Int? = nil, caller: StreamCaller? = nil) -> Admission {
+        self.desk.admit(address, sourceSet: sourceSet, caller: caller)
     }
 
     /// How short memory is, which decides who is admitted: see ``AdmissionDesk/setMemoryPressure(_:)``.

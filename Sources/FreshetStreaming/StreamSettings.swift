@@ -29,6 +29,9 @@ package struct StreamSettings: Sendable {
     /// Different sets of sources that the subscribers of one such address may name; 0 for no bound. Streams of the same
     /// set share what is kept for it, so that a set costs more than a stream. Default: 256 (A08).
     package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
+    /// Subscribers at one time with the credential of one caller, from whatever addresses; 0 for no bound. Default: `nil`,
+    /// half of all subscribers.
+    package var maxSubscribersPerCaller: Int?
     /// The most events that a subscriber that is behind is given at once. Default: 64.
     package var replayBatchEvents = 64
     /// The most bytes of events that are given at once, but for a single event that is larger. Default: 256 KiB.
@@ -49,6 +52,11 @@ package struct StreamSettings: Sendable {
     /// The bound on the subscribers of one address that is in force; 0 for none.
     var effectiveMaxSubscribersPerAddress: Int {
         self.maxSubscribersPerAddress ?? min(max(100, self.effectiveMaxSubscribers / 10), 1000)
+    }
+
+    /// The bound on the subscribers of one caller that is in force; 0 for none.
+    var effectiveMaxSubscribersPerCaller: Int {
+        self.maxSubscribersPerCaller ?? max(1, self.effectiveMaxSubscribers / 2)
     }
 
     /// The bound on subscribers that is in force.

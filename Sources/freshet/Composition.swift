@@ -203,6 +203,7 @@ extension GatewayConfiguration {
         settings.maxSubscribers = self.effectiveMaxSubscribers
         settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress
         settings.maxSourceSetsPerAddress = self.limits.maxSourceSetsPerAddress
+        settings.maxSubscribersPerCaller = self.limits.maxSubscribersPerCaller
         return settings
     }
 
@@ -232,6 +233,8 @@ extension GatewayConfiguration {
         settings.maxWaiting = self.limits.maxWaiting
         settings.maxWaitingPerAddress = self.limits.maxWaitingPerAddress
         settings.maxRequestsPerAddress = self.limits.maxRequestsPerAddress
+        settings.maxRequestsPerCaller = self.limits.maxRequestsPerCaller
+        settings.maxReplayBytesPerCaller = self.limits.maxReplayBytesPerCaller
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings

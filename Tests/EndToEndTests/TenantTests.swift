@@ -182,4 +182,30 @@ struct TenantTests {
         }
         #expect(try await gateway.terminate() == .exited(0))
     }
+
+    @Test("the limits of a caller are those of the configuration, and another caller does not feel them")
+    func limits() async throws {
+        let folder = try TemporaryFolder()
+        let gateway = try Gateway(
+            """
+            \(try Self.auth(["north": "one", "south": "one"], in: folder))
+            limits: { max_requests_per_caller: 1, max_subscribers_per_caller: 1 }
+            sources: { one: {} }
+            """
+        )
+        let endpoint = try await gateway.process.endpoint()
+        let stream = try EventStreamClient(endpoint, path: "/v1/streams/one", headers: Self.credential("north"))
+        #expect(try await stream.head().status == 200)
+        let second = try await RawHTTP.get("/v1/streams/one", from: endpoint, headers: Self.credential("north"))
+        #expect(second.status == 429)
+        #expect(second.text.contains("too_many_streams_of_caller"))
+        var statuses: Set<Int> = []
+        for _ in 0..<15 {
+            statuses.insert(try await RawHTTP.get("/v1/me", from: endpoint, headers: Self.credential("north")).status)
+        }
+        #expect(statuses == [200, 429])
+        #expect(try await RawHTTP.get("/v1/me", from: endpoint, headers: Self.credential("south")).status == 200)
+        await stream.close()
+        #expect(try await gateway.terminate() == .exited(0))
+    }
 }

@@ -14,7 +14,7 @@ extension HTTPTests {
 
         @Test("A12 a client has its rate, and ten seconds of it at once; each has its own", arguments: [1, 7, 100])
         func rate(perSecond: Int) {
-            var buckets = RequestBuckets(perSecond: perSecond)
+            var buckets = RateBuckets<PeerAddress>(perSecond: perSecond)
             let (one, other) = (PeerAddress("192.0.2.1"), PeerAddress("192.0.2.2"))
             func taken(_ client: PeerAddress, at now: Int64) -> Int {
                 var count = 0
@@ -32,7 +32,7 @@ extension HTTPTests {
 
         @Test("A12 a client whose bucket is full is forgotten, and there are never more than so many")
         func entries() {
-            var buckets = RequestBuckets(perSecond: 1, maxClients: 100)
+            var buckets = RateBuckets<PeerAddress>(perSecond: 1, maxClients: 100)
             let clients = (0..<200).map { PeerAddress("192.0.2.\($0)") }
             var taken = 0
             for client in clients where buckets.take(client, at: 0) { taken += 1 }
@@ -42,6 +42,24 @@ extension HTTPTests {
             #expect(taken == 209)
             let isFirstAgain = buckets.take(clients[199], at: 20 * Self.second)
             #expect(isFirstAgain && buckets.count == 1)
+        }
+
+        @Test("what a client has had is counted afterwards, and has to be paid off before it may have more")
+        func debt() {
+            var buckets = RateBuckets<Int>(perSecond: 1000)
+            buckets.charge(1, 10_000, at: 0)
+            #expect(buckets.wait(of: 1, at: 0) == nil)
+            buckets.charge(1, 1, at: 0)
+            #expect(buckets.wait(of: 1, at: 0) == 1 && buckets.wait(of: 2, at: 0) == nil)
+            buckets.charge(1, 5000, at: 0)
+            #expect(buckets.wait(of: 1, at: 0) == 6)
+            #expect(buckets.wait(of: 1, at: 5 * Self.second) == 1)
+            #expect(buckets.wait(of: 1, at: 6 * Self.second) == nil)
+            // However much it was, an hour and what was there already is the most.
+            for _ in 0..<3 { buckets.charge(1, .max, at: 6 * Self.second) }
+            #expect(buckets.wait(of: 1, at: 6 * Self.second).map { $0 <= 7200 } == true)
+            buckets.charge(1, -5, at: 6 * Self.second)
+            #expect(buckets.count == 1)
         }
 
         /// Ten requests at once.

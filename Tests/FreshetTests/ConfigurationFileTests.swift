@@ -129,6 +129,9 @@ struct ConfigurationFileTests {
         limits.maxWaiting = 300
         limits.maxWaitingPerAddress = 40
         limits.maxRequestsPerAddress = 60
+        limits.maxSubscribersPerCaller = 200
+        limits.maxRequestsPerCaller = 500
+        limits.maxReplayBytesPerCaller = 4 << 20
         limits.headerTimeout = .seconds(2)
         limits.idleTimeout = .seconds(90)
         limits.writeTimeout = .seconds(10)

@@ -47,6 +47,14 @@ package enum StreamPosition: Hashable, Sendable {
     /// Something was given that is not a cursor: a gap, then as `.snapshot`.
     case malformed
 
+    /// Whether a stream that begins there is given what the log holds, and not only what is new.
+    package var readsLog: Bool {
+        switch self {
+        case .snapshot, .latest, .malformed: false
+        case .earliest, .after, .time, .past: true
+        }
+    }
+
     /// Reads a cursor in the place of `Last-Event-ID`; an empty one counts as absent, and so does a cursor of
     /// sequence 0.
     package init(_ text: some StringProtocol) {

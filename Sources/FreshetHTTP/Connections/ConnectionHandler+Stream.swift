@@ -25,6 +25,7 @@ extension ConnectionHandler {
             answer.isStream = true
             return self.answer(answer, to: head, context: context)
         }
+        if request.position.readsLog { try self.gateway.callers.checkReplay(by: request.principal) }
         let ticket = try self.admit(request)
         guard request.position.isToBeLocated else {
             return try self.handOver(request, at: request.position, head, ticket, context: context)
@@ -126,7 +127,8 @@ extension ConnectionHandler {
     }
 
     private func admit(_ request: StreamRequest) throws(Problem) -> AdmissionTicket {
-        switch self.gateway.streams.admit(self.client, sourceSet: request.sourceSet) {
+        let caller = self.gateway.callers.streamCaller(of: request.principal)
+        switch self.gateway.streams.admit(self.client, sourceSet: request.sourceSet, caller: caller) {
         case .admitted(let ticket):
             return ticket
         case .refused(let reason, let retryAfter):
@@ -142,6 +144,12 @@ extension ConnectionHandler {
                 throw .busy(
                     "too_many_from_address",
                     "There are too many streams from this address.",
+                    retryAfter: seconds
+                )
+            case .caller:
+                throw .overRate(
+                    "too_many_streams_of_caller",
+                    "This caller has as many streams as limits.max_subscribers_per_caller allows; close some, or come later.",
                     retryAfter: seconds
                 )
             case .sourceSets:

@@ -70,8 +70,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
-    /// The client asks too often: after the answer under way nothing is read for a while.
-    private var isToPause = false
+    /// The client asks too often: the request under way gets this answer, and after it nothing is read for a while.
+    private var overRate: Problem?
     var isPaused = false
     /// When lingering ends, whatever comes; and whether something came since that was last looked at.
     var lingerEnd = NIODeadline.now()
@@ -263,8 +263,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
             }
         }
         if !self.gateway.pace.take(self.client) {
-            self.isToPause = true
-            guard head.framing == .none else { return self.end(with: RequestPace.problem, to: head, context: context) }
+            let problem = RequestPace.problem
+            self.overRate = problem
+            guard head.framing == .none else { return self.end(with: problem, to: head, context: context) }
         }
         if let refusal = self.refusal, !OperationRoutes.isProbe(head) {
             self.gateway.counters.refused(refusal)
@@ -272,7 +273,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         let plan = self.responder.plan(head, by: self.listener, certificate: self.certificate)
         // Of a request that is answered with 429 no signature is looked at.
-        guard case .unverified(let credentials) = plan.identity, !self.isToPause else {
+        guard case .unverified(let credentials) = plan.identity, self.overRate == nil else {
             return self.planned(plan, context: context)
         }
         self.identify(credentials, of: plan, context: context)
@@ -281,6 +282,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Goes on with a request whose sender is known.
     func planned(_ plan: RequestPlan, context: ChannelHandlerContext) {
         let head = plan.head
+        if self.overRate == nil, !OperationRoutes.isProbe(head), case .known(let principal) = plan.identity,
+            let problem = self.gateway.callers.request(by: principal)
+        {
+            self.overRate = problem
+            guard head.framing == .none else { return self.end(with: problem, to: head, context: context) }
+        }
         if let refusal = self.responder.refusal(of: plan, by: self.listener) {
             return self.end(with: refusal, to: head, context: context)
         }
@@ -306,12 +313,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.deadline.cancel()
         self.phase = .answering
         self.registry.activityChanged(of: context.channel, to: .busy)
-        if self.isToPause, !OperationRoutes.isProbe(plan.head) {
-            return self.answer(
-                self.responder.allow(plan.head, RequestPace.problem.answer),
-                to: plan.head,
-                context: context
-            )
+        if let overRate, !OperationRoutes.isProbe(plan.head) {
+            return self.answer(self.responder.allow(plan.head, overRate.answer), to: plan.head, context: context)
         }
         if let route = plan.route, case .stream = route.action {
             return self.stream(plan, route, context: context)
@@ -384,8 +387,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if self.isFromProxy { _ = self.count(context.channel, for: nil) }
         self.phase = .idle
         self.registry.activityChanged(of: context.channel, to: .idle)
-        guard !self.isToPause else {
-            self.isToPause = false
+        guard self.overRate == nil else {
+            self.overRate = nil
             self.isPaused = true
             return self.setDeadline(self.gateway.settings.overRatePause, context: context)
         }

@@ -29,6 +29,7 @@ final class Gateway: Sendable {
     let unread: UnreadAnswers
     let waits: WaitAdmission
     let pace: RequestPace
+    let callers: CallerPace
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)
@@ -57,6 +58,7 @@ final class Gateway: Sendable {
         self.settings = settings
         self.waits = WaitAdmission(hub: hub, settings: settings)
         self.pace = RequestPace(perSecond: settings.maxRequestsPerAddress)
+        self.callers = CallerPace(settings: settings)
         self.crossOrigin = CrossOrigin(
             origins: settings.corsOrigins,
             allowsCredentials: settings.credentialCookie != nil

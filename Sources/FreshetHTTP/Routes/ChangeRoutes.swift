@@ -12,6 +12,7 @@ struct ChangeRoutes: Sendable {
     }
 
     private func changes(_ context: GatewayContext) async throws -> Answer {
+        if context.request.awaited == nil { try self.gateway.callers.checkReplay(by: context.principal) }
         let inquiry = try ChangeInquiry(context, hub: self.gateway.hub)
         let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait)
         let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.readClient)
@@ -28,7 +29,9 @@ struct ChangeRoutes: Sendable {
                 known: page.cursor
             )
         }
-        return inquiry.isJSONLines ? self.lines(page) : self.document(page)
+        let answer = inquiry.isJSONLines ? self.lines(page) : self.document(page)
+        self.gateway.callers.replayed(answer.body.count, to: context.principal)
+        return answer
     }
 
     private static func read(_ body: () async throws(ReadRefusal) -> ChangePage) async throws(Problem) -> ChangePage {

@@ -98,6 +98,7 @@ struct OperationRoutes: Sendable {
         gateway.counters.write(gateway.unread, to: &text)
         gateway.waits.write(to: &text)
         gateway.pace.write(to: &text)
+        gateway.callers.write(to: &text)
         return text
     }
 }

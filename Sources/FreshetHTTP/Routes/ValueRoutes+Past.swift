@@ -8,6 +8,7 @@ extension ValueRoutes {
         guard context.request.query["wait"] == nil else {
             throw .badParameter("wait", "A past value does not change; omit wait, or at.")
         }
+        try self.gateway.callers.checkReplay(by: context.principal)
         if let cursor = Cursor(text) {
             return try await self.past(source, at: cursor, isFixed: true, context)
         }
@@ -61,6 +62,7 @@ extension ValueRoutes {
             answered.fields.append(AnswerField("Content-Type", "application/json"))
             answered.body = AnswerBody(value.text)
         }
+        self.gateway.callers.replayed(answered.body.count, to: context.principal)
         return answered
     }
 

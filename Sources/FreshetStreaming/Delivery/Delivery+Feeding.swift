@@ -251,6 +251,7 @@ extension Delivery {
             self.send($0, to: index)
         }
         budget -= size
+        self.table.record(index).ticket?.caller?.replayed(sent)
         guard sent == size else { return self.stop(batch, sent: sent, index, &backlog, in: group) }
         self.tally.delivered += UInt64(batch.count)
         self.tally.coalesced += UInt64(batch.count - 1)
