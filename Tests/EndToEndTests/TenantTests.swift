@@ -208,4 +208,18 @@ struct TenantTests {
         await stream.close()
         #expect(try await gateway.terminate() == .exited(0))
     }
+
+    @Test(
+        "the start-up log says that everything is open, where others than this machine reach it and there is no `auth`",
+        arguments: [
+            ("0.0.0.0:0", "", true), ("0.0.0.0:0", "auth: { anonymous: { read: [one] } }", false),
+            ("127.0.0.1:0", "", false),
+        ]
+    )
+    func openness(listen: String, auth: String, isSaid: Bool) async throws {
+        let gateway = try Gateway("\(auth)\nsources: { one: {} }", listen: listen)
+        #expect(await gateway.process.waitForOutput(containing: "listening on"))
+        #expect(gateway.process.errors.contains("may read every source") == isSaid)
+        #expect(try await gateway.terminate() == .exited(0))
+    }
 }

@@ -49,7 +49,9 @@ extension HTTPTests {
                 }
                 var refused = 0
                 // A bucket that is empty gives one more at the earliest a second later.
-                for path in ["/v1/values/rates", "/v1/streams/rates", "/v1/changes/rates", "/v1/me", "/v1/admin/subscribers"] {
+                for path in [
+                    "/v1/values/rates", "/v1/streams/rates", "/v1/changes/rates", "/v1/me", "/v1/admin/subscribers",
+                ] {
                     let reply = try await gateway.get(path, Self.field("one"))
                     refused += try Self.isRefusal(reply, "too_many_requests_from_caller") ? 1 : 0
                 }
@@ -60,7 +62,10 @@ extension HTTPTests {
                     #expect(try await gateway.get("/v1/values/rates", field).status == 200)
                 }
                 #expect(try await gateway.get("/readyz", Self.field("one")).status == 200)
-                let metrics = String(decoding: try await gateway.get("/metrics", GatewayFixture.credential).body, as: UTF8.self)
+                let metrics = String(
+                    decoding: try await gateway.get("/metrics", GatewayFixture.credential).body,
+                    as: UTF8.self
+                )
                 #expect(metrics.contains("freshet_caller_requests_refused_total{reason=\"requests\"} \(refused)"))
             }
         }
@@ -72,7 +77,11 @@ extension HTTPTests {
             try await withGateway(streams: settings, authenticator: Self.authenticator()) { gateway in
                 try gateway.publish("[1]", of: gateway.source("rates"))
                 func open(_ id: String?) throws -> EventStreamClient {
-                    try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates", headers: id.map(Self.field) ?? [:])
+                    try EventStreamClient(
+                        gateway.endpoint,
+                        path: "/v1/streams/rates",
+                        headers: id.map(Self.field) ?? [:]
+                    )
                 }
                 var held: [EventStreamClient] = []
                 for id in ["one", "again", "other", "other", nil, nil, nil] {
@@ -89,7 +98,10 @@ extension HTTPTests {
             }
         }
 
-        @Test("what a caller reads of the log is counted, in changes and in streams; past its rate it waits", arguments: [true, false])
+        @Test(
+            "what a caller reads of the log is counted, in changes and in streams; past its rate it waits",
+            arguments: [true, false]
+        )
         func replay(isStream: Bool) async throws {
             try await withGateway(
                 { $0.maxReplayBytesPerCaller = 1000 },
@@ -98,7 +110,11 @@ extension HTTPTests {
                 let rates = try gateway.source("rates")
                 let first = try gateway.publish("[0]", of: rates)
                 for number in 0..<30 {
-                    try gateway.publish("[\"\(number)\(String(repeating: "x", count: 1000))\"]", of: rates, isWhole: true)
+                    try gateway.publish(
+                        "[\"\(number)\(String(repeating: "x", count: 1000))\"]",
+                        of: rates,
+                        isWhole: true
+                    )
                 }
                 if isStream {
                     let stream = try EventStreamClient(

@@ -112,9 +112,12 @@ extension HTTPTests {
             ("GET /metrics", .administrator, .everybody), ("GET /livez", .everybody, .everybody),
             ("GET /readyz", .probe, .probe), ("GET /healthz", .probe, .probe),
             ("GET /openapi.json", .everybody, .everybody), ("GET /", .everybody, .everybody),
-            ("GET /client/freshet.js", .everybody, .everybody), ("GET /page.js", .everybody, .everybody),
-            ("GET /page.css", .everybody, .everybody), ("GET /page.svg", .everybody, .everybody),
         ]
+
+        /// The files of the page and of the client are for everybody, whichever they are.
+        private static let files = WebFile.all.filter { $0.name != "page/index.html" }.map { file in
+            "GET /\(file.name.hasPrefix("page/") ? String(file.name.dropFirst(5)) : file.name)"
+        }
 
         @Test(
             "every route has a rule that says who may use it, and this table has every route",
@@ -129,6 +132,7 @@ extension HTTPTests {
             )
             try await withGateway(authenticator: hasAuth ? authenticator : nil) { gateway in
                 var left = Dictionary(Self.rules.map { ($0.0, hasAuth ? $0.1 : $0.2) }) { first, _ in first }
+                for name in Self.files { left[name] = .everybody }
                 for endpoint in Responder(gateway: gateway.server.gateway).routes.endpoints {
                     for route in endpoint.routes {
                         let name = "\(route.method.rawValue) \(endpoint.path)"

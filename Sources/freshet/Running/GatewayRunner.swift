@@ -53,6 +53,7 @@ struct GatewayRunner {
                 }
             }
             self.warnOfLimits()
+            self.warnOfOpenness()
             try await composition.run(shutdown: shutdown) { [self] address in
                 if self.keepsKeyFile { keyFile.withLock { $0 = self.keyFile(key, for: address) } }
                 self.logStart(composition, address, keyFile: keyFile.withLock { $0?.path })
@@ -117,6 +118,15 @@ struct GatewayRunner {
                 _exit(2)
             }
         }
+    }
+
+    /// Who reaches a listener that others reach as well reads everything.
+    private func warnOfOpenness() {
+        guard self.configuration.auth == nil, !self.configuration.listen.isLocal else { return }
+        self.logger.warning(
+            "everybody who reaches the listener may read every source; `auth` says who may",
+            metadata: ["listen": "\(self.configuration.listen)"]
+        )
     }
 
     private func warnOfLimits() {
