@@ -59,7 +59,7 @@ extension Authenticator {
                 return .valid(Self.certificateHolder(principal.id, grants))
             case .jwt:
                 guard let key = principal.fingerprint, let keys = state.tables.verifier.keys(of: principal.issuer),
-                    !keys.isWithdrawn(key)
+                    !keys.isWithdrawn(key), principal.audience.utf8.elementsEqual(keys.issuer.audience.utf8)
                 else { return .revoked }
                 return .valid(principal)
             }
@@ -81,12 +81,25 @@ extension Authenticator {
     /// What a ticket is good for that a stream request presents.
     ///
     /// - Parameters:
-    ///   - ticket: its text.
+    ///   - ticket: as it was presented.
     ///   - sources: what the request names; more than the ticket names is `invalid`.
     ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` if absent.
     /// - Returns: the stream that it opens or resumes, or the reason for the refusal.
-    package func redeem(_ ticket: String, sources: SourceSelector, suffix: String?) -> Redemption {
-        self.mint.redeem(ticket, sources: sources, suffix: suffix, now: self.clock(), standing: self.standing(of:))
+    package func redeem(_ ticket: Secret, sources: SourceSelector, suffix: String?) -> Redemption {
+        let text = String(decoding: ticket.bytes, as: UTF8.self)
+        return self.mint.redeem(text, sources: sources, suffix: suffix, now: self.clock(), standing: self.standing(of:))
+    }
+
+    /// Puts a ticket back that ``redeem(_:sources:suffix:)`` used up, since its stream was not opened after all: it opens one
+    /// until its time is over.
+    package func giveBack(_ stream: TicketStream) {
+        self.mint.giveBack(stream)
+    }
+
+    /// Has a ticket resume no stream any more: its client gets what it gets at the end of the credential. Holds until the
+    /// process ends, for the last ``TicketLimits/maxRevoked`` of them.
+    package func revokeTicket(_ ticket: Fingerprint) {
+        self.mint.revoke(ticket)
     }
 
     private func authenticateNow(_ secret: Secret, mayBeToken: Bool) -> Result<Principal, CredentialProblem>? {

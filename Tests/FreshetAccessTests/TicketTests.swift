@@ -34,7 +34,11 @@ struct TicketTests {
         _ sources: String = "a,b",
         suffix: String? = nil
     ) throws -> Redemption {
-        fixture.authenticator.redeem(ticket.text, sources: try #require(SourceSelector(sources)), suffix: suffix)
+        fixture.authenticator.redeem(
+            Secret(ticket.text),
+            sources: try #require(SourceSelector(sources)),
+            suffix: suffix
+        )
     }
 
     /// The name of a redemption's case, and its stream.
@@ -82,7 +86,8 @@ struct TicketTests {
         let opened = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<200 {
                 group.addTask {
-                    if case .opened = fixture.authenticator.redeem(ticket.text, sources: selector, suffix: nil) {
+                    if case .opened = fixture.authenticator.redeem(Secret(ticket.text), sources: selector, suffix: nil)
+                    {
                         true
                     } else {
                         false
@@ -169,13 +174,77 @@ struct TicketTests {
         #expect(try state(ofToken) == "dead")
     }
 
+    @Test("a ticket whose stream was not opened is good until its time is over, and one that is resumed is no such")
+    func givenBack() throws {
+        let fixture = try Self.fixture()
+        let ticket = try fixture.authenticator.issueTicket(for: Self.principal(fixture), sources: "a")
+        for _ in 0..<3 {
+            let stream = try #require(self.outcome(try self.redeem(fixture, ticket, "a")).1)
+            #expect(fixture.authenticator.snapshot.tickets.unused == 0)
+            fixture.authenticator.giveBack(stream)
+            fixture.authenticator.giveBack(stream)
+            let counts = fixture.authenticator.snapshot.tickets
+            #expect(counts.unused == 1 && counts.opened == 0)
+        }
+        let stream = try #require(self.outcome(try self.redeem(fixture, ticket, "a")).1)
+        let resumed = try #require(self.outcome(try self.redeem(fixture, ticket, "a", suffix: stream.suffix)).1)
+        fixture.authenticator.giveBack(resumed)
+        #expect(self.name(try self.redeem(fixture, ticket, "a")) == "spent")
+        fixture.authenticator.giveBack(stream)
+        fixture.clock.advance(by: .seconds(30))
+        #expect(self.name(try self.redeem(fixture, ticket, "a")) == "spent")
+    }
+
+    @Test("a ticket that was revoked resumes nothing; of very many the oldest is forgotten")
+    func revoked() throws {
+        let fixture = try Self.fixture()
+        let tickets = try (0..<2).map { _ in
+            try fixture.authenticator.issueTicket(for: Self.principal(fixture), sources: "a")
+        }
+        let streams = try tickets.map { try #require(self.outcome(try self.redeem(fixture, $0, "a")).1) }
+        func state(_ number: Int) throws -> String {
+            self.name(try self.redeem(fixture, tickets[number], "a", suffix: streams[number].suffix))
+        }
+        fixture.authenticator.revokeTicket(streams[0].ticket)
+        fixture.authenticator.revokeTicket(streams[0].ticket)
+        #expect(try state(0) == "dead" && state(1) == "resumed")
+        for number in 1..<TicketLimits.maxRevoked {
+            fixture.authenticator.revokeTicket(Fingerprint(first: UInt64(number), second: 0))
+        }
+        #expect(try state(0) == "dead")
+        fixture.authenticator.revokeTicket(streams[1].ticket)
+        #expect(try state(0) == "resumed" && state(1) == "dead")
+    }
+
+    @Test("S6: a token's streams and tickets end where its issuer is to name another audience")
+    func audience() async throws {
+        let fixture = try Self.fixture()
+        let token = try fixture.issuer.token(fixture.claims(more: #","freshet":{"read":["a"]}"#))
+        let principal = try await fixture.bearer(token).get()
+        let ticket = try fixture.authenticator.issueTicket(for: principal, sources: "a")
+        let stream = try #require(self.outcome(try self.redeem(fixture, ticket, "a")).1)
+        var configuration = AccessFixture.configuration
+        try fixture.authenticator.update(configuration)
+        #expect(fixture.authenticator.standing(of: principal) == .valid(principal))
+        configuration.issuers[0].audience = "another"
+        let before = fixture.authenticator.revision
+        try fixture.authenticator.update(configuration)
+        #expect(fixture.authenticator.revision > before)
+        // Before the keys of the issuer are at hand again.
+        for known in [principal, stream.principal] {
+            #expect(fixture.authenticator.standing(of: known) == .revoked)
+        }
+        #expect(self.name(try self.redeem(fixture, ticket, "a", suffix: stream.suffix)) == "dead")
+        #expect(await fixture.refusal(token) == .audience)
+    }
+
     @Test("what is not a ticket of this gateway is refused, whichever bit is wrong")
     func forged() throws {
         let fixture = try Self.fixture()
         let ticket = try fixture.authenticator.issueTicket(for: Self.principal(fixture), sources: "a")
         let selector = try #require(SourceSelector("a"))
         func outcome(_ text: String) -> String {
-            self.name(fixture.authenticator.redeem(text, sources: selector, suffix: nil))
+            self.name(fixture.authenticator.redeem(Secret(text), sources: selector, suffix: nil))
         }
         for text in ["", "a", "AAAA", String(repeating: "A", count: 64), String(repeating: "A", count: 1 << 20)] {
             #expect(outcome(text) == "invalid")

@@ -71,6 +71,7 @@ struct SealedTicket {
             writer.member("id", self.principal.id)
             writer.member("issuer", self.principal.issuer)
             if let tokenID = self.principal.tokenID { writer.member("jti", tokenID) }
+            if !self.principal.audience.isEmpty { writer.member("aud", self.principal.audience) }
             if let end = self.principal.validUntil { writer.member("until", end.milliseconds) }
             if let fingerprint = self.principal.fingerprint {
                 writer.member("first", Int64(bitPattern: fingerprint.first))
@@ -104,6 +105,7 @@ struct SealedTicket {
             id: id,
             issuer: issuer,
             tokenID: value["jti"]?.string,
+            audience: value["aud"]?.string ?? "",
             grants: grants,
             validUntil: value["until"]?.int.map { WallTime(milliseconds: Int64($0)) },
             fingerprint: fingerprint

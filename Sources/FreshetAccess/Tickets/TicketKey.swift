@@ -25,7 +25,15 @@ package struct TicketKey: Sendable, CustomStringConvertible {
     ///
     /// - Throws: `TicketKeyProblem`, which names the file: it cannot be read or made, others may read it, or it is no key.
     package static func persisted(at path: String) throws(TicketKeyProblem) -> TicketKey {
-        if SmallFile.stamp(path) == nil { try self.make(path) }
+        if SmallFile.stamp(path) == nil {
+            do throws(TicketKeyProblem) {
+                try self.make(path)
+            } catch {
+                var problem = error
+                problem.isNotMade = true
+                throw problem
+            }
+        }
         var status = stat()
         guard stat(path, &status) == 0 else { throw TicketKeyProblem(path, String(cString: strerror(errno))) }
         guard status.st_mode & 0o077 == 0 else {
@@ -84,6 +92,8 @@ package struct TicketKey: Sendable, CustomStringConvertible {
 package struct TicketKeyProblem: Error, Hashable, Sendable, CustomStringConvertible {
     package var path: String
     package var text: String
+    /// There is no file, and none can be made.
+    package var isNotMade = false
 
     init(_ path: String, _ text: String) {
         self.path = path

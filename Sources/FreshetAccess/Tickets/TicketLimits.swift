@@ -8,6 +8,8 @@ package enum TicketLimits {
     package static let maxUnused = 100_000
     /// As ``maxUnused``, of one account.
     package static let maxUnusedPerAccount = 1000
+    /// The most tickets of closed streams that are remembered as such; past it the oldest is forgotten.
+    package static let maxRevoked = 10_000
     /// The shortest and the longest `auth.ticket_ttl`.
     package static let minTTL = Duration.seconds(1)
     package static let maxTTL = Duration.seconds(600)

@@ -28,6 +28,8 @@ package struct TicketStream: Sendable {
     /// What every id of the stream carries after its cursor: 22 characters of base64url. With the URL it resumes the stream,
     /// so it is half a secret.
     package let suffix: String
+    /// What it is given back as; `nil` where the stream was resumed.
+    fileprivate let unused: TicketMint.Unused?
 }
 
 /// What a ticket that was presented is good for.
@@ -49,7 +51,7 @@ package enum Redemption: Sendable {
 /// Only tickets that can still open a stream are remembered. A ticket of an earlier process is not among them: it resumes
 /// its stream, and opens none, or it would open two.
 final class TicketMint: Sendable {
-    private struct Unused {
+    fileprivate struct Unused {
         let account: Principal.Account
         let expiresAt: WallTime
     }
@@ -57,6 +59,9 @@ final class TicketMint: Sendable {
     private struct State {
         var unused: [Fingerprint: Unused] = [:]
         var perAccount: [Principal.Account: Int] = [:]
+        /// Tickets of streams that an administrator closed, and the same in order.
+        var revoked: Set<Fingerprint> = []
+        var revokedInOrder: [Fingerprint] = []
         var sweptAt: WallTime?
         var counts = TicketCounts()
     }
@@ -133,18 +138,20 @@ final class TicketMint: Sendable {
         let resumes = suffix.map { equalInConstantTime($0.utf8, own) } ?? false
         guard resumes || self.isUnused(sealed, now: now) else { return self.count(.spent) }
         guard let principal = self.holder(of: sealed, standing) else { return self.count(.dead) }
-        let isFirst = self.take(sealed, now: now)
-        guard resumes || isFirst else { return self.count(.spent) }
+        let unused = self.take(sealed, now: now)
+        guard resumes || unused != nil else { return self.count(.spent) }
         let stream = TicketStream(
             principal: principal,
             ticket: sealed.fingerprint,
-            suffix: String(decoding: own, as: UTF8.self)
+            suffix: String(decoding: own, as: UTF8.self),
+            unused: resumes ? nil : unused
         )
         return self.count(resumes ? .resumed(stream) : .opened(stream))
     }
 
     private func holder(of sealed: SealedTicket, _ standing: (Principal) -> Standing) -> Principal? {
         if sealed.principal.kind == .administrator, sealed.principal.fingerprint != self.process { return nil }
+        guard !self.state.withLock({ $0.revoked.contains(sealed.fingerprint) }) else { return nil }
         guard case .valid(var principal) = standing(sealed.principal) else { return nil }
         principal.grants = principal.grants.forStreams
         return principal
@@ -154,12 +161,31 @@ final class TicketMint: Sendable {
         self.state.withLock { state in state.unused[sealed.fingerprint].map { now < $0.expiresAt } ?? false }
     }
 
-    /// Whether the ticket was unused until now.
-    private func take(_ sealed: SealedTicket, now: WallTime) -> Bool {
+    /// What the ticket was until now; `nil` where it was used, or is too old.
+    private func take(_ sealed: SealedTicket, now: WallTime) -> Unused? {
         self.state.withLock { state in
-            guard let unused = state.unused.removeValue(forKey: sealed.fingerprint) else { return false }
+            guard let unused = state.unused.removeValue(forKey: sealed.fingerprint) else { return nil }
             Self.release(unused.account, &state)
-            return now < unused.expiresAt
+            return now < unused.expiresAt ? unused : nil
+        }
+    }
+
+    func giveBack(_ stream: TicketStream) {
+        guard let unused = stream.unused else { return }
+        self.state.withLock { state in
+            guard state.unused.updateValue(unused, forKey: stream.ticket) == nil else { return }
+            state.perAccount[unused.account, default: 0] += 1
+            if state.counts.opened > 0 { state.counts.opened -= 1 }
+        }
+    }
+
+    func revoke(_ ticket: Fingerprint) {
+        self.state.withLock { state in
+            guard state.revoked.insert(ticket).inserted else { return }
+            state.revokedInOrder.append(ticket)
+            if state.revokedInOrder.count > TicketLimits.maxRevoked {
+                state.revoked.remove(state.revokedInOrder.removeFirst())
+            }
         }
     }
 

@@ -40,6 +40,7 @@ struct TokenVerifier: Sendable {
             case .found(let key):
                 guard key.verifies(text.signature, of: text.signedBytes) else { throw CredentialProblem(.signature) }
                 principal.fingerprint = key.fingerprint
+                principal.audience = keys.issuer.audience
                 return .verified(principal)
             case .mustLoad: return .mustLoad(keys)
             case .unknown: throw CredentialProblem(.key)

@@ -23,6 +23,8 @@ package struct Principal: Hashable, Sendable {
     package var issuer: String
     /// The token's `jti`, by which one token can be denied.
     package var tokenID: String?
+    /// The audience that the token was accepted for; empty for other kinds.
+    package var audience: String
     package var grants: Grants
     /// The credential is dead from then on, and so are the streams that it opened; `nil` for no end.
     package var validUntil: WallTime?
@@ -34,6 +36,7 @@ package struct Principal: Hashable, Sendable {
         id: String,
         issuer: String = "",
         tokenID: String? = nil,
+        audience: String = "",
         grants: Grants,
         validUntil: WallTime? = nil,
         fingerprint: Fingerprint? = nil
@@ -42,6 +45,7 @@ package struct Principal: Hashable, Sendable {
         self.id = id
         self.issuer = issuer
         self.tokenID = tokenID
+        self.audience = audience
         self.grants = grants
         self.validUntil = validUntil
         self.fingerprint = fingerprint
