@@ -142,6 +142,10 @@ extension StreamServer {
     package func adopt(_ handover: StreamHandover<Socket>) {
         let inbox = self.state.withLock { state -> DeliveryInbox<EpollTransport>? in
             guard !state.isStopped, !state.shards.isEmpty else { return nil }
+            if let ticket = handover.owner?.mark?.ticket {
+                // One shard has all streams of a ticket, and so knows which is the earlier one.
+                return state.shards[Int(ticket.first % UInt64(state.shards.count))].inbox
+            }
             state.next = (state.next + 1) % state.shards.count
             return state.shards[state.next].inbox
         }
@@ -162,15 +166,22 @@ extension StreamServer {
         return reports
     }
 
-    /// Ends one stream with `bye`.
+    /// Ends one stream with `bye`. `first` is told whose it is before its client is told of the end, on the shard's thread;
+    /// it is not called for a stream without an owner.
     ///
     /// - Returns: `false` where there is no such subscriber any more.
     @discardableResult
-    package func close(_ id: SubscriberID, reason: CloseReason = .revoked) async -> Bool {
+    package func close(
+        _ id: SubscriberID,
+        reason: CloseReason = .revoked,
+        first: @escaping @Sendable (StreamOwner) -> Void = { _ in }
+    ) async -> Bool {
         let inboxes = self.inboxes
         guard inboxes.indices.contains(id.shard) else { return false }
         return await withCheckedContinuation { continuation in
-            let message = DeliveryMessage<Socket>.close(id, reason) { continuation.resume(returning: $0) }
+            let message = DeliveryMessage<Socket>.close(id, reason, first: first) {
+                continuation.resume(returning: $0)
+            }
             if !inboxes[id.shard].post(message) { message.abandon() }
         }
     }

@@ -17,7 +17,7 @@ struct OutgoingTests {
     func cuts(framing: Framing, scratchBytes: Int) {
         let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: scratchBytes, alignment: 16)
         defer { scratch.deallocate() }
-        let parts = Self.frames.map { OutgoingPart($0.frame, framing: framing) }
+        let parts = Self.frames.flatMap { OutgoingPart.parts(of: $0.frame, framing: framing, mark: nil) }
         let whole = parts.flatMap { Array($0.bytes[$0.range]) }
         for cut in 1...whole.count {
             var backlog = Backlog(parts: parts, maySkip: false, statusMark: 0, tick: 0)
@@ -45,12 +45,76 @@ struct OutgoingTests {
             var left: [UInt8] = []
             if stop.offsetInLast > 0 {
                 let last = frames[frames.startIndex + stop.count - 1].frame
-                let part = OutgoingPart(last, framing: framing, skipping: stop.offsetInLast)
-                left = Array(part.bytes[part.range])
+                let parts = OutgoingPart.parts(of: last, framing: framing, mark: nil, skipping: stop.offsetInLast)
+                left = parts.flatMap { Array($0.bytes[$0.range]) }
             }
             let end = sizes.prefix(stop.count).reduce(0, +)
             #expect(left == Array(whole[sent..<max(sent, end)]), "\(sent) bytes")
             #expect(end - sent < (sizes.max() ?? 0))
+        }
+    }
+
+    @Test("has a ticket's suffix in it wherever a send stopped, and shares the rest", arguments: Framing.allCases)
+    func marks(framing: Framing) throws {
+        let mark = try #require(
+            TicketMark(ticket: Fingerprint(first: 1, second: 2), suffix: Array("abcdefghijklmnopqrstuv".utf8))
+        )
+        let cursor = Cursor(epoch: Epoch(rawValue: 41), sequence: 7)
+        let frame = ControlFrame.hello(
+            cursor: cursor,
+            id: cursor,
+            heartbeat: .seconds(15),
+            retry: 2000,
+            wire: .markedEventStream
+        )
+        let range = frame.range(in: framing)
+        let expected = Array(
+            String(decoding: frame.bytes[range], as: UTF8.self)
+                .replacing("\(cursor)~" + String(repeating: "-", count: 22), with: "\(cursor)~abcdefghijklmnopqrstuv")
+                .utf8
+        )
+        #expect(expected.count == range.count)
+        for offset in 0...range.count {
+            let parts = OutgoingPart.parts(of: frame, framing: framing, mark: mark, skipping: offset)
+            #expect(parts.flatMap { Array($0.bytes[$0.range]) } == Array(expected[offset...]), "\(offset)")
+            #expect(parts.map(\.beginsEvent) == [offset == 0, false, false])
+        }
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1024, alignment: 16)
+        defer { scratch.deallocate() }
+        let frames = [
+            SequencedFrame(sequence: 1, frame: frame), Self.frames[0], SequencedFrame(sequence: 2, frame: frame),
+        ]
+        let run = MarkableRun(of: frames[...], framing: framing, scratch: scratch)
+        run.put(mark)
+        let between = Self.frames[0].frame
+        #expect(Array(run.bytes) == expected + between.bytes[between.range(in: framing)] + expected)
+    }
+
+    @Test("loses the events that were not begun where a right has ended, and never the rest of one")
+    func notBegun() throws {
+        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 16)
+        defer { scratch.deallocate() }
+        let head = Array("HTTP/1.1 200 OK\r\n\r\n".utf8)
+        let frames = Self.frames.map { Array($0.frame.bytes[$0.frame.chunk]) }
+        let whole = head + frames.flatMap { $0 }
+        var ends = [head.count]
+        for frame in frames { ends.append((ends.last ?? 0) + frame.count) }
+        for taken in 0..<whole.count {
+            var backlog = Backlog(parts: [OutgoingPart(head)], maySkip: false, statusMark: 0, tick: 0)
+            for frame in Self.frames { backlog.append(frame.frame, framing: .chunked, mark: nil) }
+            backlog.sent(taken)
+            backlog.dropEventsNotBegun()
+            var left: [UInt8] = []
+            while !backlog.isEmpty {
+                let count = backlog.withNextBytes(scratch: scratch) { bytes in
+                    left.append(contentsOf: bytes)
+                    return bytes.count
+                }
+                backlog.sent(count ?? 0)
+            }
+            // To the end of what was begun: of the head in any case.
+            let end = taken == 0 ? head.count : ends.first { $0 >= taken } ?? whole.count
+            #expect(left == Array(whole[taken..<end]), "\(taken)")
         }
     }
 

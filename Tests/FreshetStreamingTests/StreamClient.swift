@@ -51,7 +51,7 @@ struct ReceivedEvent: Equatable {
     var data: String { String(decoding: self.bytes, as: UTF8.self) }
 
     /// The sequence in the id.
-    var sequence: UInt64? { self.id.flatMap { Cursor($0)?.sequence } }
+    var sequence: UInt64? { self.id.flatMap { Cursor(EventID($0).cursor)?.sequence } }
 
     /// The number behind `"n":` or in the patch, which names the version.
     var number: Int? {
@@ -172,12 +172,12 @@ final class StreamClient {
     }
 
     private func parse() {
-        let end: StaticString = self.wire == .eventStream ? "\n\n" : "\n"
+        let end: StaticString = self.wire == .jsonLines ? "\n" : "\n\n"
         while let stop = ByteSearch.first(end, in: self.body, from: self.blockStart) {
             let block = Array(self.body[self.blockStart..<stop])
             self.blockStart = stop + end.utf8CodeUnitCount
             switch self.wire {
-            case .eventStream: self.parse(block: block + [0x0A])
+            case .eventStream, .markedEventStream: self.parse(block: block + [0x0A])
             case .jsonLines: self.parse(line: block)
             }
         }

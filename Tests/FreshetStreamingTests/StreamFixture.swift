@@ -84,7 +84,8 @@ final class StreamFixture: Sendable {
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
         receiveBuffer: Int32? = nil,
-        from address: String = "127.0.0.1"
+        from address: String = "127.0.0.1",
+        owner: StreamOwner? = nil
     ) throws -> StreamClient {
         try self.subscribeWithServerEnd(
             to: sources,
@@ -93,7 +94,8 @@ final class StreamFixture: Sendable {
             at: position,
             framing: framing,
             receiveBuffer: receiveBuffer,
-            from: address
+            from: address,
+            owner: owner
         ).client
     }
 
@@ -106,7 +108,8 @@ final class StreamFixture: Sendable {
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
         receiveBuffer: Int32? = nil,
-        from address: String = "127.0.0.1"
+        from address: String = "127.0.0.1",
+        owner: StreamOwner? = nil
     ) throws -> (client: StreamClient, server: Int32) {
         guard case .admitted(let ticket) = self.server.admit(PeerAddress(address)) else {
             throw SystemError(call: "admit", code: 0)
@@ -121,7 +124,8 @@ final class StreamFixture: Sendable {
                 position: position,
                 head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),
                 framing: framing,
-                ticket: ticket
+                ticket: ticket,
+                owner: owner
             )
         )
         let client = StreamClient(descriptor: connection.client, framing: framing, wire: format.wire)

@@ -50,7 +50,8 @@ extension Hub {
         log.flush()
     }
 
-    func name(of source: SourceID) -> String? {
+    /// `nil` for a source that was removed.
+    package func name(of source: SourceID) -> String? {
         self.state.withLock { $0[source]?.name }
     }
 

@@ -5,7 +5,7 @@ package import JSON
 /// One numbered change of one source, with its frames.
 ///
 /// The patch, merge and items forms are kept as `text/event-stream` frames, since that is how nearly all of them
-/// leave; JSON lines are wrapped from the same bytes when asked for.
+/// leave; the other wire formats are wrapped from the same bytes when asked for.
 package struct ChangeEvent: Sendable {
     package let cursor: Cursor
     package let source: SourceID
@@ -77,11 +77,9 @@ package struct ChangeEvent: Sendable {
         guard let own = self.ownFrame(in: format.mode) else {
             return self.value.map { self.envelope.frame(.snapshot, $0, id: self.cursor, wire: format.wire) }
         }
-        guard format.wire == .jsonLines else { return own }
-        if self.isCheckpoint(in: format.mode) {
-            return EventEnvelope(source: self.sourceName, at: self.at).checkpoint(id: self.cursor, wire: .jsonLines)
-        }
-        return EventEnvelope.line(format.mode, of: own, id: self.cursor)
+        guard format.wire != .eventStream else { return own }
+        if self.isCheckpoint(in: format.mode) { return self.envelope.checkpoint(id: self.cursor, wire: format.wire) }
+        return EventEnvelope.rewrapped(format.mode, own, id: self.cursor, wire: format.wire)
     }
 
     /// Whether the event says nothing in this mode but how far the log has come.

@@ -63,7 +63,7 @@ package final class SourceVersion: Sendable {
     /// Two threads that ask for the first time at once may both encode it; one of the two is kept and shared from then
     /// on. Neither waits for the other.
     package func frame(wire: StreamWire, step: Step) -> Frame {
-        let slot = step.rawValue + (wire == .eventStream ? 0 : Step.allCases.count)
+        let slot = step.rawValue + wire.rawValue * Step.allCases.count
         if let known = self.encoded.withLock({ $0.frame(in: slot) }) { return known }
         let frame = EventEnvelope(source: self.sourceName, at: self.at)
             .frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)

@@ -40,9 +40,9 @@ struct EventEnvelope {
         data.append(contentsOf: #"":"#.utf8)
     }
 
-    /// A change event as a JSON line, from its event-stream form.
-    static func line(_ name: StreamMode, of frame: Frame, id: Cursor) -> Frame {
-        Frame(event: name.rawValue, id: id, wire: .jsonLines, dataBytes: frame.data.count) { data in
+    /// A change event in another wire format, from its event-stream form.
+    static func rewrapped(_ name: StreamMode, _ frame: Frame, id: Cursor, wire: StreamWire) -> Frame {
+        Frame(event: name.rawValue, id: id, wire: wire, dataBytes: frame.data.count) { data in
             data.append(contentsOf: frame.bytes[frame.data])
         }
     }
@@ -79,7 +79,8 @@ extension Frame {
     init(event: String, id: Cursor?, wire: StreamWire, dataBytes: Int, _ write: (inout [UInt8]) -> Void) {
         self.init(capacity: dataBytes + 96) { bytes in
             switch wire {
-            case .eventStream: Self.appendEvent(event, id: id, to: &bytes, write)
+            case .eventStream: Self.appendEvent(event, id: id, hasMark: false, to: &bytes, write)
+            case .markedEventStream: Self.appendEvent(event, id: id, hasMark: true, to: &bytes, write)
             case .jsonLines: Self.appendLine(event, id: id, to: &bytes, write)
             }
         }
@@ -93,11 +94,21 @@ extension Frame {
     private static func appendEvent(
         _ event: String,
         id: Cursor?,
+        hasMark: Bool,
         to bytes: inout [UInt8],
         _ write: (inout [UInt8]) -> Void
-    ) -> Range<Int> {
+    ) -> Places {
+        var markStart = 0
         do throws(EventStreamEncodingError) {
             if let id { try EventStreamEncoder.appendID(id.description, to: &bytes) }
+            if id != nil, hasMark {
+                // The suffix belongs to the line that was just ended.
+                bytes.removeLast()
+                bytes.append(TicketMark.separator)
+                markStart = bytes.count
+                bytes.append(contentsOf: repeatElement(UInt8(ascii: "-"), count: TicketMark.byteCount))
+                bytes.append(0x0A)
+            }
             try EventStreamEncoder.appendEventName(event, to: &bytes)
         } catch {
             // Cursors and the names of our own events are within the alphabets by construction.
@@ -105,7 +116,7 @@ extension Frame {
         }
         let data = EventStreamEncoder.appendSingleLineData(to: &bytes, write)
         EventStreamEncoder.endEvent(to: &bytes)
-        return data
+        return Places(data: data, markStart: markStart)
     }
 
     private static func appendLine(
@@ -113,13 +124,13 @@ extension Frame {
         id: Cursor?,
         to bytes: inout [UInt8],
         _ write: (inout [UInt8]) -> Void
-    ) -> Range<Int> {
+    ) -> Places {
         self.appendLineHead(event, id: id, to: &bytes)
         let start = bytes.count
         write(&bytes)
         let end = bytes.count
         bytes.append(contentsOf: [UInt8(ascii: "}"), 0x0A])
-        return start..<end
+        return Places(data: start..<end)
     }
 
     /// Appends a JSON line up to its data.
@@ -132,13 +143,20 @@ extension Frame {
     }
 }
 
-/// The events that carry no `id`: the start of a stream, gaps, states of sources, the end, and the heartbeat.
+/// The events that carry no `id`: the start of a stream, gaps, states of sources, the end, and the heartbeat. On a ticket's
+/// stream the start has one.
 package enum ControlFrame {
     /// The first event: where the stream begins and how often it beats.
     ///
     /// `retry` is what the client waits before it reconnects, in milliseconds, jittered by the caller; `heartbeat` is stated
-    /// in seconds.
-    package static func hello(cursor: Cursor, heartbeat: Duration, retry: Int64, wire: StreamWire) -> Frame {
+    /// in seconds. `id`: where a ticket's stream goes on that is cut before its next event.
+    package static func hello(
+        cursor: Cursor,
+        id: Cursor? = nil,
+        heartbeat: Duration,
+        retry: Int64,
+        wire: StreamWire
+    ) -> Frame {
         var data = Array(#"{"cursor":"\#(cursor)","heartbeat":"#.utf8)
         let seconds = heartbeat.milliseconds
         data.appendDigits(seconds / 1000)
@@ -147,7 +165,7 @@ package enum ControlFrame {
             data.appendDigits(seconds % 1000, width: 3)
         }
         data.append(UInt8(ascii: "}"))
-        return self.withRetry(retry, Frame(event: "hello", data: data, id: nil, wire: wire), wire: wire)
+        return self.withRetry(retry, Frame(event: "hello", data: data, id: id, wire: wire), wire: wire)
     }
 
     package static func gap(_ reason: GapReason, wire: StreamWire) -> Frame {
@@ -179,6 +197,17 @@ package enum ControlFrame {
         return Frame(event: "status", data: json.text, id: nil, wire: wire)
     }
 
+    /// The reader may no longer read a source, which leaves its stream.
+    package static func removal(of source: String, at time: WallTime, wire: StreamWire) -> Frame {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("source", source)
+            json.member("state", "removed")
+            json.member("since", time.description)
+        }
+        return Frame(event: "status", data: json.text, id: nil, wire: wire)
+    }
+
     /// The last event before the server closes.
     package static func bye(_ reason: CloseReason, retry: Int64, wire: StreamWire) -> Frame {
         let frame = Frame(event: "bye", data: Array(#"{"reason":"\#(reason.rawValue)"}"#.utf8), id: nil, wire: wire)
@@ -188,17 +217,18 @@ package enum ControlFrame {
     /// Shows proxies and clients that the stream lives: a comment line, or an event for JSON lines.
     package static func heartbeat(wire: StreamWire) -> Frame {
         switch wire {
-        case .eventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A])
+        case .eventStream, .markedEventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A])
         case .jsonLines: Frame(payload: Array(#"{"event":"heartbeat"}"#.utf8) + [0x0A])
         }
     }
 
     /// Puts the reconnection time (WHATWG HTML §9.2.6, `retry`) before an event; JSON lines have no such field.
     private static func withRetry(_ milliseconds: Int64, _ frame: Frame, wire: StreamWire) -> Frame {
-        guard wire == .eventStream else { return frame }
+        guard wire != .jsonLines else { return frame }
         var payload: [UInt8] = []
         EventStreamEncoder.appendRetry(milliseconds: Int(clamping: milliseconds), to: &payload)
+        let markStart = frame.markStart > 0 ? frame.markStart + payload.count : 0
         payload.append(contentsOf: frame.bytes[frame.payload])
-        return Frame(payload: payload)
+        return Frame(payload: payload, markStart: markStart)
     }
 }

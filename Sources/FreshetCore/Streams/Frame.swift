@@ -14,10 +14,14 @@ package enum StreamMode: String, CaseIterable, Sendable {
     case snapshot
 }
 
-/// How events are written: as `text/event-stream` or as one JSON object a line (`application/x-ndjson`).
-package enum StreamWire: CaseIterable, Sendable {
+/// How events are written.
+package enum StreamWire: Int, CaseIterable, Sendable {
+    /// `text/event-stream`.
     case eventStream
+    /// One JSON object a line (`application/x-ndjson`).
     case jsonLines
+    /// `text/event-stream` whose ids have room for a ticket's suffix: see ``TicketMark``.
+    case markedEventStream
 }
 
 /// The form in which a subscriber gets its events. Subscribers with equal formats share frames.
@@ -58,20 +62,37 @@ package struct Frame: Sendable {
     package let payload: Range<Int>
     /// Where the JSON text of `data` stands in ``bytes``: what another wire format wraps anew.
     package let data: Range<Int>
+    /// Where ``mark`` begins; 0 for none, since a size line comes first.
+    let markStart: Int
+
+    /// Where the ``TicketMark`` of each stream takes the place of as many bytes in ``bytes``; `nil` where the event has no
+    /// id, or is of another wire format.
+    package var mark: Range<Int>? {
+        self.markStart > 0 ? self.markStart..<(self.markStart + TicketMark.byteCount) : nil
+    }
 
     /// The length of a chunk size line: at most 16 hexadecimal digits and CRLF.
     private static let sizeLineBytes = 18
     private static let lineEnd: [UInt8] = [0x0D, 0x0A]
 
-    /// Encodes an event in place: `write` appends the payload, of about `capacity` bytes, and returns where the JSON text
-    /// stands in the buffer.
-    package init(capacity: Int, _ write: (inout [UInt8]) -> Range<Int>) {
+    /// Where in the buffer stands what others look for.
+    struct Places {
+        /// The JSON text.
+        var data: Range<Int>
+        /// As ``Frame/markStart``.
+        var markStart = 0
+    }
+
+    /// Encodes an event in place: `write` appends the payload, of about `capacity` bytes.
+    init(capacity: Int, _ write: (inout [UInt8]) -> Places) {
         BriefLocks.expectNoneHeld()
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Self.sizeLineBytes + capacity + 2)
         bytes.append(contentsOf: repeatElement(0, count: Self.sizeLineBytes - 2))
         bytes.append(contentsOf: Self.lineEnd)
-        self.data = write(&bytes)
+        let places = write(&bytes)
+        self.data = places.data
+        self.markStart = places.markStart
         self.payload = Self.sizeLineBytes..<bytes.count
         bytes.append(contentsOf: Self.lineEnd)
         // Hexadecimal, from the last digit on, as long as there are any.
@@ -88,9 +109,13 @@ package struct Frame: Sendable {
 
     /// `payload` is the event as the wire format has it, without data that another format could wrap.
     package init(payload: [UInt8]) {
+        self.init(payload: payload, markStart: 0)
+    }
+
+    init(payload: [UInt8], markStart: Int) {
         self.init(capacity: payload.count) { bytes in
             bytes.append(contentsOf: payload)
-            return bytes.count..<bytes.count
+            return Places(data: bytes.count..<bytes.count, markStart: markStart)
         }
     }
 

@@ -160,19 +160,20 @@ extension Delivery {
                 budget: &budget
             )
         case .snapshots(let snapshots, let through):
-            self.append(snapshots, to: &backlog, in: group)
+            self.append(snapshots, to: &backlog, of: index, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         case .gap(let reason, let snapshots, let through):
-            backlog.append(OutgoingPart(ControlFrame.gap(reason, wire: group.wire), framing: group.framing))
-            self.append(snapshots, to: &backlog, in: group)
+            backlog.append(ControlFrame.gap(reason, wire: group.wire), framing: group.framing, mark: nil)
+            self.append(snapshots, to: &backlog, of: index, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         }
         return nil
     }
 
-    private func append(_ frames: [Frame], to backlog: inout Backlog, in group: SubscriberGroup) {
+    private func append(_ frames: [Frame], to backlog: inout Backlog, of index: Int32, in group: SubscriberGroup) {
+        let mark = self.mark(of: index, in: group)
         for frame in frames {
-            backlog.append(OutgoingPart(frame, framing: group.framing))
+            backlog.append(frame, framing: group.framing, mark: mark)
         }
         self.tally.delivered += UInt64(frames.count)
     }
@@ -222,12 +223,20 @@ extension Delivery {
                 rest.removeLast()
             }
         }
+        let mark = self.mark(of: index, in: group)
         while let first = rest.first {
             guard budget > 0 else { return .paused }
             let count = FrameRun.prefixCount(of: rest, framing: group.framing, limit: self.scratch.count)
+            if let mark, first.frame.range(in: group.framing).count > self.scratch.count {
+                // Too long for a copy with the stream's own suffix: it goes out in parts, and then the log is read on.
+                backlog.append(first.frame, framing: group.framing, mark: mark)
+                self.tally.delivered += 1
+                _ = self.table.slot(index).pointee.machine.replayed(through: first.sequence, isComplete: false)
+                return nil
+            }
             let batch = rest.prefix(count)
             rest = rest.dropFirst(count)
-            if let stop = self.feed(batch, to: index, &backlog, in: group, budget: &budget) { return stop }
+            if let stop = self.feed(batch, to: index, &backlog, in: group, mark, budget: &budget) { return stop }
             let last = batch.last?.sequence ?? first.sequence
             _ = self.table.slot(index).pointee.machine.replayed(through: last, isComplete: false)
         }
@@ -244,11 +253,19 @@ extension Delivery {
         to index: Int32,
         _ backlog: inout Backlog,
         in group: SubscriberGroup,
+        _ mark: TicketMark?,
         budget: inout Int
     ) -> WriteResult? {
         let size = FrameRun.size(of: batch, framing: group.framing)
-        let sent = FrameRun.withBytes(of: batch, framing: group.framing, scratch: self.scratch) {
-            self.send($0, to: index)
+        let sent: Int
+        if let mark {
+            let run = MarkableRun(of: batch, framing: group.framing, scratch: self.scratch)
+            run.put(mark)
+            sent = self.send(UnsafeRawBufferPointer(run.bytes), to: index)
+        } else {
+            sent = FrameRun.withBytes(of: batch, framing: group.framing, scratch: self.scratch) {
+                self.send($0, to: index)
+            }
         }
         budget -= size
         self.table.record(index).ticket?.caller?.replayed(sent)
@@ -272,7 +289,8 @@ extension Delivery {
         guard stop.count > 0 else { return .blocked }
         let last = batch[batch.startIndex + stop.count - 1]
         if stop.offsetInLast > 0 {
-            backlog.append(OutgoingPart(last.frame, framing: group.framing, skipping: stop.offsetInLast))
+            let mark = self.mark(of: index, in: group)
+            backlog.append(last.frame, framing: group.framing, mark: mark, skipping: stop.offsetInLast)
         }
         self.tally.delivered += UInt64(stop.count)
         self.tally.coalesced += UInt64(stop.count - 1)
@@ -288,7 +306,7 @@ extension Delivery {
         let missed = group.statuses.values.filter { $0.number > mark }.sorted { $0.number < $1.number }
         backlog.statusMark = self.statusNumber
         for status in missed {
-            backlog.append(OutgoingPart(status.frame, framing: group.framing))
+            backlog.append(status.frame, framing: group.framing, mark: nil)
         }
         return !missed.isEmpty
     }
@@ -329,9 +347,11 @@ extension Delivery {
         return sent
     }
 
-    /// Sends a live subscriber something that has no sequence; what is not taken makes it leave the live set.
-    func sendToLive(_ index: Int32, _ part: OutgoingPart) {
-        var backlog = Backlog(parts: [part], maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
+    /// Sends a live subscriber something by itself; what is not taken makes it leave the live set.
+    func sendToLive(_ index: Int32, _ frame: Frame, in group: SubscriberGroup) {
+        let mark = self.mark(of: index, in: group)
+        let parts = OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
+        var backlog = Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
         var budget = Int.max
         switch self.write(&backlog, to: index, budget: &budget) {
         case .done: break

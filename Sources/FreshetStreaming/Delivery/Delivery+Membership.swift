@@ -21,7 +21,7 @@ extension Delivery {
     /// It is in its group before the hub is asked where the stream stands: what is published in between comes both
     /// ways, and the cursor rule removes the duplicate (FAULTS F57).
     private func join(_ handover: StreamHandover<Carrier.Arrival>) {
-        let group = self.enterGroup(handover)
+        let group = self.enterGroup(handover.sources, handover.pattern, handover.format, handover.framing)
         guard let index = self.register(handover, in: group) else {
             self.leaveGroup(group)
             self.counters.count(.failed)
@@ -36,7 +36,7 @@ extension Delivery {
         if !opening.statuses.isEmpty { self.sentAtOpening[index] = opening.statuses }
         self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: self.statusNumber) }
         var backlog = Backlog(
-            parts: self.beginning(of: opening, head: handover.head, in: group),
+            parts: self.beginning(of: opening, head: handover.head, mark: handover.owner?.mark, in: group),
             maySkip: false,
             statusMark: self.statusNumber,
             tick: self.clock.tick
@@ -71,19 +71,26 @@ extension Delivery {
     }
 
     /// The order of the contract: `retry` and `hello`, gap, snapshots, states of sources that are not well.
-    private func beginning(of opening: StreamOpening, head: [UInt8], in group: SubscriberGroup) -> [OutgoingPart] {
+    private func beginning(
+        of opening: StreamOpening,
+        head: [UInt8],
+        mark: TicketMark?,
+        in group: SubscriberGroup
+    ) -> [OutgoingPart] {
+        // Cut off before its snapshots, a ticket's stream must begin anew: sequence 0 means "nothing yet".
+        let reached = opening.snapshots.isEmpty ? opening.cursor.sequence : 0
         let hello = ControlFrame.hello(
             cursor: opening.cursor,
+            id: mark.map { _ in Cursor(epoch: opening.cursor.epoch, sequence: reached) },
             heartbeat: self.settings.heartbeat,
             retry: self.jitteredRetry(),
             wire: group.wire
         )
-        var parts = [OutgoingPart(head), OutgoingPart(hello, framing: group.framing)]
-        if let gap = opening.gap {
-            parts.append(OutgoingPart(ControlFrame.gap(gap, wire: group.wire), framing: group.framing))
+        let gap = opening.gap.map { ControlFrame.gap($0, wire: group.wire) }
+        let frames = [hello] + (gap.map { [$0] } ?? []) + opening.snapshots + opening.statuses
+        return frames.reduce(into: [OutgoingPart(head)]) { parts, frame in
+            parts += OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
         }
-        parts += (opening.snapshots + opening.statuses).map { OutgoingPart($0, framing: group.framing) }
-        return parts
     }
 
     private func endAtOnceIfNeeded(_ index: Int32, in group: SubscriberGroup) {
@@ -129,14 +136,19 @@ extension Delivery {
         self.groups[Int(self.table.slot(index).pointee.group)]
     }
 
-    /// Finds or makes the group, and counts the newcomer in.
-    private func enterGroup(_ handover: StreamHandover<Carrier.Arrival>) -> SubscriberGroup {
+    /// Finds or makes the group of those who get these sources and what `pattern` names, and counts a member in.
+    func enterGroup(
+        _ sources: [SourceID],
+        _ pattern: SourcePattern?,
+        _ format: StreamFormat,
+        _ framing: Framing
+    ) -> SubscriberGroup {
         let additions = self.hub.additions
-        let subscription = self.hub.subscribe(to: self.sources(of: handover), format: handover.format)
+        let subscription = self.hub.subscribe(to: self.sources(sources, and: pattern), format: format)
         let key = SubscriberGroup.Key(
             subscription: ObjectIdentifier(subscription),
-            pattern: handover.pattern,
-            framing: handover.framing
+            pattern: pattern,
+            framing: framing
         )
         if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
             group.memberCount += 1
@@ -145,9 +157,9 @@ extension Delivery {
         let number = self.groupIndex.insert(subscription.sources)
         let group = SubscriberGroup(
             subscription: subscription,
-            pattern: handover.pattern,
+            pattern: pattern,
             additions: additions,
-            framing: handover.framing,
+            framing: framing,
             index: number
         )
         group.memberCount = 1
@@ -163,10 +175,10 @@ extension Delivery {
 
     /// The sources that are named now. Those that came since the request was read are among them, and those that come
     /// from here on are in a notice that is yet to be taken.
-    private func sources(of handover: StreamHandover<Carrier.Arrival>) -> [SourceID] {
-        guard let pattern = handover.pattern else { return handover.sources }
+    private func sources(_ sources: [SourceID], and pattern: SourcePattern?) -> [SourceID] {
+        guard let pattern else { return sources }
         let named = self.hub.sources(matching: pattern)
-        return named == handover.sources ? named : Set(handover.sources).union(named).sorted()
+        return named == sources ? named : Set(sources).union(named).sorted()
     }
 
     /// Gives the members of a group one more source.
@@ -218,7 +230,7 @@ extension Delivery {
     }
 
     /// Counts a member out; the last one takes the group with it.
-    private func leaveGroup(_ group: SubscriberGroup) {
+    func leaveGroup(_ group: SubscriberGroup) {
         group.memberCount -= 1
         if group.memberCount == 0 {
             if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
@@ -240,7 +252,7 @@ extension Delivery {
         self.keep(backlog, of: index)
     }
 
-    private func removeFromLive(_ index: Int32) {
+    func removeFromLive(_ index: Int32) {
         let position = Int(self.table.record(index).livePosition)
         guard position >= 0, let group = self.group(of: index), let last = group.live.popLast() else { return }
         self.table.updateRecord(index) { $0.livePosition = -1 }
@@ -258,7 +270,9 @@ struct PendingEnd {
     var key: SlotKey
     var reason: CloseReason
     /// Its socket takes nothing: it is closed without `bye` if that is still so.
-    var isStuck: Bool
+    var isStuck = false
+    /// What it may go on with: its stream ends in part. `nil` where it ends as a whole.
+    var keeps: SourcePattern?
 }
 
 extension Delivery {
@@ -274,7 +288,9 @@ extension Delivery {
             let pending = self.pendingEnds[self.nextEnd]
             self.nextEnd += 1
             guard self.table.holds(pending.key) else { continue }
-            if !pending.isStuck {
+            if let pattern = pending.keeps {
+                self.narrow(pending.key.index, to: pattern)
+            } else if !pending.isStuck {
                 self.end(pending.key.index, pending.reason)
             } else if let backlog = self.backlogs[pending.key.index], self.isStuck(backlog) {
                 self.release(pending.key.index, .told(pending.reason))
@@ -293,14 +309,17 @@ extension Delivery {
             self.backlogs[index]
             ?? Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick)
         guard backlog.closing == nil else { return }
+        if reason.endsRight { backlog.dropEventsNotBegun() }
         let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
-        backlog.append(OutgoingPart(bye, framing: group.framing))
+        backlog.append(bye, framing: group.framing, mark: nil)
         backlog.append(OutgoingPart(group.framing.terminator))
         backlog.closing = reason
         self.table.slot(index).pointee.machine.closed()
         self.removeFromLive(index)
         self.backlogs[index] = backlog
+        let key = self.table.key(of: index)
         self.feed(index)
+        if reason.endsRight, self.table.holds(key) { self.limitEnd(of: key) }
     }
 
     /// Closes the connection and gives everything back that the subscriber held. Never while its group is iterated.
@@ -310,7 +329,7 @@ extension Delivery {
         self.removeFromLive(index)
         self.backlogs[index] = nil
         self.sentAtOpening[index] = nil
-        self.owners[index] = nil
+        self.disown(index)
         self.checkpointTicks[index] = nil
         self.transport.close(connection, after: end)
         self.table.release(index)

@@ -8,16 +8,21 @@ package final class StreamOwner: Sendable {
     package let principal: Principal
     /// What the stream may show; ``StreamHandover/pattern`` is within it.
     package let pattern: SourcePattern
+    /// What its ids end with where a ticket opened it; ``StreamHandover/format`` is then marked.
+    package let mark: TicketMark?
 
-    package init(principal: Principal, pattern: SourcePattern) {
+    package init(principal: Principal, pattern: SourcePattern, mark: TicketMark? = nil) {
         self.principal = principal
         self.pattern = pattern
+        self.mark = mark
     }
 }
 
 /// What becomes of a stream whose owner was looked at again.
 package enum OwnerVerdict: Sendable {
     case goesOn
+    /// It goes on with what this names, which is less than before.
+    case keeps(SourcePattern)
     case ends(CloseReason)
 }
 
@@ -45,9 +50,10 @@ struct ExpiryQueue {
         self.heap = Heap(self.heap.unordered.filter { isLive($0.key) })
     }
 
-    /// Takes the streams that end by now.
-    mutating func take(until now: WallTime, _ body: (SlotKey) -> Void) {
-        while let first = self.heap.min, first.at <= now {
+    /// Takes streams that end by now, so many at most.
+    mutating func take(until now: WallTime, limit: Int, _ body: (SlotKey) -> Void) {
+        for _ in 0..<limit {
+            guard let first = self.heap.min, first.at <= now else { return }
             body(self.heap.removeMin().key)
         }
     }
@@ -55,31 +61,119 @@ struct ExpiryQueue {
     var next: WallTime? { self.heap.min?.at }
 }
 
+extension CloseReason {
+    /// The reader's right has ended: nothing more is begun for it.
+    var endsRight: Bool {
+        switch self {
+        case .expired, .revoked: true
+        case .drain, .slow, .removed: false
+        }
+    }
+}
+
 extension Delivery {
-    /// Notes whose stream it is.
+    /// Notes whose stream it is. Of a ticket there is one stream at a time: an earlier one ends.
     func own(_ index: Int32, _ owner: StreamOwner?) {
         guard let owner else { return }
         self.owners[index] = owner
+        let key = self.table.key(of: index)
+        if let mark = owner.mark, let earlier = self.ticketStreams.updateValue(key, forKey: mark.ticket),
+            self.table.holds(earlier)
+        {
+            self.end(earlier.index, .revoked)
+            // Most likely nobody reads there any more.
+            if self.table.holds(earlier) { self.release(earlier.index, .told(.revoked)) }
+        }
         guard let end = owner.principal.validUntil else { return }
         self.expiries.compact(keeping: self.owners.count) { self.table.holds($0) }
-        self.expiries.add(self.table.key(of: index), at: end)
+        self.expiries.add(key, at: end)
     }
 
-    /// Ends the streams whose credential is dead by now. Once a tick.
+    /// Forgets whose stream it was.
+    func disown(_ index: Int32) {
+        guard let owner = self.owners.removeValue(forKey: index), let mark = owner.mark,
+            self.ticketStreams[mark.ticket] == self.table.key(of: index)
+        else { return }
+        self.ticketStreams[mark.ticket] = nil
+    }
+
+    /// What the ids of a subscriber's stream end with; `nil` where they are cursors alone.
+    func mark(of index: Int32, in group: SubscriberGroup) -> TicketMark? {
+        group.isMarked ? self.owners[index]?.mark : nil
+    }
+
+    /// How long it is until a stream has to end, at most; `nil` where none has to.
+    var millisecondsToExpiry: Int32? {
+        guard let first = self.expiries.next ?? self.lastCalls.next else { return nil }
+        let next = min(first, self.lastCalls.next ?? first)
+        let (left, overflow) = next.milliseconds.subtractingReportingOverflow(self.transport.wall.milliseconds)
+        return overflow ? .max : Int32(clamping: max(0, left))
+    }
+
+    /// Ends the streams whose credential is dead by now.
     func endExpired() {
-        guard let next = self.expiries.next else { return }
+        guard self.millisecondsToExpiry == 0 else { return }
         let now = self.transport.wall
-        guard next <= now else { return }
-        self.expiries.take(until: now) { key in
+        self.lastCalls.take(until: now, limit: TurnLimits.ends) { key in
+            guard self.table.holds(key), let reason = self.backlogs[key.index]?.closing else { return }
+            self.release(key.index, .told(reason))
+        }
+        // No more than are ended in a turn, so that the others wait for nothing else (A08).
+        self.expiries.take(until: now, limit: TurnLimits.ends) { key in
             guard self.table.holds(key) else { return }
             self.endLater(key.index, .expired)
         }
     }
 
+    /// Closes one who was told that its right has ended in half a second, whatever it has taken by then: its last byte comes
+    /// within a second of the end (CONTRACT §8).
+    func limitEnd(of key: SlotKey) {
+        self.lastCalls.compact(keeping: self.table.count) { self.table.holds($0) }
+        let (end, overflow) = self.transport.wall.milliseconds.addingReportingOverflow(500)
+        self.lastCalls.add(key, at: WallTime(milliseconds: overflow ? .max : end))
+    }
+
     /// Looks at every owner again, after credentials or grants have changed.
     func review(_ decide: (StreamOwner) -> OwnerVerdict) {
         for (index, owner) in self.owners {
-            if case .ends(let reason) = decide(owner) { self.endLater(index, reason) }
+            switch decide(owner) {
+            case .goesOn: break
+            case .keeps(let pattern):
+                self.pendingEnds.append(
+                    PendingEnd(key: self.table.key(of: index), reason: .revoked, keeps: pattern)
+                )
+            case .ends(let reason): self.endLater(index, reason)
+            }
+        }
+    }
+
+    /// Takes a subscriber's stream the sources that it may no longer read, and tells it of each (CONTRACT §8). Where none is
+    /// left, the stream ends.
+    ///
+    /// It moves to the group of those who get the others, and stays where it is in the log. What was put before its socket by
+    /// now still leaves.
+    func narrow(_ index: Int32, to pattern: SourcePattern) {
+        guard let group = self.group(of: index), let owner = self.owners[index],
+            self.backlogs[index]?.closing == nil
+        else { return }
+        let named = group.subscription.sources.compactMap { id in self.hub.name(of: id).map { (id: id, name: $0) } }
+        let kept = named.filter { pattern.matches($0.name) }.map(\.id)
+        guard !kept.isEmpty else { return self.end(index, .revoked) }
+        self.owners[index] = StreamOwner(principal: owner.principal, pattern: pattern, mark: owner.mark)
+        let rest = self.enterGroup(kept, group.pattern.map { _ in pattern }, group.subscription.format, group.framing)
+        let isLive = self.backlogs[index] == nil
+        self.removeFromLive(index)
+        self.table.slot(index).pointee.group = rest.index
+        self.leaveGroup(group)
+        if isLive { self.enterLive(index, in: rest) }
+        let key = self.table.key(of: index)
+        for source in named where !pattern.matches(source.name) && self.table.holds(key) {
+            let frame = ControlFrame.removal(of: source.name, at: self.transport.wall, wire: rest.wire)
+            if self.backlogs[index] == nil {
+                self.sendToLive(index, frame, in: rest)
+            } else {
+                self.backlogs[index]?.append(frame, framing: rest.framing, mark: nil)
+            }
         }
     }
 }

@@ -88,15 +88,39 @@ extension Delivery {
             let count = FrameRun.prefixCount(of: rest, framing: group.framing, limit: limit)
             let frames = rest.prefix(count)
             rest = rest.dropFirst(count)
-            FrameRun.withBytes(of: frames, framing: group.framing, scratch: self.scratch) { bytes in
-                self.deliver(frames, as: bytes, to: group)
+            guard group.isMarked else {
+                FrameRun.withBytes(of: frames, framing: group.framing, scratch: self.scratch) { bytes in
+                    self.deliver(frames, as: bytes, to: group)
+                }
+                continue
             }
+            if let first = frames.first, first.frame.range(in: group.framing).count > limit {
+                self.deliver(first, toEachOf: group)
+            } else {
+                let run = MarkableRun(of: frames, framing: group.framing, scratch: self.scratch)
+                self.deliver(frames, as: UnsafeRawBufferPointer(run.bytes), marking: run, to: group)
+            }
+        }
+    }
+
+    /// Sends an event that is too long for a copy in which each member's suffix could stand, in parts.
+    private func deliver(_ event: SequencedFrame, toEachOf group: SubscriberGroup) {
+        let members = group.live
+        for index in members {
+            let machine = self.table.slot(index)
+            guard machine.pointee.machine.eventsPublished(from: event.sequence, through: event.sequence) == .write
+            else {
+                continue
+            }
+            self.tally.delivered += 1
+            self.sendToLive(index, event.frame, in: group)
         }
     }
 
     private func deliver(
         _ frames: ArraySlice<SequencedFrame>,
         as bytes: UnsafeRawBufferPointer,
+        marking run: MarkableRun? = nil,
         to group: SubscriberGroup
     ) {
         guard let first = frames.first?.sequence, let last = frames.last?.sequence else { return }
@@ -109,6 +133,8 @@ extension Delivery {
                 slots: self.table.slots,
                 transport: self.transport,
                 tick: self.clock.tick,
+                marking: run,
+                owners: self.owners,
                 stalled: &self.stalled
             )
         }
@@ -127,6 +153,7 @@ extension Delivery {
     /// stands in the loop.
     ///
     /// `live` and `slots` must not change meanwhile: those who do not take it all are noted in `stalled` for later.
+    /// With `run`, whose bytes are `bytes`, each is sent them with its own suffix; else `owners` is not looked at.
     @inline(never)
     private static func send(
         _ bytes: UnsafeRawBufferPointer,
@@ -136,6 +163,8 @@ extension Delivery {
         slots: UnsafeMutablePointer<SubscriberSlot<Carrier.Connection>>,
         transport: Carrier,
         tick: UInt32,
+        marking run: MarkableRun?,
+        owners: [Int32: StreamOwner],
         stalled: inout [Stall]
     ) -> (attempts: Int, whole: Int) {
         let count = bytes.count
@@ -147,6 +176,7 @@ extension Delivery {
             switch slot.pointee.machine.eventsPublished(from: first, through: last) {
             case .write:
                 attempts += 1
+                if let run, let mark = owners[index]?.mark { run.put(mark) }
                 let sent = transport.send(bytes, on: slot.pointee.connection)
                 if sent == count {
                     whole += 1
@@ -179,22 +209,20 @@ extension Delivery {
         }
         guard stall.sent >= 0 else { return self.release(stall.index, .gone) }
         let stop = FrameRun.stop(in: frames, framing: group.framing, sent: stall.sent)
-        var parts: [OutgoingPart] = []
+        var backlog = Backlog(maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
         var sequence = stall.sequence
         if stop.count > 0 {
             let last = frames[frames.startIndex + stop.count - 1]
             sequence = last.sequence
             if stop.offsetInLast > 0 {
-                parts = [OutgoingPart(last.frame, framing: group.framing, skipping: stop.offsetInLast)]
+                let mark = self.mark(of: stall.index, in: group)
+                backlog.append(last.frame, framing: group.framing, mark: mark, skipping: stop.offsetInLast)
             }
         }
         self.tally.delivered += UInt64(stop.count)
         self.tally.bytes += UInt64(stall.sent)
         self.table.slot(stall.index).pointee.machine.writeStopped(after: sequence)
-        self.leaveLive(
-            stall.index,
-            Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)
-        )
+        self.leaveLive(stall.index, backlog)
     }
 
     /// Members that are not yet at `sequence` read the log: there is no frame for them, or it was left out.
@@ -224,14 +252,13 @@ extension Delivery {
         let tick = self.clock.tick
         if let last = group.checkpointTicks[source], tick &- last < self.clock.heartbeatTicks { return }
         group.checkpointTicks[source] = tick
-        let part = OutgoingPart(checkpoint.frame, framing: group.framing)
         let members = group.live
         for index in members where self.isDueForCheckpoint(index) {
             let slot = self.table.slot(index)
             let action = slot.pointee.machine.eventsPublished(from: checkpoint.sequence, through: checkpoint.sequence)
             guard action == .write else { continue }
             self.tally.delivered += 1
-            self.sendToLive(index, part)
+            self.sendToLive(index, checkpoint.frame, in: group)
         }
     }
 

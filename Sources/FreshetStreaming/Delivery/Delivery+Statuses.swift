@@ -65,13 +65,12 @@ extension Delivery {
         as number: UInt64? = nil
     ) {
         for group in self.groups(of: source) {
-            let frame = group.wire == .eventStream ? notice.eventStream : notice.jsonLine
+            let frame = group.wire == .jsonLines ? notice.jsonLine : notice.eventStream
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
-            let part = OutgoingPart(frame, framing: group.framing)
             for index in group.live {
                 let opening = UInt64(self.table.record(index).openingStatus)
                 guard opening < notice.number, opening >= mark else { continue }
-                self.sendToLive(index, part)
+                self.sendToLive(index, frame, in: group)
             }
         }
     }

@@ -32,7 +32,6 @@ struct DrainPlan {
 extension Delivery {
     /// Once a tick.
     func keepTime() {
-        self.endExpired()
         self.closeSlow()
         self.tellHeldStatuses()
         self.sendHeartbeats()
@@ -75,7 +74,7 @@ extension Delivery {
     private func sendHeartbeat(to index: Int32) {
         guard let group = self.group(of: index) else { return }
         self.table.updateRecord(index) { $0.lastHeartbeat = self.clock.tick }
-        self.sendToLive(index, OutgoingPart(self.heartbeats[group.wire], framing: group.framing))
+        self.sendToLive(index, self.heartbeats[group.wire], in: group)
     }
 }
 
@@ -161,10 +160,13 @@ extension Delivery {
         body(&self.table.slot(key.index).pointee.machine)
     }
 
+    /// `first` is told whose stream it is, before its client is told of the end.
+    ///
     /// - Returns: Whether the subscriber was there.
-    func close(_ id: SubscriberID, _ reason: CloseReason) -> Bool {
+    func close(_ id: SubscriberID, _ reason: CloseReason, first: (StreamOwner) -> Void) -> Bool {
         guard self.table.isUsed(id.slot), self.table.slot(id.slot).pointee.generation & 0xFF_FFFF == id.generation
         else { return false }
+        if let owner = self.owners[id.slot] { first(owner) }
         self.end(id.slot, reason)
         return true
     }

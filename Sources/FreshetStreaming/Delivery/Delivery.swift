@@ -44,6 +44,10 @@ package final class Delivery<Carrier: Transport> {
     /// Whose streams they are, by slot, where they end with a credential.
     var owners: [Int32: StreamOwner] = [:]
     var expiries = ExpiryQueue()
+    /// When those who were told that their right has ended are closed, whether they have taken it or not.
+    var lastCalls = ExpiryQueue()
+    /// The stream of each ticket that has one here.
+    var ticketStreams: [Fingerprint: SlotKey] = [:]
     /// By slot, when a subscriber was last sent a checkpoint from the log; few are.
     var checkpointTicks: [Int32: UInt32] = [:]
     /// Numbers the status notices.
@@ -115,6 +119,7 @@ package final class Delivery<Carrier: Transport> {
         self.feedReady()
         self.admitArrivals()
         self.forgetSharedReads()
+        self.endExpired()
         if self.clock.hasTicked() { self.keepTime() }
         self.continueEnds()
         self.continueDrain()
@@ -126,7 +131,9 @@ package final class Delivery<Carrier: Transport> {
     private var waitingTime: Int32 {
         let hasWork =
             !self.ready.isEmpty || self.nextArrival < self.arrivals.count || self.nextEnd < self.pendingEnds.count
-        return hasWork ? 0 : self.clock.milliseconds(from: self.transport.now, untilNextTickOr: self.drain?.step)
+        guard !hasWork else { return 0 }
+        let time = self.clock.milliseconds(from: self.transport.now, untilNextTickOr: self.drain?.step)
+        return self.millisecondsToExpiry.map { min(time, $0) } ?? time
     }
 
     private func takeInbox() {
@@ -147,7 +154,7 @@ package final class Delivery<Carrier: Transport> {
         case .adopt(let handover): self.arrivals.append(handover)
         case .drain(let duration, let done): self.startDrain(over: duration, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
-        case .close(let id, let reason, let reply): reply(self.close(id, reason))
+        case .close(let id, let reason, let first, let reply): reply(self.close(id, reason, first: first))
         case .review(let decide): self.review(decide)
         case .fetched(let feed, let subscription, let sequence, let key):
             self.takeFetched(feed, of: subscription, after: sequence, for: key)
@@ -186,7 +193,8 @@ package final class Delivery<Carrier: Transport> {
 enum TurnLimits {
     static let joins = 64
     static let feeds = 64
-    static let ends = 128
+    /// An end costs as much as some ten events: it is told, shut down, and closed.
+    static let ends = 16
     /// The most bytes that one subscriber is sent in a turn while it is behind.
     static let bytesPerFeed = 1 << 20
     /// The most bytes of several frames that leave in one send, unless a replayed batch may have more.
@@ -202,7 +210,7 @@ struct HeartbeatFrames {
 
     subscript(wire: StreamWire) -> Frame {
         switch wire {
-        case .eventStream: self.eventStream
+        case .eventStream, .markedEventStream: self.eventStream
         case .jsonLines: self.jsonLines
         }
     }

@@ -8,7 +8,12 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     case adopt(StreamHandover<Arrival>)
     case drain(over: Duration, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
-    case close(SubscriberID, CloseReason, reply: @Sendable (Bool) -> Void)
+    case close(
+        SubscriberID,
+        CloseReason,
+        first: @Sendable (StreamOwner) -> Void,
+        reply: @Sendable (Bool) -> Void
+    )
     /// Credentials or grants have changed.
     case review(@Sendable (StreamOwner) -> OwnerVerdict)
     /// What the disk gave of a subscription for the subscriber in a slot.
@@ -21,7 +26,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
         case .adopt(let handover): handover.connection.abandon()
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
-        case .close(_, _, let reply): reply(false)
+        case .close(_, _, _, let reply): reply(false)
         case .review, .fetched, .stop: break
         }
     }

@@ -7,16 +7,40 @@ import FreshetCore
 struct OutgoingPart {
     let bytes: [UInt8]
     let range: Range<Int>
+    /// An event begins with it. Where one does not, it belongs to what was sent before it, or has to be sent in any case.
+    let beginsEvent: Bool
 
+    /// Bytes around the events: the head of the answer, what ends the stream.
     init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-        self.range = 0..<bytes.count
+        self.init(bytes, bytes.indices, beginsEvent: false)
     }
 
-    init(_ frame: Frame, framing: Framing, skipping offset: Int = 0) {
+    fileprivate init(_ bytes: [UInt8], _ range: Range<Int>, beginsEvent: Bool) {
+        self.bytes = bytes
+        self.range = range
+        self.beginsEvent = beginsEvent
+    }
+
+    /// A frame from a byte of it on: in one part, or in three where the suffix of a ticket stands in it, so that the frame's
+    /// bytes stay shared.
+    static func parts(of frame: Frame, framing: Framing, mark: TicketMark?, skipping offset: Int = 0) -> [OutgoingPart]
+    {
         let range = frame.range(in: framing)
-        self.bytes = frame.bytes
-        self.range = min(range.lowerBound + offset, range.upperBound)..<range.upperBound
+        let start = min(range.lowerBound + offset, range.upperBound)
+        let isWhole = offset == 0
+        guard let mark, let place = frame.mark else {
+            return [OutgoingPart(frame.bytes, start..<range.upperBound, beginsEvent: isWhole)]
+        }
+        let (first, second) = (max(start, place.lowerBound), max(start, place.upperBound))
+        return [
+            OutgoingPart(frame.bytes, start..<first, beginsEvent: isWhole),
+            OutgoingPart(
+                mark.suffix,
+                min(first - place.lowerBound, mark.suffix.count)..<mark.suffix.count,
+                beginsEvent: false
+            ),
+            OutgoingPart(frame.bytes, second..<range.upperBound, beginsEvent: false),
+        ]
     }
 }
 
@@ -71,6 +95,20 @@ struct Backlog {
         self.parts.append(part)
     }
 
+    /// Adds a frame from a byte of it on.
+    mutating func append(_ frame: Frame, framing: Framing, mark: TicketMark?, skipping offset: Int = 0) {
+        for part in OutgoingPart.parts(of: frame, framing: framing, mark: mark, skipping: offset) { self.append(part) }
+    }
+
+    /// Drops the events of which nothing was sent.
+    mutating func dropEventsNotBegun() {
+        guard !self.isEmpty else { return }
+        let isInside = self.offset > 0 || !self.parts[self.next].beginsEvent
+        let rest = self.parts[(self.next + (isInside ? 1 : 0))...]
+        guard let first = rest.firstIndex(where: \.beginsEvent) else { return }
+        self.parts.removeSubrange(first...)
+    }
+
     /// Notes that the socket took `count` bytes.
     mutating func sent(_ count: Int) {
         self.offset += count
@@ -112,6 +150,39 @@ struct Backlog {
             skipped = 0
         }
         return body(UnsafeRawBufferPointer(rebasing: scratch[..<filled]))
+    }
+}
+
+/// The bytes of some frames of ticket streams, in which each stream puts its own suffix before it sends them.
+struct MarkableRun {
+    let bytes: UnsafeMutableRawBufferPointer
+    /// Where a suffix belongs.
+    private let places: [Int]
+
+    /// Lays frames side by side in `scratch`, which must hold them.
+    init(of frames: ArraySlice<SequencedFrame>, framing: Framing, scratch: UnsafeMutableRawBufferPointer) {
+        var filled = 0
+        var places: [Int] = []
+        for frame in frames.lazy.map(\.frame) {
+            let range = frame.range(in: framing)
+            frame.bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: scratch[filled...])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
+            if let mark = frame.mark { places.append(filled + mark.lowerBound - range.lowerBound) }
+            filled += range.count
+        }
+        self.bytes = UnsafeMutableRawBufferPointer(rebasing: scratch[..<filled])
+        self.places = places
+    }
+
+    /// Makes the bytes those of one ticket's stream.
+    func put(_ mark: TicketMark) {
+        mark.suffix.withUnsafeBytes { suffix in
+            for place in self.places {
+                UnsafeMutableRawBufferPointer(rebasing: self.bytes[place...]).copyMemory(from: suffix)
+            }
+        }
     }
 }
 

@@ -180,7 +180,7 @@ extension Simulation {
         guard let index = self.pickStream() else { return }
         let stream = self.streams[index]
         guard let report = self.shards[stream.shard].report(of: stream.socket) else { return }
-        _ = self.shards[stream.shard].inbox.post(.close(report.id, .revoked) { _ in })
+        _ = self.shards[stream.shard].inbox.post(.close(report.id, .revoked, first: { _ in }, reply: { _ in }))
     }
 
     private mutating func replaceClient() {

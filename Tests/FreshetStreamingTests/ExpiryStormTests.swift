@@ -1,0 +1,91 @@
+// Many streams that end in one moment, and one that does not.
+
+import CLinux
+import FreshetCore
+import Glibc
+import Testing
+
+@testable import FreshetStreaming
+
+extension StreamingTests {
+    @Suite("Streams that end together")
+    struct ExpiryStormTests {
+        /// `make test-long` has 10,000.
+        private static let count = getenv("FRESHET_EXPIRING").flatMap { Int(String(cString: $0)) } ?? 1000
+
+        private static func owner(until: WallTime) -> StreamOwner {
+            StreamOwner(
+                principal: Principal(kind: .key, id: "mobile", grants: .open, validUntil: until),
+                pattern: .all
+            )
+        }
+
+        /// Nanoseconds from a publication until one client has it.
+        private static func delay(of number: Int, _ source: SourceID, to client: StreamClient, _ fixture: StreamFixture)
+            throws -> Int64
+        {
+            let start = clinux_monotonic_ns()
+            try fixture.publish(number, of: source)
+            #expect(client.receive { $0.events.last?.number == number })
+            return clinux_monotonic_ns() - start
+        }
+
+        @Test("A08 S9: delay nobody else's event by more than a publication to as many does")
+        func storm() throws {
+            let fixture = try StreamFixture {
+                // All on one thread, where one could keep the other waiting.
+                $0.shards = 1
+                $0.maxSubscribers = 20_000
+            }
+            defer { fixture.stop() }
+            let (many, alone) = (try fixture.source("many"), try fixture.source("alone"))
+            for source in [many, alone] { try fixture.publish(1, of: source, hasPatch: false) }
+            // As long as it takes to open them, and then some.
+            let until = WallTime(milliseconds: clinux_realtime_ns() / 1_000_000 + 4000 + Int64(Self.count) * 2)
+            let crowd = try (0..<Self.count).map { _ in
+                try fixture.subscribe(to: [many], at: .latest, owner: Self.owner(until: until))
+            }
+            let bystander = try fixture.subscribe(to: [alone], at: .latest)
+            #expect(bystander.receive(events: 1))
+            #expect(eventually { fixture.server.statistics.subscribers == Self.count + 1 })
+            // What a publication to all of them takes.
+            var publication: Int64 = 0
+            for number in 2...4 {
+                let delivered = fixture.server.statistics.eventsDelivered
+                let start = clinux_monotonic_ns()
+                try fixture.publish(number, of: many)
+                #expect(
+                    eventually { fixture.server.statistics.eventsDelivered >= delivered + UInt64(Self.count) }
+                )
+                publication = max(publication, clinux_monotonic_ns() - start)
+            }
+            #expect(fixture.server.statistics.closes["expired"] == 0, "they ended before it began")
+            // One event after the other: before their end, so that it is known what this machine does by itself, and
+            // during it.
+            var slowest = (before: Int64(0), during: Int64(0))
+            var number = 1
+            while fixture.server.statistics.closes["expired"] ?? 0 < UInt64(Self.count) {
+                number += 1
+                let isBefore = clinux_realtime_ns() / 1_000_000 < until.milliseconds
+                let delay = try Self.delay(of: number, alone, to: bystander, fixture)
+                if isBefore, clinux_realtime_ns() / 1_000_000 < until.milliseconds {
+                    slowest.before = max(slowest.before, delay)
+                } else {
+                    slowest.during = max(slowest.during, delay)
+                }
+                poll(nil, 0, 1)
+            }
+            let overrun = clinux_realtime_ns() / 1_000_000 - until.milliseconds
+            let figures =
+                "\(Self.count) streams ended within \(overrun) ms; an event took \(slowest.during / 1000) µs, before "
+                + "\(slowest.before / 1000) µs, a publication to all \(publication / 1000) µs"
+            #expect(slowest.during <= max(publication, slowest.before), "\(figures)")
+            if getenv("FRESHET_EXPIRING") != nil { print(figures) }
+            #expect(fixture.server.statistics.subscribers == 1)
+            for client in crowd.suffix(10) {
+                #expect(client.receiveToEnd())
+                #expect(client.events.last == ReceivedEvent(type: "bye", data: #"{"reason":"expired"}"#))
+            }
+        }
+    }
+}
