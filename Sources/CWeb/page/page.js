@@ -4,12 +4,15 @@ const element = (id) => document.getElementById(id);
 const rows = new Map();
 const values = new Map();
 let sources = [];
-// `#NAME` is the chosen source, `#key=KEY` what administers the gateway, once: the address bar, the history and
-// bookmarks do not keep it, and it goes nowhere but to this origin.
+// `#NAME` is the chosen source, `#key=KEY` what the visitor signs in with, once: the address bar, the history and
+// bookmarks do not keep it, nor does anything but this page while it is open, and it goes nowhere but to this origin.
 const fragment = location.hash.slice(1);
-const key = fragment.startsWith("key=") ? fragment.slice(4) : "";
+let key = fragment.startsWith("key=") ? fragment.slice(4) : "";
 if (key) history.replaceState(null, "", location.pathname + location.search);
 let chosen = key ? "" : decoded(fragment);
+let mayAdminister = false;
+// Counts visits, each of one visitor, so that what comes late of one is dropped in the next.
+let visit = 0;
 
 // What is no percent-encoding names no source.
 function decoded(text) {
@@ -23,7 +26,7 @@ function decoded(text) {
 // A key that comes while the page is open.
 addEventListener("hashchange", () => { if (location.hash.startsWith("#key=")) location.reload(); });
 
-const credential = key ? { Authorization: "Bearer " + key } : {};
+const credential = () => (key ? { Authorization: "Bearer " + key } : {});
 
 function make(tag, text, className) {
   const made = document.createElement(tag);
@@ -56,14 +59,18 @@ function setState(name, state, reason) {
 const share = (part, whole) => (whole ? Math.round((100 * part) / whole) + " %" : "–");
 
 async function refresh() {
+  const now = visit;
   const found = [];
   for (let after = ""; after !== undefined; ) {
-    const answer = await fetch("/v1/sources?after=" + after, { headers: credential });
+    const answer = await fetch("/v1/sources?after=" + after, { headers: credential() });
+    if (now !== visit) return;
+    if (answer.status === 401 && key) return signOut(await reason(answer));
     if (!answer.ok) return;
     const page = await answer.json();
     found.push(...page.sources);
     after = page.next;
   }
+  if (now !== visit) return;
   sources = found;
   const names = new Set(sources.map((source) => source.name));
   for (const [name, cells] of rows) {
@@ -113,11 +120,12 @@ function showDetail() {
   }
   element("notes").replaceChildren(...notes);
   const base = location.origin;
+  const header = key ? '-H "Authorization: Bearer $KEY" ' : "";
   element("commands").textContent =
-    `curl -N ${base}/v1/streams/${source.name}\n` +
-    `curl ${base}/v1/values/${source.name}\n` +
-    `new EventSource("${base}/v1/streams/${source.name}")`;
-  element("actions").hidden = !key;
+    `curl -N ${header}${base}/v1/streams/${source.name}\n` +
+    `curl ${header}${base}/v1/values/${source.name}\n` +
+    `new EventSource("${base}/v1/streams/${source.name}${key ? "?ticket=" : ""}"${key ? " + ticket" : ""})`;
+  element("actions").hidden = !mayAdminister;
   element("pause").textContent = source.state === "paused" ? "Resume" : "Pause";
   showValue();
 }
@@ -125,7 +133,7 @@ function showDetail() {
 async function administer(action) {
   element("outcome").textContent = "";
   const path = `/v1/admin/sources/${encodeURIComponent(chosen)}/${action}`;
-  const answer = await fetch(path, { method: "POST", headers: credential }).catch(() => null);
+  const answer = await fetch(path, { method: "POST", headers: credential() }).catch(() => null);
   const body = await answer?.json().catch(() => null);
   element("outcome").textContent = answer?.ok ? body?.outcome ?? "" : body?.detail ?? "no answer";
   refresh();
@@ -234,23 +242,117 @@ function connected(text) {
   element("connection").className = text;
 }
 
-// The page shows events, of sources that come and go, where a program would have values by the client: so it reads the
-// stream itself. The browser reconnects by itself, and the gateway sends what was missed, or snapshots.
-const stream = new EventSource("/v1/streams/*");
-const on = (name, action) => stream.addEventListener(name, (event) => action(JSON.parse(event.data)));
+// Who looks
+
+async function reason(answer) {
+  return (await answer.json().catch(() => null))?.detail ?? "The gateway does not answer.";
+}
+
+let stop = () => {};
+
+function clear() {
+  stop();
+  stop = () => {};
+  visit += 1;
+  sources = [];
+  values.clear();
+  rows.clear();
+  for (const id of ["sources", "changes"]) element(id).replaceChildren();
+  element("none").hidden = true;
+  showDetail();
+}
+
+function signOut(text) {
+  key = "";
+  enter(text);
+}
+
+// Asks who the visitor is, and shows what it may read.
+async function enter(refusal = "") {
+  clear();
+  const now = visit;
+  const answer = await fetch("/v1/me", { headers: credential() }).catch(() => null);
+  if (now !== visit) return;
+  if (!answer) {
+    connected("reconnecting");
+    setTimeout(() => { if (now === visit) enter(refusal); }, 2000);
+    return;
+  }
+  if (!answer.ok && key) return signOut(await reason(answer));
+  const me = answer.ok ? await answer.json() : { kind: "anonymous", read: [], admin: false };
+  if (now !== visit) return;
+  mayAdminister = me.admin;
+  const mayRead = me.read.length > 0;
+  element("caller").textContent = key ? me.id : "";
+  element("caller").hidden = !key;
+  element("session").textContent = key ? "Sign out" : "Sign in";
+  element("session").hidden = !key && !mayRead;
+  element("refusal").textContent = refusal;
+  element("signin").hidden = mayRead && !refusal;
+  if (!mayRead) return connected("signed out");
+  open();
+  refresh();
+}
+
+element("session").addEventListener("click", () => {
+  if (key) return signOut();
+  element("signin").hidden = !element("signin").hidden;
+  element("credential").focus();
+});
+
+element("signin").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key = element("credential").value.trim();
+  element("credential").value = "";
+  enter();
+});
+
+// An EventSource sends no key: the stream's URL has a ticket, which is worth nothing once the stream is open.
+async function streamURL() {
+  if (!key) return "/v1/streams/*";
+  const body = JSON.stringify({ sources: "*" });
+  const answer = await fetch("/v1/tickets", { method: "POST", headers: credential(), body });
+  if (answer.ok) return "/v1/streams/*?ticket=" + encodeURIComponent((await answer.json()).ticket);
+  const problem = await answer.json().catch(() => null);
+  // Without `auth` nobody needs one.
+  if (problem?.code === "no_tickets") return "/v1/streams/*";
+  throw problem;
+}
+
+async function open() {
+  const now = visit;
+  const again = () => setTimeout(() => { if (now === visit) open(); }, 2000);
+  const url = await streamURL().catch(() => "");
+  if (now !== visit) return;
+  if (!url) {
+    connected("reconnecting");
+    return again();
+  }
+  // The page shows events, of sources that come and go, where a program would have values by the client: so it reads the
+  // stream itself. The browser reconnects by itself, and the gateway sends what was missed, or snapshots.
+  const stream = new EventSource(url);
+  stop = () => stream.close();
+  const on = (name, action) => stream.addEventListener(name, (event) => action(JSON.parse(event.data)));
+  on("snapshot", (data) => changed("snapshot", data, data.value));
+  on("patch", (data) => {
+    if (values.has(data.source)) changed("patch", data, applyPatch(values.get(data.source), data.patch));
+  });
+  on("status", (status) => setState(status.source, status.state, status.error?.message));
+  stream.onopen = () => { connected("live"); refresh(); };
+  stream.onerror = () => {
+    connected("reconnecting");
+    // Given up by the browser: the credential has ended, or the answer was none of a stream.
+    if (stream.readyState === EventSource.CLOSED) again();
+  };
+}
 
 function changed(kind, data, value) {
   const before = values.has(data.source) ? { value: values.get(data.source) } : undefined;
   values.set(data.source, value);
-  show(kind, data, before);
+  // A stream that is opened anew begins with what is known.
+  if (kind !== "snapshot" || !before || !isEqual(before.value, value)) show(kind, data, before);
   if (data.source === chosen) showValue();
 }
 
-on("snapshot", (data) => changed("snapshot", data, data.value));
-on("patch", (data) => {
-  if (values.has(data.source)) changed("patch", data, applyPatch(values.get(data.source), data.patch));
-});
-on("status", (status) => setState(status.source, status.state, status.error?.message));
-stream.onopen = () => { connected("live"); refresh(); };
-stream.onerror = () => connected("reconnecting");
-setInterval(refresh, 2000);
+enter();
+setInterval(() => { if (element("signin").hidden || sources.length > 0) refresh(); }, 2000);
