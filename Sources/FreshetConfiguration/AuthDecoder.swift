@@ -21,6 +21,8 @@ struct AuthDecoder {
         if let file = reader.scalar("deny_file") {
             auth.access.denyFile = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
         }
+        let ttl = TicketLimits.minTTL...TicketLimits.maxTTL
+        auth.access.ticketTTL = reader.duration("ticket_ttl", in: ttl) ?? auth.access.ticketTTL
         auth.cookie = self.cookie(reader)
         auth.allowsQueryToken = reader.flag("query_token") ?? auth.allowsQueryToken
         for problem in auth.access.problems() {

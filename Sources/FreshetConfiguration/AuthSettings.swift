@@ -1,5 +1,8 @@
 // The keys of the section `auth`.
 
+import FreshetAccess
+import FreshetCore
+
 extension SettingSection {
     private static let unset = GatewayConfiguration.Auth()
 
@@ -26,7 +29,12 @@ extension SettingSection {
                 synonyms: ["denylist", "revoked"],
                 "A file of revoked subjects and token ids (jti), one per line; re-read when it changes."
             ),
-            .planned("ticket_ttl", "How long a ticket can open a stream."),
+            Setting(
+                "ticket_ttl",
+                .duration,
+                default: DurationText.describe(Self.unset.access.ticketTTL),
+                "How long a ticket of POST /v1/tickets can open its stream, from 1s to 10m."
+            ),
             Setting("cookie", .text, "The name of a cookie that may hold a key or a token. Default: none."),
             Setting(
                 "query_token",

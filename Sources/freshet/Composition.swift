@@ -74,7 +74,9 @@ struct Composition: Sendable {
         let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
-        self.access = try configuration.auth.map { (auth) throws(StartFailure) in try AccessControl(auth) }
+        self.access = try configuration.auth.map { (auth) throws(StartFailure) in
+            try AccessControl(auth, logPath: configuration.log?.path, logger: logger)
+        }
         renewal.attach(registry)
         self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
             Reloader(
@@ -171,7 +173,13 @@ struct Composition: Sendable {
                     ),
                 ]
                     + (self.access.map {
-                        [.init(service: AccessService(authenticator: $0.authenticator, streams: self.streams))]
+                        let (streams, heartbeat) = (self.streams, self.configuration.heartbeat)
+                        let access = $0.authenticator
+                        return [
+                            .init(
+                                service: AccessService(authenticator: access, streams: streams, heartbeat: heartbeat)
+                            )
+                        ]
                     } ?? []) + [
                         .init(service: drain)
                     ],

@@ -90,6 +90,8 @@ struct GatewayMetrics {
         ] {
             metrics.sample(count, ("outcome", outcome))
         }
+        metrics.family("freshet_tickets_unused", "gauge", "Tickets that can still open their streams.")
+        metrics.sample(tickets.unused)
         metrics.family("freshet_issuer_keys", "gauge", "Keys of an issuer that can verify tokens.")
         for issuer in access.issuers { metrics.sample(issuer.keys, ("issuer", issuer.issuer)) }
         metrics.family("freshet_issuer_fetches_total", "counter", "Fetches of an issuer's keys.")

@@ -129,13 +129,20 @@ extension ConnectionHandler {
     }
 
     func log(_ head: RequestHead, status: Int) {
-        guard self.gateway.logger.logLevel <= .debug else { return }
-        self.gateway.logger.debug(
-            "request",
-            // The query may hold a token (FAULTS S8).
-            metadata: [
+        // The query may hold a token (FAULTS S8).
+        var metadata: Logger.Metadata {
+            [
                 "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
             ]
-        )
+        }
+        // 204 answers a GET only where the credential behind a ticket has ended.
+        guard status != 401, status != 204 || head.method != "GET" else {
+            guard let knocks = self.gateway.knocks.count(self.client) else { return }
+            let count: Logger.Metadata = ["refusals": "\(knocks)"]
+            self.gateway.logger.info("a credential is refused", metadata: metadata.merging(count) { _, new in new })
+            return
+        }
+        guard self.gateway.logger.logLevel <= .debug else { return }
+        self.gateway.logger.debug("request", metadata: metadata)
     }
 }

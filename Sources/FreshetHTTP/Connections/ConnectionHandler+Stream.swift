@@ -8,18 +8,31 @@ import NIOCore
 extension ConnectionHandler {
     /// Answers a request whose route is a stream.
     func stream(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) {
-        do {
-            try self.open(plan, route, context: context)
+        let head = plan.head
+        let names = (plan.match?.parameters[StreamRequest.parameter] ?? "").utf8
+        do throws(Problem) {
+            switch try self.responder.streamCaller(plan, names: names, by: self.listener, for: route) {
+            case .principal(let principal):
+                let request = try StreamRequest(head, names: names, hub: self.gateway.hub, principal: principal)
+                try self.open(request, head, context: context)
+            case .ticket(let claim):
+                let hub = self.gateway.hub
+                let request = try StreamRequest(head, names: names, hub: hub, principal: claim.principal, claim: claim)
+                try self.open(request, head, context: context)
+            case .dead:
+                let answer = Answer(204, fields: [AnswerField("Cache-Control", "no-store")])
+                self.answer(self.responder.allow(head, answer), to: head, context: context)
+            }
         } catch {
-            self.answer(self.responder.allow(plan.head, error.answer), to: plan.head, context: context)
+            self.answer(self.responder.allow(head, error.answer), to: head, context: context)
         }
     }
 
-    private func open(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) throws(Problem) {
-        let head = plan.head
-        let names = plan.match?.parameters[StreamRequest.parameter] ?? ""
-        let principal = try self.responder.principal(plan, by: self.listener, for: route)
-        let request = try StreamRequest(head, names: names.utf8, hub: self.gateway.hub, principal: principal)
+    private func open(
+        _ request: StreamRequest,
+        _ head: RequestHead,
+        context: ChannelHandlerContext
+    ) throws(Problem) {
         guard head.method == "GET" else {
             var answer = self.responder.allow(head, request.answer)
             answer.isStream = true
@@ -92,6 +105,7 @@ extension ConnectionHandler {
             version: head.version,
             now: WallClock.now
         )
+        request.claim?.use()
         self.log(head, status: 200)
         self.gateway.counters.handedOver()
         self.leave(context)

@@ -95,7 +95,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             maxFieldBytes: settings.maxHeaderBytes,
             maxFields: settings.maxHeaderFields
         )
-        self.parser = RequestParser(limits: limits, bodyLimit: Responder.droppedBodyBytes)
+        self.parser = RequestParser(limits: limits, bodyLimit: Responder.shortBodyBytes)
     }
 
     // MARK: The channel's life

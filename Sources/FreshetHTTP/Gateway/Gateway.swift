@@ -30,6 +30,7 @@ final class Gateway: Sendable {
     let waits: WaitAdmission
     let pace: RequestPace
     let callers: CallerPace
+    let knocks = KnockLog()
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)

@@ -53,9 +53,26 @@ struct Responder: Sendable {
         try self.gateway.access.principal(plan.identity, of: plan.head, by: listener, for: route.access)
     }
 
+    /// Who asks for a stream of the sources that `names` names.
+    ///
+    /// - Throws: 401 or 403, and why.
+    func streamCaller(
+        _ plan: RequestPlan,
+        names: some Collection<UInt8>,
+        by listener: IncomingRequest.Listener,
+        for route: Route
+    ) throws(Problem) -> StreamCaller {
+        if case .ticket(let ticket) = plan.identity {
+            return try self.gateway.access.redeem(ticket, for: plan.head, names: names)
+        }
+        return .principal(try self.principal(plan, by: listener, for: route))
+    }
+
     /// Why a request is refused before its body is read; `nil` where it may go on.
     func refusal(of plan: RequestPlan, by listener: IncomingRequest.Listener) -> Problem? {
         guard plan.head.framing != .none, let route = plan.route else { return nil }
+        // The route of streams looks at tickets.
+        if case .ticket = plan.identity, case .stream = route.action { return nil }
         do throws(Problem) {
             _ = try self.principal(plan, by: listener, for: route)
             return nil
@@ -67,13 +84,13 @@ struct Responder: Sendable {
     /// How many bytes of body a request may have.
     func bodyLimit(_ plan: RequestPlan) -> Int {
         switch plan.route?.bodyLimit {
-        case nil, .dropped: Self.droppedBodyBytes
+        case nil, .dropped, .short: Self.shortBodyBytes
         case .upload: self.gateway.settings.maxBodyBytes
         }
     }
 
-    /// The most bytes of a body that no route takes.
-    static let droppedBodyBytes = 64 << 10
+    /// The most bytes of a body that holds no value.
+    static let shortBodyBytes = 64 << 10
 
     func respond(to request: IncomingRequest) async -> RouteResponse {
         let head = request.head

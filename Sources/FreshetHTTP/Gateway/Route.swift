@@ -19,6 +19,8 @@ struct Route: Sendable {
     enum BodyLimit: Sendable {
         /// The route takes no body; a short one is read and dropped.
         case dropped
+        /// A few members in JSON, up to 64 KiB.
+        case short
         /// A new value, up to `limits.max_body_bytes`.
         case upload
     }

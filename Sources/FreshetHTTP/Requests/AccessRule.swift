@@ -11,6 +11,8 @@ enum Identity: Sendable {
     case refused(Problem)
     /// It takes a signature, or the keys of an issuer, to know.
     case unverified(Credentials)
+    /// A ticket: the route of streams redeems it.
+    case ticket(Secret)
 
     /// Somebody without a credential and without any right.
     static let nobody = Identity.known(.anonymous(Grants()))
@@ -49,6 +51,7 @@ struct AccessRule: Sendable {
         case .malformed: return .refused(.invalidCredential)
         case .credentials(var credentials):
             if let certificate { credentials.present(.certificate(subject: certificate)) }
+            if case .ticket(let ticket)? = try? credentials.credential() { return .ticket(ticket) }
             guard let result = authenticator.authenticateNow(credentials) else { return .unverified(credentials) }
             return self.identity(result, of: head)
         }
@@ -99,6 +102,7 @@ struct AccessRule: Sendable {
             case .refused where self.authenticator == nil: return .anonymous(self.anonymous)
             case .refused(let problem): throw problem
             case .unverified: throw .invalidCredential
+            case .ticket: throw self.ticketRefusal
             }
         case .administrator:
             return try self.administrator(identity, of: head, by: listener)
@@ -123,14 +127,25 @@ struct AccessRule: Sendable {
             throw problem
         case .unverified:
             throw .invalidCredential
+        case .ticket:
+            throw self.ticketRefusal
         }
+    }
+
+    /// The answer to a ticket that is presented for anything but a stream. It is counted as every refusal.
+    private var ticketRefusal: Problem {
+        let problem = CredentialProblem(.ticket)
+        _ = self.authenticator?.authenticateNow(Credentials(.ticket(Secret(""))))
+        return Problem(problem)
     }
 
     /// Whose stream a request opens; `nil` for those whose rights do not end: everybody's without `auth`, and the
     /// administrator's.
     func owner(of request: StreamRequest) -> StreamOwner? {
-        guard self.authenticator != nil, request.principal.kind != .administrator else { return nil }
-        return StreamOwner(principal: request.principal, pattern: request.pattern)
+        guard self.authenticator != nil, request.claim != nil || request.principal.kind != .administrator else {
+            return nil
+        }
+        return StreamOwner(principal: request.principal, pattern: request.pattern, mark: request.claim?.mark)
     }
 
     /// The caller as it stands now: a request may have waited since its credential was looked at.

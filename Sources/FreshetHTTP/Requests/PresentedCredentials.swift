@@ -26,10 +26,10 @@ struct CredentialReader: Sendable {
             credentials.present(.bearer(Secret(String(token))))
         }
         for value in head.values(of: "x-api-key") { credentials.present(.apiKey(Secret(value))) }
+        let query = QueryString(head.query)
+        for value in query.values(of: "ticket") { credentials.present(.ticket(Secret(value))) }
         if self.allowsQueryToken {
-            for value in QueryString(head.query).values(of: "access_token") {
-                credentials.present(.queryToken(Secret(value)))
-            }
+            for value in query.values(of: "access_token") { credentials.present(.queryToken(Secret(value))) }
         }
         for value in self.cookies(of: head) { credentials.present(.cookie(Secret(String(value)))) }
         return .credentials(credentials)

@@ -11,6 +11,8 @@ struct StreamRequest: Sendable {
     var pattern: SourcePattern
     var format: StreamFormat
     var position: StreamPosition
+    /// The ticket that opens it; `nil` where the credential came with the request.
+    var claim: TicketClaim?
 
     /// The parameter of the path that names the sources.
     static let parameter = "sources"
@@ -26,20 +28,23 @@ struct StreamRequest: Sendable {
         _ head: RequestHead,
         names: some Collection<UInt8>,
         hub: Hub,
-        principal: Principal
+        principal: Principal,
+        claim: TicketClaim? = nil
     ) throws(Problem) {
         self.principal = principal
+        self.claim = claim
         let query = QueryString(head.query)
         (self.sources, self.pattern) = try SourceSelection.resolve(names, in: hub, for: principal)
         self.position = Self.position(head, query: query)
-        let offered: [MediaType] = [.eventStream, .jsonLines]
+        // Tickets are for EventSource, which takes nothing else.
+        let offered: [MediaType] = claim == nil ? [.eventStream, .jsonLines] : [.eventStream]
         guard let type = MediaRange.best(of: offered, accept: head.value(of: "accept")) else {
             let list = offered.map(\.rawValue).joined(separator: " and ")
             throw Problem(406, "not_acceptable", "A stream comes as \(list).")
         }
         self.format = StreamFormat(
             mode: try Self.mode(query),
-            wire: type == .jsonLines ? .jsonLines : .eventStream
+            wire: type == .jsonLines ? .jsonLines : claim == nil ? .eventStream : .markedEventStream
         )
         for name in ["pointer", "envelope"] where query[name] != nil {
             throw Problem(501, "not_supported", "The parameter \(name) is not supported by this version.")
@@ -57,14 +62,17 @@ struct StreamRequest: Sendable {
     }
 
     /// The `Last-Event-ID` field wins, then its stand-ins for clients that cannot set it, then `since`. Empty ones
-    /// count as absent.
-    private static func position(_ head: RequestHead, query: QueryString) -> StreamPosition {
+    /// count as absent. The suffix of a ticket's stream says nothing of the position.
+    static func position(_ head: RequestHead, query: QueryString) -> StreamPosition {
         let aliases = ["lastEventId", "last_event_id", "evs_last_event_id"]
         let ids = [head.value(of: "last-event-id")] + aliases.map { query[$0] }
-        if let id = ids.compactMap({ $0 }).first(where: { !$0.isEmpty }) {
-            return Cursor(id).map(StreamPosition.after) ?? .malformed
-        }
-        return StreamPosition(since: query["since"] ?? "", now: WallClock.now)
+        let since = query["since"].map { String(EventID($0).cursor) } ?? ""
+        let beginning = StreamPosition(since: since, now: WallClock.now)
+        guard let id = ids.compactMap({ $0 }).first(where: { !$0.isEmpty }) else { return beginning }
+        guard let cursor = Cursor(EventID(id).cursor) else { return .malformed }
+        // Sequence 0 is of a stream that was cut off before its snapshots: it begins as it did the first time. One that
+        // asked for none has missed nothing up to here, and must not miss what came since.
+        return cursor.sequence == 0 && beginning != .latest ? beginning : .after(cursor)
     }
 }
 

@@ -1,5 +1,6 @@
-// `GET /v1/me` and `POST /v1/sources/{source}/value`: what callers do with their credential.
+// `GET /v1/me`, `POST /v1/tickets` and `POST /v1/sources/{source}/value`: what callers do with their credential.
 
+import FreshetAccess
 import FreshetCore
 import JSON
 import NIOCore
@@ -9,6 +10,7 @@ struct AccessRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/v1/me", for: .caller) { Self.answer(about: $0.principal) }
+        routes.on(.post, "/v1/tickets", for: .caller, bodyLimit: .short) { try self.issueTicket($0) }
         routes.on(.post, "/v1/sources/:source/value", for: .caller, bodyLimit: .upload) { try await self.publish($0) }
     }
 
@@ -39,6 +41,34 @@ struct AccessRoutes: Sendable {
         }
     }
 
+    /// A ticket for sources that the caller may read now. Callers without a credential need none.
+    private func issueTicket(_ context: GatewayContext) throws(Problem) -> Answer {
+        guard let authenticator = self.gateway.access.authenticator else {
+            throw Problem(404, "no_tickets", "Without auth nobody needs a ticket: open the stream without one.")
+        }
+        guard context.principal.kind != .anonymous else { throw .credentialRequired }
+        let body = Array(context.request.body.readableBytesView)
+        guard let document = try? Document(parsing: body), let sources = document.root["sources"]?.string else {
+            let detail = #"The body is JSON that names the sources of the stream, such as {"sources":"a,b"}."#
+            throw Problem(400, "bad_body", detail)
+        }
+        // Names have no percent sign in them, so that nothing is decoded here that the ticket would hold otherwise.
+        guard SourceSelector(sources) != nil else { throw .unknownSource() }
+        _ = try SourceSelection.resolve(sources.utf8, in: self.gateway.hub, for: context.principal)
+        let ticket: Ticket
+        do throws(TicketProblem) {
+            ticket = try authenticator.issueTicket(for: context.principal, sources: sources)
+        } catch {
+            throw Problem(error)
+        }
+        var json = JSONWriter()
+        json.object { json in
+            json.member("ticket", ticket.text)
+            json.member("expires_at", ticket.expiresAt.description)
+        }
+        return .json(json.text)
+    }
+
     private func publish(_ context: GatewayContext) async throws -> Answer {
         let head = context.request.head
         // A cookie, a certificate and the rights of everybody are lent to any page that asks; who sets a field means it
@@ -48,5 +78,19 @@ struct AccessRoutes: Sendable {
         let name = context.segment("source").utf8
         let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal, \.publish)
         return try await AdminRoutes.push(source, context, self.gateway)
+    }
+}
+
+extension Problem {
+    init(_ problem: TicketProblem) {
+        switch problem {
+        case .tooMany:
+            let detail = "As many tickets wait to be used as may; open their streams, or wait until they expire."
+            let field = AnswerField("Retry-After", "\(Int64.random(in: 1...10))")
+            self.init(429, "too_many_tickets", detail, fields: [field])
+        case .tooLong:
+            let detail = "A ticket for these sources is longer than \(TicketLimits.maxBytes) bytes; name them with *."
+            self.init(400, "ticket_too_long", detail)
+        }
     }
 }

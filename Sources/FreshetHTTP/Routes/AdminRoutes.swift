@@ -1,5 +1,6 @@
 // `/v1/admin`: what changes the gateway, and who may.
 
+import FreshetAccess
 import FreshetCore
 import FreshetStreaming
 import JSON
@@ -136,7 +137,7 @@ extension AdminRoutes {
                 }
             }
             json.member("mode", report.format.mode.rawValue)
-            json.member("format", report.format.wire == .eventStream ? "sse" : "ndjson")
+            json.member("format", report.format.wire == .jsonLines ? "ndjson" : "sse")
             json.member("cursor", Cursor(epoch: epoch, sequence: report.sequence).description)
             json.member("state", report.state.rawValue)
             json.member("since", report.since.description)
@@ -144,7 +145,13 @@ extension AdminRoutes {
     }
 
     private func close(_ context: GatewayContext) async throws -> Answer {
-        guard let id = SubscriberID(String(context.segment("id"))), await self.gateway.streams.close(id) else {
+        let authenticator = self.gateway.access.authenticator
+        let id = SubscriberID(String(context.segment("id")))
+        // Before its client hears of the end, and comes back with its ticket.
+        let revoke = { @Sendable (owner: StreamOwner) in
+            if let mark = owner.mark { authenticator?.revokeTicket(mark.ticket) }
+        }
+        guard let id, await self.gateway.streams.close(id, first: revoke) else {
             throw Problem(404, "unknown_subscriber", "There is no such subscriber.")
         }
         return Answer(204)

@@ -13,38 +13,58 @@ import ServiceLifecycle
 struct AccessControl: Sendable {
     let authenticator: Authenticator
 
+    /// `logPath`: of the change log, beside which the key of tickets is kept; without one tickets end with the process, as
+    /// its cursors do.
+    ///
     /// - Throws: ``StartFailure`` with every mistake of the configuration.
-    init(_ auth: GatewayConfiguration.Auth) throws(StartFailure) {
+    init(_ auth: GatewayConfiguration.Auth, logPath: String?, logger: Logger) throws(StartFailure) {
+        let ticketKey = try Self.ticketKey(logPath, logger)
         let client: UpstreamClient
         do throws(PollError) {
             client = try UpstreamClient()
         } catch {
             throw StartFailure("The keys of issuers cannot be fetched: \(error.message)")
         }
-        self.authenticator = try Self.authenticator(auth) { request in try await Self.fetch(request, with: client) }
+        self.authenticator = try Self.authenticator(auth, ticketKey) { try await Self.fetch($0, with: client) }
     }
 
     /// What knows the credentials of a configuration, and asks no issuer for its keys.
     ///
-    /// - Throws: as ``init(_:)``.
+    /// - Throws: as ``init(_:logPath:logger:)``.
     static func offline(_ auth: GatewayConfiguration.Auth) throws(StartFailure) -> Authenticator {
-        try self.authenticator(auth) { _ in throw PollError(.policy, "not asked") }
+        try self.authenticator(auth, .random()) { _ in throw PollError(.policy, "not asked") }
     }
 
     private static func authenticator(
         _ auth: GatewayConfiguration.Auth,
+        _ ticketKey: TicketKey,
         fetch: @escaping KeyFetch
     ) throws(StartFailure) -> Authenticator {
         do throws(AccessProblems) {
             return try Authenticator(
                 auth.access,
-                // No ticket is issued yet.
-                ticketKey: .random(),
+                ticketKey: ticketKey,
                 fetch: fetch,
                 clock: { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
             )
         } catch {
             throw StartFailure("\(error)")
+        }
+    }
+
+    /// A disk that takes no file ends no service: what is lost with the key is that streams of tickets resume after a
+    /// restart.
+    private static func ticketKey(_ logPath: String?, _ logger: Logger) throws(StartFailure) -> TicketKey {
+        guard let logPath else { return .random() }
+        do throws(TicketKeyProblem) {
+            return try .persisted(at: "\(FilePath.directory(of: logPath))/ticket.key")
+        } catch {
+            guard error.isNotMade else { throw StartFailure("The key of tickets cannot be used: \(error)") }
+            logger.warning(
+                "the key of tickets is kept in memory alone: their streams do not resume after a restart",
+                metadata: ["path": "\(error.path)", "reason": "\(error.text)"]
+            )
+            return .random()
         }
     }
 
@@ -61,12 +81,14 @@ struct AccessControl: Sendable {
 struct AccessService: Service {
     let authenticator: Authenticator
     let streams: StreamServer
+    /// What a stream may go on for at most after its right has ended.
+    let heartbeat: Duration
 
     /// How often files, the age of keys and the revision are looked at. Changes of files are not reported.
-    private static let interval = Duration.seconds(1)
-    /// All streams are looked at after so many intervals, too (FAULTS S9): one may have been on its way to its shard when
-    /// the others were.
-    private static let reviewIntervals = 15
+    private var interval: Duration { min(.seconds(1), self.heartbeat / 4) }
+    /// All streams are looked at so often in any case (FAULTS S9): one may have been on its way to its shard when the others
+    /// were.
+    private var reviewInterval: Duration { min(.seconds(15), self.heartbeat / 2) }
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -80,31 +102,33 @@ struct AccessService: Service {
     private func keepCredentials() async {
         while !Task.isCancelled {
             await self.authenticator.maintain()
-            try? await Task.sleep(for: Self.interval)
+            try? await Task.sleep(for: self.interval)
         }
     }
 
     private func reviewStreams() async {
         var revision = self.authenticator.revision
-        var sinceReview = 0
+        var sinceReview = Duration.zero
         while !Task.isCancelled {
-            try? await Task.sleep(for: Self.interval)
-            sinceReview += 1
+            try? await Task.sleep(for: self.interval)
+            sinceReview += self.interval
             let present = self.authenticator.revision
-            guard present != revision || sinceReview >= Self.reviewIntervals else { continue }
+            guard present != revision || sinceReview >= self.reviewInterval else { continue }
             revision = present
-            sinceReview = 0
+            sinceReview = .zero
             self.streams.review { [authenticator] in Self.verdict($0, by: authenticator) }
         }
     }
 
-    /// A stream that may no longer show all that it does ends: its client comes back to what is left.
+    /// A stream goes on with what it may still show.
     private static func verdict(_ owner: StreamOwner, by authenticator: Authenticator) -> OwnerVerdict {
         switch authenticator.standing(of: owner.principal) {
-        case .expired: .ends(.expired)
-        case .revoked: .ends(.revoked)
+        case .expired: return .ends(.expired)
+        case .revoked: return .ends(.revoked)
         case .valid(let present):
-            owner.pattern.terms.allSatisfy(present.grants.read.covers) ? .goesOn : .ends(.revoked)
+            let kept = owner.pattern.intersection(present.grants.read)
+            guard kept != owner.pattern else { return .goesOn }
+            return kept == .none ? .ends(.revoked) : .keeps(kept)
         }
     }
 }
