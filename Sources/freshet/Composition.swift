@@ -75,7 +75,8 @@ struct Composition: Sendable {
         try registry.apply(configuration.sources)
         self.registry = registry
         self.access = try configuration.auth.map { (auth) throws(StartFailure) in
-            try AccessControl(auth, logPath: configuration.log?.path, logger: logger)
+            let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
+            return try AccessControl(auth, ticketKey: ticketKey)
         }
         renewal.attach(registry)
         self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in

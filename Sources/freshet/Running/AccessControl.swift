@@ -13,12 +13,10 @@ import ServiceLifecycle
 struct AccessControl: Sendable {
     let authenticator: Authenticator
 
-    /// `logPath`: of the change log, beside which the key of tickets is kept; without one tickets end with the process, as
-    /// its cursors do.
+    /// `ticketKey`: see ``ticketKey(besideLog:logger:)``.
     ///
     /// - Throws: ``StartFailure`` with every mistake of the configuration.
-    init(_ auth: GatewayConfiguration.Auth, logPath: String?, logger: Logger) throws(StartFailure) {
-        let ticketKey = try Self.ticketKey(logPath, logger)
+    init(_ auth: GatewayConfiguration.Auth, ticketKey: TicketKey = .random()) throws(StartFailure) {
         let client: UpstreamClient
         do throws(PollError) {
             client = try UpstreamClient()
@@ -30,7 +28,7 @@ struct AccessControl: Sendable {
 
     /// What knows the credentials of a configuration, and asks no issuer for its keys.
     ///
-    /// - Throws: as ``init(_:logPath:logger:)``.
+    /// - Throws: as ``init(_:ticketKey:)``.
     static func offline(_ auth: GatewayConfiguration.Auth) throws(StartFailure) -> Authenticator {
         try self.authenticator(auth, .random()) { _ in throw PollError(.policy, "not asked") }
     }
@@ -52,9 +50,11 @@ struct AccessControl: Sendable {
         }
     }
 
-    /// A disk that takes no file ends no service: what is lost with the key is that streams of tickets resume after a
-    /// restart.
-    private static func ticketKey(_ logPath: String?, _ logger: Logger) throws(StartFailure) -> TicketKey {
+    /// The key of tickets, which is kept beside the change log; without a log tickets end with the process, as its cursors
+    /// do. A disk that takes no file ends no service: what is lost with the key is that streams resume after a restart.
+    ///
+    /// - Throws: ``StartFailure`` where the file cannot be read, or others can read it.
+    static func ticketKey(besideLog logPath: String?, logger: Logger) throws(StartFailure) -> TicketKey {
         guard let logPath else { return .random() }
         do throws(TicketKeyProblem) {
             return try .persisted(at: "\(FilePath.directory(of: logPath))/ticket.key")
