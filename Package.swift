@@ -37,6 +37,7 @@ let package = Package(
         .target(name: "CIconv"),
         .target(name: "CLinux"),
         .target(name: "CSignals"),
+        .target(name: "CTLS", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CWeb", exclude: ["page", "client", "openapi.json", "package.json"]),
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
         .target(name: "HTTPFields", swiftSettings: house),
@@ -45,6 +46,7 @@ let package = Package(
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
+        .target(name: "TLS", dependencies: ["CTLS"], swiftSettings: house),
 
         // Layer 1: every decision, no I/O.
         .target(
@@ -71,7 +73,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "CLinux", "System",
+                "FreshetCore", "TLS", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -97,7 +99,7 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "CLinux", "CWeb",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "TLS", "CLinux", "CWeb",
                 "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -132,7 +134,7 @@ let package = Package(
         // For tests and benchmarks only.
         .target(
             name: "FreshetTesting",
-            dependencies: ["CLinux", "EventStream", "System"],
+            dependencies: ["CLinux", "CTLSTesting", "EventStream", "System"],
             path: "Tests/Support/FreshetTesting",
             swiftSettings: house
         ),
@@ -155,6 +157,7 @@ let package = Package(
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
             name: "FreshetCoreTests",
@@ -200,6 +203,11 @@ let package = Package(
             swiftSettings: house
         ),
         .target(name: "CThreadSanitizer", path: "Tests/Support/CThreadSanitizer"),
+        .target(
+            name: "CTLSTesting",
+            path: "Tests/Support/CTLSTesting",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]
+        ),
         .target(name: "CAllocations", path: "Tests/Support/CAllocations"),
         .target(name: "CPollFloor", dependencies: ["CCurl"], path: "Tests/Benchmarks/CPollFloor"),
         .target(name: "CResolverStub", path: "Tests/Support/CResolverStub", linkerSettings: [.linkedLibrary("dl")]),

@@ -21,7 +21,7 @@ extension StreamSocket {
         receiveBufferBytes: Int? = nil,
         deadline: Deadline
     ) throws -> StreamSocket {
-        let socket = StreamSocket(descriptor: try open(family(of: endpoint)))
+        let socket = StreamSocket(descriptor: try open(family(of: endpoint)), session: try session(for: endpoint))
         if let source {
             try withAddress(of: .tcp(host: source, port: 0)) { address, size in
                 guard bind(socket.descriptor, address, size) == 0 else { throw systemError("bind to \(source)") }
@@ -39,7 +39,9 @@ extension StreamSocket {
             throw TestingError(.timedOut, "no connection to \(endpoint) in time")
         }
         _ = try checked(clinux_socket_error(socket.descriptor), "connect to \(endpoint)")
-        if case .tcp = endpoint { _ = clinux_set_nodelay(socket.descriptor, 1) }
+        if case .unix = endpoint { return socket }
+        _ = clinux_set_nodelay(socket.descriptor, 1)
+        try socket.shakeHands(deadline: deadline)
         return socket
     }
 
@@ -55,9 +57,14 @@ private func systemError(_ call: String, _ code: Int32 = errno) -> TestingError 
     TestingError(.systemCall(code: code), "\(call): \(errorText(Int(code)))")
 }
 
+private func session(for endpoint: Endpoint) throws -> TLSClientSession? {
+    guard case .tls(_, _, let options) = endpoint else { return nil }
+    return try TLSClientSession(options)
+}
+
 private func family(of endpoint: Endpoint) -> Int32 {
     switch endpoint {
-    case .tcp(let host, _): host.contains(":") ? AF_INET6 : AF_INET
+    case .tcp(let host, _), .tls(let host, _, _): host.contains(":") ? AF_INET6 : AF_INET
     case .unix: AF_UNIX
     }
 }
@@ -68,13 +75,13 @@ private func withAddress<Result>(
     _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Result
 ) throws -> Result {
     switch endpoint {
-    case .tcp(let host, let port) where host.contains(":"):
+    case .tcp(let host, let port) where host.contains(":"), .tls(let host, let port, _) where host.contains(":"):
         var address = sockaddr_in6()
         address.sin6_family = sa_family_t(AF_INET6)
         address.sin6_port = port.bigEndian
         guard inet_pton(AF_INET6, host, &address.sin6_addr) == 1 else { throw systemError(host, EINVAL) }
         return try withSocketAddress(&address, body)
-    case .tcp(let host, let port):
+    case .tcp(let host, let port), .tls(let host, let port, _):
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian

@@ -6,6 +6,8 @@ import Synchronization
 package enum Endpoint: Hashable, Sendable {
     /// An address, IPv4 or IPv6 as text, and a TCP port.
     case tcp(host: String, port: UInt16)
+    /// The same, spoken to over TLS.
+    case tls(host: String, port: UInt16, options: TLSClientOptions)
     /// A path in the file system.
     case unix(path: String)
 
@@ -15,7 +17,7 @@ package enum Endpoint: Hashable, Sendable {
     /// The value of the `Host` field of a request to this endpoint.
     var authority: String {
         switch self {
-        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .tcp(let host, let port), .tls(let host, let port, _): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix: "localhost"
         }
     }
@@ -36,15 +38,21 @@ final class Signal: Sendable {
     func lower() { _ = clinux_eventfd_drain(self.descriptor) }
 }
 
-/// A non-blocking stream socket whose waits end at a deadline or at a signal, whichever comes first.
+/// A non-blocking stream socket whose waits end at a deadline or at a signal, whichever comes first. It speaks TLS where
+/// its endpoint does.
 ///
 /// One thread owns it, uses it and closes it; the last reference closes it too.
 final class StreamSocket: Sendable {
     enum Wait { case ready, interrupted, timedOut }
 
     private let stored: Mutex<Int32>
+    private let session: TLSClientSession?
 
-    init(descriptor: Int32) { self.stored = Mutex(descriptor) }
+    /// `session`: whose hands are to be shaken with ``shakeHands(deadline:)`` before anything else.
+    init(descriptor: Int32, session: TLSClientSession? = nil) {
+        self.stored = Mutex(descriptor)
+        self.session = session
+    }
 
     deinit { self.close() }
 
@@ -66,7 +74,13 @@ final class StreamSocket: Sendable {
     }
 
     /// Shuts the sending side: the peer reads to the end.
-    func shutdownWrite() { _ = clinux_shutdown_write(self.descriptor) }
+    func shutdownWrite() {
+        if let session {
+            session.close()
+            _ = try? self.writeRaw(session.takeOutput(), deadline: Deadline(in: .patience))
+        }
+        _ = clinux_shutdown_write(self.descriptor)
+    }
 
     /// Whether the peer has neither closed nor sent anything unasked.
     var isAlive: Bool { self.wait(for: POLLIN, deadline: Deadline(in: .zero)) == .timedOut }
@@ -78,8 +92,42 @@ final class StreamSocket: Sendable {
 
     /// Reads what is there: at most `limit` bytes, none at the end of the stream, `nil` when there is nothing yet.
     ///
-    /// - Throws: `TestingError` with the code of the system call, as `ECONNRESET`.
+    /// - Throws: `TestingError` with the code of the system call, as `ECONNRESET`; or with what is wrong with a record.
     func read(limit: Int = 64 << 10) throws -> [UInt8]? {
+        guard let session else { return try self.readRaw(limit: limit) }
+        guard let sealed = try self.readRaw(limit: limit) else { return nil }
+        guard !sealed.isEmpty else { return [] }
+        session.feed(sealed)
+        let (bytes, isAtEnd) = try session.read()
+        return bytes.isEmpty && !isAtEnd ? nil : bytes
+    }
+
+    /// Shakes hands.
+    ///
+    /// - Throws: `TestingError` when it does not come to that in time.
+    func shakeHands(deadline: Deadline) throws {
+        guard let session else { return }
+        while true {
+            do {
+                _ = try session.read()
+            } catch {
+                // With the alert that says why.
+                _ = try? self.writeRaw(session.takeOutput(), deadline: deadline)
+                throw error
+            }
+            guard try self.writeRaw(session.takeOutput(), deadline: deadline) == .ready else { break }
+            guard !session.isOpen else { return }
+            guard self.wait(for: POLLIN, deadline: deadline) == .ready else { break }
+            guard let bytes = try self.readRaw() else { continue }
+            guard !bytes.isEmpty else {
+                throw TestingError(.connectionEnded, "the server ended the connection in the handshake")
+            }
+            session.feed(bytes)
+        }
+        throw TestingError(.timedOut, "hands are not shaken in time")
+    }
+
+    private func readRaw(limit: Int = 64 << 10) throws -> [UInt8]? {
         var code = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             let result = clinux_recv(self.descriptor, buffer.baseAddress, buffer.count)
@@ -95,6 +143,12 @@ final class StreamSocket: Sendable {
     ///
     /// - Throws: `TestingError` with the code of the system call, as `EPIPE`.
     func write(_ bytes: [UInt8], deadline: Deadline?, signal: Signal? = nil) throws -> Wait {
+        guard let session else { return try self.writeRaw(bytes, deadline: deadline, signal: signal) }
+        try session.write(bytes)
+        return try self.writeRaw(session.takeOutput(), deadline: deadline, signal: signal)
+    }
+
+    private func writeRaw(_ bytes: [UInt8], deadline: Deadline?, signal: Signal? = nil) throws -> Wait {
         var start = 0
         while start < bytes.count {
             let result = bytes.withUnsafeBytes { raw in

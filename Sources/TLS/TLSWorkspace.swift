@@ -1,0 +1,35 @@
+// Memory that the sessions of one thread share: a session by itself keeps no buffer.
+
+import CTLS
+
+/// Where sessions put what they open and what they seal. Belongs to one thread, or one event loop.
+package final class TLSWorkspace {
+    var output = ctls_output()
+    let plaintext: UnsafeMutableRawBufferPointer
+
+    /// A record holds no more (RFC 8446 §5.1).
+    static let recordBytes = 16 << 10
+    /// What is kept of the memory for ciphertext when it is empty.
+    private static let keptBytes = 128 << 10
+
+    package init() {
+        self.plaintext = .allocate(byteCount: Self.recordBytes, alignment: 16)
+    }
+
+    deinit {
+        ctls_output_free(&self.output)
+        self.plaintext.deallocate()
+    }
+
+    /// Ciphertext that sessions have added since it was last taken.
+    package var sealedCount: Int { self.output.count }
+
+    /// Calls `body` with the ciphertext, and forgets it.
+    package func takeSealed<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        defer {
+            self.output.count = 0
+            if self.output.capacity > Self.keptBytes { ctls_output_free(&self.output) }
+        }
+        return body(UnsafeRawBufferPointer(start: self.output.bytes, count: self.output.count))
+    }
+}
