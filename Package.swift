@@ -112,7 +112,8 @@ let package = Package(
         .target(
             name: "FreshetConfiguration",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "System", .product(name: "Yams", package: "Yams"),
+                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "System", "TLS",
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: house
         ),
@@ -123,7 +124,7 @@ let package = Package(
             dependencies: [
                 "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
                 "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "CLinux", "CSignals",
-                "System",
+                "System", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -177,7 +178,10 @@ let package = Package(
         ),
         .testTarget(
             name: "FreshetStreamingTests",
-            dependencies: ["FreshetStreaming", "FreshetCore", "JSON", "CLinux", "CThreadSanitizer", "System"],
+            dependencies: [
+                "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "TLS", "CLinux", "CThreadSanitizer",
+                "System",
+            ],
             swiftSettings: house
         ),
         .testTarget(
@@ -195,7 +199,7 @@ let package = Package(
             name: "FreshetHTTPTests",
             dependencies: [
                 "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
-                "EventStream", "System",
+                "EventStream", "System", "TLS",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

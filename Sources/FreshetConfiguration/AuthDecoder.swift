@@ -37,31 +37,8 @@ struct AuthDecoder {
         as section: SettingSection,
         _ decode: (SectionReader) -> Entry?
     ) -> [Entry] {
-        guard let (entry, path) = reader.entry(name) else { return [] }
-        guard case .list(let nodes) = entry.value.content else {
-            self.context.error(
-                path,
-                at: entry.value.place,
-                "\(entry.value.kind), where a list belongs",
-                fix: "write one entry a line, each behind a dash"
-            )
-            return []
-        }
-        guard nodes.count <= Self.maxEntries else {
-            self.context.error(
-                path,
-                at: entry.value.place,
-                "\(nodes.count) entries, more than the maximum of \(Self.maxEntries)",
-                fix: "let an issuer make tokens instead: auth.jwt"
-            )
-            return []
-        }
-        return nodes.enumerated().compactMap { index, node in
-            // The reader says what is wrong with anything but a mapping.
-            let reader = SectionReader(node, as: section, path: "\(path)[\(index)]", context: self.context)
-            guard case .mapping = node.content else { return nil }
-            return decode(reader)
-        }
+        let fix = "let an issuer make tokens instead: auth.jwt"
+        return reader.entries(name, as: section, atMost: Self.maxEntries, orElse: fix, decode)
     }
 
     private func key(_ reader: SectionReader) -> APIKey? {

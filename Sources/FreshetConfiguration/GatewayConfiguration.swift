@@ -3,6 +3,7 @@
 package import FreshetAccess
 package import FreshetCore
 package import System
+package import TLS
 
 /// What `freshet serve` runs.
 package struct GatewayConfiguration: Hashable, Sendable {
@@ -19,6 +20,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var shutdown = Shutdown()
     package var cors = CORS()
     package var polling = Polling()
+    /// TLS towards clients; without it, they are spoken to in the clear.
+    package var tls: TLS?
     /// Who may do what; without it, everybody may do everything but administer.
     package var auth: Auth?
     /// In the order of the file, names unique.
@@ -35,6 +38,17 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var privateOperations = false
 
         package init() {}
+    }
+
+    package struct TLS: Hashable, Sendable {
+        package var files: TLSFiles
+        /// Where TLS is spoken, beside plain HTTP on the main listener; without it the main listener speaks TLS.
+        package var listen: ListenAddress?
+
+        package init(files: TLSFiles, listen: ListenAddress?) {
+            self.files = files
+            self.listen = listen
+        }
     }
 
     package struct Cache: Hashable, Sendable {

@@ -37,6 +37,9 @@ struct GatewayDecoder {
         if let section = reader.section("polling", as: .polling) {
             self.decode(section, into: &configuration.polling)
         }
+        if let section = reader.section("tls", as: .tls) {
+            configuration.tls = TLSDecoder(context: self.context).decode(section)
+        }
         if let section = reader.section("auth", as: .auth) {
             let decoder = AuthDecoder(context: self.context)
             let auth = decoder.decode(section)
@@ -57,7 +60,7 @@ struct GatewayDecoder {
         return configuration
     }
 
-    private func address(_ key: String, in reader: SectionReader) -> ListenAddress? {
+    func address(_ key: String, in reader: SectionReader) -> ListenAddress? {
         guard let value = reader.scalar(key) else { return nil }
         do throws(ListenAddressText.Failure) {
             return try ListenAddressText.parse(value.text)

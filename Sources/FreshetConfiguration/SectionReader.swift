@@ -95,6 +95,43 @@ extension SectionReader {
         return (entry, Self.join(fallback.path, key))
     }
 
+    /// The mappings of a list, each decoded; those that `decode` refuses, and has reported, are left out.
+    ///
+    /// `fix`: what to do in place of more than `limit` of them.
+    func entries<Entry>(
+        _ name: String,
+        as section: SettingSection,
+        atMost limit: Int,
+        orElse fix: String,
+        _ decode: (SectionReader) -> Entry?
+    ) -> [Entry] {
+        guard let (entry, path) = self.entry(name) else { return [] }
+        guard case .list(let nodes) = entry.value.content else {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "\(entry.value.kind), where a list belongs",
+                fix: "write one entry a line, each behind a dash"
+            )
+            return []
+        }
+        guard nodes.count <= limit else {
+            self.context.error(
+                path,
+                at: entry.value.place,
+                "\(nodes.count) entries, and \(limit) are the most",
+                fix: fix
+            )
+            return []
+        }
+        return nodes.enumerated().compactMap { index, node in
+            // The reader says what is wrong with anything but a mapping.
+            let reader = SectionReader(node, as: section, path: "\(path)[\(index)]", context: self.context)
+            guard case .mapping = node.content else { return nil }
+            return decode(reader)
+        }
+    }
+
     func place(of key: String) -> Place {
         self.entry(key)?.entry.keyPlace ?? self.place
     }

@@ -124,7 +124,12 @@ extension SettingSection {
                 synonyms: ["access", "authentication"],
                 "Authentication and grants; without it, anyone may read."
             ),
-            .planned("tls", "HTTPS for subscribers."),
+            Setting(
+                "tls",
+                .mapping,
+                synonyms: ["https", "ssl"],
+                "HTTPS for subscribers; without it, plain HTTP."
+            ),
             .planned("cluster", "Several gateways as one."),
             .planned("streamdata", "The compatibility interface."),
             .planned("webhooks", "Changes sent to URLs."),
@@ -392,6 +397,7 @@ extension SettingSection {
         ("shutdown", .shutdown),
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
+        ("tls", .tls), ("tls.certificates[]", .tlsCertificate),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS),
     ]

@@ -9,6 +9,7 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 package import System
+import TLS
 
 /// Why the server could not listen.
 package struct ListenError: Error, Hashable, CustomStringConvertible {
@@ -33,13 +34,14 @@ package final class GatewayServer: Service {
     /// Where the server really listens.
     package struct Addresses: Hashable, Sendable {
         package var main: ListenAddress
+        package var tls: ListenAddress?
         package var admin: ListenAddress?
     }
 
     /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
-    /// may what `settings.anonymous` says.
+    /// may what `settings.anonymous` says; with `certificates` TLS is spoken.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -49,7 +51,8 @@ package final class GatewayServer: Service {
         metrics: [MetricsProvider] = [],
         reload: ReloadAction? = nil,
         unread: UnreadAnswers = UnreadAnswers(),
-        authenticator: Authenticator? = nil
+        authenticator: Authenticator? = nil,
+        certificates: TLSCertificates? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -60,7 +63,8 @@ package final class GatewayServer: Service {
             metrics: metrics,
             reload: reload,
             unread: unread,
-            authenticator: authenticator
+            authenticator: authenticator,
+            certificates: certificates
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }
@@ -69,6 +73,11 @@ package final class GatewayServer: Service {
     /// listen, and ``run()`` throws why.
     package var boundAddress: ListenAddress? {
         get async { await self.addresses.value?.main }
+    }
+
+    /// As ``boundAddress``, of the listener that speaks TLS alone; `nil` where it is the main one, or there is none.
+    package var boundTLSAddress: ListenAddress? {
+        get async { await self.addresses.value?.tls }
     }
 
     /// As ``boundAddress``, of the listener for administration.
@@ -101,35 +110,62 @@ package final class GatewayServer: Service {
         let settings = self.gateway.settings
         let responder = Responder(gateway: self.gateway)
         var listeners: [any Channel] = []
+        func listen(
+            _ address: ListenAddress,
+            _ purpose: IncomingRequest.Listener.Purpose,
+            _ certificates: TLSCertificates?
+        ) async throws -> ListenAddress {
+            let listener = try await self.listen(
+                on: address,
+                for: purpose,
+                with: certificates,
+                group: group,
+                responder: responder
+            )
+            listeners.append(listener)
+            return Self.address(of: listener, asked: address)
+        }
         do {
-            listeners.append(try await self.listen(on: settings.listen, for: .main, group: group, responder: responder))
-            if let address = settings.adminListen {
-                let listener = try await self.listen(
-                    on: address,
-                    for: .administration,
-                    group: group,
-                    responder: responder
-                )
-                listeners.append(listener)
+            let certificates = self.gateway.certificates
+            let ownAddress = certificates.flatMap { _ in settings.tlsListen }
+            let main = try await listen(settings.listen, .main, ownAddress == nil ? certificates : nil)
+            var bound = Addresses(main: main)
+            if let ownAddress {
+                let address = try await listen(ownAddress, .main, certificates)
+                bound.tls = address
+                self.gateway.logger.info("TLS on https://\(address)")
             }
+            if let address = settings.adminListen { bound.admin = try await listen(address, .administration, nil) }
+            self.gateway.becomeReady()
+            self.addresses.settle(bound)
         } catch {
             await self.close(listeners)
             throw error
         }
-        let bound = zip(listeners, [settings.listen] + [settings.adminListen].compactMap { $0 }).map(Self.address)
-        self.gateway.becomeReady()
-        self.addresses.settle(Addresses(main: bound[0], admin: bound.count > 1 ? bound[1] : nil))
+        let watch = self.gateway.certificates.map(Self.watch)
         // Throws where the task is cancelled, which ends the server as well.
         try? await gracefulShutdown()
+        watch?.cancel()
         self.gateway.beginDrain()
         await self.close(listeners)
         // A task of its own, so that a cancelled server gives what is under way its time as well.
         await Task { await self.drainConnections() }.value
     }
 
+    /// Renews certificates when their files change: files tell nobody that they do.
+    private static func watch(_ certificates: TLSCertificates) -> Task<Void, Never> {
+        Task {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: TLSCertificates.interval)
+                certificates.look()
+            }
+        }
+    }
+
     private func listen(
         on address: ListenAddress,
         for purpose: IncomingRequest.Listener.Purpose,
+        with certificates: TLSCertificates?,
         group: MultiThreadedEventLoopGroup,
         responder: Responder
     ) async throws -> any Channel {
@@ -147,11 +183,17 @@ package final class GatewayServer: Service {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let tls = try certificates.map { certificates in
+                        guard let session = TLSSession(certificates.context) else { throw ChannelError.eof }
+                        return TLSHandler(session, counters: gateway.tlsCounters)
+                    }
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls) }
                     let handler = ConnectionHandler(
                         gateway: gateway,
                         responder: responder,
                         registry: registry,
-                        listener: listener
+                        listener: listener,
+                        tls: tls
                     )
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
@@ -217,8 +259,8 @@ package final class GatewayServer: Service {
         for listener in listeners {
             try? await listener.close()
         }
-        for case .unix(let path) in [self.gateway.settings.listen, self.gateway.settings.adminListen].compactMap({ $0 })
-        {
+        let settings = self.gateway.settings
+        for case .unix(let path)? in [settings.listen, settings.adminListen, settings.tlsListen] {
             SocketFile.remove(path)
         }
     }

@@ -11,6 +11,9 @@ package struct HTTPSettings: Sendable {
     /// A listener of its own for administration, a unix socket or a loopback address; whoever reaches it is an
     /// administrator. Default: none.
     package var adminListen: ListenAddress?
+    /// Where TLS is spoken, beside plain HTTP on the main listener. Default: nowhere, and with certificates the main listener
+    /// speaks it.
+    package var tlsListen: ListenAddress?
     /// With it administration is served on the main listener as well. Default: none, and then it is not.
     package var adminKey: AdminKey?
     /// What those may do who present no credential, where there is no `auth`. Default: everything but administration.

@@ -27,6 +27,7 @@ package struct TLSContextError: Error, Hashable {
     package var part: Part
     /// What is wrong, as the second half of a sentence about the file.
     package var what: String
+    package var fix: String
 }
 
 /// Certificates, chosen by the name that a client asks for, and the rules of sessions: TLS 1.2 and 1.3, ciphers that are
@@ -60,7 +61,7 @@ package final class TLSContext: @unchecked Sendable {
         recordsPerKey: UInt64? = nil
     ) throws(TLSContextError) {
         guard let pointer = ctls_context_new(protocols.rawValue) else {
-            throw TLSContextError(part: .context, what: "no memory")
+            throw TLSContextError(part: .context, what: "no memory", fix: "give it more")
         }
         self.pointer = pointer
         do throws(TLSContextError) {
@@ -89,22 +90,32 @@ package final class TLSContext: @unchecked Sendable {
         let (result, text) = self.withText { text, capacity in
             identity.chain.withUnsafeBytes { chain in
                 identity.key.withUnsafeBytes { key in
-                    ctls_context_add(context, chain.baseAddress, chain.count, key.baseAddress, key.count, text, capacity)
+                    ctls_context_add(
+                        context,
+                        chain.baseAddress,
+                        chain.count,
+                        key.baseAddress,
+                        key.count,
+                        text,
+                        capacity
+                    )
                 }
             }
         }
         switch result {
         case CTLS_OK.rawValue: return
         case CTLS_NO_CERTIFICATE.rawValue:
-            throw TLSContextError(part: .chain(number), what: "holds no certificate in PEM: \(text)")
+            throw TLSContextError(part: .chain(number), what: "holds no certificate: \(text)", fix: self.pem)
         case CTLS_NO_KEY.rawValue:
-            throw TLSContextError(part: .key(number), what: "holds no private key in PEM: \(text)")
+            throw TLSContextError(part: .key(number), what: "holds no private key: \(text)", fix: self.pem)
         case CTLS_ENCRYPTED_KEY.rawValue:
-            throw TLSContextError(part: .key(number), what: "is encrypted")
+            let fix = "decrypt it, such as with `openssl pkey`"
+            throw TLSContextError(part: .key(number), what: "is encrypted", fix: fix)
         case CTLS_MISMATCH.rawValue:
-            throw TLSContextError(part: .key(number), what: "is not the key of the certificate")
+            let fix = "name the key that the certificate was issued for"
+            throw TLSContextError(part: .key(number), what: "is not the key of the certificate", fix: fix)
         case _:
-            throw TLSContextError(part: .chain(number), what: "cannot be used: \(text)")
+            throw TLSContextError(part: .chain(number), what: "cannot be used: \(text)", fix: "use another")
         }
     }
 
@@ -113,8 +124,10 @@ package final class TLSContext: @unchecked Sendable {
             authorities.withUnsafeBytes { ctls_context_demand(context, $0.baseAddress, $0.count, text, capacity) }
         }
         guard result != CTLS_OK.rawValue else { return }
-        throw TLSContextError(part: .clientAuthorities, what: "holds no certificate in PEM: \(text)")
+        throw TLSContextError(part: .clientAuthorities, what: "holds no certificate: \(text)", fix: self.pem)
     }
+
+    private static let pem = "name a file in PEM"
 
     private static func withText(_ body: (UnsafeMutablePointer<CChar>, Int) -> Int32) -> (Int32, String) {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in

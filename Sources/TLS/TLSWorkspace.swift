@@ -8,7 +8,7 @@ package final class TLSWorkspace {
     let plaintext: UnsafeMutableRawBufferPointer
 
     /// A record holds no more (RFC 8446 §5.1).
-    static let recordBytes = 16 << 10
+    package static let recordBytes = 16 << 10
     /// What is kept of the memory for ciphertext when it is empty.
     private static let keptBytes = 128 << 10
 

@@ -10,6 +10,7 @@ import FreshetStreaming
 import Logging
 import ServiceLifecycle
 import System
+import TLS
 
 /// A gateway that can be run once.
 struct Composition: Sendable {
@@ -74,6 +75,14 @@ struct Composition: Sendable {
         let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
+        let certificates: TLSCertificates?
+        do throws(TLSFilesError) {
+            certificates = try configuration.tls.map { (tls) throws(TLSFilesError) in
+                try TLSCertificates(tls.files, logger: logger)
+            }
+        } catch {
+            throw StartFailure("\(error)")
+        }
         self.access = try configuration.auth.map { (auth) throws(StartFailure) in
             let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
             return try AccessControl(auth, ticketKey: ticketKey)
@@ -84,6 +93,7 @@ struct Composition: Sendable {
                 configuration: configuration,
                 registry: registry,
                 authenticator: authenticator,
+                certificates: certificates,
                 logger: logger,
                 systemd: systemd,
                 load: load
@@ -113,7 +123,8 @@ struct Composition: Sendable {
             metrics: [{ metrics.write(to: &$0) }],
             reload: reload,
             unread: unread,
-            authenticator: self.access?.authenticator
+            authenticator: self.access?.authenticator,
+            certificates: certificates
         )
     }
 
@@ -228,6 +239,7 @@ extension GatewayConfiguration {
         var settings = HTTPSettings()
         settings.listen = self.listen
         settings.adminListen = self.admin.listen
+        settings.tlsListen = self.tls?.listen
         settings.hostNames = self.admin.hostNames
         settings.keepsOperationsPrivate = self.admin.privateOperations
         settings.credentialCookie = self.auth?.cookie

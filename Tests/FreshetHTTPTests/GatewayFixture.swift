@@ -8,6 +8,7 @@ import JSON
 import Logging
 import Synchronization
 import System
+import TLS
 import Testing
 
 @testable import FreshetHTTP
@@ -23,6 +24,7 @@ final class GatewayFixture: Sendable {
     let unread: UnreadAnswers
     static let epoch = Epoch(rawValue: 41)
     static let key = AdminKey.random()
+    static let certificate = Result { try TestCertificate("127.0.0.1") }
     /// What an administrator sends along.
     static let credential: HeaderFields = ["Authorization": "Bearer \(GatewayFixture.key.text)"]
 
@@ -123,6 +125,7 @@ func withGateway<Result: Sendable>(
     _ configure: (inout HTTPSettings) -> Void = { _ in },
     metrics: [MetricsProvider] = [],
     authenticator: Authenticator? = nil,
+    tls: TLSFiles? = nil,
     reload: ReloadAction? = nil,
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
@@ -134,6 +137,18 @@ func withGateway<Result: Sendable>(
     // What a test has just done shows at once.
     settings.sharedTextLifetime = .zero
     configure(&settings)
+    let folder = try TemporaryFolder()
+    var certificates: TLSCertificates?
+    let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+    if ClientTransport.current == .tls, case .tcp = settings.listen {
+        let certificate = try GatewayFixture.certificate.get()
+        let pair = TLSFiles.Pair(
+            certificate: try folder.write(certificate.chain, to: "chain.pem"),
+            key: try folder.write(certificate.key, to: "key.pem")
+        )
+        certificates = try TLSCertificates(TLSFiles(pairs: [pair]), logger: logger)
+    }
+    if let tls { certificates = try TLSCertificates(tls, logger: logger) }
     let hub = Hub(log: ChangeLog(epoch: GatewayFixture.epoch, cache: ChangeCache(maxBytes: cacheBytes)), reads: reads)
     let streams = StreamServer(hub: hub, settings: streamSettings, unsent: unread.desk)
     try streams.start()
@@ -144,11 +159,12 @@ func withGateway<Result: Sendable>(
         streams: streams,
         control: control,
         settings: settings,
-        logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+        logger: logger,
         metrics: metrics,
         reload: reload,
         unread: unread,
-        authenticator: authenticator
+        authenticator: authenticator,
+        certificates: certificates
     )
     let running = Task { try await server.run() }
     guard let address = await server.boundAddress else {
@@ -160,7 +176,7 @@ func withGateway<Result: Sendable>(
         streams: streams,
         server: server,
         control: control,
-        endpoint: address.endpoint,
+        endpoint: try address.endpoint.overCurrentTransport,
         adminEndpoint: await server.boundAdminAddress?.endpoint,
         unread: unread
     )
@@ -173,6 +189,17 @@ func withGateway<Result: Sendable>(
         running.cancel()
         _ = await running.result
         throw error
+    }
+}
+
+extension Endpoint {
+    /// The same address, spoken to as the test that runs does.
+    fileprivate var overCurrentTransport: Endpoint {
+        get throws {
+            guard ClientTransport.current == .tls, case .tcp(let host, let port) = self else { return self }
+            let authority = try GatewayFixture.certificate.get().chain
+            return .tls(host: host, port: port, options: TLSClientOptions(authority: authority))
+        }
     }
 }
 

@@ -3,5 +3,5 @@
 
 import Testing
 
-@Suite("HTTP", .serialized)
+@Suite("HTTP", .serialized, .everyTransport)
 enum HTTPTests {}

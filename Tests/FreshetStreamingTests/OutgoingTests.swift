@@ -135,11 +135,11 @@ struct OutgoingTests {
 struct SubscriberTableTests {
     @Test("are reused with a new generation, so that a late report names nobody")
     func generations() throws {
-        var table = SubscriberTable<Socket>()
-        func slot(_ descriptor: Int32) -> SubscriberSlot<Socket> {
+        var table = SubscriberTable<SocketName>()
+        func slot(_ descriptor: Int32) -> SubscriberSlot<SocketName> {
             SubscriberSlot(
                 machine: SubscriberStateMachine(after: 0),
-                connection: Socket(descriptor: descriptor),
+                connection: SocketName(descriptor: descriptor),
                 lastSend: 0,
                 group: 0,
                 generation: 0
@@ -166,7 +166,7 @@ struct SubscriberTableTests {
 
     @Test("take 32 bytes each, two to a cache line")
     func size() {
-        #expect(MemoryLayout<SubscriberSlot<Socket>>.stride == 32)
+        #expect(MemoryLayout<SubscriberSlot<SocketName>>.stride == 32)
         #expect(MemoryLayout<SubscriberRecord>.stride <= 32)
     }
 }

@@ -175,7 +175,7 @@ extension StreamingTests {
             for number in 1...300 {
                 try fixture.publish(number, of: source, padding: 500, hasPatch: number > 1)
             }
-            let start = fixture.cursor(280)
+            let start = fixture.cursor(200)
             let client = try fixture.subscribe(to: [source], at: .after(start), receiveBuffer: 2048)
             // A little at a time, so that most of the replay is still to come.
             #expect(client.receive(limit: 100) { $0.events.count >= 2 })
@@ -184,7 +184,7 @@ extension StreamingTests {
             }
             #expect(client.receive(through: 900))
             #expect(client.events.contains { $0.type == "gap" && $0.data == #"{"reason":"evicted"}"# })
-            try Model(sources: ["rates": Array(1...900)]).check(client, from: 280)
+            try Model(sources: ["rates": Array(1...900)]).check(client, from: 200)
         }
 
         @Test("that takes nothing for the write time-out is closed as slow (F40, F41)")

@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetCore
+import FreshetTesting
 import Glibc
 
 /// Finds text in bytes quickly in debug builds too: thousands of clients are read in one test.
@@ -68,6 +69,8 @@ struct ReceivedEvent: Equatable {
 /// One client. Belongs to one thread; closes its connection with itself.
 final class StreamClient {
     let descriptor: Int32
+    /// Over TLS.
+    private let session: TLSClientSession?
     private let framing: Framing
     private let wire: StreamWire
     /// Everything received, from the response head on.
@@ -86,14 +89,27 @@ final class StreamClient {
     private var blockStart = 0
     private var isClosed = false
 
-    init(descriptor: Int32, framing: Framing, wire: StreamWire) {
+    init(descriptor: Int32, session: TLSClientSession? = nil, framing: Framing, wire: StreamWire) {
         self.descriptor = descriptor
+        self.session = session
         self.framing = framing
         self.wire = wire
     }
 
     deinit {
         self.close()
+    }
+
+    /// Sends bytes that nobody asked for, as far as the socket takes them at once.
+    ///
+    /// - Returns: How many were sent, sealed or not; below zero where the connection is broken.
+    func send(_ bytes: [UInt8]) -> Int {
+        var bytes = bytes
+        if let session {
+            guard (try? session.write(bytes)) != nil else { return -1 }
+            bytes = session.takeOutput()
+        }
+        return clinux_send(self.descriptor, bytes, bytes.count)
     }
 
     func close() {
@@ -140,8 +156,17 @@ final class StreamClient {
                 self.isEnded = true
                 break
             }
-            self.raw.append(contentsOf: buffer[..<count])
             left -= count
+            guard let session else {
+                self.raw.append(contentsOf: buffer[..<count])
+                continue
+            }
+            session.feed(Array(buffer[..<count]))
+            guard let opened = try? session.read() else {
+                self.isEnded = true
+                break
+            }
+            self.raw.append(contentsOf: opened.bytes)
         }
         self.unframe()
         self.parse()

@@ -3,15 +3,17 @@
 import CLinux
 import Dispatch
 import FreshetCore
+import FreshetTesting
 import Glibc
 import JSON
 import System
+import TLS
 import Testing
 
 @testable import FreshetStreaming
 
 /// All suites of this room, one after the other: they count descriptors of the process, and load both cores.
-@Suite(.serialized)
+@Suite(.serialized, .everyTransport)
 enum StreamingTests {}
 
 /// One server under test. ``stop()`` at the end of each test.
@@ -115,9 +117,10 @@ final class StreamFixture: Sendable {
             throw SystemError(call: "admit", code: 0)
         }
         let connection = try Loopback.connection(receiveBuffer: receiveBuffer)
+        let sessions = try Self.sessions()
         self.server.adopt(
             StreamHandover(
-                connection: Socket(descriptor: connection.server),
+                connection: Socket(descriptor: connection.server, session: sessions?.server),
                 sources: sources,
                 pattern: selector.map(SourcePattern.init),
                 format: format,
@@ -128,8 +131,33 @@ final class StreamFixture: Sendable {
                 owner: owner
             )
         )
-        let client = StreamClient(descriptor: connection.client, framing: framing, wire: format.wire)
+        let client = StreamClient(
+            descriptor: connection.client,
+            session: sessions?.client,
+            framing: framing,
+            wire: format.wire
+        )
         return (client, connection.server)
+    }
+
+    private static let context = Result {
+        let certificate = try TestCertificate("streams")
+        let identity = TLSIdentity(chain: Array(certificate.chain.utf8), key: Array(certificate.key.utf8))
+        return try TLSContext([identity])
+    }
+
+    /// Both sides of a TLS session whose hands are shaken, where the test is over TLS.
+    private static func sessions() throws -> (client: TLSClientSession, server: TLSSession)? {
+        guard ClientTransport.current == .tls else { return nil }
+        let client = try TLSClientSession()
+        let server = try #require(TLSSession(try Self.context.get()))
+        let workspace = TLSWorkspace()
+        while !client.isOpen || !server.isOpen {
+            _ = try client.read()
+            _ = client.takeOutput().withUnsafeBytes { server.receive($0, with: workspace) { _ in } }
+            client.feed(workspace.takeSealed { Array($0) })
+        }
+        return (client, server)
     }
 
     func cursor(_ sequence: UInt64) -> Cursor {

@@ -3,17 +3,17 @@
 import Glibc
 
 /// Reads regular files of bounded size. Any thread; it blocks for as long as the disk takes.
-enum SmallFile {
+package enum SmallFile {
     /// Why a file was not read. The content is not in it.
-    struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
-        let path: String
-        let text: String
+    package struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
+        package let path: String
+        package let text: String
 
-        var description: String { "\(self.path): \(self.text)" }
+        package var description: String { "\(self.path): \(self.text)" }
     }
 
     /// What changes whenever somebody writes or replaces a file.
-    struct Stamp: Hashable, Sendable {
+    package struct Stamp: Hashable, Sendable {
         let device: UInt64
         let inode: UInt64
         let size: Int64
@@ -34,12 +34,12 @@ enum SmallFile {
         }
     }
 
-    static func read(_ path: String, maxBytes: Int) -> Result<[UInt8], Problem> {
+    package static func read(_ path: String, maxBytes: Int) -> Result<[UInt8], Problem> {
         self.readStamped(path, maxBytes: maxBytes).map(\.bytes)
     }
 
     /// The stamp of what a path leads to; `nil` where it leads nowhere.
-    static func stamp(_ path: String) -> Stamp? {
+    package static func stamp(_ path: String) -> Stamp? {
         var status = stat()
         return stat(path, &status) == 0 ? Stamp(status) : nil
     }

@@ -97,6 +97,7 @@ extension ConnectionHandler {
     ) throws(Problem) {
         let held = try self.hold(position)
         let descriptor = try self.duplicate(context)
+        guard let socket = self.socket(descriptor) else { return }
         let framing: Framing = head.version == .http11 ? .chunked : .closeDelimited
         let bytes = AnswerHead.bytes(
             self.responder.allow(head, request.answer),
@@ -111,7 +112,7 @@ extension ConnectionHandler {
         self.leave(context)
         self.gateway.streams.adopt(
             StreamHandover(
-                connection: Socket(descriptor: descriptor),
+                connection: socket,
                 sources: request.sources,
                 pattern: request.pattern,
                 format: request.format,
@@ -176,6 +177,17 @@ extension ConnectionHandler {
             case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
             }
         }
+    }
+
+    /// The connection as it leaves, with its session where it has one; `nil` where that has failed, and the connection is
+    /// being closed.
+    private func socket(_ descriptor: Int32) -> Socket? {
+        guard let tls else { return Socket(descriptor: descriptor) }
+        guard let session = tls.takeSession() else {
+            _ = clinux_close(descriptor)
+            return nil
+        }
+        return Socket(descriptor: descriptor, session: session)
     }
 
     /// A second descriptor of the connection, owned by the caller.

@@ -39,6 +39,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let gateway: Gateway
     let responder: Responder
     let listener: IncomingRequest.Listener
+    /// Opens and seals what the connection carries; `nil` without TLS.
+    let tls: TLSHandler?
     let registry: ConnectionRegistry
     private(set) var peer = PeerAddress.unknown
     /// Who sent the request under way: the peer, or whom a trusted proxy names.
@@ -84,7 +86,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// From the connection to the end of the header, where only a probe is answered.
     private static let probeTimeout = Duration.seconds(1)
 
-    init(gateway: Gateway, responder: Responder, registry: ConnectionRegistry, listener: IncomingRequest.Listener) {
+    init(
+        gateway: Gateway,
+        responder: Responder,
+        registry: ConnectionRegistry,
+        listener: IncomingRequest.Listener,
+        tls: TLSHandler? = nil
+    ) {
+        self.tls = tls
         self.gateway = gateway
         self.responder = responder
         self.registry = registry

@@ -26,6 +26,9 @@ final class Gateway: Sendable {
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
     let counters = HTTPCounters()
+    let tlsCounters = TLSCounters()
+    /// `nil` without TLS.
+    let certificates: TLSCertificates?
     let unread: UnreadAnswers
     let waits: WaitAdmission
     let pace: RequestPace
@@ -50,8 +53,10 @@ final class Gateway: Sendable {
         metrics: [MetricsProvider],
         reload: ReloadAction?,
         unread: UnreadAnswers,
-        authenticator: Authenticator?
+        authenticator: Authenticator?,
+        certificates: TLSCertificates?
     ) {
+        self.certificates = certificates
         self.unread = unread
         self.hub = hub
         self.streams = streams

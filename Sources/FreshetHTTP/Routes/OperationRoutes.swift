@@ -96,6 +96,10 @@ struct OperationRoutes: Sendable {
             provider(&text)
         }
         gateway.counters.write(gateway.unread, to: &text)
+        if let certificates = gateway.certificates {
+            gateway.tlsCounters.write(to: &text)
+            certificates.write(to: &text)
+        }
         gateway.waits.write(to: &text)
         gateway.pace.write(to: &text)
         gateway.callers.write(to: &text)

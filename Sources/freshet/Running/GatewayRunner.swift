@@ -69,6 +69,10 @@ struct GatewayRunner {
 
     /// Makes `admin.key`. Without it the gateway runs on: `admin.listen` may serve as well.
     private func keyFile(_ key: AdminKey, for address: ListenAddress) -> AdminKeyFile? {
+        guard !self.speaksTLS else {
+            self.logger.info("no admin.key: the command line speaks no TLS; administer over admin.listen")
+            return nil
+        }
         let record = AdminKeyRecord(key: key, gateway: GatewayAddress(reaching: address))
         let paths = AdminKeyRecord.paths(
             log: self.configuration.log?.path,
@@ -159,7 +163,7 @@ struct GatewayRunner {
             metadata["log_max_age"] = "\(DurationText.describe(log.maxAge))"
             metadata["log_state"] = "\(composition.hub.storeError.map { "degraded, \($0.kind.rawValue)" } ?? "durable")"
         }
-        self.logger.info("listening on \(Self.url(of: address))", metadata: metadata)
+        self.logger.info("listening on \(self.url(of: address))", metadata: metadata)
         for source in self.configuration.sources {
             guard source.isPolled else {
                 self.logger.debug("source, pushed", metadata: ["source": "\(source.name)"])
@@ -180,6 +184,15 @@ struct GatewayRunner {
         case .unix: "\(address)"
         }
     }
+
+    /// As ``url(of:)``, with the scheme that the main listener speaks.
+    private func url(of address: ListenAddress) -> String {
+        guard case .tcp = address, self.speaksTLS else { return Self.url(of: address) }
+        return "https://\(address)"
+    }
+
+    /// Whether the main listener speaks TLS.
+    private var speaksTLS: Bool { self.configuration.tls.map { $0.listen == nil } ?? false }
 
     /// `http://127.0.0.1:8080`, or `unix:PATH`.
     static func url(of address: ListenAddress) -> String {

@@ -3,9 +3,11 @@
 import FreshetAccess
 import FreshetConfiguration
 import FreshetCore
+import FreshetHTTP
 import Logging
 import Synchronization
 import System
+import TLS
 
 /// Applies a configuration that was read again. Any thread may call.
 final class Reloader: Sendable {
@@ -25,6 +27,7 @@ final class Reloader: Sendable {
     private let load: @Sendable () throws(StartFailure) -> LoadedConfiguration
     private let registry: SourceRegistry
     private let authenticator: Authenticator?
+    private let certificates: TLSCertificates?
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -35,6 +38,7 @@ final class Reloader: Sendable {
         configuration: GatewayConfiguration,
         registry: SourceRegistry,
         authenticator: Authenticator? = nil,
+        certificates: TLSCertificates? = nil,
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
@@ -42,6 +46,7 @@ final class Reloader: Sendable {
         self.state = Mutex(State(configuration: configuration))
         self.registry = registry
         self.authenticator = authenticator
+        self.certificates = certificates
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -109,13 +114,16 @@ final class Reloader: Sendable {
             for warning in loaded.warnings {
                 self.logger.warning("configuration", metadata: ["problem": "\(warning)"])
             }
+            try self.renewCertificates(loaded.configuration.tls)
             try self.renewAccess(loaded.configuration.auth)
             let changes: SourceRegistry.Changes
             do throws(StartFailure) {
                 changes = try self.registry.apply(loaded.configuration.sources)
             } catch {
                 // All of it or nothing.
-                try? self.renewAccess(self.state.withLock { $0.configuration.auth })
+                let old = self.state.withLock { $0.configuration }
+                try? self.renewCertificates(old.tls)
+                try? self.renewAccess(old.auth)
                 throw error
             }
             self.warnOfRestart(loaded.configuration)
@@ -138,6 +146,16 @@ final class Reloader: Sendable {
                 )
             }
             throw error
+        }
+    }
+
+    /// Shows other certificates to new connections.
+    private func renewCertificates(_ tls: GatewayConfiguration.TLS?) throws(StartFailure) {
+        guard let certificates, let tls else { return }
+        do throws(TLSFilesError) {
+            try certificates.replace(by: tls.files)
+        } catch {
+            throw StartFailure("\(error)")
         }
     }
 
@@ -170,6 +188,8 @@ final class Reloader: Sendable {
         compare("polling", \.polling)
         compare("auth.cookie", \.auth?.cookie)
         compare("auth.query_token", \.auth?.allowsQueryToken)
+        compare("tls.listen", \.tls?.listen)
+        if (old.tls == nil) != (new.tls == nil) { names.append("tls") }
         if (old.auth == nil) != (new.auth == nil) { names.append("auth") }
         guard !names.isEmpty else { return }
         self.logger.warning(

@@ -33,6 +33,11 @@ package final class RawConnection: Sendable {
         }
     }
 
+    /// The common name of the server's certificate; empty without TLS.
+    package var serverName: String { self.socket.session?.serverName ?? "" }
+    /// Whether the server has said close_notify.
+    package var hasHeardEnd: Bool { self.socket.session?.hasHeardEnd ?? false }
+
     /// All bytes that were received so far.
     package var received: [UInt8] { self.state.withLock { $0.received } }
 

@@ -21,7 +21,7 @@ extension StreamSocket {
         receiveBufferBytes: Int? = nil,
         deadline: Deadline
     ) throws -> StreamSocket {
-        let socket = StreamSocket(descriptor: try open(family(of: endpoint)), session: try session(for: endpoint))
+        let socket = StreamSocket(descriptor: try open(family(of: endpoint)), session: try clientSession(for: endpoint))
         if let source {
             try withAddress(of: .tcp(host: source, port: 0)) { address, size in
                 guard bind(socket.descriptor, address, size) == 0 else { throw systemError("bind to \(source)") }
@@ -57,7 +57,7 @@ private func systemError(_ call: String, _ code: Int32 = errno) -> TestingError 
     TestingError(.systemCall(code: code), "\(call): \(errorText(Int(code)))")
 }
 
-private func session(for endpoint: Endpoint) throws -> TLSClientSession? {
+private func clientSession(for endpoint: Endpoint) throws -> TLSClientSession? {
     guard case .tls(_, _, let options) = endpoint else { return nil }
     return try TLSClientSession(options)
 }

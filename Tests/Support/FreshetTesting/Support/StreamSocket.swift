@@ -17,7 +17,8 @@ package enum Endpoint: Hashable, Sendable {
     /// The value of the `Host` field of a request to this endpoint.
     var authority: String {
         switch self {
-        case .tcp(let host, let port), .tls(let host, let port, _): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .tcp(let host, let port), .tls(let host, let port, _):
+            host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix: "localhost"
         }
     }
@@ -46,7 +47,7 @@ final class StreamSocket: Sendable {
     enum Wait { case ready, interrupted, timedOut }
 
     private let stored: Mutex<Int32>
-    private let session: TLSClientSession?
+    let session: TLSClientSession?
 
     /// `session`: whose hands are to be shaken with ``shakeHands(deadline:)`` before anything else.
     init(descriptor: Int32, session: TLSClientSession? = nil) {

@@ -67,6 +67,8 @@ package struct TestCertificate: Hashable, Sendable {
 // Whoever uses it holds a lock around it, or is a test with one thread.
 package final class TLSClientSession: @unchecked Sendable {
     private let pointer: OpaquePointer
+    /// The server has said close_notify.
+    package private(set) var hasHeardEnd = false
 
     package init(_ options: TLSClientOptions = TLSClientOptions()) throws {
         let protocols = options.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
@@ -127,7 +129,9 @@ package final class TLSClientSession: @unchecked Sendable {
                 count = max(0, Int(result))
             }
             switch result {
-            case 0: return (bytes, true)
+            case 0:
+                self.hasHeardEnd = true
+                return (bytes, true)
             case -1: return (bytes, false)
             case 1...: continue
             case _: throw TestingError(.connectionEnded, "TLS: \(self.text)")

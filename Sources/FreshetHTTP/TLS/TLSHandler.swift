@@ -1,0 +1,110 @@
+// TLS in front of the HTTP of a connection, as long as an event loop has it.
+
+import FreshetCore
+import NIOCore
+import NIOPosix
+import TLS
+
+/// Opens what comes and seals what goes. A stream takes the session with it when it leaves. Confined to the event loop of its
+/// channel.
+///
+/// The deadline of the handshake is that of the first request's header: ``ConnectionHandler`` counts from the connection on.
+final class TLSHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// `nil` once it has left, or failed.
+    private var session: TLSSession?
+    private let counters: TLSCounters
+    private var isOpen = false
+    private var hasEnded = false
+    private let workspace: TLSWorkspace
+
+    // Each thread reads and sets a value of its own.
+    nonisolated(unsafe) private static let workspaces = ThreadSpecificVariable<TLSWorkspace>()
+
+    /// On the event loop of the channel.
+    init(_ session: TLSSession, counters: TLSCounters) {
+        self.session = session
+        self.counters = counters
+        if let workspace = Self.workspaces.currentValue {
+            self.workspace = workspace
+        } else {
+            self.workspace = TLSWorkspace()
+            Self.workspaces.currentValue = self.workspace
+        }
+    }
+
+    /// Gives the session away, with the connection; the handler does nothing any more. What arrived is opened already, or is
+    /// the beginning of a record inside of the session.
+    func takeSession() -> TLSSession? {
+        defer { self.session = nil }
+        return self.session
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let session else { return }
+        let sealed = self.unwrapInboundIn(data)
+        var opened = ByteBuffer()
+        let state = sealed.withUnsafeReadableBytes { bytes in
+            session.receive(bytes, with: self.workspace) { opened.writeBytes($0) }
+        }
+        if !self.isOpen, session.isOpen {
+            self.isOpen = true
+            if let subject = session.clientSubject {
+                context.fireUserInboundEventTriggered(ClientCertificateEvent(subject: subject))
+            }
+            self.counters.opened(isTLS13: session.isTLS13)
+        }
+        self.flushSealed(context, promise: nil)
+        if opened.readableBytes > 0 { context.fireChannelRead(self.wrapInboundOut(opened)) }
+        switch state {
+        case .handshaking, .open: break
+        case .closed: self.end(context)
+        case .failed(let failure):
+            self.counters.failed(failure.kind, inHandshake: !self.isOpen)
+            self.session = nil
+            context.close(promise: nil)
+        }
+    }
+
+    /// The client has sent its last byte: close_notify, or the end of the connection.
+    private func end(_ context: ChannelHandlerContext) {
+        guard !self.hasEnded else { return }
+        self.hasEnded = true
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event { return self.end(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let plain = self.unwrapOutboundIn(data)
+        guard let session, plain.withUnsafeReadableBytes({ session.seal($0, with: self.workspace) }) else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
+        context.write(self.takeSealed(context), promise: promise)
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode != .input, let session {
+            session.close(with: self.workspace)
+            self.flushSealed(context, promise: nil)
+        }
+        context.close(mode: mode, promise: promise)
+    }
+
+    private func takeSealed(_ context: ChannelHandlerContext) -> NIOAny {
+        self.workspace.takeSealed { self.wrapOutboundOut(context.channel.allocator.buffer(bytes: $0)) }
+    }
+
+    private func flushSealed(_ context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
+        guard self.workspace.sealedCount > 0 else { return }
+        context.writeAndFlush(self.takeSealed(context), promise: promise)
+    }
+}
