@@ -83,6 +83,9 @@ extension Value {
             && self.storage.withDecimal(self.index) { $0.isZero || ($0.isInteger && !$0.isNegative) }
     }
 
+    /// A number without a fraction, however it is written.
+    package var isInteger: Bool { self.kind == .number && self.storage.withDecimal(self.index) { $0.isInteger } }
+
     /// A number above zero that `DecimalText.isMultiple(of:)` takes as its divisor.
     package var isDivisor: Bool {
         self.kind == .number && self.storage.withDecimal(self.index) { $0.canDivide && !$0.isNegative }
