@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "FreshetCore",
             dependencies: [
-                "JSON", "Charsets", "XML", "EventStream", "HTTPFields",
+                "JSON", "JSONSchema", "Charsets", "XML", "EventStream", "HTTPFields",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -99,8 +99,8 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "TLS", "CLinux", "CWeb",
-                "System",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "JSONSchema", "TLS", "CLinux",
+                "CWeb", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -112,7 +112,7 @@ let package = Package(
         .target(
             name: "FreshetConfiguration",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "System", "TLS",
+                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "JSONSchema", "System", "TLS",
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: house
@@ -163,8 +163,8 @@ let package = Package(
         .testTarget(
             name: "FreshetCoreTests",
             dependencies: [
-                "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "CAllocations",
-                "CLinux", "HTTPFields", "System",
+                "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "JSONSchema",
+                "CAllocations", "CLinux", "HTTPFields", "System",
             ],
             swiftSettings: house
         ),
@@ -199,7 +199,7 @@ let package = Package(
             name: "FreshetHTTPTests",
             dependencies: [
                 "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
-                "EventStream", "System", "TLS",
+                "JSONSchema", "EventStream", "System", "TLS", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -244,7 +244,7 @@ let package = Package(
             dependencies: [
                 "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting",
                 "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS", "CLinux",
-                "System",
+                "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: house

@@ -20,12 +20,14 @@ enum LaneCommand: Sendable {
     case push(SourceID, body: [UInt8], contentType: [UInt8]?, PushReply)
     /// Other request fields for a source, with which it is polled at once.
     case renew(SourceID, [SourceConfiguration.Field])
+    /// The upstream said that something changed.
+    case hook(SourceID)
     case stop
 
     /// Answers a command that will not be carried out.
     func refuse(_ error: PollError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .renew, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .hook, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))

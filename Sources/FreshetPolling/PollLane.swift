@@ -186,6 +186,8 @@ extension PollLane {
             self.push(id, body: body, contentType: contentType, reply: reply)
         case .renew(let id, let headers):
             self.renew(id, headers, now: now)
+        case .hook(let id):
+            self.hookReceived(id, now: now)
         case .stop:
             self.isStopping = true
         }
@@ -307,6 +309,15 @@ extension PollLane {
         source.machine.credentialsRenewed(headers, now: now)
         self.dormant.remove(id)
         self.schedule(source, now: now)
+    }
+
+    /// One that nobody listens to is polled at once when somebody does, and one in line at its host has its turn anyway.
+    private func hookReceived(_ id: SourceID, now: MonotonicTime) {
+        guard let source = self.sources[id], source.machine.hookReceived(now: now, wall: .now),
+            source.activity == .scheduled, !source.isUrgent
+        else { return }
+        self.schedule(source, now: now)
+        self.hub.report(source.machine.status, of: id)
     }
 
     private func push(_ id: SourceID, body: [UInt8], contentType: [UInt8]?, reply: @escaping LaneCommand.PushReply) {

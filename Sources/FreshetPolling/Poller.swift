@@ -117,6 +117,10 @@ extension Poller: SourceControl {
         }
     }
 
+    package func hookReceived(_ source: SourceID) {
+        self.inbox.post(.hook(source))
+    }
+
     package func push(
         _ source: SourceID,
         body: [UInt8],

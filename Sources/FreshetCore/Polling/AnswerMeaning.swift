@@ -108,6 +108,7 @@ extension HostGate.Outcome {
         case .dns, .connect, .tls, .tlsUntrusted, .tlsExpired, .tlsHost, .tlsVersion, .timeout, .transport:
             self = .failed
         case .framing, .headers, .tooLarge, .decode, .encoding, .malformed, .emptyBody, .contentType, .unexpected,
+            .schema,
             .auth, .notFound, .throttled, .status, .redirect, .protocol, .policy, .internal:
             self = .answered
         }

@@ -122,8 +122,10 @@ package struct PollError: Error, Hashable, Sendable {
         case malformed
         case emptyBody = "empty_body"
         case contentType = "content_type"
-        /// The body is well-formed but not what `expect` or `schema` asks for.
+        /// The body is well-formed but not what `expect` asks for.
         case unexpected
+        /// The value violates the source's `schema`.
+        case schema
         case auth
         case notFound = "not_found"
         /// The upstream asked to be left alone: 429, or 403 or 503 with `Retry-After` or a used-up rate limit.

@@ -80,6 +80,10 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var contentTypes: [MediaTypeRange] = []
     /// What must stand in every payload, before ``root`` is looked for.
     package var expect: [Expectation] = []
+    /// What each value must satisfy, after ``root`` is taken from the payload. The default is nothing.
+    package var schema: SourceSchema?
+    /// How the upstream proves that it calls when something has changed. The default is that it does not call.
+    package var hook: Hook?
     /// What 404 and 410 do to the value. The default is to keep it.
     package var onMissing: OnMissing = .keep
     /// Take 204, and an empty body, for the value `null`. The default is false: it is a failure.
@@ -96,6 +100,27 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var tls = TLS()
     /// Files that fields of ``headers`` were made from, to be read again when the upstream refuses them.
     package var secretFiles: [SecretFile] = []
+
+    /// How calls of `POST /v1/hooks/{source}` are signed.
+    package struct Hook: Hashable, Sendable {
+        package enum Style: String, CaseIterable, Sendable {
+            /// Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+            case standard
+            /// GitHub's `X-Hub-Signature-256`.
+            case github
+            /// `X-Signature`: the hexadecimal HMAC-SHA256 of the body.
+            case plain
+        }
+
+        package var style: Style
+        /// The key of the signatures.
+        package var secret: [UInt8]
+
+        package init(style: Style, secret: [UInt8]) {
+            self.style = style
+            self.secret = secret
+        }
+    }
 
     /// What becomes of the value when the upstream reports that the resource is gone.
     package enum OnMissing: String, CaseIterable, Sendable {

@@ -41,6 +41,29 @@ extension SourceStateMachine {
         self.nextPoll = now
     }
 
+    /// The upstream said that something changed: the next poll is soon, once for all calls that come together. Where a
+    /// poll is under way it may be too late for that, and another one follows it. A paused source, and one whose upstream
+    /// is gone, is not polled by it.
+    ///
+    /// - Returns: Whether the next poll is at another time now.
+    package mutating func hookReceived(now: MonotonicTime, wall: WallTime) -> Bool {
+        guard self.status.state != .paused, !self.status.warnings.contains(where: { $0.kind == .gone }) else {
+            return false
+        }
+        let wasDue = self.hooks.due
+        self.hooks.called(
+            now: now,
+            lastPoll: self.schedule.startedAt,
+            minInterval: self.configuration.effectiveMinInterval
+        )
+        guard let due = self.hooks.due, self.nextPoll != .distantFuture, due < self.nextPoll || self.nextPoll == wasDue
+        else { return false }
+        self.nextPoll = due
+        self.status.intervalReason = Self.calledReason
+        self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + max((due - now).milliseconds, 0))
+        return true
+    }
+
     /// The last value may not be this source's: the next poll is now, without a validator. The answer of a poll under way
     /// is dropped.
     package mutating func valueDoubted(now: MonotonicTime) {

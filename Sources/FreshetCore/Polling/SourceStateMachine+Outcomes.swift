@@ -102,11 +102,15 @@ extension SourceStateMachine {
     private mutating func plan(_ next: PollSchedule.Plan, now: MonotonicTime, wall: WallTime) {
         self.status.interval = next.interval
         guard self.status.state != .paused else { return }
+        var next = next
+        if let due = self.hooks.due, due < next.at { (next.at, next.reason) = (due, Self.calledReason) }
         self.status.intervalReason = next.reason
         self.nextPoll = next.at
         let wait = max((next.at - now).milliseconds, 0)
         self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + wait)
     }
+
+    static let calledReason = "the upstream said that something changed"
 
     /// - Returns: The state, where it is another than before.
     mutating func enter(_ state: SourceState, wall: WallTime) -> SourceState? {

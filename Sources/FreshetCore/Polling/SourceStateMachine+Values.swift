@@ -88,6 +88,12 @@ extension SourceStateMachine {
             if let violation = expectation.violation(in: document) { throw violation }
         }
         self.value.lists = hints.lists
+        let value = try self.value(of: document)
+        if let violation = self.configuration.schema?.violation(in: value) { throw violation }
+        return value
+    }
+
+    private func value(of document: Document) throws(PollError) -> Document {
         guard let root = self.configuration.root else { return document }
         guard let value = document.extracting(root) else {
             throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
@@ -164,6 +170,7 @@ extension SourceStateMachine {
         self.status.flaps = self.value.flaps.total
         self.status.setWarning(.etagUnreliable, self.trust.isUnreliable)
         self.status.setWarning(.etagReused, self.trust.wasReused)
+        self.status.validatorChecks = UInt64(clamping: self.trust.doubt.checks)
         self.status.setWarning(.etagUseless, self.trust.isUseless)
         self.status.setWarning(.conditionRefused, self.trust.isConditionRefused)
         self.status.setWarning(.flapping, self.value.flaps.isFlapping)

@@ -30,6 +30,8 @@ package struct SourceStateMachine: Sendable {
     var lifetime = AnswerLifetime()
     /// The poll under way, or the last one.
     var current = CurrentPoll()
+    /// Calls of the upstream that no poll has answered yet.
+    var hooks = HookPace()
 
     /// `phase` is in 0..<1, from a hash of the source's name: sources of equal intervals are spread by it. The first poll
     /// is due from `now` on. `learned` is what ``learned`` gave in an earlier process.
@@ -61,6 +63,7 @@ package struct SourceStateMachine: Sendable {
         self.status.nextPollAt = configuration.isPolled ? wall : nil
         self.status.collection = self.value.collection
         self.status.setWarning(.insecure, configuration.tls.isInsecure)
+        self.status.schema = configuration.schema
     }
 
     /// The `interval_reason` of a source without an upstream.
@@ -105,6 +108,11 @@ package struct SourceStateMachine: Sendable {
             verifyEvery: configuration.verifyEvery,
             isOtherRequest: configuration.headers != self.configuration.headers
         )
+        if configuration.schema != self.configuration.schema {
+            // The value stays, but it has to come again to be checked.
+            machine.trust.forget()
+            machine.value.schemaReplaced()
+        }
         machine.lifetime = self.lifetime
         let fresh = machine.status
         machine.staleness = self.staleness.reconfigured(configuration, interval: fresh.interval)
@@ -113,6 +121,7 @@ package struct SourceStateMachine: Sendable {
         machine.status.collection = machine.value.collection
         machine.status.setWarning(.insecure, configuration.tls.isInsecure)
         machine.status.setWarning(.gone, false)
+        machine.status.schema = configuration.schema
         if self.status.state == .paused {
             machine.nextPoll = .distantFuture
         } else {
@@ -141,6 +150,7 @@ package struct SourceStateMachine: Sendable {
     /// A poll begins.
     package mutating func pollStarted(now: MonotonicTime, wall: WallTime) -> PollRequest {
         self.nextPoll = .distantFuture
+        self.hooks.pollStarted()
         self.schedule.started(now: now)
         self.status.polls += 1
         self.status.nextPollAt = nil
@@ -187,9 +197,9 @@ package struct SourceStateMachine: Sendable {
         var status = response.status
         switch meaning {
         case .representation:
-            change = try self.representationReceived(response, freshness: answer, wall: wall)
+            change = try self.representationReceived(response, freshness: answer, now: now, wall: wall)
         case .unchanged:
-            self.trust.notModified()
+            self.trust.notModified(at: now, wall: wall, interval: self.status.interval)
             self.presentValueReceived()
             change = nil
             status = 304
@@ -235,7 +245,13 @@ package struct SourceStateMachine: Sendable {
         self.status.bytes += UInt64(clamping: body.count)
         let freshness = ResponseFreshness(fields: fields, wallNow: Int(wall.seconds))
         do throws(PollError) {
-            var change = try self.representationReceived(response, freshness: freshness, wall: wall, isPush: true)
+            var change = try self.representationReceived(
+                response,
+                freshness: freshness,
+                now: now,
+                wall: wall,
+                isPush: true
+            )
             change?.learned = self.learned
             self.current.valueArrived()
             self.status.lastSuccessAt = wall
@@ -269,6 +285,7 @@ package struct SourceStateMachine: Sendable {
     private mutating func representationReceived(
         _ response: PollResponse,
         freshness: ResponseFreshness,
+        now: MonotonicTime,
         wall: WallTime,
         isPush: Bool = false
     ) throws(PollError) -> Change? {
@@ -283,6 +300,14 @@ package struct SourceStateMachine: Sendable {
                 dateTellsApart: freshness.lastModifiedIsValidator(wallNow: Int(wall.seconds)),
                 isAdopted: isAdopted
             )
+            let isCaught = self.trust.bodyCompared(
+                change: comparison == .differs,
+                sent: self.current.sent,
+                at: now,
+                wall: wall,
+                interval: self.status.interval
+            )
+            if isCaught { self.status.validatorCaughtAt = wall }
             if isAdopted { self.lifetime.replaced(by: response.fields) }
         }
         return change

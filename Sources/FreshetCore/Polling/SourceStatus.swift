@@ -71,6 +71,12 @@ package struct SourceStatus: Hashable, Sendable {
     package var collection: SourceCollection?
     /// What the last good answer allows the caches after us; `nil` before the first.
     package var caching: CachePolicy?
+    /// The configured schema.
+    package var schema: SourceSchema?
+    /// Polls that asked without a condition because 304 had been said for too long, and found nothing.
+    package var validatorChecks: UInt64 = 0
+    /// When a validator was last found to stand for two values.
+    package var validatorCaughtAt: WallTime?
     /// What the owner should know, one of a kind.
     package internal(set) var warnings: [SourceWarning] = []
 
@@ -97,6 +103,8 @@ package protocol SourceControl: AnyObject, Sendable {
     /// Stops polling until ``resume(_:)``; the last good value stays served.
     func pause(_ source: SourceID) async
     func resume(_ source: SourceID) async
+    /// Polls soon: the upstream said that something changed. Calls that come together are one poll.
+    func hookReceived(_ source: SourceID)
     /// Takes `body` as if a poll had returned it with status 200, and answers with the cursor of the value that
     /// then holds: a new one, or the current one where nothing changed.
     ///

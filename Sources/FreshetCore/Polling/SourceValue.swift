@@ -23,6 +23,8 @@ struct SourceValue: Sendable {
     private(set) var flaps = FlapDetector()
     private(set) var volatile = VolatileMembers()
     private(set) var unsettled: UnsettledValue
+    /// The value was not held against the present schema.
+    private var isUnchecked = false
     private let ignore: [PointerPattern]
     private let isSettling: Bool
 
@@ -68,7 +70,12 @@ struct SourceValue: Sendable {
 
     /// Whether a body is the very one that the value came from.
     func isSame(_ body: [UInt8]) -> Bool {
-        self.document.map { body == self.body ?? $0.text } ?? false
+        !self.isUnchecked && self.document.map { body == self.body ?? $0.text } ?? false
+    }
+
+    /// The schema is another one: the same bytes say nothing until they were checked.
+    mutating func schemaReplaced() {
+        self.isUnchecked = self.document != nil
     }
 
     func hash(of document: Document) -> UInt64 { document.hash(ignoring: self.ignore) }
@@ -76,6 +83,7 @@ struct SourceValue: Sendable {
     /// The upstream answered with the value that is there, and `body` is how it writes it now. The document stays as
     /// it is: its text is what subscribers have.
     mutating func presentReceived(body: [UInt8]?) {
+        self.isUnchecked = false
         if let body, body != self.document?.text { self.body = body }
         // A value that is published and then retracted is what `settle` prevents.
         if self.guardian.presentValueReceived(), self.isSettling { self.flaps.returned() }
@@ -109,6 +117,7 @@ struct SourceValue: Sendable {
         }
         self.guardian.presentValueReceived()
         self.unsettled.valueSettled()
+        self.isUnchecked = false
         self.document = new
         self.hash = hash
         self.body = body == new.text ? nil : body

@@ -6,7 +6,7 @@ package struct SourceWarning: Hashable, Sendable {
     package enum Kind: String, CaseIterable, Sendable {
         /// The entity tag changes although the bytes do not, as behind several servers.
         case etagUnreliable = "etag_unreliable"
-        /// One strong entity tag stood for two values, so that a 304 proves little.
+        /// One validator stood for two values, so that a 304 proves little.
         case etagReused = "etag_reused"
         /// The upstream sends the whole value again and again for the very tag that it gave out.
         case etagUseless = "etag_useless"
@@ -43,7 +43,7 @@ extension SourceWarning.Kind {
             "the upstream changes its ETag without changing the value, as several servers behind one name do; "
                 + "bodies are compared instead"
         case .etagReused:
-            "the upstream gave one ETag to two different values; every tenth poll is unconditional, or as "
+            "the upstream gave one ETag or Last-Modified to two different values; every tenth poll is unconditional, or as "
                 + "`verify_every` says"
         case .etagUseless:
             "the ETag never yields a 304; where a proxy rewrites it for compression, `accept_encoding: identity` helps"

@@ -36,6 +36,12 @@ struct ValidatorTrust: Sendable {
     var isConditionRefused: Bool { self.isTagRefused || self.isDateRefused }
 
     private var verifyEvery: Int?
+    /// Whether 304 is said for longer than the source is likely to be silent.
+    private(set) var doubt = SilenceDoubt()
+
+    /// Of the last body that was compared: it was asked for in doubt, and it caught a validator.
+    private var wasChecked = false
+    private var isCaught = false
 
     /// Flaps until a tag counts as unreliable.
     private static let flapLimit = 5
@@ -57,6 +63,7 @@ struct ValidatorTrust: Sendable {
         {
             return Validators()
         }
+        if self.isDoubtful { return Validators() }
         // The date only where there is no tag: a server that says 304 when either matches would hide what changed
         // within the date's second (RFC 9110 §13.1.3).
         guard self.validators.etag == nil else {
@@ -64,6 +71,27 @@ struct ValidatorTrust: Sendable {
         }
         guard self.sendsDate, !self.isDateRefused, let date = self.validators.lastModified else { return Validators() }
         return Validators(lastModified: date, url: self.validators.url)
+    }
+
+    /// The next poll asks without a condition because of doubt alone. Where the configuration says how often to verify,
+    /// that is what is done; and what has just been compared is not doubted.
+    private var isDoubtful: Bool {
+        self.verifyEvery == nil && !self.wasReused && self.unverified > 0 && !self.validators.isEmpty
+            && self.doubt.isDoubtful
+    }
+
+    /// A body was compared, after its validators were taken.
+    ///
+    /// - Returns: Whether a validator was caught: it is the one that polls were answered 304 for, and the value is another.
+    mutating func bodyCompared(
+        change: Bool,
+        sent: Validators,
+        at now: MonotonicTime,
+        wall: WallTime,
+        interval: Duration
+    ) -> Bool {
+        self.doubt.compared(change, isCheck: self.wasChecked, at: now, wall: wall, interval: interval)
+        return self.isCaught
     }
 
     /// A request with this condition was refused, and the same request without it was not.
@@ -99,7 +127,8 @@ struct ValidatorTrust: Sendable {
     }
 
     /// 304.
-    mutating func notModified() {
+    mutating func notModified(at now: MonotonicTime, wall: WallTime, interval: Duration) {
+        self.doubt.confirmed(at: now, wall: wall, interval: interval)
         self.unverified = min(self.unverified + 1, 1_000_000)
         self.uselessAnswers = 0
         self.isUseless = false
@@ -121,6 +150,10 @@ struct ValidatorTrust: Sendable {
         dateTellsApart: Bool,
         isAdopted: Bool
     ) {
+        self.wasChecked = self.isDoubtful && sent.isEmpty
+        // 304 was said of a value that another has taken the place of, under the very validator.
+        let wasConfirmed = self.unverified > 0 && sent.isEmpty
+        self.isCaught = false
         self.unverified = 0
         let hasSameTag = new.etag != nil && new.etag == self.validators.etag && new.url == self.validators.url
         switch comparison {
@@ -131,7 +164,11 @@ struct ValidatorTrust: Sendable {
             self.settleDown()
         case .differs:
             let isStrong = new.etag?.starts(with: "W/".utf8) == false
-            self.wasReused = self.wasReused || (hasSameTag && isStrong)
+            let hasSameDate =
+                new.etag == nil && self.validators.etag == nil && dateTellsApart && new.url == self.validators.url
+                && new.lastModified != nil && new.lastModified == self.validators.lastModified
+            self.isCaught = (hasSameTag && (isStrong || wasConfirmed)) || (hasSameDate && wasConfirmed)
+            self.wasReused = self.wasReused || self.isCaught
         }
         self.countUseless(new, sent: sent, comparison: comparison)
         guard isAdopted else { return }
