@@ -399,6 +399,6 @@ extension SettingSection {
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
-        ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS),
+        ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS), ("sources.NAME.hook", .sourceHook),
     ]
 }

@@ -139,6 +139,18 @@ extension SettingSection {
                 "What each body must contain: JSON Pointers that must exist, or a mapping of pointers to their values."
             ),
             Setting(
+                "schema",
+                .text,
+                synonyms: ["json_schema", "schema_file"],
+                "A file with the JSON Schema (2020-12 or draft 7) that each value must satisfy, relative to this file."
+            ),
+            Setting(
+                "hook",
+                .mapping,
+                synonyms: ["webhook", "callback"],
+                "The upstream says when something changed, by POST /v1/hooks/NAME: how it signs."
+            ),
+            Setting(
                 "on_404",
                 .choice(["keep", "tombstone"]),
                 default: Self.unset.onMissing.rawValue,
@@ -181,7 +193,6 @@ extension SettingSection {
                 default: "\(Self.unset.denyPrivate)",
                 "Refuse to connect to loopback, private and link-local addresses."
             ),
-            .planned("schema", "A JSON Schema that the value must satisfy."),
             .planned("paginate", "A value in several pages."),
             .planned("write", "Writes through to the upstream."),
             .planned("access", "Who may subscribe to this source."),
@@ -210,6 +221,25 @@ extension SettingSection {
                 default: "\(Self.unset.tls.isInsecure)",
                 synonyms: ["skip_verify", "insecure_skip_verify"],
                 "Do not verify the certificate: anyone on the network path can then impersonate the upstream."
+            ),
+        ]
+    )
+
+    static let sourceHook = SettingSection(
+        title: "a source's hook",
+        settings: [
+            Setting(
+                "secret_file",
+                .text,
+                synonyms: ["secret", "key_file", "signing_secret_file"],
+                "A file with the secret of the signatures, relative to this file."
+            ),
+            Setting(
+                "style",
+                .choice(SourceConfiguration.Hook.Style.allCases.map(\.rawValue)),
+                synonyms: ["format", "kind"],
+                "Standard Webhooks (what it is where nothing is said), GitHub's X-Hub-Signature-256, or plain: the hexadecimal HMAC-SHA256 of the body in "
+                    + "X-Signature."
             ),
         ]
     )

@@ -177,6 +177,8 @@ extension SourcesDecoder {
         source.contentTypes = rules.contentTypes(of: reader)
         source.expect = rules.expectations(of: reader)
         source.tls = rules.tls(of: reader)
+        source.schema = SchemaFiles(context: self.context).schema(of: reader)
+        source.hook = SourceHooks(context: self.context).hook(of: reader)
         (source.headers, source.secretFiles) = SourceCredentials(context: self.context).fields(of: reader)
     }
 
