@@ -41,7 +41,8 @@ package final class GatewayServer: Service {
     /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
-    /// may what `settings.anonymous` says; with `certificates` TLS is spoken.
+    /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
+    /// changed.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -52,7 +53,8 @@ package final class GatewayServer: Service {
         reload: ReloadAction? = nil,
         unread: UnreadAnswers = UnreadAnswers(),
         authenticator: Authenticator? = nil,
-        certificates: TLSCertificates? = nil
+        certificates: TLSCertificates? = nil,
+        hooks: HookDesk = HookDesk()
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -64,7 +66,8 @@ package final class GatewayServer: Service {
             reload: reload,
             unread: unread,
             authenticator: authenticator,
-            certificates: certificates
+            certificates: certificates,
+            hooks: hooks
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

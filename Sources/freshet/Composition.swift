@@ -87,6 +87,8 @@ struct Composition: Sendable {
             let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
             return try AccessControl(auth, ticketKey: ticketKey)
         }
+        let hooks = HookDesk()
+        hooks.update(configuration.sources)
         renewal.attach(registry)
         self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
             Reloader(
@@ -94,6 +96,7 @@ struct Composition: Sendable {
                 registry: registry,
                 authenticator: authenticator,
                 certificates: certificates,
+                hooks: hooks,
                 logger: logger,
                 systemd: systemd,
                 load: load
@@ -124,7 +127,8 @@ struct Composition: Sendable {
             reload: reload,
             unread: unread,
             authenticator: self.access?.authenticator,
-            certificates: certificates
+            certificates: certificates,
+            hooks: hooks
         )
     }
 

@@ -127,6 +127,7 @@ func withGateway<Result: Sendable>(
     authenticator: Authenticator? = nil,
     tls: TLSFiles? = nil,
     reload: ReloadAction? = nil,
+    hooks: HookDesk = HookDesk(),
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
     var settings = HTTPSettings()
@@ -164,7 +165,8 @@ func withGateway<Result: Sendable>(
         reload: reload,
         unread: unread,
         authenticator: authenticator,
-        certificates: certificates
+        certificates: certificates,
+        hooks: hooks
     )
     let running = Task { try await server.run() }
     guard let address = await server.boundAddress else {
@@ -241,6 +243,10 @@ final class TestControl: SourceControl {
 
     func resume(_ source: SourceID) async {
         self.note("resume", source)
+    }
+
+    func hookReceived(_ source: SourceID) {
+        self.note("hook", source)
     }
 
     func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(PollError) -> Cursor {

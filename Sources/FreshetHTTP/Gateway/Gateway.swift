@@ -25,6 +25,7 @@ final class Gateway: Sendable {
     let logger: Logger
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
+    let hooks: HookDesk
     let counters = HTTPCounters()
     let tlsCounters = TLSCounters()
     /// `nil` without TLS.
@@ -54,9 +55,11 @@ final class Gateway: Sendable {
         reload: ReloadAction?,
         unread: UnreadAnswers,
         authenticator: Authenticator?,
-        certificates: TLSCertificates?
+        certificates: TLSCertificates?,
+        hooks: HookDesk
     ) {
         self.certificates = certificates
+        self.hooks = hooks
         self.unread = unread
         self.hub = hub
         self.streams = streams

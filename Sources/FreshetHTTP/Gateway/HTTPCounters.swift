@@ -1,5 +1,6 @@
 // What the HTTP server counts, as metrics text. No label has a value that a client chose (FAULTS S24).
 
+import FreshetAccess
 import FreshetCore
 import Synchronization
 
@@ -55,6 +56,17 @@ final class HTTPCounters: Sendable {
             state.handovers += 1
             state.answers[200, default: 0] += 1
         }
+    }
+
+    /// Appends what became of the calls of upstreams.
+    static func write(_ hooks: HookDesk.Counts, to text: inout [UInt8]) {
+        text.appendMetric(
+            "freshet_hooks_total",
+            "counter",
+            "Calls of upstreams at /v1/hooks, by what became of them.",
+            [(#"{outcome="accepted"}"#, "\(hooks.accepted)")]
+                + HookRefusal.allCases.map { (#"{outcome="\($0.rawValue)"}"#, "\(hooks.refused[$0] ?? 0)") }
+        )
     }
 
     /// Appends the counters as Prometheus text, and the figures of the answers that are not read.

@@ -25,6 +25,8 @@ struct Responder: Sendable {
         AdminRoutes(gateway: gateway).add(to: &routes)
         OperationRoutes(gateway: gateway).add(to: &routes)
         AccessRoutes(gateway: gateway).add(to: &routes)
+        HookRoutes(gateway: gateway).add(to: &routes)
+        SchemaRoutes(gateway: gateway).add(to: &routes)
         PageRoutes().add(to: &routes)
         self.routes = routes
     }
@@ -86,6 +88,7 @@ struct Responder: Sendable {
         switch plan.route?.bodyLimit {
         case nil, .dropped, .short: Self.shortBodyBytes
         case .upload: self.gateway.settings.maxBodyBytes
+        case .hook: HookRoutes.maxBodyBytes
         }
     }
 

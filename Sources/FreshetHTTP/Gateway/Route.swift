@@ -23,6 +23,8 @@ struct Route: Sendable {
         case short
         /// A new value, up to `limits.max_body_bytes`.
         case upload
+        /// A call of an upstream, whose body is read for its signature alone.
+        case hook
     }
 
     /// Who may use the route.

@@ -1,5 +1,6 @@
 // What operators and their tools ask: liveness, readiness, metrics, the description of the interface.
 
+import FreshetAccess
 import FreshetCore
 import FreshetStreaming
 import JSON
@@ -100,6 +101,7 @@ struct OperationRoutes: Sendable {
             gateway.tlsCounters.write(to: &text)
             certificates.write(to: &text)
         }
+        HTTPCounters.write(gateway.hooks.counts, to: &text)
         gateway.waits.write(to: &text)
         gateway.pace.write(to: &text)
         gateway.callers.write(to: &text)

@@ -90,6 +90,8 @@ enum SourceRow {
                 json.member("etag", optional: status.validators.etag.map { String(decoding: $0, as: UTF8.self) })
                 let date = status.validators.lastModified.map { String(decoding: $0, as: UTF8.self) }
                 json.member("last_modified", optional: date)
+                json.member("checks", status.validatorChecks)
+                json.member("caught_at", optional: status.validatorCaughtAt?.description)
             }
             self.write(status.collection, to: &json)
             self.write(status.warnings, to: &json)

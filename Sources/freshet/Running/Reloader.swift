@@ -28,6 +28,7 @@ final class Reloader: Sendable {
     private let registry: SourceRegistry
     private let authenticator: Authenticator?
     private let certificates: TLSCertificates?
+    private let hooks: HookDesk
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -39,6 +40,7 @@ final class Reloader: Sendable {
         registry: SourceRegistry,
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
+        hooks: HookDesk = HookDesk(),
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
@@ -47,6 +49,7 @@ final class Reloader: Sendable {
         self.registry = registry
         self.authenticator = authenticator
         self.certificates = certificates
+        self.hooks = hooks
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -126,6 +129,7 @@ final class Reloader: Sendable {
                 try? self.renewAccess(old.auth)
                 throw error
             }
+            self.hooks.update(loaded.configuration.sources)
             self.warnOfRestart(loaded.configuration)
             self.state.withLock { state in
                 state.configuration = loaded.configuration
