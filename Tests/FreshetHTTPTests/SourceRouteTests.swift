@@ -36,7 +36,7 @@ extension HTTPTests {
                     "interval_reason":"as configured","last_error":{"kind":"timeout",
                     "message":"No answer\nwithin \"30s\".","at":"2023-11-14T22:13:21.000Z"},
                     "next_poll_at":"2023-11-14T22:13:22.500Z","last_success_at":null,
-                    "validator":{"etag":"W/\"x\"","last_modified":null},
+                    "validator":{"etag":"W/\"x\"","last_modified":null,"checks":0,"caught_at":null},
                     "collection":null,"warnings":[],
                     "polls":9,"not_modified":4,"unchanged":2,"changes":1,"failures":2,"bytes":1234,
                     "consecutive_failures":0,"flaps":0,
