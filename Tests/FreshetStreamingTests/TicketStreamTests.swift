@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetCore
+import System
 import Testing
 
 @testable import FreshetStreaming
@@ -81,7 +82,7 @@ extension StreamingTests {
             arguments: [1, 2, 3, 4]
         )
         func pieces(seed: UInt64) throws {
-            var random = SplitMix(state: seed)
+            var random = SplitMix64(seed: seed)
             let fixture = try StreamFixture {
                 $0.sendBufferBytes = 4096
                 $0.shards = 1

@@ -63,7 +63,7 @@ struct Responder: Sendable {
         names: some Collection<UInt8>,
         by listener: IncomingRequest.Listener,
         for route: Route
-    ) throws(Problem) -> StreamCaller {
+    ) throws(Problem) -> StreamOpener {
         if case .ticket(let ticket) = plan.identity {
             return try self.gateway.access.redeem(ticket, for: plan.head, names: names)
         }

@@ -31,7 +31,7 @@ final class TicketClaim: Sendable {
 }
 
 /// Who asks for a stream.
-enum StreamCaller: Sendable {
+enum StreamOpener: Sendable {
     case principal(Principal)
     case ticket(TicketClaim)
     /// The credential behind the ticket has ended: 204 ends the loop of EventSource, which comes back after anything else.
@@ -50,7 +50,7 @@ extension AccessRule {
     ///   - names: the part of the path that names the sources.
     /// - Returns: who asks.
     /// - Throws: 401 where it gives nothing.
-    func redeem(_ ticket: Secret, for head: RequestHead, names: some Collection<UInt8>) throws(Problem) -> StreamCaller
+    func redeem(_ ticket: Secret, for head: RequestHead, names: some Collection<UInt8>) throws(Problem) -> StreamOpener
     {
         guard let authenticator, head.method == "GET", let sources = try SourceSelection.selector(names) else {
             throw Problem(CredentialProblem(.ticket))
