@@ -7,14 +7,15 @@ import Synchronization
 /// (FAULTS F74).
 package final class FileStamps: Sendable {
     /// What changes when a file is written, or another takes its place; `nil` for one that is not there, or is a pipe.
-    private struct Stamp: Hashable, Sendable {
-        var device: UInt64
-        var inode: UInt64
-        var bytes: Int64
-        var seconds: Int
-        var nanoseconds: Int
+    package struct Stamp: Hashable, Sendable {
+        private var device: UInt64
+        private var inode: UInt64
+        private var bytes: Int64
+        private var seconds: Int
+        private var nanoseconds: Int
 
-        init?(_ path: String) {
+        /// Of a regular file; `nil` for anything else.
+        package init?(_ path: String) {
             var status = stat()
             guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
             self.device = UInt64(status.st_dev)

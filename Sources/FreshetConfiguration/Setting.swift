@@ -24,6 +24,10 @@ struct Setting: Hashable, Sendable {
         /// A JSON Pointer, a list of them, or a mapping of them to values.
         case expectation
         case mapping
+        /// A text, or a mapping.
+        case textOrMapping
+        /// A text, or a mapping or list that is sent as JSON.
+        case body
     }
 
     var name: String
@@ -399,6 +403,9 @@ extension SettingSection {
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),
         ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
-        ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.tls", .sourceTLS), ("sources.NAME.hook", .sourceHook),
+        ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.auth.api_key", .apiKeyAuth),
+        ("sources.NAME.auth.oauth2", .oauth2Auth), ("sources.NAME.auth.certificate", .certificateAuth),
+        ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),
+        ("sources.NAME.paginate", .paginate), ("sources.NAME.hook", .sourceHook),
     ]
 }

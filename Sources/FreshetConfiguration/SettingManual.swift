@@ -40,6 +40,8 @@ extension Setting.Kind {
         case .list: "list"
         case .expectation: "JSON Pointer, list of them, or mapping of them to values"
         case .mapping: "mapping"
+        case .textOrMapping: "text, or mapping"
+        case .body: "text, or mapping or list sent as JSON"
         }
     }
 }
@@ -109,6 +111,13 @@ package enum SettingSchema {
         case .choiceOrOrigins: json.member("type", raw: Array(#"["array","string"]"#.utf8))
         case .expectation: json.member("type", raw: Array(#"["string","array","object"]"#.utf8))
         case .mapping: self.writeMapping(setting, path: path, to: &json)
+        case .body: json.member("type", raw: Array(#"["string","array","object"]"#.utf8))
+        case .textOrMapping:
+            json.name("anyOf")
+            json.array { json in
+                json.object { $0.member("type", "string") }
+                json.object { self.writeMapping(setting, path: path, to: &$0) }
+            }
         }
     }
 

@@ -1,9 +1,9 @@
-// The request fields of a source: `headers` and `auth`. No value of either is ever shown.
+// The request fields of a source: `headers`. No value is ever shown. `auth` stands in the files beside this one.
 
 import Foundation
-package import FreshetCore
+import FreshetCore
 
-package struct SourceCredentials {
+struct SourceCredentials {
     let context: DecodingContext
 
     /// The largest secret in a file.
@@ -12,8 +12,8 @@ package struct SourceCredentials {
     /// Fields that the gateway or libcurl writes, so that a second one would contradict it.
     private static let reserved: [String: String] = [
         "host": "it follows from the URL",
-        "content-length": "a poll has no body",
-        "transfer-encoding": "a poll has no body",
+        "content-length": "it follows from the body",
+        "transfer-encoding": "it follows from the body",
         "connection": "it belongs to the connection",
         "if-none-match": "polls are always conditional",
         "if-modified-since": "polls are always conditional",
@@ -21,61 +21,11 @@ package struct SourceCredentials {
         "range": "a range is not a whole value",
     ]
 
-    /// The fields of the source and, where a name is not among them, of the defaults; then `Authorization`. And the file
-    /// that this one was read from, if any.
-    func fields(of reader: SectionReader) -> ([SourceConfiguration.Field], [SourceConfiguration.SecretFile]) {
-        var fields = self.headers(of: reader)
-        var files: [SourceConfiguration.SecretFile] = []
-        if let (value, file) = self.authorization(of: reader) {
-            if let file { files.append(file) }
-            if fields.contains(where: { $0.name.lowercased() == "authorization" }) {
-                self.context.error(
-                    SectionReader.join(reader.path, "auth"),
-                    at: reader.place(of: "auth"),
-                    "an Authorization header is set as well",
-                    fix: "keep one of the two"
-                )
-            }
-            fields.append(SourceConfiguration.Field(name: "Authorization", value: value))
-        }
-        return (fields, files)
-    }
-
-    /// The value of `Authorization` with a secret as it was written.
-    static func authorization(_ scheme: SourceConfiguration.SecretFile.Scheme, secret: String) -> String {
-        switch scheme {
-        case .bearer: "Bearer \(secret)"
-        case .basic(let username): "Basic " + Data("\(username):\(secret)".utf8).base64EncodedString()
-        }
-    }
-
-    /// The fields of a source with its secrets read from their files again; `nil` where they are as they were, or a file
-    /// holds none that can be sent.
-    package static func renewed(
-        _ source: SourceConfiguration,
-        files: ConfigurationFiles = .system
-    ) -> [SourceConfiguration.Field]? {
-        var fields = source.headers
-        for file in source.secretFiles {
-            guard let secret = try? self.secret(in: file.path, files: files), !secret.isEmpty,
-                secret.utf8.allSatisfy(Self.isValueByte),
-                let index = fields.firstIndex(where: { $0.name.lowercased() == "authorization" })
-            else { return nil }
-            fields[index].value = self.authorization(file.scheme, secret: secret)
-        }
-        return fields == source.headers ? nil : fields
-    }
-
-    /// What a file holds, without the line break that editors and `echo` end it with and that is no part of a secret.
-    private static func secret(
-        in path: String,
-        files: ConfigurationFiles
-    ) throws(ConfigurationFiles.Failure) -> String {
-        var bytes = try files.read(path, self.maxSecretBytes, false)
-        while let last = bytes.last, last == 0x0A || last == 0x0D {
-            bytes.removeLast()
-        }
-        return String(validating: bytes, as: UTF8.self) ?? "\u{0}"
+    /// Reads `headers` and `auth` into a source: its own fields and, where a name is not among them, those of the defaults;
+    /// then what proves who asks.
+    func read(_ reader: SectionReader, into source: inout SourceConfiguration) {
+        source.headers = self.headers(of: reader)
+        self.readAuth(of: reader, into: &source)
     }
 
     private func headers(of reader: SectionReader) -> [SourceConfiguration.Field] {
@@ -137,7 +87,7 @@ package struct SourceCredentials {
 
     /// The text, if it can stand in a field's value: no control characters, which would begin a field of their own
     /// (FAULTS S15), no bytes beyond ASCII, which servers read differently. Checked after expansion.
-    private func checked(_ text: String, path: String, place: Place) -> String? {
+    func checked(_ text: String, path: String, place: Place) -> String? {
         guard text.utf8.allSatisfy(Self.isValueByte) else {
             let isControl = text.utf8.contains { $0 < 0x20 || $0 == 0x7F }
             self.context.error(
@@ -153,126 +103,16 @@ package struct SourceCredentials {
         return text.trimmingCharacters(in: .whitespaces)
     }
 
-    private static func isValueByte(_ byte: UInt8) -> Bool {
+    static func isValueByte(_ byte: UInt8) -> Bool {
         byte == 0x09 || (0x20...0x7E).contains(byte)
     }
 
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
+    static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"):
             true
         default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
         }
-    }
-}
-
-// MARK: - auth
-
-extension SourceCredentials {
-    private typealias Authorization = (value: String, file: SourceConfiguration.SecretFile?)
-
-    private func authorization(of reader: SectionReader) -> Authorization? {
-        guard let auth = reader.section("auth", as: .sourceAuth) else { return nil }
-        let kinds = ["bearer", "bearer_file", "basic"].filter { auth.entry($0) != nil }
-        guard kinds.count <= 1 else {
-            self.context.error(
-                auth.path,
-                at: auth.place(of: kinds[1]),
-                "\(kinds.joined(separator: " and ")) at once",
-                fix: "keep one of them"
-            )
-            return nil
-        }
-        if let basic = auth.section("basic", as: .basicAuth) {
-            return self.basic(basic)
-        }
-        guard let (token, path) = self.secret("bearer", in: auth) else {
-            if auth.isBlank {
-                self.context.error(
-                    auth.path,
-                    at: auth.place,
-                    "no credentials",
-                    fix: "add `bearer`, `bearer_file` or `basic`"
-                )
-            }
-            return nil
-        }
-        return Self.authorization(.bearer, secret: token, path: path)
-    }
-
-    private static func authorization(
-        _ scheme: SourceConfiguration.SecretFile.Scheme,
-        secret: String,
-        path: String?
-    ) -> Authorization {
-        (self.authorization(scheme, secret: secret), path.map { .init(path: $0, scheme: scheme) })
-    }
-
-    private func basic(_ reader: SectionReader) -> Authorization? {
-        guard let name = reader.scalar("username") else {
-            if reader.entry("username") == nil {
-                self.context.error(reader.path, at: reader.place, "no username", fix: "add `username`")
-            }
-            return nil
-        }
-        guard !name.text.contains(":"), let username = self.checked(name.text, path: name.path, place: name.place)
-        else {
-            self.context.error(name.path, at: name.place, "a user name cannot hold a colon (RFC 7617)", fix: "check it")
-            return nil
-        }
-        let hasBoth = reader.entry("password") != nil && reader.entry("password_file") != nil
-        guard !hasBoth, let (password, path) = self.secret("password", in: reader) else {
-            if hasBoth {
-                self.context.error(
-                    reader.path,
-                    at: reader.place(of: "password_file"),
-                    "password and password_file at once",
-                    fix: "keep one of them"
-                )
-            } else if reader.entry("password") == nil, reader.entry("password_file") == nil {
-                self.context.error(
-                    reader.path,
-                    at: reader.place,
-                    "no password",
-                    fix: "add `password` or `password_file`"
-                )
-            }
-            return nil
-        }
-        return Self.authorization(.basic(username: username), secret: password, path: path)
-    }
-
-    /// A secret from its key, or from the file that its `_file` twin names, and then with the file's path.
-    private func secret(_ key: String, in reader: SectionReader) -> (text: String, path: String?)? {
-        if let value = reader.scalar(key) {
-            return self.nonEmpty(
-                self.checked(value.text, path: value.path, place: value.place),
-                path: value.path,
-                place: value.place
-            ).map { ($0, nil) }
-        }
-        guard let file = reader.scalar("\(key)_file") else { return nil }
-        do throws(ConfigurationFiles.Failure) {
-            let path = FilePath.resolve(file.text, from: FilePath.directory(of: file.place.file))
-            let text = try Self.secret(in: path, files: self.context.files)
-            return self.nonEmpty(
-                self.checked(text, path: file.path, place: file.place),
-                path: file.path,
-                place: file.place
-            ).map { ($0, path) }
-        } catch {
-            self.context.error(file.path, at: file.place, "\(file.shown) \(error.what)", fix: error.fix)
-            return nil
-        }
-    }
-
-    private func nonEmpty(_ text: String?, path: String, place: Place) -> String? {
-        guard let text else { return nil }
-        guard !text.isEmpty else {
-            self.context.error(path, at: place, "the secret is empty", fix: "check the variable or the file")
-            return nil
-        }
-        return text
     }
 }

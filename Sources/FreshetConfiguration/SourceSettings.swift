@@ -56,7 +56,7 @@ extension SettingSection {
                 .mapping,
                 synonyms: ["authorization", "authentication", "credentials"],
                 isSecret: true,
-                "The credentials for the upstream: `bearer`, or `basic`."
+                "The credentials for the upstream: one of `bearer`, `basic`, `api_key` and `oauth2`, and `certificate`."
             ),
             Setting(
                 "when",
@@ -193,10 +193,46 @@ extension SettingSection {
                 default: "\(Self.unset.denyPrivate)",
                 "Refuse to connect to loopback, private and link-local addresses."
             ),
-            .planned("paginate", "A value in several pages."),
             .planned("write", "Writes through to the upstream."),
             .planned("access", "Who may subscribe to this source."),
-            .planned("proxy", "A proxy for this source."),
+            Setting(
+                "method",
+                .choice(["GET", "POST"]),
+                default: Self.unset.method.rawValue,
+                synonyms: ["verb", "http_method"],
+                "How the upstream is asked. A POST must change nothing: it is repeated."
+            ),
+            Setting(
+                "body",
+                .body,
+                synonyms: ["data", "payload", "request_body"],
+                isSecret: true,
+                "What a POST sends: a text, or a mapping or list, which is sent as JSON."
+            ),
+            Setting(
+                "graphql",
+                .mapping,
+                synonyms: ["gql"],
+                "A GraphQL query, sent by POST; the value is `data`, or `root`."
+            ),
+            Setting(
+                "paginate",
+                .mapping,
+                synonyms: ["pagination", "paging", "pages"],
+                "A value that comes in several pages: all of them, or none."
+            ),
+            Setting(
+                "proxy",
+                .textOrMapping,
+                synonyms: ["http_proxy", "https_proxy", "socks_proxy"],
+                "A proxy: http://HOST:PORT (by CONNECT) or socks5://HOST:PORT, which resolves the upstream's name."
+            ),
+            Setting(
+                "unix",
+                .text,
+                synonyms: ["socket", "unix_socket", "socket_path"],
+                "A socket file to which requests go, relative to this file; `url` says what is asked for."
+            ),
         ]
     )
 
@@ -256,8 +292,26 @@ extension SettingSection {
             ),
             Setting("bearer_file", .text, synonyms: ["token_file"], "A file that holds the token."),
             Setting("basic", .mapping, isSecret: true, "A user name and a password, sent as `Authorization: Basic`."),
-            .planned("oauth2", "Client credentials."),
-            .planned("certificate", "A client certificate."),
+            Setting(
+                "api_key",
+                .mapping,
+                synonyms: ["apikey", "key"],
+                isSecret: true,
+                "A key in a header field or in a parameter of the URL."
+            ),
+            Setting(
+                "oauth2",
+                .mapping,
+                synonyms: ["oauth", "client_credentials"],
+                isSecret: true,
+                "A token that is got with client credentials (RFC 6749 §4.4), and renewed."
+            ),
+            Setting(
+                "certificate",
+                .mapping,
+                synonyms: ["client_certificate", "mtls"],
+                "A certificate that the gateway shows."
+            ),
         ]
     )
 
@@ -267,6 +321,138 @@ extension SettingSection {
             Setting("username", .text, synonyms: ["user", "login"], "The user name, without a colon."),
             Setting("password", .text, synonyms: ["pass"], isSecret: true, "The password."),
             Setting("password_file", .text, "A file that holds the password."),
+        ]
+    )
+
+    static let apiKeyAuth = SettingSection(
+        title: "a source's auth.api_key",
+        settings: [
+            Setting("name", .text, synonyms: ["header", "param"], "The header field, or the parameter."),
+            Setting(
+                "in",
+                .choice(SourceCredentials.KeyPlace.allCases.map(\.rawValue)),
+                default: SourceCredentials.KeyPlace.default.rawValue,
+                synonyms: ["location", "where"],
+                "Where the key goes. In the query it is sent to the origin of `url` alone, and shown nowhere."
+            ),
+            Setting("value", .text, synonyms: ["key", "secret"], isSecret: true, "The key."),
+            Setting("value_file", .text, synonyms: ["key_file"], "A file that holds the key."),
+        ]
+    )
+
+    static let oauth2Auth = SettingSection(
+        title: "a source's auth.oauth2",
+        settings: [
+            Setting(
+                "token_url",
+                .text,
+                synonyms: ["token_endpoint", "url"],
+                "Where the token comes from: https, or http to this machine. Redirects are not followed."
+            ),
+            Setting("client_id", .text, synonyms: ["id"], "The client."),
+            Setting("client_secret", .text, synonyms: ["secret"], isSecret: true, "Its secret."),
+            Setting("client_secret_file", .text, synonyms: ["secret_file"], "A file that holds the secret."),
+            Setting("scopes", .list, synonyms: ["scope"], "What is asked for; by default what the endpoint gives."),
+            Setting("audience", .text, synonyms: ["resource"], "Sent as `audience`, where the endpoint wants it."),
+            Setting(
+                "style",
+                .choice(OAuth2.Style.allCases.map(\.rawValue)),
+                default: OAuth2(tokenURL: "", clientID: "", clientSecret: "").style.rawValue,
+                synonyms: ["auth_style", "method"],
+                "How the secret is sent: as `Authorization: Basic`, or in the body."
+            ),
+        ]
+    )
+
+    static let certificateAuth = SettingSection(
+        title: "a source's auth.certificate",
+        settings: [
+            Setting(
+                "certificate",
+                .text,
+                synonyms: ["cert", "cert_file"],
+                "The file of the certificate and its chain, PEM."
+            ),
+            Setting(
+                "key",
+                .text,
+                synonyms: ["key_file"],
+                "The file of the key, PEM; by default that of the certificate."
+            ),
+        ]
+    )
+
+    static let graphQL = SettingSection(
+        title: "a source's graphql",
+        settings: [
+            Setting("query", .text, "The query."),
+            Setting("variables", .mapping, synonyms: ["vars"], isSecret: true, "Its variables."),
+            Setting(
+                "partial",
+                .flag,
+                default: "\(SourceConfiguration.GraphQL().takesPartialData)",
+                synonyms: ["allow_partial", "partial_errors"],
+                "Take `data` also where `errors` stand beside it; without it such an answer is a failed poll."
+            ),
+        ]
+    )
+
+    static let proxy = SettingSection(
+        title: "a source's proxy",
+        settings: [
+            Setting("url", .text, synonyms: ["address"], "http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT."),
+            Setting("username", .text, synonyms: ["user"], "The user at the proxy."),
+            Setting("password", .text, synonyms: ["pass"], isSecret: true, "The password."),
+            Setting("password_file", .text, "A file that holds the password."),
+        ]
+    )
+
+    static let paginate = SettingSection(
+        title: "a source's paginate",
+        settings: [
+            Setting(
+                "style",
+                .choice(Pagination.Style.allCases.map(\.rawValue)),
+                synonyms: ["type", "kind"],
+                "How one page leads to the next: by a Link header, a URL or a token in the answer, by counting pages or items; `auto` finds out."
+            ),
+            Setting(
+                "next",
+                .pointer,
+                synonyms: ["next_pointer", "cursor"],
+                "Where in the answer the URL or the token of the next page stands; by default /next, or /next_cursor."
+            ),
+            Setting(
+                "param",
+                .text,
+                synonyms: ["parameter", "query_param"],
+                "The parameter of the token, of the page's number or of the first item's; by default cursor, page or offset."
+            ),
+            Setting(
+                "size_param",
+                .text,
+                synonyms: ["limit_param", "per_page_param"],
+                "The parameter that takes `size`; by default limit, or per_page for link and page."
+            ),
+            Setting(
+                "size",
+                .count,
+                synonyms: ["limit", "per_page", "page_size"],
+                "Items of a page, sent with each request; a shorter page is then the last of `page` and `offset`."
+            ),
+            Setting(
+                "max_pages",
+                .count,
+                default: "\(Pagination(style: .auto).maxPages)",
+                "The most pages of a value; one more is a failed poll."
+            ),
+            Setting(
+                "max_bytes",
+                .size,
+                default: SizeText.describe(Pagination(style: .auto).maxBytes),
+                synonyms: ["max_size"],
+                "The most bytes of all pages together; `max_body_bytes` holds for each."
+            ),
         ]
     )
 }

@@ -179,7 +179,8 @@ extension SourcesDecoder {
         source.tls = rules.tls(of: reader)
         source.schema = SchemaFiles(context: self.context).schema(of: reader)
         source.hook = SourceHooks(context: self.context).hook(of: reader)
-        (source.headers, source.secretFiles) = SourceCredentials(context: self.context).fields(of: reader)
+        SourceCredentials(context: self.context).read(reader, into: &source)
+        SourceRequestDecoder(context: self.context).read(reader, into: &source)
     }
 
     private func pointer(_ key: String, in reader: SectionReader) -> Pointer? {

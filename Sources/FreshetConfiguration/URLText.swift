@@ -108,6 +108,13 @@ package struct URLText: Hashable, Sendable {
 }
 
 extension URLText {
+    /// Whether the host is this machine, as far as its text says.
+    var isLoopback: Bool {
+        let labels = self.host.split(separator: ".", omittingEmptySubsequences: false)
+        if labels.count == 4, labels.allSatisfy({ UInt8($0) != nil }) { return labels[0] == "127" }
+        return self.host == "::1" || self.host == "localhost" || self.host.hasSuffix(".localhost")
+    }
+
     /// Whether the host is on this machine or a private network as far as its text says: a loopback or private
     /// address, a single label, or a name under a suffix that is never public (RFC 6761, RFC 6762, RFC 9476).
     package var isLocal: Bool {

@@ -18,8 +18,10 @@ enum LaneCommand: Sendable {
     case pause(SourceID, @Sendable () -> Void)
     case resume(SourceID, @Sendable () -> Void)
     case push(SourceID, body: [UInt8], contentType: [UInt8]?, PushReply)
-    /// Other request fields for a source, with which it is polled at once.
-    case renew(SourceID, [SourceConfiguration.Field])
+    /// Other credentials for a source, with which it is polled at once.
+    case renew(SourceID, SourceConfiguration)
+    /// A token for all sources with this credential, or why there is none.
+    case token(OAuth2, Result<TokenLease, PollError>)
     /// The upstream said that something changed.
     case hook(SourceID)
     case stop
@@ -27,7 +29,7 @@ enum LaneCommand: Sendable {
     /// Answers a command that will not be carried out.
     func refuse(_ error: PollError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .renew, .hook, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .token, .hook, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))

@@ -42,7 +42,11 @@ extension PollLane {
     }
 
     private func startIfAdmitted(_ source: PolledSource, now: MonotonicTime) {
-        if !source.isUrgent, self.sleepsWithoutListeners(source) { return self.fallAsleep(source, now: now) }
+        if !source.isUrgent, source.reading == nil, self.sleepsWithoutListeners(source) {
+            return self.fallAsleep(source, now: now)
+        }
+        guard self.hasToken(source, now: now) else { return self.awaitToken(source, now: now) }
+        if self.rides(source, now: now) { return }
         switch source.host.queue.admit(source.id, now: now) {
         case .proceed(let isProbe):
             self.start(source, isCounted: true, isProbe: isProbe, now: now)
@@ -79,32 +83,77 @@ extension PollLane {
             self.budget = budget
         }
         source.activity = .polling(since: now, isCounted: isCounted, isProbe: isProbe)
-        source.isUrgent = false
+        source.tokenNumber = source.credential?.lease?.number ?? 0
         self.inFlight += 1
-        self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
-        let request = source.machine.pollStarted(now: now, wall: .now)
-        self.transport.start(ExchangeID(source.id), ExchangeRequest(request), now: now)
+        let isNew = source.reading == nil
+        if isNew {
+            source.isUrgent = false
+            source.asksAlone = false
+            self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
+            source.request = source.machine.pollStarted(now: now, wall: .now)
+        }
+        if let pagination = source.machine.configuration.paginate {
+            self.startPage(source, pagination, now: now)
+        } else {
+            let request = ExchangeRequest(source.request, of: source.machine.configuration)
+            self.transport.start(ExchangeID(source.id), request, now: now)
+        }
+        if isNew { self.takeAlong(with: source, now: now) }
     }
 
-    /// Takes the result of a poll to the machine, and the machine's verdict to everybody who is concerned.
+    /// Takes the result of a request to the machine, and the machine's verdict to everybody who is concerned; or, where
+    /// more pages come, asks for the next.
     func pollEnded(_ completion: ExchangeCompletion, now: MonotonicTime, wall: WallTime) {
-        guard let source = self.sources[SourceID(completion.id)],
+        guard let source = self.sources[SourceID(completion.id)], source.leader == nil,
             case .polling(let since, let isCounted, _) = source.activity
         else { return }
         self.inFlight -= 1
-        let verdict = self.verdict(of: source, on: completion.result, now: now, wall: wall)
-        self.inbox.metrics.withLock { metrics in
-            let response = try? completion.result.get()
-            metrics.connections += UInt64(clamping: completion.connects)
-            metrics.pollEnded(
-                source.id,
-                verdict.outcome,
-                duration: now - since - completion.held,
-                wire: response?.wireBytes ?? 0,
-                body: response?.body.count ?? 0
-            )
+        self.inbox.metrics.withLock { $0.connections += UInt64(clamping: completion.connects) }
+        let begun = source.reading?.since ?? since
+        guard let end = self.pageEnded(source, completion.result, now: now) else {
+            if isCounted { self.hostFinished(source.host, .answered, now: now) }
+            return self.queuePage(source, now: now)
         }
-        if isCounted { self.hostFinished(source.host, verdict.host, now: now) }
+        let followers = source.followers
+        source.followers = []
+        self.conclude(source, end, wall: wall, now: now) { verdict, response in
+            self.inbox.metrics.withLock { metrics in
+                metrics.pollEnded(
+                    source.id,
+                    verdict.outcome,
+                    duration: now - begun - completion.held,
+                    wire: response?.wireBytes ?? 0,
+                    body: response?.body.count ?? 0
+                )
+            }
+            if isCounted { self.hostFinished(source.host, verdict.host, now: now) }
+        }
+        for follower in followers where follower.leader === source {
+            guard self.leaves(follower, end, now: now) else { continue }
+            self.conclude(follower, end, wall: wall, now: now) { verdict, _ in
+                self.inbox.metrics.withLock { $0.sharedPollEnded(follower.id, verdict.outcome) }
+            }
+        }
+    }
+
+    /// Ends the poll of a source. `account` is called with the verdict, before it is told to anybody.
+    private func conclude(
+        _ source: PolledSource,
+        _ end: PollEnd,
+        wall: WallTime,
+        now: MonotonicTime,
+        account: (SourceStateMachine.Verdict, PollResponse?) -> Void
+    ) {
+        let version = source.group.version
+        let result = end.result(isConfirmation: source.pagesVersion == version && source.machine.hasValue)
+        let verdict = self.verdict(of: source, on: result, now: now, wall: wall)
+        let response = try? result.get()
+        if case .pages = end {
+            let holds = response.map { $0.status == 304 || source.machine.holds($0.body) } ?? false
+            source.pagesVersion = verdict.error == nil && holds ? version : nil
+        }
+        account(verdict, response)
+        self.reviewToken(of: source, after: result, isGood: verdict.error == nil, now: now)
         // Who waits for the poll waits for the one that takes its place.
         let isAwaited = verdict.outcome == .superseded && !source.waiters.isEmpty
         if isAwaited {
@@ -130,12 +179,16 @@ extension PollLane {
         )
     }
 
-    /// The last value may have been the answer to another request.
+    /// The last value may have been the answer to another request; so may that of all who took it.
     private func askAgain(_ id: SourceID, now: MonotonicTime) {
-        guard let source = self.sources[id] else { return }
-        source.machine.valueDoubted(now: now)
-        guard source.activity == .scheduled, source.machine.nextPoll != .distantFuture else { return }
-        self.schedule(source, now: now)
+        guard let group = self.sources[id]?.group else { return }
+        group.doubt()
+        for source in group.members {
+            source.machine.valueDoubted(now: now)
+            source.pagesVersion = nil
+            guard source.activity == .scheduled, source.machine.nextPoll != .distantFuture else { continue }
+            self.schedule(source, now: now)
+        }
     }
 
     private func verdict(
@@ -156,7 +209,7 @@ extension PollLane {
         }
     }
 
-    private func deliver(_ verdict: SourceStateMachine.Verdict, of source: PolledSource, now: MonotonicTime) {
+    func deliver(_ verdict: SourceStateMachine.Verdict, of source: PolledSource, now: MonotonicTime) {
         // The status first: who reads the value's event finds the source in its new state.
         self.report(source, transition: verdict.transition)
         if let change = verdict.change {

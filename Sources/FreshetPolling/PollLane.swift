@@ -19,6 +19,11 @@ final class PollLane {
     var generator = SplitMix64()
     var sources = SourceMap<PolledSource>()
     private var hosts: [Origin: PolledHost] = [:]
+    /// The sources by what they ask.
+    var groups: [PollIdentity: PollGroup] = [:]
+    /// The tokens that sources ask with.
+    var tokens: [OAuth2: TokenHolder] = [:]
+    let keeper: TokenKeeper
     var queue = DueQueue()
     /// When values become stale, at the earliest.
     var staleQueue = DueQueue()
@@ -53,6 +58,7 @@ final class PollLane {
         self.inbox = inbox
         self.notify = notify
         self.reactor = try Reactor(wakeUp: inbox.wakeUp)
+        self.keeper = TokenKeeper(inbox: inbox, userAgent: configuration.userAgent)
         var transport = CurlTransport.Configuration()
         transport.userAgent = configuration.userAgent
         transport.maxConnectionsPerHost = configuration.maxConcurrentPollsPerHost
@@ -156,7 +162,13 @@ final class PollLane {
             self.transport.remove(ExchangeID(source.id))
             source.resumeWaiters(.failure(stopping))
         }
+        for source in self.sources.values {
+            self.leaveGroup(source)
+            self.leaveCredential(source)
+            source.followers = []
+        }
         self.sources.removeAll()
+        self.keeper.stop()
         for command in self.inbox.close() { command.refuse(stopping) }
         self.notify(.stopped)
     }
@@ -184,8 +196,10 @@ extension PollLane {
             reply()
         case .push(let id, let body, let contentType, let reply):
             self.push(id, body: body, contentType: contentType, reply: reply)
-        case .renew(let id, let headers):
-            self.renew(id, headers, now: now)
+        case .renew(let id, let configuration):
+            self.renew(id, configuration, now: now)
+        case .token(let credential, let result):
+            self.tokenArrived(credential, result, now: now)
         case .hook(let id):
             self.hookReceived(id, now: now)
         case .stop:
@@ -212,8 +226,13 @@ extension PollLane {
         } catch {
             return self.notify(.failed(id, name: configuration.name, error))
         }
-        let source = PolledSource(id: id, host: self.host(of: url?.origin ?? .nobody), machine: machine)
+        let group = self.group(of: configuration)
+        let host = self.host(of: url?.origin ?? .nobody)
+        let source = PolledSource(id: id, host: host, group: group, machine: machine)
         self.sources[id] = source
+        group.join(source)
+        self.joinCredential(source)
+        if source.credential?.lease != nil { self.transport.renew(ExchangeID(id), self.exchange(of: source)) }
         source.host.queue.sources += 1
         self.hub.report(machine.status, of: id)
         self.schedule(source, now: now)
@@ -247,11 +266,18 @@ extension PollLane {
 
     private func remove(_ id: SourceID, now: MonotonicTime) {
         guard let source = self.sources.removeValue(forKey: id) else { return }
-        if case .polling(_, let isCounted, let isProbe) = source.activity {
+        if let leader = source.leader {
+            leader.followers.removeAll { $0 === source }
+        } else if case .polling(_, let isCounted, let isProbe) = source.activity {
             self.inFlight -= 1
             self.inbox.metrics.withLock { $0.pollAbandoned() }
             if isCounted { source.host.queue.abandoned(isProbe: isProbe, now: now) }
+        } else if source.reading != nil {
+            self.inbox.metrics.withLock { $0.pollAbandoned() }
         }
+        self.leaveGroup(source)
+        self.leaveCredential(source)
+        self.releaseFollowers(of: source, now: now)
         self.transport.remove(ExchangeID(id))
         self.queue.remove(id)
         self.staleQueue.remove(id)
@@ -289,6 +315,7 @@ extension PollLane {
             self.queue.remove(id)
             self.leaveLine(source)
             source.activity = .scheduled
+            self.releaseRiders(of: source.group, now: .now)
         }
         self.report(source, transition: transition)
     }
@@ -301,12 +328,21 @@ extension PollLane {
         self.report(source, transition: transition)
     }
 
-    private func renew(_ id: SourceID, _ headers: [SourceConfiguration.Field], now: MonotonicTime) {
+    private func renew(_ id: SourceID, _ configuration: SourceConfiguration, now: MonotonicTime) {
         guard let source = self.sources[id] else { return }
-        self.transport.renew(ExchangeID(id), headers)
         // The poll under way decides when the next one is.
-        guard !source.isPolling else { return }
-        source.machine.credentialsRenewed(headers, now: now)
+        let polls = !source.isPolling
+        source.machine.credentialsRenewed(configuration, polls: polls, now: now)
+        self.leaveGroup(source)
+        source.group = self.group(of: configuration)
+        source.group.join(source)
+        if source.credential?.credential != configuration.oauth2 {
+            self.leaveCredential(source)
+            self.joinCredential(source)
+            source.wasTokenRefused = false
+        }
+        self.transport.renew(ExchangeID(id), self.exchange(of: source))
+        guard polls else { return }
         self.dormant.remove(id)
         self.schedule(source, now: now)
     }
@@ -325,6 +361,7 @@ extension PollLane {
             return reply(.failure(PollError(.internal, "the source is not polled")))
         }
         let verdict = source.machine.valuePushed(body: body, contentType: contentType, now: .now, wall: .now)
+        if verdict.change != nil { source.pagesVersion = nil }
         self.report(source, transition: verdict.transition)
         self.watchStaleness(source)
         if let error = verdict.error { return reply(.failure(error)) }
@@ -392,6 +429,7 @@ extension PollLane {
     func fallAsleep(_ source: PolledSource, now: MonotonicTime) {
         self.leaveLine(source)
         source.activity = .dormant
+        self.releaseRiders(of: source.group, now: now)
         self.queue.remove(source.id)
         if self.dormant.isEmpty { self.nextDormantCheck = now + Self.dormantInterval }
         self.dormant.insert(source.id)
@@ -413,22 +451,7 @@ extension PollLane {
     }
 }
 
-// MARK: - Exchanges
-
 extension Origin {
     /// The host of sources that have no upstream: none of them ever asks to poll it.
     fileprivate static let nobody = Origin(scheme: "", host: "", port: "")
-}
-
-extension ExchangeID {
-    /// The exchanges of a source: its polls.
-    init(_ source: SourceID) {
-        self.init(rawValue: source.index)
-    }
-}
-
-extension SourceID {
-    init(_ exchange: ExchangeID) {
-        self.init(index: exchange.rawValue)
-    }
 }

@@ -22,6 +22,14 @@ package struct PollMetrics: Sendable {
     package internal(set) var connections: UInt64 = 0
     /// Times that bytes arrived over a connection although no request had asked for them.
     package internal(set) var unsolicited: UInt64 = 0
+    /// Polls that were made for another source too, and took no request of their own.
+    package internal(set) var shared: UInt64 = 0
+    /// Requests for a page of a value that comes in several.
+    package internal(set) var pageRequests: UInt64 = 0
+    /// Requests to token endpoints.
+    package internal(set) var tokenRequests: UInt64 = 0
+    /// Those that brought no token.
+    package internal(set) var tokenFailures: UInt64 = 0
     /// Polls under way.
     package internal(set) var inFlight = 0
     /// The CPU time that the poll thread has used.
@@ -34,6 +42,11 @@ package struct PollMetrics: Sendable {
 
     mutating func pollAbandoned() {
         self.inFlight -= 1
+    }
+
+    mutating func sharedPollEnded(_ source: SourceID, _ outcome: PollOutcome) {
+        self.polls[source, default: [:]][outcome, default: 0] += 1
+        self.shared += 1
     }
 
     mutating func pollEnded(_ source: SourceID, _ outcome: PollOutcome, duration: Duration, wire: Int, body: Int) {

@@ -1,6 +1,7 @@
 // One source as the poll thread holds it: the machine that decides, and what the thread has to remember around it.
 
 import FreshetCore
+import FreshetUpstream
 
 /// Everything about one source. Confined to the poll thread.
 final class PolledSource {
@@ -19,8 +20,20 @@ final class PolledSource {
         case scheduled
         /// Due, and in line at its host; in the queue of due times too once its turn has come to ask.
         case inLine
+        /// Due, and waiting for another source's poll, which is soon and asks the same.
+        case riding
+        /// Due, and without a token to ask with.
+        case awaitingToken
         /// `isCounted`: the host's gate admitted it and wants to hear of its end.
         case polling(since: MonotonicTime, isCounted: Bool, isProbe: Bool)
+    }
+
+    /// A read of several pages, from the first request to the last answer. Between two pages the source is in line as for
+    /// a poll.
+    struct Reading {
+        var read: PagedRead
+        var request: PagedRead.Request
+        var since: MonotonicTime
     }
 
     var activity = Activity.scheduled
@@ -35,9 +48,33 @@ final class PolledSource {
     var keptValidators = Validators()
     var keptAt = MonotonicTime(nanoseconds: .min)
 
-    init(id: SourceID, host: PolledHost, machine: SourceStateMachine) {
+    /// The sources that ask the same, this one among them.
+    var group: PollGroup
+    /// What the poll under way was sent with.
+    var request = PollRequest(validators: Validators())
+    /// The sources that this one's poll under way is made for too.
+    var followers: [PolledSource] = []
+    /// The source whose poll under way is this one's.
+    weak var leader: PolledSource?
+    /// That poll has other validators than this source's own would: a confirmation is none for it.
+    var hasOtherValidators = false
+    /// The next poll is this source's own, after such a confirmation.
+    var asksAlone = false
+    var reading: Reading?
+    /// The version of the group's pages that the value is of.
+    var pagesVersion: Int?
+
+    /// Whose token the requests carry.
+    var credential: TokenHolder?
+    /// The token that the last poll was sent with.
+    var tokenNumber = 0
+    /// The upstream refused a token, and has accepted none since: another refusal asks for no further token.
+    var wasTokenRefused = false
+
+    init(id: SourceID, host: PolledHost, group: PollGroup, machine: SourceStateMachine) {
         self.id = id
         self.host = host
+        self.group = group
         self.machine = machine
         self.due = machine.nextPoll
     }
@@ -46,7 +83,22 @@ final class PolledSource {
 
     var isPolling: Bool {
         if case .polling = self.activity { return true }
-        return false
+        return self.reading != nil
+    }
+
+    /// Whether of two sources that ask the same this one leads.
+    func leads(_ other: PolledSource) -> Bool {
+        let (own, others) = (self.machine.configuration.nominalInterval, other.machine.configuration.nominalInterval)
+        return own == others ? self.id < other.id : own < others
+    }
+
+    /// Whether others may wait for its next poll.
+    var takesRiders: Bool {
+        switch self.activity {
+        case .polling, .inLine: true
+        case .scheduled: self.reading != nil || self.machine.nextPoll != .distantFuture
+        case .dormant, .riding, .awaitingToken: false
+        }
     }
 
     func resumeWaiters(_ result: Result<PollOutcome, PollError>) {
@@ -61,10 +113,22 @@ final class PolledSource {
 enum SourcePhase {
     static func phase(of name: String) -> Double {
         // FNV-1a, then a finaliser: names that differ in the last letter differ little before it.
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        var hash = StableHash.of(name.utf8)
         hash = (hash ^ (hash >> 33)) &* 0xFF51_AFD7_ED55_8CCD
         hash = (hash ^ (hash >> 33)) &* 0xC4CE_B9FE_1A85_EC53
         return Double((hash ^ (hash >> 33)) >> 11) / Double(UInt64(1) << 53)
+    }
+}
+
+extension ExchangeID {
+    /// The exchanges of a source: its polls.
+    init(_ source: SourceID) {
+        self.init(rawValue: source.index)
+    }
+}
+
+extension SourceID {
+    init(_ exchange: ExchangeID) {
+        self.init(index: exchange.rawValue)
     }
 }

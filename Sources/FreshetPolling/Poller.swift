@@ -85,10 +85,10 @@ package final class Poller: Sendable {
         self.inbox.post(.subscribersChanged(id))
     }
 
-    /// Sends these request fields with a source's polls from here on, and polls it at once: the old credentials were
-    /// refused.
-    package func renew(_ id: SourceID, headers: [SourceConfiguration.Field]) {
-        self.inbox.post(.renew(id, headers))
+    /// Polls a source with the credentials of this configuration from here on, and at once. It differs from the one before
+    /// in credentials alone: they were read again.
+    package func renew(_ id: SourceID, _ configuration: SourceConfiguration) {
+        self.inbox.post(.renew(id, configuration))
     }
 
     /// The figures as they are now.

@@ -8,7 +8,10 @@ struct ConnectionKey: Hashable, Sendable {
     var origin: Origin
     /// The configured fields that the requests carry; any of them may be a credential.
     var fields: [SourceConfiguration.Field]
+    /// The secret parameters of their URLs.
+    var query: [SourceConfiguration.Field]
     var tls: SourceConfiguration.TLS
+    var route: SourceConfiguration.Route
     var denyPrivate: Bool
 }
 

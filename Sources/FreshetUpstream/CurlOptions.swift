@@ -13,6 +13,10 @@ struct CurlOptions {
     /// Nor kept unused longer than this, since most servers close earlier.
     static let maxConnectionIdle = Duration.seconds(118)
 
+    /// CURLHEADER_SEPARATE and CURLAUTH_BASIC, which are macros that Swift does not read.
+    private static let separateFields = 1
+    private static let basicAuthentication = 1
+
     let easy: UnsafeMutableRawPointer
 
     /// What no configuration may change.
@@ -53,6 +57,7 @@ struct CurlOptions {
             ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
         )
         try self.applyTLS(of: configuration.tls)
+        try self.apply(configuration.route)
     }
 
     private func applyTLS(of tls: SourceConfiguration.TLS) throws(PollError) {
@@ -62,9 +67,32 @@ struct CurlOptions {
             try self.check(ccurl_set_string(self.easy, CURLOPT_CAPATH, nil))
         }
         if let key = tls.pinnedKey { try self.set(CURLOPT_PINNEDPUBLICKEY, key) }
+        if let own = tls.clientCertificate {
+            try self.set(CURLOPT_SSLCERT, own.certificate)
+            try self.set(CURLOPT_SSLKEY, own.key)
+        }
         guard tls.isInsecure else { return }
         try self.set(CURLOPT_SSL_VERIFYPEER, 0)
         try self.set(CURLOPT_SSL_VERIFYHOST, 0)
+    }
+
+    private func apply(_ route: SourceConfiguration.Route) throws(PollError) {
+        switch route {
+        case .direct: break
+        case .unixSocket(let path): try self.set(CURLOPT_UNIX_SOCKET_PATH, path)
+        case .proxy(let proxy):
+            try self.set(CURLOPT_PROXY, proxy.url)
+            // No exception by the environment.
+            try self.set(CURLOPT_NOPROXY, "")
+            // CONNECT, whatever the scheme: the proxy sees where requests go, and is told no secret of theirs.
+            try self.set(CURLOPT_HTTPPROXYTUNNEL, 1)
+            try self.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+            try self.set(CURLOPT_HEADEROPT, Self.separateFields)
+            guard let username = proxy.username else { return }
+            try self.set(CURLOPT_PROXYAUTH, Self.basicAuthentication)
+            try self.set(CURLOPT_PROXYUSERNAME, username)
+            try self.set(CURLOPT_PROXYPASSWORD, proxy.password ?? "")
+        }
     }
 
     /// What the next requests do. libcurl copies the body.

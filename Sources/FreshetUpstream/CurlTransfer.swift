@@ -11,11 +11,15 @@ final class CurlTransfer {
     /// Body bytes of a response that will not be used (an error page, a redirect) which are read so that the
     /// connection can be used again; beyond that it is closed.
     static let maxDiscardedBytes = 256 << 10
+    /// URLs whose last answers are known: pages.
+    static let maxMarks = 256
 
     let id: ExchangeID
     let easy: UnsafeMutableRawPointer
     let url: UpstreamURL
     private(set) var configuration: ExchangeConfiguration
+    /// The handle has options of an earlier configuration.
+    private var isOutOfDate = false
 
     /// Request fields as libcurl wants them, and what they were made for.
     var requestFields: UnsafeMutablePointer<curl_slist>?
@@ -23,7 +27,7 @@ final class CurlTransfer {
     let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     let scratch: UnsafeMutableBufferPointer<UInt8>
     let store: ConnectionStore
-    private let redirectRule: RedirectRule
+    let redirectRule: RedirectRule
     let acceptedByDefault: [String]
 
     /// The handle is in the multi handle. Kept by ``CurlTransport``.
@@ -31,26 +35,28 @@ final class CurlTransfer {
 
     // The poll under way.
     private var deadline = MonotonicTime.distantFuture
-    private var request = ExchangeRequest()
-    private var hop: UpstreamURL
-    private var target = RedirectRule.Target.home
-    private var redirects = 0
+    var request = ExchangeRequest()
+    var hop: UpstreamURL
+    /// Where the poll under way begins: the URL of the exchange, or a page.
+    var start: UpstreamURL
+    var target = RedirectRule.Target.home
+    var redirects = 0
     var policy: HopPolicy
     /// Connections opened for the poll under way.
     private(set) var connects = 0
     /// How long answers of the poll under way were held.
     private(set) var heldFor = Duration.zero
     /// The pool of the hop, once it was looked up.
-    private var hopPool: ConnectionPool?
+    var hopPool: ConnectionPool?
     /// The pools of this poll's hops, and those of earlier polls, the pool of the configured URL first.
     private var pools: [ConnectionPool] = []
     // The hop under way.
     var connection: (pool: ConnectionPool, kept: KeptConnection)?
     /// The hop was asked before, over a connection that was not in order.
-    private var isRetry = false
+    var isRetry = false
     private var answer: HeldAnswer?
-    /// The last answers taken, by hop.
-    private var marks: [AnswerMark] = []
+    /// The last answers taken, by hop, of each URL that polls began with.
+    var marksByStart: [String: [AnswerMark]] = [:]
     /// An answer of this hop that was not believed.
     private var disbelieved: AnswerMark?
     // The response under way.
@@ -97,6 +103,7 @@ final class CurlTransfer {
         self.easy = easy
         self.url = url
         self.hop = url
+        self.start = url
         self.configuration = configuration
         self.policy = HopPolicy(deniesPrivate: configuration.denyPrivate)
         self.scratch = scratch
@@ -108,7 +115,7 @@ final class CurlTransfer {
         try options.applyPolicy(userAgent: transport.userAgent, maxConnectionAge: transport.maxConnectionAge)
         try options.applyCallbacks(of: self, errorText: self.errorText)
         try options.applyLimits(of: configuration)
-        try options.set(CURLOPT_URL, url.text)
+        try options.set(CURLOPT_URL, self.dialledURL)
     }
 
     deinit {
@@ -163,22 +170,35 @@ extension CurlTransfer {
         self.connects = 0
         self.heldFor = .zero
         let options = CurlOptions(easy: self.easy)
+        let isRenewed = self.isOutOfDate
+        if isRenewed {
+            try options.applyLimits(of: self.configuration)
+            self.isOutOfDate = false
+        }
         if request.method != self.request.method || request.body != self.request.body {
             try options.setMethod(request.method, body: request.body)
         }
         self.request = request
-        if self.hop != self.url {
-            self.hop = self.url
-            self.target = .home
-            self.hopPool = nil
-            try options.set(CURLOPT_URL, self.url.text)
+        self.start = request.page ?? self.url
+        // What would go wrong below leaves a transfer that begins anew the next time.
+        let isElsewhere = self.start.origin != self.url.origin
+        let target = try isElsewhere ? self.redirectRule.target(self.start.origin) : .home
+        if isRenewed || self.hop != self.start || self.target != target {
+            (self.hop, self.target, self.hopPool) = (self.start, target, nil)
+            try options.set(CURLOPT_URL, self.dialledURL)
+        }
+        if isElsewhere {
+            self.policy.redirected(by: nil, to: target)
+            try self.checkOrigin(self.start.origin)
         }
         try self.prepareHop(options, now: now)
     }
 
-    /// Sends these fields from the next poll on. The one under way goes on with those it began with.
-    func renew(_ headers: [SourceConfiguration.Field]) {
-        self.configuration.headers = headers
+    /// Works by this configuration from the next poll on, which differs from the one before in credentials alone. The poll
+    /// under way goes on with those it began with.
+    func renew(_ configuration: ExchangeConfiguration) {
+        self.isOutOfDate = true
+        self.configuration = configuration
         self.sentFields = nil
         self.hopPool = nil
     }
@@ -359,8 +379,8 @@ extension CurlTransfer {
         try options.set(CURLOPT_PIPEWAIT, self.hop.origin.scheme == "https" ? 1 : 0)
     }
 
-    /// Where redirects have led; `nil` at the source's own URL.
-    var redirectedURL: String? { self.hop == self.url ? nil : self.hop.text }
+    /// Where redirects have led; `nil` at the URL that the poll began with.
+    var redirectedURL: String? { self.hop == self.start ? nil : self.hop.text }
 
     /// The pool of the hop. Those of redirects are kept, so that the next poll finds its connections.
     private func pool() -> ConnectionPool {
@@ -368,7 +388,9 @@ extension CurlTransfer {
         let key = ConnectionKey(
             origin: self.hop.origin,
             fields: RedirectRule.fields(self.configuration.headers, to: self.target),
+            query: self.target == .home ? self.configuration.query : [],
             tls: self.configuration.tls,
+            route: self.configuration.route,
             denyPrivate: self.configuration.denyPrivate
         )
         let known = self.pools.first { $0.key == key }
@@ -431,27 +453,5 @@ extension CurlTransfer {
         case .framing, .protocol: return true
         case _: return self.head.isComplete && self.head.status == 408
         }
-    }
-
-    private func redirectLocation(of response: PollResponse) -> [UInt8]? {
-        guard self.redirectRule.follows, self.request.isRepeatable else { return nil }
-        switch response.status {
-        case 301, 302, 303, 307, 308: return response.value(of: "location")
-        case _: return nil
-        }
-    }
-
-    private func follow(_ location: [UInt8]) throws(PollError) {
-        self.redirects += 1
-        guard self.redirects <= Self.maxRedirects else {
-            throw PollError(.redirect, "more than \(Self.maxRedirects) redirects")
-        }
-        let next = try self.hop.redirected(to: location)
-        self.target = try self.redirectRule.target(next.origin)
-        self.policy.redirected(by: CurlOptions(easy: self.easy).peer, to: self.target)
-        self.hop = next
-        self.hopPool = nil
-        self.isRetry = false
-        try CurlOptions(easy: self.easy).set(CURLOPT_URL, self.hop.text)
     }
 }

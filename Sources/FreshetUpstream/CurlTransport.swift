@@ -111,9 +111,10 @@ package final class CurlTransport {
         self.transfers[id] = nil
     }
 
-    /// Sends these fields with an exchange's requests from the next one on.
-    package func renew(_ id: ExchangeID, _ headers: [SourceConfiguration.Field]) {
-        self.transfers[id]?.renew(headers)
+    /// Carries an exchange's requests out by this configuration from the next one on. It differs from the one before in
+    /// credentials alone.
+    package func renew(_ id: ExchangeID, _ configuration: ExchangeConfiguration) {
+        self.transfers[id]?.renew(configuration)
     }
 
     /// Begins a request; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
@@ -127,6 +128,11 @@ package final class CurlTransport {
         } catch {
             self.complete(id, .failure(error))
         }
+    }
+
+    /// Ends a request that was not begun, as if it had failed.
+    package func fail(_ id: ExchangeID, _ error: PollError) {
+        self.complete(id, .failure(error))
     }
 
     /// A descriptor that libcurl asked to watch is ready.

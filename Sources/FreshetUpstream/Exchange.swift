@@ -23,12 +23,15 @@ package struct ExchangeConfiguration: Hashable, Sendable {
     package var acceptEncoding: SourceConfiguration.AcceptEncoding
     /// Refuse loopback, private and link-local addresses for the URL itself too. The default is false.
     package var denyPrivate: Bool
-    /// Which redirects are followed; `nil`, the default, follows none: then they are answers. Of requests with a body, and
-    /// of those that change something, none is followed in any case.
+    /// Which redirects are followed; `nil`, the default, follows none: then they are answers. Of requests that change
+    /// something none is followed in any case, and a query's body goes along (307, 308) within its origin alone.
     package var redirects: SourceConfiguration.Redirects?
     /// Take the heads of devices: see ``SourceConfiguration/lenientHTTP``. The default is false.
     package var lenientHTTP: Bool
     package var tls: SourceConfiguration.TLS
+    /// Parameters that are added to URLs of the configured origin, and to no other: secrets.
+    package var query: [SourceConfiguration.Field]
+    package var route: SourceConfiguration.Route
     /// The bodies of all answers are taken, whatever their status. The default is true. Of a poll only 200 and 203 bring a
     /// value, and another status says all there is to say, however its body ends.
     package var takesEveryBody: Bool
@@ -42,6 +45,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
         redirects: SourceConfiguration.Redirects? = nil,
         lenientHTTP: Bool = false,
         tls: SourceConfiguration.TLS = SourceConfiguration.TLS(),
+        query: [SourceConfiguration.Field] = [],
+        route: SourceConfiguration.Route = .direct,
         takesEveryBody: Bool = true
     ) {
         self.headers = headers
@@ -52,6 +57,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
         self.redirects = redirects
         self.lenientHTTP = lenientHTTP
         self.tls = tls
+        self.query = query
+        self.route = route
         self.takesEveryBody = takesEveryBody
     }
 
@@ -66,6 +73,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
             redirects: source.redirects,
             lenientHTTP: source.lenientHTTP,
             tls: source.tls,
+            query: source.query,
+            route: source.route,
             takesEveryBody: false
         )
     }
@@ -91,18 +100,37 @@ package struct ExchangeRequest: Hashable, Sendable {
     /// Sent as `If-None-Match`, or as `If-Modified-Since` where there is no tag, with the request for the URL that they
     /// belong to; empty for an unconditional request.
     package var validators: Validators
+    /// It changes nothing, whatever its method says: polls by POST.
+    package var isQuery: Bool
+    /// Where the request goes, where that is not the URL of the exchange: a page. ``ExchangeConfiguration/redirects`` says
+    /// which origins it may have, as if the URL of the exchange had redirected there.
+    package var page: UpstreamURL?
 
-    package init(_ method: Method = .get, body: [UInt8] = [], validators: Validators = Validators()) {
+    package init(
+        _ method: Method = .get,
+        body: [UInt8] = [],
+        validators: Validators = Validators(),
+        isQuery: Bool = false,
+        page: UpstreamURL? = nil
+    ) {
         self.method = method
         self.body = body
         self.validators = validators
+        self.isQuery = isQuery
+        self.page = page
     }
 
-    /// That of a poll.
-    package init(_ poll: PollRequest) {
-        self.init(validators: poll.validators)
+    /// That of a poll of a source.
+    package init(_ poll: PollRequest, of source: SourceConfiguration, page: UpstreamURL? = nil) {
+        self.init(
+            source.method == .post ? .post : .get,
+            body: source.body,
+            validators: poll.validators,
+            isQuery: true,
+            page: page
+        )
     }
 
     /// Asking twice does no harm, and the answer may be believed late.
-    var isRepeatable: Bool { self.method.isSafe && self.body.isEmpty }
+    var isRepeatable: Bool { self.isQuery || self.method.isSafe && self.body.isEmpty }
 }

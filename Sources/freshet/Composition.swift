@@ -22,6 +22,7 @@ struct Composition: Sendable {
     let memory: MemoryRelief
     let poller: Poller
     let registry: SourceRegistry
+    let renewal: CredentialRenewal
     /// `nil` without `auth`.
     let access: AccessControl?
     let server: GatewayServer
@@ -90,6 +91,7 @@ struct Composition: Sendable {
         let hooks = HookDesk()
         hooks.update(configuration.sources)
         renewal.attach(registry)
+        self.renewal = renewal
         self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
             Reloader(
                 configuration: configuration,
@@ -179,6 +181,7 @@ struct Composition: Sendable {
                 services: [
                     .init(service: PollingService(poller: self.poller)), .init(service: self.server),
                     .init(service: ReadinessService(server: self.server, systemd: self.systemd, started: started)),
+                    .init(service: SecretWatchService(registry: self.registry, renewal: self.renewal)),
                     .init(
                         service: UpkeepService(
                             hub: self.hub,

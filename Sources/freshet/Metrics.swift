@@ -135,6 +135,18 @@ struct GatewayMetrics {
             "Unsolicited responses of upstreams; the connection was closed."
         )
         metrics.sample(polls.unsolicited)
+        metrics.family("freshet_polls_shared_total", "counter", "Polls that another source's request was made for too.")
+        metrics.sample(polls.shared)
+        metrics.family(
+            "freshet_page_requests_total",
+            "counter",
+            "Requests for pages of values that come in several (paginate.max_pages bounds those of one poll)."
+        )
+        metrics.sample(polls.pageRequests)
+        metrics.family("freshet_token_requests_total", "counter", "Requests to token endpoints (auth.oauth2).")
+        metrics.sample(polls.tokenRequests)
+        metrics.family("freshet_token_failures_total", "counter", "Requests to token endpoints that brought no token.")
+        metrics.sample(polls.tokenFailures)
         metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
         metrics.sample(polls.inFlight)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
@@ -147,7 +159,8 @@ struct GatewayMetrics {
             "Events delivered minus polls made: a lower bound on the requests that subscribers saved."
         )
         // Polls that bring nothing for a while take nothing back: a counter never goes down.
-        metrics.sample(self.saved.raise(to: delivered > total ? delivered - total : 0))
+        let asked = total - min(total, polls.shared)
+        metrics.sample(self.saved.raise(to: delivered > asked ? delivered - asked : 0))
     }
 
     private func writeSources(_ sources: [SourceReport], to metrics: inout MetricsText) {

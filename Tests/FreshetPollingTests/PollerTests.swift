@@ -233,7 +233,11 @@ struct PollerTests {
         }
         let id = try fixture.add { $0.headers = [.init(name: "Authorization", value: "Bearer old")] }
         #expect(await fixture.poll(id) == .failed(.auth))
-        fixture.poller.renew(id, headers: [.init(name: "Authorization", value: "Bearer new")])
+        var renewed = SourceConfiguration(name: "trains", url: fixture.upstream.url("/"))
+        renewed.interval = .fixed(.seconds(3600))
+        renewed.timeout = .patience
+        renewed.headers = [.init(name: "Authorization", value: "Bearer new")]
+        fixture.poller.renew(id, renewed)
         #expect(await fixture.upstream.waitForRequests(count: 2))
         #expect(await fixture.waitForStatusEvents(2))
         #expect(fixture.status(of: id)?.state == .ok)

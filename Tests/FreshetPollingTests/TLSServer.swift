@@ -16,6 +16,8 @@ final class TLSServer: Sendable {
 
     /// The certificate, for who wants to trust it.
     var certificate: String { self.folder.path("certificate.pem") }
+    /// Its key.
+    var key: String { self.folder.path("key.pem") }
 
     /// Starts a server. What blocks is done on a thread of its own, not on the few that tests share.
     ///

@@ -54,7 +54,7 @@ final class TransportProbe: @unchecked Sendable {
                 configuration: ExchangeConfiguration(configuration)
             )
             defer { transport.remove(exchange) }
-            transport.start(exchange, ExchangeRequest(request), now: .now)
+            transport.start(exchange, ExchangeRequest(request, of: configuration), now: .now)
             while true {
                 if let end = transport.takeCompletions(now: .now).first { return end.result }
                 if transport.deadline <= .now {

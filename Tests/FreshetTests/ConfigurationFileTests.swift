@@ -225,7 +225,7 @@ struct ConfigurationFileTests {
         #expect(source.tls.pinnedKey == "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
         #expect(source.tls.isInsecure)
         let token = "\(ConfigurationCase.folder)/secrets/token"
-        #expect(source.secretFiles == [.init(path: token, scheme: .bearer)])
+        #expect(source.secretFiles == [.init(path: token, place: .bearer)])
     }
 
     @Test("headers of the defaults join those of the source, and credentials become a header")
@@ -273,12 +273,12 @@ struct ConfigurationFileTests {
             files.read = { asked, _, _ in asked == path ? Array(content.utf8) : [] }
             return files
         }
-        #expect(SourceCredentials.renewed(source, files: files("topsecret-token\n")) == nil)
-        #expect(SourceCredentials.renewed(source, files: files("")) == nil)
-        #expect(SourceCredentials.renewed(source, files: files("a\r\nX: y")) == nil)
-        let fields = try #require(SourceCredentials.renewed(source, files: files("new\n")))
-        #expect(fields.last == .init(name: "Authorization", value: "Bearer new"))
-        #expect(fields.dropLast() == source.headers.dropLast())
+        #expect(SecretPlaces.renewed(source, files: files("topsecret-token\n")) == nil)
+        #expect(SecretPlaces.renewed(source, files: files("")) == nil)
+        #expect(SecretPlaces.renewed(source, files: files("a\r\nX: y")) == nil)
+        let renewed = try #require(SecretPlaces.renewed(source, files: files("new\n")))
+        #expect(renewed.headers.last == .init(name: "Authorization", value: "Bearer new"))
+        #expect(renewed.headers.dropLast() == source.headers.dropLast())
     }
 
     @Test("a short interval is a warning for a public host only")

@@ -23,6 +23,13 @@ struct DocumentedDefaultTests {
         }
     }
 
+    /// Keys without which a section is none.
+    private static let needed = [
+        "auth.api_key": "name: k, value: v",
+        "auth.oauth2": #"token_url: "https://id.example/", client_id: c, client_secret: s"#,
+        "graphql": #"query: "{a}""#, "paginate": "style: auto",
+    ]
+
     private func load(_ text: String) throws -> GatewayConfiguration {
         let files = MadeUpFiles(texts: ["main.yaml": text]).files
         return try ConfigurationLoader.load("main.yaml", environment: { _ in nil }, files: files).configuration
@@ -52,8 +59,17 @@ struct DocumentedDefaultTests {
         case "sources.NAME":
             (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url), \(member)}}")
         case let path where path.hasPrefix("sources.NAME."):
-            let section = path.dropFirst("sources.NAME.".count)
-            (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url), \(section): {\(member)}}}")
+            let section = String(path.dropFirst("sources.NAME.".count))
+            let needed = Self.needed[section]
+            let names = section.split(separator: ".")
+            func source(_ members: [String?]) -> String {
+                let inner = "{\(members.compactMap { $0 }.joined(separator: ", "))}"
+                let value = names.reversed().reduce(inner) { value, name in
+                    name == names.first ? "\(name): \(value)" : "{\(name): \(value)}"
+                }
+                return "sources: {a: {\(url), \(value)}}"
+            }
+            (without, with) = (needed == nil ? "sources: {a: {\(url)}}" : source([needed]), source([needed, member]))
         default:
             (without, with) = ("sources: {a: {\(url)}}", "sources: {a: {\(url)}}\n\(documented.path): {\(member)}")
         }

@@ -20,7 +20,7 @@ enum AnswerMeaning: Hashable {
         switch response.status {
         case 200, 203: self = .representation
         case 204 where configuration.allowEmpty: self = .representation
-        case 304: self = sent.isEmpty ? .unasked : .unchanged
+        case 304: self = sent.isEmpty && !response.isConfirmation ? .unasked : .unchanged
         case 412 where sent.areStated(by: response.validators): self = .unchanged
         // 413 and 431, or nginx's 494: the condition may be what makes the request too large (A19).
         case 400, 412, 413, 431, 494:
@@ -107,9 +107,8 @@ extension HostGate.Outcome {
         switch kind {
         case .dns, .connect, .tls, .tlsUntrusted, .tlsExpired, .tlsHost, .tlsVersion, .timeout, .transport:
             self = .failed
-        case .framing, .headers, .tooLarge, .decode, .encoding, .malformed, .emptyBody, .contentType, .unexpected,
-            .schema,
-            .auth, .notFound, .throttled, .status, .redirect, .protocol, .policy, .internal:
+        case .framing, .headers, .tooLarge, .decode, .encoding, .malformed, .emptyBody, .contentType, .torn,
+            .unexpected, .schema, .auth, .notFound, .throttled, .status, .redirect, .protocol, .policy, .internal:
             self = .answered
         }
     }

@@ -50,6 +50,8 @@ package struct PollResponse: Sendable {
     package var isCloseDelimited: Bool
     /// Where the answer came from, where a redirect led there; `nil` for the source's own URL.
     package var url: String?
+    /// It confirms the present value, although the request as a whole had no condition: every page did.
+    var isConfirmation = false
 
     package init(
         status: Int,
@@ -122,6 +124,8 @@ package struct PollError: Error, Hashable, Sendable {
         case malformed
         case emptyBody = "empty_body"
         case contentType = "content_type"
+        /// A value in several pages changed while they were read.
+        case torn
         /// The body is well-formed but not what `expect` asks for.
         case unexpected
         /// The value violates the source's `schema`.

@@ -98,7 +98,20 @@ package struct SourceConfiguration: Hashable, Sendable {
     /// default is false: where two parsers read a head differently, bodies are cut and smuggled (FAULTS F10).
     package var lenientHTTP = false
     package var tls = TLS()
-    /// Files that fields of ``headers`` were made from, to be read again when the upstream refuses them.
+    /// How the upstream is asked. The default is GET.
+    package var method: Method = .get
+    /// Sent with a POST; its media type is among ``headers``.
+    package var body: [UInt8] = []
+    /// The answer is one of GraphQL.
+    package var graphQL: GraphQL?
+    /// Parameters that are added to the URL and are secret: they are sent to its origin alone and shown nowhere.
+    package var query: [Field] = []
+    /// Where the token comes from that the requests carry.
+    package var oauth2: OAuth2?
+    package var route: Route = .direct
+    /// The value comes in several pages.
+    package var paginate: Pagination?
+    /// Files that secrets were read from, to be read again when they change, or when the upstream refuses what they held.
     package var secretFiles: [SecretFile] = []
 
     /// How calls of `POST /v1/hooks/{source}` are signed.
@@ -157,26 +170,10 @@ package struct SourceConfiguration: Hashable, Sendable {
         package var pinnedKey: String?
         /// Check nothing. Anyone on the way can then be the upstream.
         package var isInsecure = false
+        /// What the gateway shows of itself.
+        package var clientCertificate: ClientCertificate?
 
         package init() {}
-    }
-
-    /// A file that holds a secret, and the request field that it goes into.
-    package struct SecretFile: Hashable, Sendable {
-        package enum Scheme: Hashable, Sendable {
-            /// `Authorization: Bearer` and the file's content.
-            case bearer
-            /// `Authorization: Basic` with this name and the file's content as the password.
-            case basic(username: String)
-        }
-
-        package var path: String
-        package var scheme: Scheme
-
-        package init(path: String, scheme: Scheme) {
-            self.path = path
-            self.scheme = scheme
-        }
     }
 
     /// A request field.
@@ -222,16 +219,23 @@ extension SourceConfiguration {
 
     /// What a kept value depends on: see ``StoredSource/identity``.
     package var identity: String {
-        let parts = [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""]
-        return (parts + (self.separator.map { ["separator \($0)"] } ?? [])).joined(separator: "\n")
+        var parts = [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""]
+        if let separator = self.separator { parts.append("separator \(separator)") }
+        // The identity is kept on disk, where a body, which may hold a secret, has no place.
+        if self.method == .post { parts.append("POST \(StableHash.of(self.body))") }
+        if self.paginate != nil { parts.append("pages") }
+        return parts.joined(separator: "\n")
     }
+
+    /// Of the value as a whole, all pages together.
+    var maxValueBytes: Int { max(self.maxBodyBytes, self.paginate?.maxBytes ?? 0) }
 
     /// What the adaptive policy aims at: the expected age of the oldest unseen change.
     var adaptiveTarget: Duration { self.staleness ?? .seconds(30) }
 
     /// Where in the payload the collection stands, if the configuration says.
     var collection: Pointer? {
-        self.items.map { Pointer(tokens: (self.root?.tokens ?? []) + $0.tokens) }
+        self.items.map { Pointer(tokens: (self.valueRoot?.tokens ?? []) + $0.tokens) }
     }
 
     /// Where the keyed items stand, if the configuration says.

@@ -84,11 +84,19 @@ extension SourceStateMachine {
         self.status.nextPollAt = nil
     }
 
-    /// The credentials were read again and are others now: poll with them at once.
-    package mutating func credentialsRenewed(_ headers: [SourceConfiguration.Field], now: MonotonicTime) {
-        self.configuration.headers = headers
-        guard self.status.state != .paused else { return }
+    /// The credentials were read again and are others now; `configuration` differs in nothing else. `polls`: ask with them
+    /// at once.
+    package mutating func credentialsRenewed(_ configuration: SourceConfiguration, polls: Bool, now: MonotonicTime) {
+        self.configuration = configuration
+        guard polls, self.status.state != .paused else { return }
         self.nextPoll = now
         self.status.intervalReason = "credentials changed; polling now"
+    }
+
+    /// The token that the requests carry is another one, after the last was refused: ask with it at once.
+    package mutating func tokenRenewed(now: MonotonicTime) {
+        guard self.status.state != .paused else { return }
+        self.nextPoll = now
+        self.status.intervalReason = "there is a new token"
     }
 }

@@ -84,6 +84,9 @@ extension SourceStateMachine {
         )
         hints.lists = self.value.lists
         let document = try self.payload(of: response, hints: &hints)
+        if !isPush, let rule = self.configuration.graphQL, let failure = GraphQLAnswer.failure(in: document, rule) {
+            throw failure
+        }
         for expectation in self.configuration.expect {
             if let violation = expectation.violation(in: document) { throw violation }
         }
@@ -94,7 +97,7 @@ extension SourceStateMachine {
     }
 
     private func value(of document: Document) throws(PollError) -> Document {
-        guard let root = self.configuration.root else { return document }
+        guard let root = self.configuration.valueRoot else { return document }
         guard let value = document.extracting(root) else {
             throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
         }
@@ -126,7 +129,7 @@ extension SourceStateMachine {
         if let format = self.configuration.format { return try read(format) }
         switch Representation.format(ofContentType: response.value(of: "content-type")) {
         case .success(.text):
-            return try PlainText(after: self.value.document, root: self.configuration.root).document(read)
+            return try PlainText(after: self.value.document, root: self.configuration.valueRoot).document(read)
         case .success(let format):
             return try read(format)
         case .failure(let error):

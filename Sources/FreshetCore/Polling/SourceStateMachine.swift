@@ -107,6 +107,7 @@ package struct SourceStateMachine: Sendable {
         machine.trust.reconfigured(
             verifyEvery: configuration.verifyEvery,
             isOtherRequest: configuration.headers != self.configuration.headers
+                || configuration.query != self.configuration.query
         )
         if configuration.schema != self.configuration.schema {
             // The value stays, but it has to come again to be checked.
@@ -154,8 +155,29 @@ package struct SourceStateMachine: Sendable {
         self.schedule.started(now: now)
         self.status.polls += 1
         self.status.nextPollAt = nil
-        self.current.began(sending: self.value.document == nil ? Validators() : self.trust.request())
+        self.current.began(sending: self.condition)
         return PollRequest(validators: self.current.sent)
+    }
+
+    /// A poll begins that another source makes too, with this request.
+    package mutating func pollShared(_ request: PollRequest, now: MonotonicTime, wall: WallTime) {
+        _ = self.pollStarted(now: now, wall: wall)
+        self.current.began(sending: request.validators)
+    }
+
+    /// What a poll that began now would be sent with.
+    package var nextRequest: PollRequest {
+        PollRequest(validators: self.current.repeats == nil ? self.condition : Validators())
+    }
+
+    /// Whether the present value came from this very body, or is written so by the upstream now.
+    package func holds(_ body: [UInt8]) -> Bool { self.value.isSame(body) }
+
+    /// There is a last good value.
+    package var hasValue: Bool { self.value.document != nil }
+
+    private var condition: Validators {
+        self.value.document == nil || !self.configuration.isConditional ? Validators() : self.trust.request()
     }
 
     /// A complete response arrived.

@@ -30,7 +30,7 @@ struct SourceValue: Sendable {
 
     init(configuration: SourceConfiguration) {
         self.collection = configuration.itemRule.map { SourceCollection(rule: $0, isGuessed: false) }
-        self.limits = ParseLimits(maxBytes: configuration.maxBodyBytes)
+        self.limits = ParseLimits(maxBytes: configuration.maxValueBytes)
         self.guardian = ChangeGuard(maxDeleteRatio: configuration.maxDeleteRatio, settle: configuration.settle)
         self.unsettled = UnsettledValue(settle: configuration.settle, ignore: configuration.ignore)
         self.ignore = configuration.ignore

@@ -1,9 +1,11 @@
-// Secrets that rotate in their files: an upstream that refuses the old one is what makes the gateway read the new one
-// (FAULTS F30, F85). No restart, no reload, and no watching of files.
+// Secrets that rotate in their files: an upstream that refuses the old one makes the gateway read the new one, and so does
+// a file that has changed (FAULTS F30, F85). No restart and no reload.
 
+import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
 import Logging
+import ServiceLifecycle
 import Synchronization
 import System
 
@@ -11,7 +13,7 @@ import System
 final class CredentialRenewal: Sendable {
     private struct State: Sendable {
         var registry: SourceRegistry?
-        /// Names of the sources whose polls were refused since the thread last looked.
+        /// Names of the sources whose polls were refused, or whose files changed, since the thread last looked.
         var refused: Set<String> = []
         var isRunning = false
     }
@@ -31,8 +33,14 @@ final class CredentialRenewal: Sendable {
     /// Called on the poll thread, which must not wait for a file.
     func notify(_ notice: PollerNotice) {
         guard case .failed(_, let name, let error) = notice, error.kind == .auth else { return }
+        self.renew([name])
+    }
+
+    /// Has the credentials of these sources read again.
+    func renew(_ names: [String]) {
+        guard !names.isEmpty else { return }
         let starts = self.state.withLock { state -> Bool in
-            state.refused.insert(name)
+            state.refused.formUnion(names)
             defer { state.isRunning = true }
             return !state.isRunning
         }
@@ -60,6 +68,42 @@ final class CredentialRenewal: Sendable {
             }
             defer { state.refused = [] }
             return (state.refused, registry)
+        }
+    }
+}
+
+/// Looks whether files of secrets have changed. Files tell nobody that they do.
+struct SecretWatchService: Service {
+    let registry: SourceRegistry
+    let renewal: CredentialRenewal
+
+    private static let interval = Duration.seconds(2)
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var stamps: [String: FileStamps.Stamp?] = [:]
+            while !Task.isCancelled {
+                try? await Task.sleep(for: Self.interval)
+                let files = self.registry.secretFiles
+                guard !Task.isCancelled, !files.isEmpty else { continue }
+                let known = stamps
+                let found = await Self.look(at: Array(files.keys))
+                // A file is read again when it is seen first, too: it may have changed since it was read.
+                let changed = found.filter { known[$0.key] != $0.value }.keys
+                stamps = found
+                self.renewal.renew(Array(Set(changed.flatMap { files[$0] ?? [] })))
+            }
+        }
+    }
+
+    /// Off the pool of the concurrency runtime: a file system may hang.
+    private static func look(at paths: [String]) async -> [String: FileStamps.Stamp?] {
+        await withCheckedContinuation { continuation in
+            PlainThread.start(name: "credentials") {
+                var stamps: [String: FileStamps.Stamp?] = [:]
+                for path in paths { stamps.updateValue(FileStamps.Stamp(path), forKey: path) }
+                continuation.resume(returning: stamps)
+            }
         }
     }
 }

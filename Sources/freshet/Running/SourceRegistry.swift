@@ -154,13 +154,24 @@ final class SourceRegistry: Sendable {
     /// - Returns: Whether they are.
     func renewCredentials(of name: String) -> Bool {
         guard let entry = self.state.withLock({ $0.entries[name] }),
-            let headers = SourceCredentials.renewed(entry.configuration)
+            let renewed = SecretPlaces.renewed(entry.configuration)
         else { return false }
         return self.state.withLock { state in
             guard state.entries[name]?.configuration == entry.configuration else { return false }
-            state.entries[name]?.configuration.headers = headers
-            self.poller.renew(entry.id, headers: headers)
+            state.entries[name]?.configuration = renewed
+            self.poller.renew(entry.id, renewed)
             return true
+        }
+    }
+
+    /// The files that secrets were read from, each with the names of the sources that have one from it.
+    var secretFiles: [String: [String]] {
+        self.state.withLock { state in
+            var files: [String: [String]] = [:]
+            for (name, entry) in state.entries {
+                for path in Set(entry.configuration.secretFiles.map(\.path)) { files[path, default: []].append(name) }
+            }
+            return files
         }
     }
 

@@ -15,7 +15,9 @@ struct AnswerTests {
         }
         #expect(trace.machine.status.intervalReason.contains("until the credentials are accepted"))
         let fields = [SourceConfiguration.Field(name: "Authorization", value: "Bearer new")]
-        trace.machine.credentialsRenewed(fields, now: trace.now)
+        var renewed = trace.machine.configuration
+        renewed.headers = fields
+        trace.machine.credentialsRenewed(renewed, polls: true, now: trace.now)
         #expect(trace.machine.nextPoll == trace.now)
         #expect(trace.machine.configuration.headers == fields)
         #expect(trace.poll(.body("[1]")).transition == .ok)

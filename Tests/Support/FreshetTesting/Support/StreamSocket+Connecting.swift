@@ -13,6 +13,16 @@ extension StreamSocket {
         return socket
     }
 
+    /// Listens at a path of the file system.
+    static func listening(path: String) throws -> StreamSocket {
+        let socket = StreamSocket(descriptor: try open(AF_UNIX))
+        try withAddress(of: .unix(path: path)) { address, size in
+            guard bind(socket.descriptor, address, size) == 0 else { throw systemError("bind to \(path)") }
+        }
+        guard listen(socket.descriptor, SOMAXCONN) == 0 else { throw systemError("listen") }
+        return socket
+    }
+
     /// Connects to `endpoint`. `receiveBufferBytes` is `SO_RCVBUF`, set before the connection is made so that the first
     /// window obeys it; `source` is the address to come from, such as 127.0.0.2.
     static func connected(

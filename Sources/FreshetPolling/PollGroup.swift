@@ -1,0 +1,70 @@
+// Sources that ask the same, in the same name and over the same way, are asked for once.
+
+import FreshetCore
+
+/// The sources of one ``PollIdentity``. Confined to the poll thread.
+final class PollGroup {
+    let identity: PollIdentity
+    /// The shortest interval first, and of equal ones the source that came first: it leads where several are due.
+    private(set) var members: [PolledSource] = []
+    /// The pages of the last whole read, where the value comes in several.
+    private(set) var pages: PageSet?
+    /// Tells states of the pages apart: what a source holds may be of an earlier one.
+    private(set) var version = 0
+    /// Reads since one that asked without validators.
+    private var conditionalReads = 0
+
+    init(identity: PollIdentity) {
+        self.identity = identity
+    }
+
+    func join(_ source: PolledSource) {
+        var (low, high) = (0, self.members.count)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if source.leads(self.members[middle]) { high = middle } else { low = middle + 1 }
+        }
+        self.members.insert(source, at: low)
+    }
+
+    func leave(_ source: PolledSource) {
+        self.members.removeAll { $0 === source }
+    }
+
+    /// A read has found all pages.
+    func took(_ pages: PageSet, isChanged: Bool) {
+        self.pages = pages
+        if isChanged { self.version += 1 }
+    }
+
+    /// The pages may not be this upstream's: the next read asks without validators.
+    func doubt() {
+        self.pages = nil
+    }
+
+    /// Whether the next read has validators; every so many have none, as `verify_every` says.
+    func mayBeConditional(verifyEvery: Int?) -> Bool {
+        guard let every = verifyEvery, self.conditionalReads >= every - 1 else {
+            self.conditionalReads += 1
+            return true
+        }
+        self.conditionalReads = 0
+        return false
+    }
+}
+
+/// How a poll has ended, for every source that it was made for.
+enum PollEnd {
+    case answer(Result<PollResponse, PollError>)
+    /// All pages are there; `last` is the answer that came last.
+    case pages(PageSet, last: PollResponse, wireBytes: Int)
+
+    /// What it is to a source. `isConfirmation`: the source holds these very pages.
+    func result(isConfirmation: Bool) -> Result<PollResponse, PollError> {
+        switch self {
+        case .answer(let result): result
+        case .pages(let pages, let last, let wireBytes):
+            .success(PollResponse(last, pages: pages, isConfirmation: isConfirmation, wireBytes: wireBytes))
+        }
+    }
+}
