@@ -61,10 +61,6 @@ const printed = (text, look = () => {}) => inPage(async ({ world, browser, order
 const page = snippets("Sources/freshet/Freshet.docc/Client.md");
 const followed = { orders: [{ id: "EUR", rate: 1 }], at: "always" };
 
-test("the snippet of the README follows a source", () => printed(snippets("README.md")[0], (orders, lines) => {
-  assert.deepEqual(lines, [undefined, followed]);
-}));
-
 // Somebody reads before writing.
 const pause = "await new Promise((done) => setTimeout(done, 3000));\n";
 

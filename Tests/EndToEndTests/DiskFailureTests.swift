@@ -130,7 +130,7 @@ struct DiskFailureTests {
     }
 
     private func expectDegraded(_ gateway: EmbeddedGateway, _ fault: DiskFault) async throws {
-        let line = try #require(await gateway.log.line(containing: "error the change log has failed"))
+        let line = try #require(await gateway.log.line(containing: "error the change log failed"))
         #expect(line.contains("kind=\(fault.kind)") && line.contains(self.path), "\(line)")
         let brief = try await gateway.client.get("/readyz")
         #expect(brief.status == 200 && brief.text == "ok\n")
@@ -185,7 +185,7 @@ struct DiskFailureTests {
         let opening = try await stream.nextButStatus(3)
         #expect(opening.map(\.type) == ["hello", "gap", "snapshot"])
         #expect(opening[1].text == #"{"reason":"evicted"}"#)
-        #expect(await gateway.log.line(containing: "error the change log has failed") != nil)
+        #expect(await gateway.log.line(containing: "error the change log failed") != nil)
         faulty_change(plan, DiskFault.none)
         #expect(await gateway.log.line(containing: "notice the change log is durable again") != nil)
         let after = try await self.push(9...10, to: gateway)

@@ -28,10 +28,10 @@ enum LogHarm: String, CaseIterable, CustomTestStringConvertible, Sendable {
     var message: String? {
         switch self {
         case .indexCut, .indexFilled, .indexDeleted: nil
-        case .cut, .walCut: "the change log has failed"
+        case .cut, .walCut: "the change log failed"
         case .deleted, .moved, .replaced, .rewritten, .walDeleted, .walReplaced, .allDeleted, .markDeleted,
             .lockDeleted, .folderRemoved, .folderMoved:
-            "the log goes on in a new file"
+            "the log continues in a new file"
         }
     }
 

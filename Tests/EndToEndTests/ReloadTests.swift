@@ -44,7 +44,7 @@ struct ProgramReloadTests {
 
         try gateway.write(mistake.rawValue)
         gateway.process.send(SIGHUP)
-        #expect(await gateway.process.waitForOutput(containing: "configuration refused", timeout: .seconds(30)))
+        #expect(await gateway.process.waitForOutput(containing: "configuration rejected", timeout: .seconds(30)))
         #expect(gateway.process.errors.contains(mistake.place), "\(gateway.process.errors)")
         #expect(try await self.gauge(of: gateway, is: 0))
         let reply = try await gateway.client.post("/v1/admin/reload", body: [])

@@ -148,7 +148,11 @@ struct TLSConnectionTests {
             TLSConversation.frames("{\"v\":666}", stream: 2), [0, 0, 8, 6, 0, 0, 0, 0, 0] + Array("pingpong".utf8),
         ] {
             conversation.server.send(stray)
-            let result = await self.poll(conversation)
+            var result = await self.poll(conversation)
+            if case .failure(let error) = result, error.kind == .transport {
+                // A stray that is against the protocol may end the connection under a request; the next has another.
+                result = await self.poll(conversation)
+            }
             #expect(result.body?.hasPrefix("{\"v\":") == true, "\(result)")
             #expect(result.body != "{\"v\":666}")
         }

@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetCore
+import FreshetTesting
 import System
 import Testing
 
@@ -192,6 +193,7 @@ extension StreamingTests {
                 owner: try Self.owner("*")
             )
             for client in clients + [other] { #expect(client.receive(events: 4)) }
+            #expect(slow.receive(events: 1))
             func review(_ grant: String) throws {
                 let pattern = SourcePattern(try #require(SourceSelector(grant)))
                 fixture.server.review { Self.verdict($0, pattern) }
@@ -261,8 +263,9 @@ extension StreamingTests {
             let client = try fixture.subscribe(to: [source], receiveBuffer: 2048, owner: owner)
             #expect(eventually { fixture.server.statistics.closes["expired"] == 1 })
             #expect(client.receiveToEnd())
-            // The snapshot was begun. What came of it is no event.
-            #expect(client.events.map(\.type) == ["hello"])
+            // The snapshot was begun. What came of it is no event; over TLS it is in one record with what comes before it.
+            let types = client.events.map(\.type)
+            #expect(types == ["hello"] || types == [] && ClientTransport.current == .tls)
             #expect(!client.hasTerminator)
         }
     }

@@ -1,5 +1,7 @@
 // Links in the fields of an answer (RFC 8288).
 
+import HTTPFields
+
 /// Reads `Link`.
 enum LinkHeader {
     /// What the fields say about other pages.
@@ -65,10 +67,10 @@ enum LinkHeader {
     private static func relations(of parameters: ArraySlice<UInt8>) -> Set<String> {
         for parameter in FieldValue.elements(of: parameters, separator: UInt8(ascii: ";")) {
             guard let equals = parameter.firstIndex(of: UInt8(ascii: "=")) else { continue }
-            let name = FieldValue.trimmed(parameter[..<equals])
+            let name = parameter[..<equals].trimmed
             guard FieldValue.matches(name, "rel") else { continue }
-            let value = FieldValue.trimmed(parameter[(equals + 1)...]).filter { $0 != UInt8(ascii: "\"") }
-            let text = String(decoding: value.map(FieldValue.lowercased), as: UTF8.self)
+            let value = parameter[(equals + 1)...].trimmed.filter { $0 != UInt8(ascii: "\"") }
+            let text = String(decoding: value.map(\.lowercasedASCII), as: UTF8.self)
             return Set(text.split(separator: " ").map(String.init))
         }
         return []

@@ -1,5 +1,6 @@
 // `style: auto`: how the pages of an upstream hang together, by what its first page looks like.
 
+import HTTPFields
 import JSON
 
 /// Finds the rule in the first page. What it cannot read it refuses, rather than take one page for all.

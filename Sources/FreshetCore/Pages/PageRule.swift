@@ -1,5 +1,6 @@
 // How one page leads to the next, once that is known.
 
+import HTTPFields
 import JSON
 
 /// The way from a page to the one after it.

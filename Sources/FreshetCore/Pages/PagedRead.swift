@@ -7,6 +7,7 @@
 // was read, all of them were so at the moment between the two passes, and are one state of the collection. Otherwise the
 // read is torn, and says nothing.
 
+import HTTPFields
 import JSON
 
 /// Decides each request of one read. A value: reads no clock, and asks nobody.

@@ -65,7 +65,7 @@ final class HTTPCounters: Sendable {
             "counter",
             "Calls of upstreams at /v1/hooks, by what became of them.",
             [(#"{outcome="accepted"}"#, "\(hooks.accepted)")]
-                + HookRefusal.allCases.map { (#"{outcome="\($0.rawValue)"}"#, "\(hooks.refused[$0] ?? 0)") }
+                + HookRefusal.allCases.map { (#"{outcome="\#($0.rawValue)"}"#, "\(hooks.refused[$0] ?? 0)") }
         )
     }
 

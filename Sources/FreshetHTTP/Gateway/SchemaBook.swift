@@ -41,7 +41,11 @@ final class SchemaBook: Sendable {
                 // The value first: patches are understood by the shape of what they change.
                 entry.shape.observe(value.document)
                 for change in changes {
-                    if let patch = change.patchDocument { entry.shape.observe(patch: patch) }
+                    if let patch = change.patchDocument {
+                        entry.shape.observe(patch: patch)
+                    } else if let value = change.value, let document = try? Document(parsing: value, limits: .widest) {
+                        entry.shape.observe(document)
+                    }
                 }
                 entry.version = value.cursor
             }

@@ -81,8 +81,11 @@ extension Delivery {
             self.table.holds(earlier)
         {
             self.end(earlier.index, .revoked)
-            // Most likely nobody reads there any more.
-            if self.table.holds(earlier) { self.release(earlier.index, .told(.revoked)) }
+            if self.table.holds(earlier) {
+                // Most likely it is not read any more. Its `bye` is on the way, where the socket took it.
+                self.transport.flush()
+                self.release(earlier.index, .told(.revoked))
+            }
         }
         guard let end = owner.principal.validUntil else { return }
         self.expiries.compact(keeping: self.owners.count) { self.table.holds($0) }
@@ -114,6 +117,8 @@ extension Delivery {
     func endExpired() {
         guard self.millisecondsToExpiry == 0 else { return }
         let now = self.transport.wall
+        // What was sent in this turn leaves before its connection is closed.
+        if let next = self.lastCalls.next, next <= now { self.transport.flush() }
         self.lastCalls.take(until: now, limit: TurnLimits.ends) { key in
             guard self.table.holds(key), let reason = self.backlogs[key.index]?.closing else { return }
             self.release(key.index, .told(reason))

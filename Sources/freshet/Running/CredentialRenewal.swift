@@ -72,7 +72,7 @@ final class CredentialRenewal: Sendable {
     }
 }
 
-/// Looks whether files of secrets have changed. Files tell nobody that they do.
+/// Looks whether files of secrets have changed; changes of files are not reported.
 struct SecretWatchService: Service {
     let registry: SourceRegistry
     let renewal: CredentialRenewal
@@ -87,7 +87,7 @@ struct SecretWatchService: Service {
                 let files = self.registry.secretFiles
                 guard !Task.isCancelled, !files.isEmpty else { continue }
                 let known = stamps
-                let found = await Self.look(at: Array(files.keys))
+                guard let found = await Self.look(at: Array(files.keys)) else { continue }
                 // A file is read again when it is seen first, too: it may have changed since it was read.
                 let changed = found.filter { known[$0.key] != $0.value }.keys
                 stamps = found
@@ -96,13 +96,17 @@ struct SecretWatchService: Service {
         }
     }
 
-    /// Off the pool of the concurrency runtime: a file system may hang.
-    private static func look(at paths: [String]) async -> [String: FileStamps.Stamp?] {
+    /// Off the pool of the concurrency runtime: a file system may hang. `nil` where the system has no thread to give.
+    private static func look(at paths: [String]) async -> [String: FileStamps.Stamp?]? {
         await withCheckedContinuation { continuation in
-            PlainThread.start(name: "credentials") {
-                var stamps: [String: FileStamps.Stamp?] = [:]
-                for path in paths { stamps.updateValue(FileStamps.Stamp(path), forKey: path) }
-                continuation.resume(returning: stamps)
+            do throws(SystemError) {
+                try SystemThread.detach(name: "credentials") {
+                    var stamps: [String: FileStamps.Stamp?] = [:]
+                    for path in paths { stamps.updateValue(FileStamps.Stamp(path), forKey: path) }
+                    continuation.resume(returning: stamps)
+                }
+            } catch {
+                continuation.resume(returning: nil)
             }
         }
     }

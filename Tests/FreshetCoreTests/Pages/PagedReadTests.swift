@@ -1,5 +1,7 @@
 import Foundation
+import HTTPFields
 import JSON
+import System
 import Testing
 
 @testable import FreshetCore
@@ -42,7 +44,7 @@ struct PagedCollection {
         return (source, pagination)
     }
 
-    mutating func change(using generator: inout SeededGenerator) {
+    mutating func change(using generator: inout SplitMix64) {
         let position = self.items.isEmpty ? 0 : Int.random(in: 0..<self.items.count, using: &generator)
         switch Int.random(in: 0..<5, using: &generator) {
         case 0:
@@ -165,7 +167,7 @@ struct PagedReadTests {
         var whole = 0
         var torn = 0
         for seed in 0..<Self.collections {
-            var generator = SeededGenerator(seed: UInt64(seed) &* 31 &+ StableHash.of(style.rawValue.utf8))
+            var generator = SplitMix64(seed: UInt64(seed) &* 31 &+ StableHash.of(style.rawValue.utf8))
             let size = Int.random(in: 1...7, using: &generator)
             var collection = PagedCollection(
                 count: Int.random(in: 0...40, using: &generator),

@@ -289,7 +289,7 @@ struct ReasonTests {
             (.body("[1]", fields: ["x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"]), "rate limit is used up"),
             (.status(410), "410 Gone"), (.status(401), "until the credentials are accepted"),
             (.failure(PollError(.connect, "no")), "back-off after a failure (connect)"),
-            (.notModified(), "304 to a request"),
+            (.notModified(), "304 to an unconditional request"),
         ]
     )
     func words(answer: Answer, words: String) {

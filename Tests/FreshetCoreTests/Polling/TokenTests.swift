@@ -1,3 +1,4 @@
+import System
 import Testing
 
 @testable import FreshetCore
@@ -66,7 +67,7 @@ struct TokenTests {
 
     @Test("one request for all who want a token; one back-off for all where there is none")
     func machine() throws {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         var trace = Trace()
         var asked: [Bool] = []
         for _ in 0..<100 { asked.append(trace.wants(at: 0)) }
