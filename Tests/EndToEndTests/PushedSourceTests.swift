@@ -28,7 +28,14 @@ struct PushedSourceTests {
         -> HTTPReply
     {
         try await HTTPTestClient(endpoint, headers: ["Authorization": "Bearer \(key)"])
-            .send("POST", "/v1/sources/\(source)/value", headers: [:], body: Array(text.utf8), timeout: .patience)
+            .send(
+                "POST",
+                "/v1/sources/\(source)/value",
+                // As `curl -d` sends it.
+                headers: ["Content-Type": "application/x-www-form-urlencoded"],
+                body: Array(text.utf8),
+                timeout: .patience
+            )
     }
 
     @Test("a value is pushed with the grant alone, streamed, diffed, kept over a restart, and nothing is ever polled")

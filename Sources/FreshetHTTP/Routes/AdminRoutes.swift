@@ -46,7 +46,9 @@ struct AdminRoutes: Sendable {
     /// Publishes a body as a source's new value.
     static func push(_ source: SourceID, _ context: GatewayContext, _ gateway: Gateway) async throws -> Answer {
         let before = gateway.hub.version(of: source)?.cursor
-        let type = context.request.head.value(of: "content-type").map { Array($0.utf8) }
+        // `curl -d` says that it sends a form, whatever it sends: that tells nothing about the value.
+        let type = context.request.head.value(of: "content-type")
+            .flatMap { $0.lowercased().hasPrefix("application/x-www-form-urlencoded") ? nil : Array($0.utf8) }
         do {
             let body = Array(context.request.body.readableBytesView)
             let cursor = try await gateway.control.push(source, body: body, contentType: type)
