@@ -3,7 +3,7 @@
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
-PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-dev pkg-config
+PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-dev libnghttp2-dev pkg-config
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts, and nginx stands
 # before the gateway.
 TEST_PACKAGES = chromium curl nginx nodejs python3-venv

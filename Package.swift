@@ -47,6 +47,8 @@ let package = Package(
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
         .target(name: "TLS", dependencies: ["CTLS"], swiftSettings: house),
+        .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: house),
 
         // Layer 1: every decision, no I/O.
         .target(
@@ -73,7 +75,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "TLS", "CLinux", "System",
+                "FreshetCore", "HTTP2", "TLS", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -99,8 +101,8 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTPFields", "JSON", "JSONSchema", "TLS", "CLinux",
-                "CWeb", "System",
+                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTP2", "HTTPFields", "JSON", "JSONSchema", "TLS",
+                "CLinux", "CWeb", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -158,6 +160,7 @@ let package = Package(
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
+        .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2"], swiftSettings: house),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(

@@ -11,6 +11,7 @@ package import System
 package final class StreamServer: Sendable {
     private struct ShardHandle: Sendable {
         var inbox: DeliveryInbox<EpollTransport>
+        var http2: HTTP2Inbox
         var counters: ShardCounters
         var thread: SystemThread
     }
@@ -26,6 +27,7 @@ package final class StreamServer: Sendable {
     private let unsent: UnsentDesk
     private let state = Mutex(State())
     private let desk: AdmissionDesk
+    private let http2Counters = HTTP2Counters()
 
     /// `unsent` bounds what streams keep in memory for those who do not read; one for all of a gateway.
     package init(hub: Hub, settings: StreamSettings = StreamSettings(), unsent: UnsentDesk = UnsentDesk()) {
@@ -54,6 +56,7 @@ package final class StreamServer: Sendable {
         let waker = try WakeUp()
         let epoll = try EpollTransport.makeEpoll(watching: waker)
         let inbox = DeliveryInbox<EpollTransport>(maxNotices: self.settings.maxInboxDepth, waker: waker)
+        let http2 = HTTP2Inbox(waker: waker)
         let counters = ShardCounters()
         let launch = ShardLaunch(
             number: number,
@@ -62,11 +65,13 @@ package final class StreamServer: Sendable {
             counters: counters,
             settings: self.settings,
             unsent: self.unsent,
-            epoll: epoll
+            epoll: epoll,
+            http2: http2,
+            http2Counters: self.http2Counters
         )
         self.hub.attach(inbox)
         do throws(SystemError) {
-            return ShardHandle(inbox: inbox, counters: counters, thread: try launch.start())
+            return ShardHandle(inbox: inbox, http2: http2, counters: counters, thread: try launch.start())
         } catch {
             self.hub.detach(inbox)
             _ = clinux_close(epoll)
@@ -84,6 +89,8 @@ private final class ShardLaunch: Sendable {
     private let settings: StreamSettings
     private let unsent: UnsentDesk
     private let epoll: Int32
+    private let http2: HTTP2Inbox
+    private let http2Counters: HTTP2Counters
 
     init(
         number: Int,
@@ -92,8 +99,12 @@ private final class ShardLaunch: Sendable {
         counters: ShardCounters,
         settings: StreamSettings,
         unsent: UnsentDesk,
-        epoll: Int32
+        epoll: Int32,
+        http2: HTTP2Inbox,
+        http2Counters: HTTP2Counters
     ) {
+        self.http2 = http2
+        self.http2Counters = http2Counters
         self.number = number
         self.hub = hub
         self.inbox = inbox
@@ -115,7 +126,13 @@ private final class ShardLaunch: Sendable {
             counters: self.counters,
             settings: self.settings,
             unsent: self.unsent,
-            transport: EpollTransport(epoll: self.epoll, settings: self.settings)
+            transport: EpollTransport(
+                shard: self.number,
+                epoll: self.epoll,
+                settings: self.settings,
+                http2: self.http2,
+                counters: self.http2Counters
+            )
         ).run()
     }
 }
@@ -140,18 +157,35 @@ extension StreamServer {
     ///
     /// Where the server has stopped, the connection is closed.
     package func adopt(_ handover: StreamHandover<Socket>) {
-        let inbox = self.state.withLock { state -> DeliveryInbox<EpollTransport>? in
-            guard !state.isStopped, !state.shards.isEmpty else { return nil }
-            if let ticket = handover.owner?.mark?.ticket {
-                // One shard has all streams of a ticket, and so knows which is the earlier one.
-                return state.shards[Int(ticket.first % UInt64(state.shards.count))].inbox
-            }
+        let isTaken = self.state.withLock { state -> Bool in
+            guard !state.isStopped, !state.shards.isEmpty else { return false }
             state.next = (state.next + 1) % state.shards.count
-            return state.shards[state.next].inbox
+            let shard = handover.connection.shard ?? state.next
+            guard state.shards.indices.contains(shard) else { return false }
+            if let ticket = handover.owner?.mark?.ticket {
+                // Under the lock, so that all shards hear in one order which of a ticket's streams is the latest.
+                for (number, other) in state.shards.enumerated() where number != shard {
+                    _ = other.inbox.post(.supersede(ticket))
+                }
+            }
+            return state.shards[shard].inbox.post(.adopt(handover))
         }
-        guard inbox?.post(.adopt(handover)) != true else { return }
-        handover.connection.abandon()
+        if !isTaken { handover.connection.abandon() }
     }
+
+    /// Takes over a connection of HTTP/2, whose requests come back to ``HTTP2Arrival/requests``. Never blocks.
+    package func adopt(_ arrival: HTTP2Arrival) {
+        let inbox = self.state.withLock { state -> HTTP2Inbox? in
+            guard !state.isStopped, !state.shards.isEmpty else { return nil }
+            state.next = (state.next + 1) % state.shards.count
+            return state.shards[state.next].http2
+        }
+        guard inbox?.post(.open(arrival)) != true else { return }
+        _ = clinux_close(arrival.descriptor)
+    }
+
+    /// Figures of HTTP/2, for metrics.
+    package var http2Figures: HTTP2Counters.Figures { self.http2Counters.figures }
 
     /// Up to `limit` subscribers, in no particular order.
     package func subscribers(limit: Int) async -> [SubscriberReport] {
@@ -217,6 +251,7 @@ extension StreamServer {
     /// Returns when all are closed: at the end of the time those who do not take their `bye` are closed without.
     package func drain(over duration: Duration) async {
         self.desk.close()
+        for shard in self.state.withLock({ $0.shards }) { _ = shard.http2.post(.drain) }
         await withTaskGroup(of: Void.self) { group in
             for inbox in self.inboxes {
                 group.addTask {

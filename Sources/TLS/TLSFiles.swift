@@ -60,7 +60,7 @@ extension TLSFiles {
         var authorities: [UInt8]?
         if let path = self.clientAuthorities { authorities = try read(path) }
         do throws(TLSContextError) {
-            return try TLSContext(identities, clientAuthorities: authorities, protocols: .http1)
+            return try TLSContext(identities, clientAuthorities: authorities)
         } catch {
             throw TLSFilesError(path: self.path(of: error.part), what: error.what, fix: error.fix)
         }

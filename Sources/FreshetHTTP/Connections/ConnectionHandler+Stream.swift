@@ -38,8 +38,7 @@ extension ConnectionHandler {
             answer.isStream = true
             return self.answer(answer, to: head, context: context)
         }
-        if request.position.readsLog { try self.gateway.callers.checkReplay(by: request.principal) }
-        let ticket = try self.admit(request)
+        let ticket = try self.gateway.admit(request, from: self.client)
         guard request.position.isToBeLocated else {
             return try self.handOver(request, at: request.position, head, ticket, context: context)
         }
@@ -95,7 +94,7 @@ extension ConnectionHandler {
         _ ticket: AdmissionTicket,
         context: ChannelHandlerContext
     ) throws(Problem) {
-        let held = try self.hold(position)
+        let held = try self.gateway.hold(position, for: self.client)
         let descriptor = try self.duplicate(context)
         guard let socket = self.socket(descriptor) else { return }
         let framing: Framing = head.version == .http11 ? .chunked : .closeDelimited
@@ -126,59 +125,6 @@ extension ConnectionHandler {
         )
     }
 
-    /// Counts the snapshots of the past that a stream begins with: a client may never read them.
-    private func hold(_ position: StreamPosition) throws(Problem) -> UnsentTicket? {
-        guard case .past(let start) = position, !start.snapshots.isEmpty else { return nil }
-        var held = HeldBytes()
-        for snapshot in start.snapshots {
-            held.add(snapshot.bytes[...])
-        }
-        do throws(UnsentRefusal) {
-            return try self.gateway.unread.desk.hold(held, for: self.client.readClient)
-        } catch {
-            self.gateway.unread.makeRoom(for: self.client.readClient, after: error)
-            throw .unsent(error)
-        }
-    }
-
-    private func admit(_ request: StreamRequest) throws(Problem) -> AdmissionTicket {
-        let caller = self.gateway.callers.streamCaller(of: request.principal)
-        switch self.gateway.streams.admit(self.client, sourceSet: request.sourceSet, caller: caller) {
-        case .admitted(let ticket):
-            return ticket
-        case .refused(let reason, let retryAfter):
-            let seconds = retryAfter.milliseconds / 1000
-            switch reason {
-            case .full:
-                throw .busy(
-                    "too_many_subscribers",
-                    "The gateway has reached its limit of streams.",
-                    retryAfter: seconds
-                )
-            case .address:
-                throw .busy(
-                    "too_many_from_address",
-                    "There are too many streams from this address.",
-                    retryAfter: seconds
-                )
-            case .caller:
-                throw .overRate(
-                    "too_many_streams_of_caller",
-                    "This caller has as many streams as limits.max_subscribers_per_caller allows; close some, or come later.",
-                    retryAfter: seconds
-                )
-            case .sourceSets:
-                let detail =
-                    "The streams of this address name too many different sets of sources; open fewer, or name the same."
-                let field = AnswerField("Retry-After", "\(max(1, seconds))")
-                throw Problem(429, "too_many_source_sets", detail, fields: [field])
-            case .memory:
-                throw .busy("short_of_memory", "The gateway is short of memory.", retryAfter: seconds)
-            case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
-            }
-        }
-    }
-
     /// The connection as it leaves, with its session where it has one; `nil` where that has failed, and the connection is
     /// being closed.
     private func socket(_ descriptor: Int32) -> Socket? {
@@ -191,7 +137,7 @@ extension ConnectionHandler {
     }
 
     /// A second descriptor of the connection, owned by the caller.
-    private func duplicate(_ context: ChannelHandlerContext) throws(Problem) -> Int32 {
+    func duplicate(_ context: ChannelHandlerContext) throws(Problem) -> Int32 {
         // Bytes that NIO still holds would be lost with the channel. An answer has left before the next request is
         // looked at, so only an interim answer can wait here.
         let waiting = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)

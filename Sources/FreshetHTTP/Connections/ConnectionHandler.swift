@@ -46,11 +46,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Who sent the request under way: the peer, or whom a trusted proxy names.
     private(set) var client = PeerAddress.unknown
     /// The subject of the certificate that the client proved in its handshake; `nil` without one.
-    private var certificate: String?
+    private(set) var certificate: String?
     /// The peer is a trusted proxy: the connection is counted as the client's whose request it carries.
-    private var isFromProxy = false
+    private(set) var isFromProxy = false
     /// What the connection is counted by, if anything.
-    private var network: PeerAddress?
+    private(set) var network: PeerAddress?
 
     var phase = Phase.idle
     private var parser: RequestParser
@@ -60,7 +60,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     var task: Task<Void, Never>?
     private var isCounted = false
     /// Set where all ordinary places are taken: only a probe is answered.
-    private var refusal: ConnectionRefusal?
+    private(set) var refusal: ConnectionRefusal?
     /// The request under way, while it waits for a change.
     var parked: Parked?
     /// Whether the request under way is counted as one that waits.
@@ -185,6 +185,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             case .answering: self.closesAfterAnswer = true
             case .ended: break
             }
+        case let agreed as HTTP2Agreed:
+            self.leaveAsHTTP2(agreed.received, context: context)
         case is QuiesceEvent:
             self.closesAfterAnswer = true
             switch self.phase {

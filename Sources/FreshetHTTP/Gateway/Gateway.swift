@@ -28,6 +28,7 @@ final class Gateway: Sendable {
     let hooks: HookDesk
     let counters = HTTPCounters()
     let tlsCounters = TLSCounters()
+    let http2Places: HTTP2Places
     /// `nil` without TLS.
     let certificates: TLSCertificates?
     let unread: UnreadAnswers
@@ -60,6 +61,7 @@ final class Gateway: Sendable {
     ) {
         self.certificates = certificates
         self.hooks = hooks
+        self.http2Places = HTTP2Places(settings: settings)
         self.unread = unread
         self.hub = hub
         self.streams = streams

@@ -5,6 +5,11 @@ import NIOCore
 import NIOPosix
 import TLS
 
+/// Tells a connection that it speaks HTTP/2, with what came of it so far.
+struct HTTP2Agreed: Sendable {
+    var received: ByteBuffer
+}
+
 /// Opens what comes and seals what goes. A stream takes the session with it when it leaves. Confined to the event loop of its
 /// channel.
 ///
@@ -59,6 +64,10 @@ final class TLSHandler: ChannelDuplexHandler {
             self.counters.opened(isTLS13: session.isTLS13)
         }
         self.flushSealed(context, promise: nil)
+        if session.isOpen, session.isHTTP2, case .open = state {
+            // Before any request: the connection goes to the shard that will carry its streams.
+            return context.fireUserInboundEventTriggered(HTTP2Agreed(received: opened))
+        }
         if opened.readableBytes > 0 { context.fireChannelRead(self.wrapInboundOut(opened)) }
         switch state {
         case .handshaking, .open: break

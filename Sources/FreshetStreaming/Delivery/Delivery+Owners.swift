@@ -77,19 +77,23 @@ extension Delivery {
         guard let owner else { return }
         self.owners[index] = owner
         let key = self.table.key(of: index)
-        if let mark = owner.mark, let earlier = self.ticketStreams.updateValue(key, forKey: mark.ticket),
-            self.table.holds(earlier)
-        {
-            self.end(earlier.index, .revoked)
-            if self.table.holds(earlier) {
-                // Most likely it is not read any more. Its `bye` is on the way, where the socket took it.
-                self.transport.flush()
-                self.release(earlier.index, .told(.revoked))
-            }
+        if let mark = owner.mark {
+            self.supersede(mark.ticket)
+            self.ticketStreams[mark.ticket] = key
         }
         guard let end = owner.principal.validUntil else { return }
         self.expiries.compact(keeping: self.owners.count) { self.table.holds($0) }
         self.expiries.add(key, at: end)
+    }
+
+    /// Ends the stream of a ticket of which there is a later one.
+    func supersede(_ ticket: Fingerprint) {
+        guard let earlier = self.ticketStreams.removeValue(forKey: ticket), self.table.holds(earlier) else { return }
+        self.end(earlier.index, .revoked)
+        guard self.table.holds(earlier) else { return }
+        // Most likely it is not read any more. Its `bye` is on the way, where the socket took it.
+        self.transport.flush()
+        self.release(earlier.index, .told(.revoked))
     }
 
     /// Forgets whose stream it was.

@@ -156,6 +156,7 @@ package final class Delivery<Carrier: Transport> {
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let first, let reply): reply(self.close(id, reason, first: first))
         case .review(let decide): self.review(decide)
+        case .supersede(let ticket): self.supersede(ticket)
         case .fetched(let feed, let subscription, let sequence, let key):
             self.takeFetched(feed, of: subscription, after: sequence, for: key)
         case .stop: self.isStopping = true

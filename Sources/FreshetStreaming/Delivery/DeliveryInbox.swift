@@ -16,6 +16,8 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     )
     /// Credentials or grants have changed.
     case review(@Sendable (StreamOwner) -> OwnerVerdict)
+    /// Another shard has a later stream of this ticket.
+    case supersede(Fingerprint)
     /// What the disk gave of a subscription for the subscriber in a slot.
     case fetched(StreamFeed, of: Subscription, after: UInt64, for: SlotKey)
     case stop
@@ -27,7 +29,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, _, let reply): reply(false)
-        case .review, .fetched, .stop: break
+        case .review, .supersede, .fetched, .stop: break
         }
     }
 }

@@ -1,26 +1,44 @@
-// Sockets on an epoll instance, plain and with TLS: streams of HTTP/1.1 and HTTP/1.0.
+// Sockets on an epoll instance, plain and with TLS: streams of HTTP/1.1 and HTTP/1.0, and connections of HTTP/2 with theirs.
 
 import CLinux
 import FreshetCore
 import Glibc
+import HTTP2
 package import System
 package import TLS
 
-/// A connected socket, by its descriptor, and its session where it speaks TLS. Whoever is given one owns it.
+/// A connected socket, by its descriptor, and its session where it speaks TLS; or a stream of a connection that a shard has
+/// already. Whoever is given one owns it.
 package struct Socket: Sendable {
-    package var descriptor: Int32
-    /// Open, and with everything sent that it has sealed.
-    package var session: TLSSession?
+    enum Kind: Sendable {
+        case whole(descriptor: Int32, TLSSession?)
+        /// With the fields of the answer's head.
+        case stream(HTTP2Exchange, [HTTP2Field])
+    }
 
+    let kind: Kind
+
+    /// `session`: open, and with everything sent that it has sealed.
     package init(descriptor: Int32, session: TLSSession? = nil) {
-        self.descriptor = descriptor
-        self.session = session
+        self.kind = .whole(descriptor: descriptor, session)
+    }
+
+    init(stream: HTTP2Exchange, fields: [HTTP2Field]) {
+        self.kind = .stream(stream, fields)
+    }
+
+    /// The shard that has the connection; `nil` where any may have it.
+    var shard: Int? {
+        if case .stream(let exchange, _) = self.kind { exchange.name.shard } else { nil }
     }
 }
 
 extension Socket: ArrivingConnection {
     package func abandon() {
-        _ = clinux_close(self.descriptor)
+        switch self.kind {
+        case .whole(let descriptor, _): _ = clinux_close(descriptor)
+        case .stream(let exchange, _): exchange.refuse()
+        }
     }
 }
 
@@ -30,29 +48,38 @@ extension WakeUp: TransportWaker {
     package var now: Int64 { clinux_monotonic_ns() }
 }
 
-/// How ``EpollTransport`` names a connection: a plain socket by its descriptor, one with TLS by its place in a table.
+/// How ``EpollTransport`` names a connection: a plain socket by its descriptor, one with TLS, or a stream of HTTP/2, by its
+/// place in a table.
 struct SocketName: BitwiseCopyable {
     private let rawValue: Int32
 
+    private static let streamBit: Int32 = 1 << 30
+
     init(descriptor: Int32) { self.rawValue = descriptor }
     init(place: Int32) { self.rawValue = ~place }
+    init(stream place: Int32) { self.rawValue = ~(place | Self.streamBit) }
 
     /// Below zero for a place.
     var descriptor: Int32 { self.rawValue }
+    /// Whether it is a place among streams.
+    var isStream: Bool { self.rawValue < 0 && ~self.rawValue & Self.streamBit != 0 }
     /// Below zero for a descriptor.
-    var place: Int32 { ~self.rawValue }
+    var place: Int32 { ~self.rawValue & ~Self.streamBit }
 }
 
 /// Sends with `send(2)`, hears of sockets from epoll, edges only, and reads the system's clocks.
 final class EpollTransport: Transport {
     typealias Waker = WakeUp
 
-    private let epoll: Int32
-    private let settings: StreamSettings
+    private let epoll: EpollSet
     private let events: UnsafeMutablePointer<clinux_event>
     private let input: UnsafeMutableRawBufferPointer
     private var sealed = PlaceTable<SealedSocket>()
-    private let workspace = TLSWorkspace()
+    private let workspace: TLSWorkspace
+    private let http2: HTTP2Connections
+    /// What ``wait(milliseconds:)`` found: reports of epoll, then those of streams of HTTP/2.
+    private var epollReports = 0
+    private var streamReports: [TransportReport] = []
     var random = SystemRandomNumberGenerator()
 
     /// Marks epoll's report of the waker. No key has it.
@@ -64,17 +91,27 @@ final class EpollTransport: Transport {
     private static let inputBytes = 256 << 10
 
     /// `epoll`: of ``makeEpoll(watching:)``; owned from now on.
-    init(epoll: Int32, settings: StreamSettings) {
+    init(shard: Int, epoll: Int32, settings: StreamSettings, http2: HTTP2Inbox, counters: HTTP2Counters) {
+        let epoll = EpollSet(descriptor: epoll, settings: settings)
         self.epoll = epoll
-        self.settings = settings
+        self.workspace = TLSWorkspace()
         self.events = .allocate(capacity: Int(Self.maxEvents))
         self.input = .allocate(byteCount: Self.inputBytes, alignment: 16)
+        self.http2 = HTTP2Connections(
+            shard: shard,
+            inbox: http2,
+            counters: counters,
+            workspace: self.workspace,
+            input: self.input,
+            epoll: epoll
+        )
     }
 
     deinit {
+        self.http2.stop()
         self.events.deallocate()
         self.input.deallocate()
-        _ = clinux_close(self.epoll)
+        _ = clinux_close(self.epoll.descriptor)
     }
 
     /// An epoll instance that hears of the waker. Made by the thread that starts a shard, so that it can say what failed.
@@ -94,16 +131,35 @@ final class EpollTransport: Transport {
     var wall: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
 
     func wait(milliseconds: Int32) -> Int {
-        max(0, Int(clinux_epoll_wait(self.epoll, self.events, Self.maxEvents, milliseconds)))
+        let patience = self.http2.patience(milliseconds, now: self.now)
+        self.epollReports = max(0, Int(clinux_epoll_wait(self.epoll.descriptor, self.events, Self.maxEvents, patience)))
+        for number in 0..<self.epollReports {
+            let event = self.events[number]
+            guard event.data & HTTP2Connections.mark == HTTP2Connections.mark, event.data != Self.wakeUpMark else {
+                continue
+            }
+            self.http2.happened(event.data, Self.events(of: event), now: self.now)
+        }
+        self.http2.work(now: self.now)
+        self.streamReports = self.http2.takeReports()
+        return self.epollReports + self.streamReports.count
     }
 
-    func report(_ number: Int) -> TransportReport? {
-        let event = self.events[number]
-        guard event.data != Self.wakeUpMark else { return nil }
+    private static func events(of event: clinux_event) -> TransportReport.Events {
         var events: TransportReport.Events = []
         if event.events & (CLINUX_EPOLLERR | CLINUX_EPOLLHUP | CLINUX_EPOLLRDHUP) != 0 { events.insert(.broken) }
         if event.events & CLINUX_EPOLLIN != 0 { events.insert(.readable) }
         if event.events & CLINUX_EPOLLOUT != 0 { events.insert(.writable) }
+        return events
+    }
+
+    func report(_ number: Int) -> TransportReport? {
+        guard number < self.epollReports else { return self.streamReports[number - self.epollReports] }
+        let event = self.events[number]
+        guard event.data != Self.wakeUpMark, event.data & HTTP2Connections.mark != HTTP2Connections.mark else {
+            return nil
+        }
+        let events = Self.events(of: event)
         guard event.data & Self.sealedMark != 0 else {
             return TransportReport(events, of: SlotKey(rawValue: event.data))
         }
@@ -124,7 +180,7 @@ final class EpollTransport: Transport {
     }
 
     private static func mark(_ key: SlotKey, at place: Int32) -> UInt64 {
-        Self.sealedMark | UInt64(key.generation & 0x7FFF_FFFF) << 32 | UInt64(UInt32(bitPattern: place))
+        Self.sealedMark | UInt64(key.generation & 0x3FFF_FFFF) << 32 | UInt64(UInt32(bitPattern: place))
     }
 }
 
@@ -132,39 +188,27 @@ final class EpollTransport: Transport {
 
 extension EpollTransport {
     func adopt(_ socket: Socket, as key: SlotKey) -> SocketName? {
-        self.configure(socket.descriptor)
-        guard let session = socket.session else {
-            guard self.watch(socket.descriptor, as: key.rawValue) else { return nil }
-            return SocketName(descriptor: socket.descriptor)
+        switch socket.kind {
+        case .stream(let exchange, let fields):
+            return self.http2.adopt(exchange, fields, as: key).map { SocketName(stream: $0) }
+        case .whole(let descriptor, nil):
+            return self.watch(descriptor, as: key.rawValue) ? SocketName(descriptor: descriptor) : nil
+        case .whole(let descriptor, let session?):
+            let socket = SealedSocket(descriptor: descriptor, session: session, key: key)
+            let place = self.sealed.insert { _ in socket }
+            guard self.watch(descriptor, as: Self.mark(key, at: place)) else {
+                self.sealed.remove(place)
+                return nil
+            }
+            return SocketName(place: place)
         }
-        let place = self.sealed.insert(SealedSocket(descriptor: socket.descriptor, session: session, key: key))
-        guard self.watch(socket.descriptor, as: Self.mark(key, at: place)) else {
-            self.sealed.remove(place)
-            return nil
-        }
-        return SocketName(place: place)
     }
 
     /// Where it cannot be watched it is closed.
     private func watch(_ descriptor: Int32, as mark: UInt64) -> Bool {
-        let events = CLINUX_EPOLLIN | CLINUX_EPOLLOUT | CLINUX_EPOLLRDHUP | CLINUX_EPOLLET
-        guard clinux_epoll_add(self.epoll, descriptor, events, mark) == 0 else {
-            _ = clinux_close(descriptor)
-            return false
-        }
-        return true
-    }
-
-    /// Sets what a held stream needs; sockets of other families refuse some of it, which is no error.
-    private func configure(_ descriptor: Int32) {
-        _ = clinux_set_nodelay(descriptor, 1)
-        _ = clinux_set_user_timeout(descriptor, Int32(clamping: self.settings.userTimeout.milliseconds))
-        let third = Int32(clamping: max(1, self.settings.userTimeout.milliseconds / 3000))
-        _ = clinux_set_keepalive(descriptor, third, third, 3)
-        _ = clinux_set_notsent_lowat(descriptor, Int32(clamping: self.settings.unsentBytes))
-        if let bytes = self.settings.sendBufferBytes {
-            _ = clinux_set_send_buffer(descriptor, Int32(clamping: bytes))
-        }
+        guard !self.epoll.add(descriptor, as: mark) else { return true }
+        _ = clinux_close(descriptor)
+        return false
     }
 
     @inline(__always)
@@ -176,16 +220,20 @@ extension EpollTransport {
 
     @inline(never)
     private func seal(_ bytes: UnsafeRawBufferPointer, on socket: SocketName) -> Int {
-        self.sealed[socket.place]?.send(bytes, with: self.workspace) ?? -1
+        guard !socket.isStream else { return self.http2.send(bytes, on: socket.place) }
+        return self.sealed[socket.place]?.send(bytes, with: self.workspace) ?? -1
     }
 
-    func flush() {}
+    func flush() { self.http2.flush(now: self.now) }
 
     func hasWritten(_ socket: SocketName) -> Bool {
-        socket.descriptor >= 0 || self.sealed[socket.place]?.hasWritten ?? true
+        guard !socket.isStream else { return self.http2.hasWritten(socket.place) }
+        return socket.descriptor >= 0 || self.sealed[socket.place]?.hasWritten ?? true
     }
 
     func discardInput(of socket: SocketName, upTo limit: Int) -> Int {
+        // What clients send on a connection of HTTP/2 is read by itself.
+        guard !socket.isStream else { return 0 }
         guard socket.descriptor >= 0 else {
             return self.sealed[socket.place]?.discardInput(upTo: limit, input: self.input, with: self.workspace) ?? -1
         }
@@ -196,6 +244,7 @@ extension EpollTransport {
 
     func close(_ socket: SocketName, after end: StreamEnd) {
         guard socket.descriptor < 0 else { return self.close(socket.descriptor, after: end) }
+        guard !socket.isStream else { return self.http2.close(socket.place, after: end) }
         guard let sealed = self.sealed.remove(socket.place) else { return }
         if case .told(let reason) = end, reason != .slow { sealed.sayEnd(with: self.workspace) }
         self.close(sealed.descriptor, after: end)
@@ -203,7 +252,7 @@ extension EpollTransport {
 
     private func close(_ descriptor: Int32, after end: StreamEnd) {
         // Before the close: a duplicate elsewhere would keep the registration alive.
-        _ = clinux_epoll_del(self.epoll, descriptor)
+        _ = clinux_epoll_del(self.epoll.descriptor, descriptor)
         switch end {
         case .told(.slow), .talkative:
             // It does not read: what the kernel holds for it would stay until the time-outs.

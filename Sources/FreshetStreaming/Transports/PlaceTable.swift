@@ -5,14 +5,15 @@ struct PlaceTable<Element> {
     private var elements: [Element?] = []
     private var free: [Int32] = []
 
-    /// Takes a place.
-    mutating func insert(_ element: Element) -> Int32 {
+    /// Takes a place for what `make` makes of it.
+    mutating func insert(_ make: (Int32) -> Element) -> Int32 {
         if let place = self.free.popLast() {
-            self.elements[Int(place)] = element
+            self.elements[Int(place)] = make(place)
             return place
         }
-        self.elements.append(element)
-        return Int32(truncatingIfNeeded: self.elements.count - 1)
+        let place = Int32(truncatingIfNeeded: self.elements.count)
+        self.elements.append(make(place))
+        return place
     }
 
     /// Gives a place back.
@@ -29,4 +30,10 @@ struct PlaceTable<Element> {
         guard place >= 0, place < self.elements.count else { return nil }
         return self.elements[Int(place)]
     }
+
+    /// Places that are taken.
+    var count: Int { self.elements.count - self.free.count }
+
+    /// What is in them.
+    var all: [Element] { self.elements.compactMap { $0 } }
 }

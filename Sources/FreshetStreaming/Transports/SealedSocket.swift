@@ -23,6 +23,9 @@ final class SealedSocket {
         self.key = key
     }
 
+    /// Bytes that wait for the socket.
+    var restCount: Int { self.rest.count - self.restStart }
+
     /// Whether the socket has taken everything.
     var hasWritten: Bool { self.rest.isEmpty }
 

@@ -1,0 +1,62 @@
+// What every request for a stream has to have before it becomes one, whatever connection it came on.
+
+import FreshetCore
+import FreshetStreaming
+import System
+
+extension Gateway {
+    /// Counts the snapshots of the past that a stream begins with: a client may never read them.
+    func hold(_ position: StreamPosition, for client: PeerAddress) throws(Problem) -> UnsentTicket? {
+        guard case .past(let start) = position, !start.snapshots.isEmpty else { return nil }
+        var held = HeldBytes()
+        for snapshot in start.snapshots {
+            held.add(snapshot.bytes[...])
+        }
+        do throws(UnsentRefusal) {
+            return try self.unread.desk.hold(held, for: client.readClient)
+        } catch {
+            self.unread.makeRoom(for: client.readClient, after: error)
+            throw .unsent(error)
+        }
+    }
+
+    /// Asks for a place among the subscribers, and whether its caller may read what it wants of the log.
+    func admit(_ request: StreamRequest, from client: PeerAddress) throws(Problem) -> AdmissionTicket {
+        if request.position.readsLog { try self.callers.checkReplay(by: request.principal) }
+        let caller = self.callers.streamCaller(of: request.principal)
+        switch self.streams.admit(client, sourceSet: request.sourceSet, caller: caller) {
+        case .admitted(let ticket):
+            return ticket
+        case .refused(let reason, let retryAfter):
+            let seconds = retryAfter.milliseconds / 1000
+            switch reason {
+            case .full:
+                throw .busy(
+                    "too_many_subscribers",
+                    "The gateway has reached its limit of streams.",
+                    retryAfter: seconds
+                )
+            case .address:
+                throw .busy(
+                    "too_many_from_address",
+                    "There are too many streams from this address.",
+                    retryAfter: seconds
+                )
+            case .caller:
+                throw .overRate(
+                    "too_many_streams_of_caller",
+                    "This caller has as many streams as limits.max_subscribers_per_caller allows; close some, or come later.",
+                    retryAfter: seconds
+                )
+            case .sourceSets:
+                let detail =
+                    "The streams of this address name too many different sets of sources; open fewer, or name the same."
+                let field = AnswerField("Retry-After", "\(max(1, seconds))")
+                throw Problem(429, "too_many_source_sets", detail, fields: [field])
+            case .memory:
+                throw .busy("short_of_memory", "The gateway is short of memory.", retryAfter: seconds)
+            case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
+            }
+        }
+    }
+}
