@@ -201,6 +201,8 @@ extension HTTP2Session {
     /// Begins an answer whose body is sent piece by piece.
     package func open(_ stream: HTTP2Stream, status: Int, _ fields: [HTTP2Field]) -> Bool {
         guard self.submit(stream, status, fields, hasBody: true) else { return false }
+        // A client that leaves a page resets all of its streams at once.
+        self.resets.credit(1)
         self.gather()
         return true
     }

@@ -18,10 +18,13 @@ final class HTTP2RequestHandler {
     private var client: PeerAddress
     /// What the answer waits for. Cancelled where the client goes.
     private var task: Task<Void, Never>?
-    private var parked: (request: IncomingRequest, wait: ChangeWait)?
+    /// With where the wait is kept: at the end of the gateway that is not to be found any more.
+    private var parked: (request: IncomingRequest, wait: ChangeWait, waits: LoopWaits)?
     private var deadline = DeadlineTimer()
     private var isWaiting = false
     private var isDone = false
+    /// The gateway goes: what there is is answered.
+    private var isHurried = false
 
     init(_ request: HTTP2Request, of gate: HTTP2Gate) {
         self.request = request
@@ -33,6 +36,7 @@ final class HTTP2RequestHandler {
         let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)
         let eventLoop = self.gate.eventLoop
         self.request.exchange.whenClosed { eventLoop.execute { bound.value.clientLeft() } }
+        self.request.exchange.whenHurried { eventLoop.execute { bound.value.hurry() } }
         do throws(Problem) {
             try self.read()
         } catch {
@@ -124,11 +128,13 @@ final class HTTP2RequestHandler {
         var request = request
         request.awaited = change
         request.body = ByteBuffer()
+        guard !self.isHurried else { return self.answerNow(request) }
         let wait = ChangeWait(for: change.sources) { [weak self] in self?.resume() }
-        guard self.gateway.waits.waits(on: self.gate.eventLoop).begin(wait, after: change.after) else {
+        let waits = self.gateway.waits.waits(on: self.gate.eventLoop)
+        guard waits.begin(wait, after: change.after) else {
             return self.respond(to: request)
         }
-        self.parked = (request, wait)
+        self.parked = (request, wait, waits)
         let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)
         let left = max(0, (change.deadline - .now()).nanoseconds)
         self.deadline.set(.nanoseconds(left), on: self.gate.eventLoop) { bound.value.resume() }
@@ -139,10 +145,21 @@ final class HTTP2RequestHandler {
         self.respond(to: request)
     }
 
+    private func answerNow(_ request: IncomingRequest) {
+        var request = request
+        request.awaited?.deadline = .now()
+        self.respond(to: request)
+    }
+
+    private func hurry() {
+        self.isHurried = true
+        if let request = self.unpark() { self.answerNow(request) }
+    }
+
     private func unpark() -> IncomingRequest? {
         guard let parked else { return nil }
         self.parked = nil
-        self.gateway.waits.waits(on: self.gate.eventLoop).end(parked.wait)
+        parked.waits.end(parked.wait)
         self.deadline.cancel()
         return parked.request
     }

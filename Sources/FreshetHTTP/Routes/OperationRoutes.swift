@@ -98,7 +98,8 @@ struct OperationRoutes: Sendable {
         }
         gateway.counters.write(gateway.unread, to: &text)
         if let certificates = gateway.certificates {
-            gateway.tlsCounters.write(gateway.streams.http2Figures, to: &text)
+            gateway.tlsCounters.write(to: &text)
+            gateway.streams.http2Figures.write(to: &text)
             certificates.write(to: &text)
         }
         HTTPCounters.write(gateway.hooks.counts, to: &text)

@@ -1,8 +1,6 @@
 // What TLS towards clients comes to, as metrics text.
 
 import FreshetCore
-import FreshetStreaming
-import HTTP2
 import Synchronization
 import TLS
 
@@ -29,36 +27,8 @@ final class TLSCounters: Sendable {
         }
     }
 
-    private static func write(_ http2: HTTP2Counters.Figures, to text: inout [UInt8]) {
-        text.appendMetric(
-            "freshet_http2_connections",
-            "gauge",
-            "Open connections of HTTP/2, with streams or without.",
-            [("", "\(http2.connections)")]
-        )
-        text.appendMetric(
-            "freshet_http2_connections_total",
-            "counter",
-            "Connections of HTTP/2.",
-            [("", "\(http2.accepted)")]
-        )
-        text.appendMetric(
-            "freshet_http2_requests_total",
-            "counter",
-            "Requests over HTTP/2.",
-            [("", "\(http2.requests)")]
-        )
-        text.appendMetric(
-            "freshet_http2_overruns_total",
-            "counter",
-            "Connections of HTTP/2 that were ended with ENHANCE_YOUR_CALM, by what their client did too often.",
-            HTTP2Overrun.allCases.map { (#"{reason="\($0.rawValue)"}"#, "\(http2.overruns[$0] ?? 0)") }
-        )
-    }
-
     /// Appends the counters as Prometheus text.
-    func write(_ http2: HTTP2Counters.Figures, to text: inout [UInt8]) {
-        Self.write(http2, to: &text)
+    func write(to text: inout [UInt8]) {
         let state = self.state.withLock { $0 }
         text.appendMetric(
             "freshet_tls_handshakes_total",

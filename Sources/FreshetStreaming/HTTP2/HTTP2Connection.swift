@@ -22,6 +22,8 @@ final class HTTP2Connection {
     var isDirty = false
     /// It is closed as soon as its last stream and its last byte are gone.
     var isEnding = false
+    /// What the client sends is not read any more: it broke the protocol, or did something too often.
+    var isLost = false
     /// Places of its subscribers.
     var subscribers: Set<Int32> = []
     /// When the socket last took something, or had everything; nanoseconds.

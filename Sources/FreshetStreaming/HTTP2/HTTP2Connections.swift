@@ -98,6 +98,7 @@ final class HTTP2Connections {
         case .drain:
             self.isDraining = true
             for connection in self.connections.all {
+                for exchange in connection.exchanges.values { exchange.hurry() }
                 self.endSoon(connection)
                 self.settle(connection, now: now)
             }
@@ -165,8 +166,9 @@ final class HTTP2Connections {
 
     /// Takes frames, or parts of them.
     private func take(_ bytes: UnsafeRawBufferPointer, on connection: HTTP2Connection, now: Int64) {
-        guard !connection.isEnding || !connection.session.streams.isEmpty else { return }
+        guard !connection.isLost, !connection.isEnding || !connection.session.streams.isEmpty else { return }
         guard let events = connection.session.receive(bytes, now: now) else {
+            connection.isLost = true
             if let overrun = connection.session.overrun { self.counters.overran(overrun) }
             self.loseStreams(of: connection)
             connection.isEnding = true
@@ -266,6 +268,8 @@ final class HTTP2Connections {
             HTTP2Subscriber(connection: connection, stream: stream, key: key)
         }
         connection.subscribers.insert(stream.subscriber)
+        // Its request is done; whoever handled it is let go.
+        connection.exchanges.removeValue(forKey: stream.id)?.close()
         self.touch(connection)
         return stream.subscriber
     }
@@ -358,11 +362,11 @@ final class HTTP2Connections {
 
     /// Closes everything, as the last act of the thread.
     func stop() {
-        for order in self.inbox.close() {
-            if case .open(let arrival) = order { _ = clinux_close(arrival.descriptor) }
-        }
+        self.isDraining = true
+        let now = clinux_monotonic_ns()
+        for order in self.inbox.close() { self.carryOut(order, now: now) }
         for connection in self.connections.all {
-            _ = connection.write(now: connection.lastWrite, with: self.workspace)
+            _ = connection.write(now: now, with: self.workspace)
             self.close(connection)
         }
     }

@@ -108,7 +108,9 @@ struct HTTP2StreamName: Hashable, Sendable {
 package final class HTTP2Exchange: Sendable {
     private struct State: Sendable {
         var isClosed = false
+        var isHurried = false
         var whenClosed: (@Sendable () -> Void)?
+        var whenHurried: (@Sendable () -> Void)?
     }
 
     let name: HTTP2StreamName
@@ -144,11 +146,30 @@ package final class HTTP2Exchange: Sendable {
         if isClosed { action() }
     }
 
+    /// Calls `action` when the answer is to come at once, with what there is: the gateway goes. At once where it does already.
+    package func whenHurried(_ action: @escaping @Sendable () -> Void) {
+        let isHurried = self.state.withLock { state in
+            if !state.isHurried, !state.isClosed { state.whenHurried = action }
+            return state.isHurried
+        }
+        if isHurried { action() }
+    }
+
+    /// Nothing is to be waited for any more.
+    func hurry() {
+        let action = self.state.withLock { state in
+            state.isHurried = true
+            defer { state.whenHurried = nil }
+            return state.whenHurried
+        }
+        action?()
+    }
+
     /// The stream is no more.
     func close() {
         let action = self.state.withLock { state in
             state.isClosed = true
-            defer { state.whenClosed = nil }
+            defer { (state.whenClosed, state.whenHurried) = (nil, nil) }
             return state.whenClosed
         }
         action?()

@@ -26,10 +26,10 @@ package final class Browser: Sendable {
         ["/usr/bin/chromium", "/usr/bin/chromium-browser"].first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
-    /// Starts the browser with an empty page.
+    /// Starts the browser with an empty page. `trustsAnyCertificate`: of a server that nobody vouches for, too.
     ///
     /// - Throws: `TestingError` where there is no browser, or it does not start in time.
-    package init() async throws {
+    package init(trustsAnyCertificate: Bool = false) async throws {
         guard let path = Self.path else { throw TestingError(.missing, "no Chromium: apt install chromium") }
         self.folder = try TemporaryFolder()
         // It reads commands from descriptor 3 and writes answers to 4, each ended by a zero byte.
@@ -38,6 +38,7 @@ package final class Browser: Sendable {
             throw TestingError(.systemCall(code: errno), "mkfifo")
         }
         let options = "--headless --no-sandbox --disable-gpu --remote-debugging-pipe --no-first-run"
+            + (trustsAnyCertificate ? " --ignore-certificate-errors" : "")
         let profile = self.folder.path("profile")
         self.process = try FreshetProcess(
             ["-c", #"exec "$0" \#(options) --user-data-dir="$1" about:blank 3<"$2" 4>"$3""#, path, profile] + pipes,

@@ -35,6 +35,8 @@ package final class RawConnection: Sendable {
 
     /// The common name of the server's certificate; empty without TLS.
     package var serverName: String { self.socket.session?.serverName ?? "" }
+    /// The application protocol that was agreed on; empty without one.
+    package var agreedProtocol: String { self.socket.session?.agreedProtocol ?? "" }
     /// Whether the server has said close_notify.
     package var hasHeardEnd: Bool { self.socket.session?.hasHeardEnd ?? false }
 
@@ -97,8 +99,10 @@ package final class RawConnection: Sendable {
     /// Closes so that the server sees a reset.
     package func reset() { self.state.withLock { _ in self.socket.reset() } }
 
-    private func receive(
-        timeout: Duration,
+    /// Reads until what was received is enough, the server ends the connection, or the time is up. `isEnough` is given all
+    /// that was received, and how much of it was there when it was last asked.
+    package func receive(
+        timeout: Duration = .patience,
         until isEnough: @escaping @Sendable (_ received: [UInt8], _ searched: Int) -> Bool
     ) async throws -> RawReply {
         try await PlainThread.run("raw-receive") {
