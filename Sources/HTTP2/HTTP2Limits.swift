@@ -9,8 +9,10 @@ package struct HTTP2Limits: Sendable {
     package var maxFields = 100
     /// CONTINUATION frames of one header block.
     package var maxContinuations = 8
-    /// Of all bodies that are being received.
-    package var maxBodyBytes = 8 << 20
+    /// Of all bodies that are kept.
+    package var maxBodyBytes = 16 << 20
+    /// Of what follows a body that is too long, or is not wanted.
+    package var maxDroppedBytes = 16 << 20
     /// Frames of one kind that may come at once, beside what they are a consequence of, and how many more a second.
     package var burst = 100
     package var perSecond = 20

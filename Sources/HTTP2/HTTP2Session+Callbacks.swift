@@ -125,15 +125,25 @@ extension HTTP2Session {
     }
 
     fileprivate func data(_ bytes: UnsafeBufferPointer<UInt8>, of id: Int32) {
-        guard let stream = self.streams[id], !stream.isComplete else { return }
+        guard let stream = self.streams[id] else { return }
+        guard !stream.isComplete else { return self.drop(bytes.count, of: stream) }
         let taken = bytes.prefix(stream.bodyLimit - stream.body.count)
         stream.body.append(contentsOf: taken)
         stream.bodyCount += bytes.count
-        self.bodyBytes += bytes.count
+        self.bodyBytes += taken.count
         if self.bodyBytes > self.limits.maxBodyBytes { self.overrun = self.overrun ?? .bodies }
         guard stream.isBodyTooLong else { return }
         stream.isComplete = true
         self.events.append(.complete(stream))
+    }
+
+    /// Drops what follows a body that is too long, or whose request was refused by its head. Clients that are told at once to
+    /// send no more (RFC 9113 §8.1) lose the answer over it, curl 7.88 among them; so that is said to who sends on and on.
+    private func drop(_ count: Int, of stream: HTTP2Stream) {
+        stream.droppedCount += count
+        guard stream.droppedCount > self.limits.maxDroppedBytes else { return }
+        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        nghttp2_submit_rst_stream(self.pointer, none, stream.id, HTTP2Reset.noError.rawValue)
     }
 
     fileprivate func received(_ header: nghttp2_frame_hd) {
@@ -158,7 +168,7 @@ extension HTTP2Session {
     fileprivate func closed(_ id: Int32) {
         guard let stream = self.streams.removeValue(forKey: id) else { return }
         stream.isClosed = true
-        self.bodyBytes -= stream.bodyCount
+        self.bodyBytes -= min(stream.bodyCount, stream.bodyLimit)
         stream.body = []
         stream.answer = nil
         self.events.append(.closed(stream))
@@ -172,21 +182,10 @@ extension HTTP2Session {
         switch UInt32(header.type) {
         case NGHTTP2_DATA.rawValue:
             self.windowUpdates.credit(self.limits.windowUpdatesPerFrame)
-            self.stopRequest(after: header)
-        case NGHTTP2_HEADERS.rawValue: self.stopRequest(after: header)
         // What is refused costs as much as what is taken back.
         case NGHTTP2_RST_STREAM.rawValue: self.count(\.resets, as: .resets)
         case _: break
         }
-    }
-
-    /// After the whole answer, what is left of the request's body is not wanted (RFC 9113 §8.1).
-    private func stopRequest(after header: nghttp2_frame_hd) {
-        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0, let stream = self.streams[header.stream_id],
-            !stream.hasRemoteEnded
-        else { return }
-        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
-        nghttp2_submit_rst_stream(self.pointer, none, stream.id, HTTP2Reset.noError.rawValue)
     }
 
     fileprivate func fill(

@@ -40,8 +40,10 @@ package final class HTTP2Stream {
     package internal(set) var isComplete = false
     /// Bytes of the body, counted until the stream ends.
     var bodyCount = 0
+    /// Bytes that came after what was taken of it.
+    var droppedCount = 0
     /// The client has ended its side.
-    var hasRemoteEnded = false
+    package internal(set) var hasRemoteEnded = false
     /// How much room it waits for.
     var needed = 0
     /// The head is there.
@@ -49,7 +51,7 @@ package final class HTTP2Stream {
     /// An answer was submitted.
     package internal(set) var isAnswered = false
     /// Nothing follows what was given.
-    var isEnding = false
+    package internal(set) var isEnding = false
     package internal(set) var isClosed = false
     var fieldBytes = 0
     /// Bytes that are being sent, while that call lasts.

@@ -64,14 +64,22 @@ struct TLSHTTP2Tests {
         }
 
         /// Runs curl to its end, and gives what it writes.
-        func curl(_ arguments: [String], _ path: String) async throws -> String {
-            let process = try self.startCurl(arguments, path)
+        func curl(
+            _ arguments: [String],
+            _ path: String,
+            as key: String = TLSHTTP2Tests.key
+        ) async throws -> String {
+            let process = try self.startCurl(arguments, path, as: key)
             #expect(try await process.exitStatus() == .exited(0), "\(process.errors)")
             return process.output
         }
 
-        func startCurl(_ arguments: [String], _ path: String) throws -> FreshetProcess {
-            let always = ["-skN", "--http2", "-H", "X-API-Key: \(TLSHTTP2Tests.key)"]
+        func startCurl(
+            _ arguments: [String],
+            _ path: String,
+            as key: String = TLSHTTP2Tests.key
+        ) throws -> FreshetProcess {
+            let always = ["-skN", "--http2", "-H", "X-API-Key: \(key)"]
             let url = "https://127.0.0.1:\(self.port)\(path)"
             return try FreshetProcess(always + arguments + [url], binary: "/usr/bin/curl")
         }
@@ -92,6 +100,15 @@ struct TLSHTTP2Tests {
         #expect(try await setting.curl(version + ["-I"], "/v1/values/s0").hasSuffix("\n2 200"))
         #expect(try await setting.curl(version, "/nowhere").hasSuffix("\n2 404"))
         #expect(try await setting.curl(version + ["-d", "{}"], "/v1/tickets?token=wrong").hasSuffix("\n2 400"))
+        let file = try setting.folder.write(String(repeating: "9", count: 9 << 20), to: "long.json")
+        let long = try await setting.curl(version + json + ["--data-binary", "@\(file)"], "/v1/sources/s0/value")
+        #expect(long.hasSuffix("\n2 413"), "\(long)")
+        let refused = try await setting.curl(
+            version + json + ["--data-binary", "@\(file)"],
+            "/v1/sources/s0/value",
+            as: "wrong"
+        )
+        #expect(refused.hasSuffix("\n2 401"), "\(refused)")
         let head = try await setting.curl(["-I"], "/v1/values/s0")
         let tag = try #require(head.split(separator: "\r\n").first { $0.hasPrefix("etag: ") }).dropFirst(6)
         let stream = try setting.startCurl([], "/v1/streams/s0")

@@ -35,6 +35,7 @@ extension ConnectionHandler {
                 idle: settings.keepAliveTimeout,
                 write: settings.writeTimeout
             ),
+            maxBodyBytes: settings.maxBodyBytes,
             requests: gate
         )
         self.leave(context)

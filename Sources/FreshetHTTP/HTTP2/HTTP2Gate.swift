@@ -59,7 +59,9 @@ extension RequestHead {
         for field in head.fields where !field.name.elementsEqual("cookie".utf8) {
             fields.append(try Self.field(field.name + [UInt8(ascii: ":")] + field.value))
         }
-        if !cookies.isEmpty { fields.append(try Self.field(Array("cookie:".utf8) + cookies.joined(separator: "; ".utf8))) }
+        if !cookies.isEmpty {
+            fields.append(try Self.field(Array("cookie:".utf8) + cookies.joined(separator: "; ".utf8)))
+        }
         if let authority = head.authority {
             // What `Host` says beside it counts for nothing.
             fields.removeAll { $0.name == "host" }

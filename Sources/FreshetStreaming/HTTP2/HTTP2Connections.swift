@@ -113,7 +113,11 @@ final class HTTP2Connections {
     }
 
     private func open(_ arrival: HTTP2Arrival, now: Int64) {
-        guard !self.isDraining, let session = HTTP2Session(now: now) else {
+        var limits = HTTP2Limits()
+        // Two of the longest at once.
+        let (twice, overflow) = arrival.maxBodyBytes.multipliedReportingOverflow(by: 2)
+        limits.maxBodyBytes = overflow ? .max : max(limits.maxBodyBytes, twice)
+        guard !self.isDraining, let session = HTTP2Session(limits: limits, now: now) else {
             _ = clinux_close(arrival.descriptor)
             return
         }
@@ -330,7 +334,8 @@ final class HTTP2Connections {
             }
             for stream in Array(connection.session.streams.values) {
                 let age = Duration.nanoseconds(now &- stream.progress)
-                if !stream.isComplete ? age > timeouts.request : stream.unsentCount > 0 && age > timeouts.write {
+                let isReceiving = !stream.isComplete || stream.isEnding && !stream.hasRemoteEnded
+                if isReceiving && age > timeouts.request || stream.unsentCount > 0 && age > timeouts.write {
                     connection.session.reset(stream, .cancel)
                 }
             }

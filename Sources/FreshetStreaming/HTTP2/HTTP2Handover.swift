@@ -43,6 +43,8 @@ package struct HTTP2Arrival: Sendable {
     package var received: [UInt8]
     package var client: HTTP2Client
     package var timeouts: HTTP2Timeouts
+    /// The longest that a body may be.
+    package var maxBodyBytes: Int
     package var requests: any HTTP2Requests
 
     package init(
@@ -51,6 +53,7 @@ package struct HTTP2Arrival: Sendable {
         received: [UInt8],
         client: HTTP2Client,
         timeouts: HTTP2Timeouts,
+        maxBodyBytes: Int,
         requests: any HTTP2Requests
     ) {
         self.descriptor = descriptor
@@ -58,6 +61,7 @@ package struct HTTP2Arrival: Sendable {
         self.received = received
         self.client = client
         self.timeouts = timeouts
+        self.maxBodyBytes = maxBodyBytes
         self.requests = requests
     }
 }

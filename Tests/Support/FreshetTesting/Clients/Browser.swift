@@ -37,7 +37,8 @@ package final class Browser: Sendable {
         for pipe in pipes where mkfifo(pipe, 0o600) != 0 {
             throw TestingError(.systemCall(code: errno), "mkfifo")
         }
-        let options = "--headless --no-sandbox --disable-gpu --remote-debugging-pipe --no-first-run"
+        let options =
+            "--headless --no-sandbox --disable-gpu --remote-debugging-pipe --no-first-run"
             + (trustsAnyCertificate ? " --ignore-certificate-errors" : "")
         let profile = self.folder.path("profile")
         self.process = try FreshetProcess(
