@@ -189,8 +189,11 @@ final class HTTP2RequestHandler {
         let sendsBody = hasBody && head?.method != "HEAD"
         var held: UnsentTicket?
         if sendsBody, answer.body.count > 0 {
+            // Copied, and so shared with nobody.
+            var copy = HeldBytes()
+            copy.own = answer.body.count
             do throws(UnsentRefusal) {
-                held = try self.gateway.unread.desk.hold(answer.body.held, for: self.client.readClient)
+                held = try self.gateway.unread.desk.hold(copy, for: self.client.readClient)
             } catch {
                 self.gateway.unread.makeRoom(for: self.client.readClient, after: error)
                 answer = Problem.unsent(error).answer
