@@ -66,7 +66,10 @@ struct LateAnswerTests {
         for (kind, _) in upstreams {
             for index in 0...1 {
                 let row = try await gateway.document("/v1/sources/\(kind.rawValue)-\(index)").root
-                #expect(row["failures"]?.int == 0 || kind == .missing, "\(kind) \(String(decoding: row.text, as: UTF8.self))")
+                #expect(
+                    row["failures"]?.int == 0 || kind == .missing,
+                    "\(kind) \(String(decoding: row.text, as: UTF8.self))"
+                )
                 #expect(try await gateway.document("/v1/values/\(kind.rawValue)-\(index)").root["v"]?.int == 1)
             }
         }

@@ -181,7 +181,7 @@ struct TicketTests {
         try await browser.open("http://127.0.0.1:\(port)/")
         try await browser.wait(until: #"document.getElementById("connection")?.textContent === "signed out""#)
         try await signIn("nonsense")
-        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("not known")"#)
+        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("unknown")"#)
         try await signIn(Self.mobile)
         try await browser.wait(until: isLive)
         let row = { (name: String) in
@@ -200,7 +200,7 @@ struct TicketTests {
         try await browser.wait(until: "!\(row("rates"))")
         try gateway.write(setting.configuration(read: nil))
         gateway.process.send(SIGHUP)
-        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("not known")"#)
+        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("unknown")"#)
         #expect(try await browser.evaluate(#"document.getElementById("changes").childElementCount"#) == "0")
         try await signIn(Self.feeder)
         try await browser.wait(until: "\(isLive) && \(row("rates"))")
