@@ -68,6 +68,7 @@ bench: setup
 
 ## docs: the catalogue, .build/docs.doccarchive; any warning is an error
 docs:
+	@mkdir -p .build
 	docc convert Sources/freshet/Freshet.docc --output-path .build/docs.doccarchive --warnings-as-errors \
 	  --fallback-display-name Freshet --fallback-bundle-identifier org.freshet.Freshet
 
