@@ -6,6 +6,8 @@ import { Chromium, path } from "./support/chromium.js";
 import { Server } from "./support/server.js";
 
 const skip = path ? false : "no Chromium: apt install chromium";
+// They take minutes on a busy machine.
+const skipLong = process.env.FRESHET_MUTATIONS ? skip : "only where FRESHET_MUTATIONS is set, as in make test-long";
 const mutations = Number(process.env.FRESHET_MUTATIONS ?? 300);
 
 const inBrowser = (items, action) => async () => {
@@ -78,7 +80,7 @@ test("two pages have one connection, and one goes on alone", { skip }, inBrowser
   await other.until(`store.item(1).value.a === "y" && client.tabs.isLeader && store.state === "live"`);
 }));
 
-test("writes survive a killed page, and go out once and in order", { skip }, inBrowser(items(20), async (browser, server) => {
+test("writes survive a killed page, and go out once and in order", { skip: skipLong }, inBrowser(items(20), async (browser, server) => {
   server.gateway.conflict = "overwrite";
   const tab = await open(browser, server, "offline.js", kept);
   await tab.until(`store.state === "live" && store.value?.size === 20`);
@@ -103,7 +105,7 @@ test("writes survive a killed page, and go out once and in order", { skip }, inB
   assert.equal(server.gateway.effects.length, 20 * each);
 }));
 
-test("parked, denied, and another user", { skip }, inBrowser(items(2), async (browser, server) => {
+test("parked, denied, and another user", { skip: skipLong }, inBrowser(items(2), async (browser, server) => {
   const { gateway } = server;
   gateway.conflict = "overwrite";
   gateway.poison = (operand) => operand?.a === "poison";

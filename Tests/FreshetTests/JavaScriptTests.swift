@@ -47,7 +47,10 @@ private struct NodeRun {
         // Node 18, which Debian 12 has, knows no limit of its own.
         process.executableURL = URL(filePath: "/usr/bin/env")
         let test = file.hasPrefix("/") ? file : Self.folder.appending(path: file).path
-        process.arguments = ["timeout", "3600", Self.path ?? "node", "--test", "--test-reporter=tap", test]
+        let isLong = ProcessInfo.processInfo.environment["FRESHET_HISTORIES"] != nil
+        process.arguments = [
+            "timeout", isLong ? "7200" : "600", Self.path ?? "node", "--test", "--test-reporter=tap", test,
+        ]
         process.environment = ProcessInfo.processInfo.environment.merging(
             ["FRESHET_SUITES": Suites.folder.path],
             uniquingKeysWith: { _, new in new }

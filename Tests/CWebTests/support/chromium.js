@@ -11,6 +11,7 @@ export class Chromium {
   #answers = new Map();
   #count = 0;
   #tail = "";
+  #end = undefined;
 
   static async start() {
     const browser = new Chromium();
@@ -20,6 +21,14 @@ export class Chromium {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], env: { ...process.env, HOME: browser.profile },
     });
     browser.process.stdio[4].on("data", (bytes) => browser.#hear(bytes));
+    // A browser that is gone answers nothing: whoever waits is told so.
+    browser.process.stdio[3].on("error", () => {});
+    browser.ended = new Promise((done) => browser.process.on("exit", (code, signal) => {
+      browser.#end = new Error(`Chromium ended: ${signal ?? code}`);
+      for (const { reject } of browser.#answers.values()) reject(browser.#end);
+      browser.#answers.clear();
+      done();
+    }));
     await browser.call("Browser.getVersion");
     return browser;
   }
@@ -37,9 +46,14 @@ export class Chromium {
   }
 
   call(method, params = {}, sessionId = undefined) {
+    if (this.#end) return Promise.reject(this.#end);
     const id = (this.#count += 1);
     this.process.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-    return new Promise((resolve, reject) => this.#answers.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${method}: no answer in two minutes`)), 120_000);
+      const settle = (action) => (value) => { clearTimeout(timer); action(value); };
+      this.#answers.set(id, { resolve: settle(resolve), reject: settle(reject) });
+    });
   }
 
   /** A page of this browser, with the storage, locks and channels of the others. */
@@ -50,9 +64,8 @@ export class Chromium {
   }
 
   async close() {
-    const ended = new Promise((done) => this.process.on("exit", done));
     this.process.kill("SIGKILL");
-    await ended;
+    await this.ended;
     rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }
