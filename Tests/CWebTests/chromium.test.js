@@ -7,7 +7,7 @@ import { Server } from "./support/server.js";
 
 const skip = path ? false : "no Chromium: apt install chromium";
 // They take minutes on a busy machine.
-const skipLong = process.env.FRESHET_MUTATIONS ? skip : "only where FRESHET_MUTATIONS is set, as in make test-long";
+const long = process.env.FRESHET_MUTATIONS ? skip : "only where FRESHET_MUTATIONS is set, as in make test-long";
 const mutations = Number(process.env.FRESHET_MUTATIONS ?? 300);
 
 const inBrowser = (items, action) => async () => {
@@ -80,7 +80,7 @@ test("two pages have one connection, and one goes on alone", { skip }, inBrowser
   await other.until(`store.item(1).value.a === "y" && client.tabs.isLeader && store.state === "live"`);
 }));
 
-test("writes survive a killed page, and go out once and in order", { skip: skipLong }, inBrowser(items(20), async (browser, server) => {
+test("writes survive a killed page, each once and in order", { skip: long }, inBrowser(items(20), async (browser, server) => {
   server.gateway.conflict = "overwrite";
   const tab = await open(browser, server, "offline.js", kept);
   await tab.until(`store.state === "live" && store.value?.size === 20`);
@@ -105,7 +105,7 @@ test("writes survive a killed page, and go out once and in order", { skip: skipL
   assert.equal(server.gateway.effects.length, 20 * each);
 }));
 
-test("parked, denied, and another user", { skip: skipLong }, inBrowser(items(2), async (browser, server) => {
+test("parked, denied, and another user", { skip: long }, inBrowser(items(2), async (browser, server) => {
   const { gateway } = server;
   gateway.conflict = "overwrite";
   gateway.poison = (operand) => operand?.a === "poison";

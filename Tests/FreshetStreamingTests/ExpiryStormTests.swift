@@ -82,7 +82,8 @@ extension StreamingTests {
             let figures =
                 "\(Self.count) streams ended within \(overrun) ms; nine events in ten took \(slowest / 1000) µs, before "
                 + "\(slowestBefore / 1000) µs, a publication to all \(publication / 1000) µs"
-            #expect(slowest <= max(publication, slowestBefore), "\(figures)")
+            // Twice, since a machine that is busy with something else is busy in one of the two alone.
+            #expect(slowest <= 2 * max(publication, slowestBefore), "\(figures)")
             if getenv("FRESHET_EXPIRING") != nil { print(figures) }
             #expect(fixture.server.statistics.subscribers == 1)
             for client in crowd.suffix(10) {
