@@ -155,7 +155,7 @@ package final class GatewayServer: Service {
         await Task { await self.drainConnections() }.value
     }
 
-    /// Renews certificates when their files change: files tell nobody that they do.
+    /// Renews certificates when their files change, which is looked at in intervals: the system reports no change.
     private static func watch(_ certificates: TLSCertificates) -> Task<Void, Never> {
         Task {
             while !Task.isCancelled {

@@ -132,7 +132,7 @@ export class Feed {
       try {
         this.emit({ type, data, id, keys: stream.keys, opened });
       } catch {
-        // What came does not fit what is there: begin anew.
+        // The patch does not apply to the value held: start again from a snapshot.
         for (const source of sources) if (source.name === data.source) source.epoch = undefined;
         this.renew(sources[0]);
       }

@@ -101,7 +101,7 @@ export class Gateway {
     return this.#sources.get(key);
   }
 
-  /** One of the sources of this name, made if there is none. */
+  /** The source of this name, created on first use. */
   sourceOf(name) {
     return this.named(name).find((source) => !source.isPart) ?? this.#source(name, "mode=patch");
   }

@@ -2,7 +2,7 @@
 
 import { applyEffect, applyPatch, at, escape, merge, parse, share } from "./json.js";
 
-/** A cursor's epoch and sequence, without what a ticket adds; null for what is none. */
+/** A cursor's epoch and sequence, without what a ticket adds; null if the text is not a cursor. */
 export function cursorOf(id) {
   const [, epoch, sequence] = /^([^-]+)-(\d+)/.exec(id ?? "") ?? [];
   return epoch ? { epoch, sequence: Number(sequence) } : null;

@@ -8,7 +8,7 @@ import { refusal } from "./stream.js";
 const maxParallel = 6;
 // How long the gateway keeps an idempotency key, less what clocks and ways differ.
 const keyLife = 23 * 3600_000;
-// After so many answers that nobody knows what became of it, nobody will.
+// After so many unclear answers the outcome of a write counts as unknown for good.
 const maxUnknown = 5;
 
 const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -228,7 +228,7 @@ export class Outbox {
       await this.keep(follower);
     }
     await kept;
-    // Where nobody reads the source there is no stream to wait for.
+    // Without a reader of the source there is no stream to wait for.
     if (!this.gateway.sourcesOf(record.source).length && this.records.includes(record)) this.finish(record);
     // An answer of another numbering than the stream's: a new stream tells which of them is the older one.
     for (const source of this.gateway.sourcesOf(record.source)) {

@@ -314,7 +314,7 @@ async function streamURL() {
   const answer = await fetch("/v1/tickets", { method: "POST", headers: credential(), body });
   if (answer.ok) return "/v1/streams/*?ticket=" + encodeURIComponent((await answer.json()).ticket);
   const problem = await answer.json().catch(() => null);
-  // Without `auth` nobody needs one.
+  // Without `auth` no ticket is needed.
   if (problem?.code === "no_tickets") return "/v1/streams/*";
   throw problem;
 }
