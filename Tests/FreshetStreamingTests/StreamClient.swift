@@ -118,12 +118,12 @@ final class StreamClient {
         _ = clinux_close(self.descriptor)
     }
 
-    /// Reads until the condition holds, the stream ends, or half a minute has passed; `limit` bytes from one look at the
+    /// Reads until the condition holds, the stream ends, or `seconds` have passed; `limit` bytes from one look at the
     /// condition to the next.
     ///
     /// - Returns: Whether the condition holds.
-    func receive(limit: Int = .max, until condition: (StreamClient) -> Bool) -> Bool {
-        let deadline = clinux_monotonic_ns() + 30_000_000_000
+    func receive(limit: Int = .max, within seconds: UInt64 = 30, until condition: (StreamClient) -> Bool) -> Bool {
+        let deadline = clinux_monotonic_ns() + seconds * 1_000_000_000
         while !condition(self) {
             guard !self.isEnded, clinux_monotonic_ns() < deadline else { return false }
             var waiting = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
@@ -137,8 +137,8 @@ final class StreamClient {
         self.receive { $0.events.count >= count }
     }
 
-    func receive(through sequence: UInt64) -> Bool {
-        self.receive { ($0.events.last { $0.sequence != nil }?.sequence ?? 0) >= sequence }
+    func receive(through sequence: UInt64, within seconds: UInt64 = 30) -> Bool {
+        self.receive(within: seconds) { ($0.events.last { $0.sequence != nil }?.sequence ?? 0) >= sequence }
     }
 
     func receiveToEnd() -> Bool {
