@@ -1,20 +1,17 @@
 #define _GNU_SOURCE
-#include "ctls.h"
+#include "internal.h"
 
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum {
-    /// Certificates to choose from.
-    MAX_CERTIFICATES = 64,
     /// Bytes of the certificates that a client may send.
     MAX_CLIENT_CHAIN = 32 << 10,
     /// Handshake messages that an open session takes in a minute: KeyUpdate of TLS 1.3, a refused ClientHello of TLS 1.2.
@@ -24,90 +21,6 @@ enum {
 
 /// Half of what RFC 8446 §5.5 allows AES-GCM under one key, and a power of two.
 static const uint64_t RECORDS_PER_KEY = 1 << 23;
-
-struct ctls_context {
-    SSL_CTX *contexts[MAX_CERTIFICATES];
-    size_t count;
-    int protocols;
-    uint64_t records_per_key;
-    X509_STORE *authorities;
-    STACK_OF(X509_NAME) *names;
-    int references;
-};
-
-struct ctls_session {
-    SSL *ssl;
-    ctls_context *context;
-    const uint8_t *input;
-    size_t input_count;
-    struct ctls_output *output;
-    uint64_t records;
-    time_t minute;
-    int messages;
-    int is_open;
-    int is_flooded;
-    const char *text;
-};
-
-// MARK: bytes
-
-void ctls_output_free(struct ctls_output *output) {
-    free(output->bytes);
-    memset(output, 0, sizeof *output);
-}
-
-static int bio_write(BIO *bio, const char *bytes, int count) {
-    ctls_session *session = BIO_get_data(bio);
-    struct ctls_output *output = session->output;
-    BIO_clear_retry_flags(bio);
-    if (!output || count <= 0) return -1;
-    if (output->capacity - output->count < (size_t)count) {
-        size_t capacity = (output->count + (size_t)count) * 2;
-        uint8_t *larger = realloc(output->bytes, capacity);
-        if (!larger) return -1;
-        output->bytes = larger;
-        output->capacity = capacity;
-    }
-    memcpy(output->bytes + output->count, bytes, (size_t)count);
-    output->count += (size_t)count;
-    return count;
-}
-
-static int bio_read(BIO *bio, char *bytes, int count) {
-    ctls_session *session = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    if (session->input_count == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    size_t taken = session->input_count < (size_t)count ? session->input_count : (size_t)count;
-    memcpy(bytes, session->input, taken);
-    session->input += taken;
-    session->input_count -= taken;
-    return (int)taken;
-}
-
-static long bio_control(BIO *bio, int command, long number, void *pointer) {
-    (void)bio, (void)number, (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static int bio_create(BIO *bio) {
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-static BIO_METHOD *method;
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-
-static void make_method(void) {
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "ctls");
-    if (!method) return;
-    BIO_meth_set_write(method, bio_write);
-    BIO_meth_set_read(method, bio_read);
-    BIO_meth_set_ctrl(method, bio_control);
-    BIO_meth_set_create(method, bio_create);
-}
 
 // MARK: errors
 
@@ -234,8 +147,7 @@ static SSL_CTX *make_context(ctls_context *context) {
 }
 
 ctls_context *ctls_context_new(int protocols) {
-    pthread_once(&method_once, make_method);
-    if (!method) return NULL;
+    if (!ctls_bytes_method()) return NULL;
     ctls_context *context = calloc(1, sizeof *context);
     if (!context) return NULL;
     context->protocols = protocols;
@@ -352,7 +264,7 @@ ctls_session *ctls_session_new(ctls_context *context) {
     ERR_clear_error();
     if (context->count == 0) return NULL;
     ctls_session *session = calloc(1, sizeof *session);
-    BIO *bio = session ? BIO_new(method) : NULL;
+    BIO *bio = session ? BIO_new(ctls_bytes_method()) : NULL;
     SSL *ssl = bio ? SSL_new(context->contexts[0]) : NULL;
     if (!ssl) {
         BIO_free(bio);
