@@ -8,7 +8,7 @@ import System
 /// One thing to do on the poll thread. Each reply is called exactly once, on the poll thread or where the command is
 /// refused.
 enum LaneCommand: Sendable {
-    typealias PushReply = @Sendable (Result<Cursor, PollError>) -> Void
+    typealias PushReply = @Sendable (Result<Cursor, UpstreamError>) -> Void
 
     /// Without a URL the source only takes what is pushed.
     case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8])
@@ -21,13 +21,13 @@ enum LaneCommand: Sendable {
     /// Other credentials for a source, with which it is polled at once.
     case renew(SourceID, SourceConfiguration)
     /// A token for all sources with this credential, or why there is none.
-    case token(OAuth2, Result<TokenLease, PollError>)
+    case token(OAuth2, Result<TokenLease, UpstreamError>)
     /// The upstream said that something changed.
     case hook(SourceID)
     case stop
 
     /// Answers a command that will not be carried out.
-    func refuse(_ error: PollError) {
+    func refuse(_ error: UpstreamError) {
         switch self {
         case .add, .remove, .subscribersChanged, .renew, .token, .hook, .stop: break
         case .poll(_, let reply): reply(.failure(error))
@@ -50,7 +50,7 @@ final class LaneInbox: Sendable {
 
     /// Hands a command over; one that comes after the end is refused at once.
     func post(_ command: LaneCommand) {
-        if !self.inbox.post(command) { command.refuse(PollError(.internal, "the gateway is stopping")) }
+        if !self.inbox.post(command) { command.refuse(UpstreamError(.internal, "the gateway is stopping")) }
     }
 
     /// The commands since the last call, oldest first.

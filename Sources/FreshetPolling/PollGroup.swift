@@ -55,16 +55,16 @@ final class PollGroup {
 
 /// How a poll has ended, for every source that it was made for.
 enum PollEnd {
-    case answer(Result<PollResponse, PollError>)
+    case answer(Result<ExchangeResponse, UpstreamError>)
     /// All pages are there; `last` is the answer that came last.
-    case pages(PageSet, last: PollResponse, wireBytes: Int)
+    case pages(PageSet, last: ExchangeResponse, wireBytes: Int)
 
     /// What it is to a source. `isConfirmation`: the source holds these very pages.
-    func result(isConfirmation: Bool) -> Result<PollResponse, PollError> {
+    func result(isConfirmation: Bool) -> Result<ExchangeResponse, UpstreamError> {
         switch self {
         case .answer(let result): result
         case .pages(let pages, let last, let wireBytes):
-            .success(PollResponse(last, pages: pages, isConfirmation: isConfirmation, wireBytes: wireBytes))
+            .success(ExchangeResponse(last, pages: pages, isConfirmation: isConfirmation, wireBytes: wireBytes))
         }
     }
 }

@@ -10,7 +10,7 @@ extension PollLane {
         let reading = source.reading ?? self.reading(source, pagination, now: now)
         source.reading = reading
         self.inbox.metrics.withLock { $0.pageRequests += 1 }
-        do throws(PollError) {
+        do throws(UpstreamError) {
             let url = try UpstreamURL(reading.request.url)
             let poll = PollRequest(validators: reading.request.validators)
             let request = ExchangeRequest(poll, of: source.machine.configuration, page: url)
@@ -35,10 +35,12 @@ extension PollLane {
     /// Takes an answer to the read.
     ///
     /// - Returns: How the poll has ended; `nil` where another page comes.
-    func pageEnded(_ source: PolledSource, _ result: Result<PollResponse, PollError>, now: MonotonicTime) -> PollEnd? {
+    func pageEnded(_ source: PolledSource, _ result: Result<ExchangeResponse, UpstreamError>, now: MonotonicTime)
+        -> PollEnd?
+    {
         guard var reading = source.reading else { return .answer(result) }
-        let response: PollResponse
-        do throws(PollError) {
+        let response: ExchangeResponse
+        do throws(UpstreamError) {
             response = try result.get()
         } catch {
             source.reading = nil

@@ -142,7 +142,7 @@ extension PollLane {
         _ end: PollEnd,
         wall: WallTime,
         now: MonotonicTime,
-        account: (SourceStateMachine.Verdict, PollResponse?) -> Void
+        account: (SourceStateMachine.Verdict, ExchangeResponse?) -> Void
     ) {
         let version = source.group.version
         let result = end.result(isConfirmation: source.pagesVersion == version && source.machine.hasValue)
@@ -193,7 +193,7 @@ extension PollLane {
 
     private func verdict(
         of source: PolledSource,
-        on result: Result<PollResponse, PollError>,
+        on result: Result<ExchangeResponse, UpstreamError>,
         now: MonotonicTime,
         wall: WallTime
     ) -> SourceStateMachine.Verdict {

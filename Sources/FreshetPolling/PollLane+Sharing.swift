@@ -10,7 +10,7 @@ extension PollLane {
     /// The group of a source, which is to join it.
     func group(of configuration: SourceConfiguration) -> PollGroup {
         let identity = PollIdentity(configuration)
-        // A source that only takes pushes asks nobody.
+        // A source that only takes pushes has no upstream to ask.
         guard configuration.isPolled else { return PollGroup(identity: identity) }
         if let group = self.groups[identity] { return group }
         let group = PollGroup(identity: identity)

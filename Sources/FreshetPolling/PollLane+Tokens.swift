@@ -58,7 +58,7 @@ extension PollLane {
     }
 
     /// The keeper has a token, or an endpoint grants none.
-    func tokenArrived(_ credential: OAuth2, _ result: Result<TokenLease, PollError>, now: MonotonicTime) {
+    func tokenArrived(_ credential: OAuth2, _ result: Result<TokenLease, UpstreamError>, now: MonotonicTime) {
         guard let holder = self.tokens[credential] else { return }
         switch result {
         case .success(let lease):
@@ -84,7 +84,7 @@ extension PollLane {
         }
     }
 
-    private func tokenFailed(_ source: PolledSource, _ error: PollError, now: MonotonicTime) {
+    private func tokenFailed(_ source: PolledSource, _ error: UpstreamError, now: MonotonicTime) {
         if source.reading != nil {
             source.reading = nil
             self.inbox.metrics.withLock { $0.pollAbandoned() }
@@ -100,7 +100,7 @@ extension PollLane {
     /// A poll has ended: a token that was refused is replaced, once until one is accepted.
     func reviewToken(
         of source: PolledSource,
-        after result: Result<PollResponse, PollError>,
+        after result: Result<ExchangeResponse, UpstreamError>,
         isGood: Bool,
         now: MonotonicTime
     ) {

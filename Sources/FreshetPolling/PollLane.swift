@@ -46,13 +46,13 @@ final class PollLane {
     /// Waking so much later than asked for means that the machine slept, or that this process was stopped.
     static let sleepThreshold = Duration.seconds(1)
 
-    /// - Throws: ``PollError`` of kind `internal` where descriptors, memory or libcurl are lacking.
+    /// - Throws: ``UpstreamError`` of kind `internal` where descriptors, memory or libcurl are lacking.
     init(
         hub: Hub,
         configuration: PollerConfiguration,
         inbox: LaneInbox,
         notify: @escaping @Sendable (PollerNotice) -> Void
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         self.hub = hub
         self.configuration = configuration
         self.inbox = inbox
@@ -157,7 +157,7 @@ final class PollLane {
     }
 
     private func end() {
-        let stopping = PollError(.internal, "the gateway is stopping")
+        let stopping = UpstreamError(.internal, "the gateway is stopping")
         for source in self.sources.values {
             self.transport.remove(ExchangeID(source.id))
             source.resumeWaiters(.failure(stopping))
@@ -227,7 +227,7 @@ extension PollLane {
             return self.notify(.failed(id, name: configuration.name, error))
         }
         let group = self.group(of: configuration)
-        let host = self.host(of: url?.origin ?? .nobody)
+        let host = self.host(of: url?.origin ?? .noUpstream)
         let source = PolledSource(id: id, host: host, group: group, machine: machine)
         self.sources[id] = source
         group.join(source)
@@ -287,15 +287,15 @@ extension PollLane {
         self.release(source.host)
         if source.host.queue.sources == 0 { self.hosts[source.host.origin] = nil }
         self.inbox.metrics.withLock { $0.polls[id] = nil }
-        source.resumeWaiters(.failure(PollError(.internal, "the source was removed")))
+        source.resumeWaiters(.failure(UpstreamError(.internal, "the source was removed")))
     }
 
     private func pollRequested(_ id: SourceID, reply: @escaping PolledSource.Waiter, now: MonotonicTime) {
         guard let source = self.sources[id] else {
-            return reply(.failure(PollError(.internal, "the source is not polled")))
+            return reply(.failure(UpstreamError(.internal, "the source is not polled")))
         }
         guard source.machine.configuration.isPolled else {
-            return reply(.failure(PollError(.policy, "the source has no url to poll")))
+            return reply(.failure(UpstreamError(.policy, "the source has no url to poll")))
         }
         source.waiters.append(reply)
         guard !source.isPolling else { return }
@@ -347,7 +347,7 @@ extension PollLane {
         self.schedule(source, now: now)
     }
 
-    /// One that nobody listens to is polled at once when somebody does, and one in line at its host has its turn anyway.
+    /// A source without listeners is polled as soon as somebody listens; one in line at its host has its turn anyway.
     private func hookReceived(_ id: SourceID, now: MonotonicTime) {
         guard let source = self.sources[id], source.machine.hookReceived(now: now, wall: .now),
             source.activity == .scheduled, !source.isUrgent
@@ -358,7 +358,7 @@ extension PollLane {
 
     private func push(_ id: SourceID, body: [UInt8], contentType: [UInt8]?, reply: @escaping LaneCommand.PushReply) {
         guard let source = self.sources[id] else {
-            return reply(.failure(PollError(.internal, "the source is not polled")))
+            return reply(.failure(UpstreamError(.internal, "the source is not polled")))
         }
         let verdict = source.machine.valuePushed(body: body, contentType: contentType, now: .now, wall: .now)
         if verdict.change != nil { source.pagesVersion = nil }
@@ -367,91 +367,17 @@ extension PollLane {
         if let error = verdict.error { return reply(.failure(error)) }
         if let change = verdict.change {
             self.hub.publish(change, of: id) { cursor in
-                reply(cursor.map { .success($0) } ?? .failure(PollError(.internal, "the source was removed")))
+                reply(cursor.map { .success($0) } ?? .failure(UpstreamError(.internal, "the source was removed")))
             }
         } else if let version = self.hub.version(of: id) {
             reply(.success(version.cursor))
         } else {
-            reply(.failure(PollError(.internal, "the source has no value")))
+            reply(.failure(UpstreamError(.internal, "the source has no value")))
         }
-    }
-}
-
-// MARK: - Hosts
-
-extension PollLane {
-    private func host(of origin: Origin) -> PolledHost {
-        if let host = self.hosts[origin] { return host }
-        let queue = HostQueue(
-            concurrency: self.configuration.maxConcurrentPollsPerHost,
-            gap: self.configuration.hostGap
-        )
-        let host = PolledHost(origin: origin, queue: queue)
-        self.hosts[origin] = host
-        return host
-    }
-
-    func hostFinished(_ host: PolledHost, _ outcome: HostGate.Outcome, now: MonotonicTime) {
-        let wasOpen = host.queue.isOpen
-        host.queue.finished(outcome, now: now, using: &self.generator)
-        if host.queue.isOpen, !wasOpen {
-            for id in host.queue.inLine {
-                if let source = self.sources[id] { self.held(source, for: nil) }
-            }
-        }
-        self.release(host)
-    }
-
-    /// Lets those at the head of the line ask, in the order of their due times among all that are due.
-    func release(_ host: PolledHost) {
-        for id in host.queue.released() {
-            if let source = self.sources[id] { self.queue.set(id, due: source.due) }
-        }
-    }
-
-    /// Takes a source out of the line of its host, and lets the next come forward.
-    func leaveLine(_ source: PolledSource) {
-        guard source.activity == .inLine else { return }
-        source.host.queue.forget(source.id)
-        self.release(source.host)
-    }
-}
-
-// MARK: - Listeners
-
-extension PollLane {
-    /// Whether the source is to sleep until somebody listens.
-    func sleepsWithoutListeners(_ source: PolledSource) -> Bool {
-        source.machine.configuration.when == .subscribed && source.machine.configuration.isPolled && !source.isUrgent
-            && !self.hub.isListenedTo(source.id)
-    }
-
-    func fallAsleep(_ source: PolledSource, now: MonotonicTime) {
-        self.leaveLine(source)
-        source.activity = .dormant
-        self.releaseRiders(of: source.group, now: now)
-        self.queue.remove(source.id)
-        if self.dormant.isEmpty { self.nextDormantCheck = now + Self.dormantInterval }
-        self.dormant.insert(source.id)
-        source.machine.fellAsleep()
-        self.hub.report(source.machine.status, of: source.id)
-    }
-
-    private func wake(_ id: SourceID, now: MonotonicTime) {
-        guard self.dormant.contains(id), let source = self.sources[id], !self.sleepsWithoutListeners(source) else {
-            return
-        }
-        self.dormant.remove(id)
-        self.schedule(source, now: now)
-    }
-
-    private func wakeListenedTo(now: MonotonicTime) {
-        for id in self.dormant { self.wake(id, now: now) }
-        self.nextDormantCheck = self.dormant.isEmpty ? .distantFuture : now + Self.dormantInterval
     }
 }
 
 extension Origin {
     /// The host of sources that have no upstream: none of them ever asks to poll it.
-    fileprivate static let nobody = Origin(scheme: "", host: "", port: "")
+    fileprivate static let noUpstream = Origin(scheme: "", host: "", port: "")
 }

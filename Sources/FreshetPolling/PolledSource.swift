@@ -6,7 +6,7 @@ import FreshetUpstream
 /// Everything about one source. Confined to the poll thread.
 final class PolledSource {
     /// Somebody who waits for the poll under way, or the next one.
-    typealias Waiter = @Sendable (Result<PollOutcome, PollError>) -> Void
+    typealias Waiter = @Sendable (Result<PollOutcome, UpstreamError>) -> Void
 
     let id: SourceID
     let host: PolledHost
@@ -101,7 +101,7 @@ final class PolledSource {
         }
     }
 
-    func resumeWaiters(_ result: Result<PollOutcome, PollError>) {
+    func resumeWaiters(_ result: Result<PollOutcome, UpstreamError>) {
         let waiters = self.waiters
         self.waiters = []
         for waiter in waiters { waiter(result) }

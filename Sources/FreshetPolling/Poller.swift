@@ -18,27 +18,27 @@ package final class Poller: Sendable {
 
     /// `notify` is called on the poll thread, which must not be held up.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used or descriptors are lacking.
+    /// - Throws: ``UpstreamError`` of kind `internal` where libcurl cannot be used or descriptors are lacking.
     package init(
         hub: Hub,
         configuration: PollerConfiguration = PollerConfiguration(),
         notify: @escaping @Sendable (PollerNotice) -> Void = { _ in }
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         try CurlLibrary.prepare()
         self.hub = hub
         self.configuration = configuration
         self.notify = notify
-        self.inbox = LaneInbox(wakeUp: try PollError.wrapping(WakeUp.init))
+        self.inbox = LaneInbox(wakeUp: try UpstreamError.wrapping(WakeUp.init))
     }
 
     /// Starts the thread. What was added before is polled from here on.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where the system has no thread to give.
-    package func start() throws(PollError) {
+    /// - Throws: ``UpstreamError`` of kind `internal` where the system has no thread to give.
+    package func start() throws(UpstreamError) {
         let (hub, configuration, inbox, notify) = (self.hub, self.configuration, self.inbox, self.notify)
-        let thread = try PollError.wrapping { () throws(SystemError) in
+        let thread = try UpstreamError.wrapping { () throws(SystemError) in
             try SystemThread(name: "freshet-poll") {
-                do throws(PollError) {
+                do throws(UpstreamError) {
                     try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
                 } catch {
                     for command in inbox.close() { command.refuse(error) }
@@ -56,7 +56,7 @@ package final class Poller: Sendable {
         self.inbox.post(.stop)
         let thread = self.thread.withLock { $0.take() }
         thread?.join()
-        for command in self.inbox.close() { command.refuse(PollError(.internal, "the gateway is stopping")) }
+        for command in self.inbox.close() { command.refuse(UpstreamError(.internal, "the gateway is stopping")) }
     }
 
     /// Polls a source from here on; one without a URL takes what is pushed. One that is polled already is polled by the new configuration; the last good
@@ -64,12 +64,12 @@ package final class Poller: Sendable {
     /// already (``Hub/restore(_:document:of:)``) is taken over, so that the first poll is conditional. `learned` is
     /// what the adaptive policy had learned in that earlier process.
     ///
-    /// - Throws: ``PollError`` of kind `policy` for a URL that cannot be polled.
+    /// - Throws: ``UpstreamError`` of kind `policy` for a URL that cannot be polled.
     package func add(
         _ id: SourceID,
         _ configuration: SourceConfiguration,
         learned: [UInt8] = []
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         let url = configuration.isPolled ? try UpstreamURL(configuration.url) : nil
         self.inbox.post(.add(id, url, configuration, learned: learned))
     }
@@ -98,7 +98,7 @@ package final class Poller: Sendable {
 }
 
 extension Poller: SourceControl {
-    package func poll(_ source: SourceID) async throws(PollError) -> PollOutcome {
+    package func poll(_ source: SourceID) async throws(UpstreamError) -> PollOutcome {
         let result = await withCheckedContinuation { continuation in
             self.inbox.post(.poll(source) { continuation.resume(returning: $0) })
         }
@@ -125,7 +125,7 @@ extension Poller: SourceControl {
         _ source: SourceID,
         body: [UInt8],
         contentType: [UInt8]?
-    ) async throws(PollError) -> Cursor {
+    ) async throws(UpstreamError) -> Cursor {
         let result = await withCheckedContinuation { continuation in
             self.inbox.post(.push(source, body: body, contentType: contentType) { continuation.resume(returning: $0) })
         }

@@ -36,7 +36,7 @@ package enum PollerNotice: Sendable {
     /// Something is not as it should be, and the gateway polls nevertheless.
     case warning(String)
     /// A poll failed.
-    case failed(SourceID, name: String, PollError)
+    case failed(SourceID, name: String, UpstreamError)
     /// A source is in another state than before.
     case entered(SourceID, name: String, SourceState)
     /// The thread has ended.

@@ -82,7 +82,7 @@ final class TokenKeeper: Sendable {
     private func ask(_ credential: OAuth2) async {
         while !Task.isCancelled {
             let wait: Duration
-            do throws(PollError) {
+            do throws(UpstreamError) {
                 let grant = try await self.grant(credential)
                 let lease = self.state.withLock { $0.entries[credential]?.machine.granted(grant) }
                 if let lease { self.inbox.post(.token(credential, .success(lease))) }
@@ -101,7 +101,7 @@ final class TokenKeeper: Sendable {
         }
     }
 
-    private func grant(_ credential: OAuth2) async throws(PollError) -> TokenGrant {
+    private func grant(_ credential: OAuth2) async throws(UpstreamError) -> TokenGrant {
         let client = try self.client()
         let url = try UpstreamURL(credential.tokenURL)
         let request = credential.tokenRequest
@@ -116,19 +116,19 @@ final class TokenKeeper: Sendable {
         )
         self.state.withLock { $0.entries[credential]?.machine.asked(now: .now) }
         self.inbox.metrics.withLock { $0.tokenRequests += 1 }
-        do throws(PollError) {
+        do throws(UpstreamError) {
             let answer = try await client.send(ExchangeRequest(.post, body: request.body), to: url, configuration)
             return try TokenGrant(status: answer.status, body: answer.body)
         } catch {
             self.inbox.metrics.withLock { $0.tokenFailures += 1 }
-            throw PollError(error.kind, "no token from \(url.origin): \(error.message)")
+            throw UpstreamError(error.kind, "no token from \(url.origin): \(error.message)")
         }
     }
 
-    private func client() throws(PollError) -> UpstreamClient {
-        try self.state.withLock { (state) throws(PollError) in
+    private func client() throws(UpstreamError) -> UpstreamClient {
+        try self.state.withLock { (state) throws(UpstreamError) in
             if let client = state.client { return client }
-            guard !state.isStopped else { throw PollError(.internal, "the gateway is stopping") }
+            guard !state.isStopped else { throw UpstreamError(.internal, "the gateway is stopping") }
             let client = try UpstreamClient(configuration: self.configuration)
             state.client = client
             return client

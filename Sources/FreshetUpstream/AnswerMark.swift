@@ -12,7 +12,7 @@ struct AnswerMark {
     let isReplacement: Bool
 
     /// `last`: the answer before it. `isConditional`: the request had a validator.
-    init(_ response: PollResponse, after last: AnswerMark?, isConditional: Bool) {
+    init(_ response: ExchangeResponse, after last: AnswerMark?, isConditional: Bool) {
         if response.status == 304, isConditional, let last, last.status == 200 {
             self.init(status: 200, hash: last.hash, after: last)
             return
@@ -41,14 +41,14 @@ struct AnswerMark {
 
 /// What came over a connection that was used before, while a second answer may follow.
 struct HeldAnswer {
-    var result: Result<PollResponse, PollError>
+    var result: Result<ExchangeResponse, UpstreamError>
     /// `nil` for a failure.
     var mark: AnswerMark?
     var endedAt: MonotonicTime
     var doubtEnds: MonotonicTime
 }
 
-extension Result<PollResponse, PollError> {
+extension Result<ExchangeResponse, UpstreamError> {
     /// Whether a failure may be that of an answer which was not ours.
     var mayBeOfAnotherAnswer: Bool {
         guard case .failure(let error) = self else { return false }

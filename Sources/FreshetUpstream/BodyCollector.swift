@@ -21,8 +21,8 @@ struct BodyCollector: ~Copyable {
     /// `maxBytes` holds for the body on the wire and decoded. Memory is reserved for `expectedBytes` (as announced),
     /// but for no more than 1 MiB.
     ///
-    /// - Throws: ``PollError`` of kind `decode` for a content coding that was not asked for.
-    init(coding: ResponseHead.ContentCoding, maxBytes: Int, expectedBytes: Int?) throws(PollError) {
+    /// - Throws: ``UpstreamError`` of kind `decode` for a content coding that was not asked for.
+    init(coding: ResponseHead.ContentCoding, maxBytes: Int, expectedBytes: Int?) throws(UpstreamError) {
         self.maxBytes = maxBytes
         self.coding = coding
         self.gunzip = nil
@@ -36,24 +36,24 @@ struct BodyCollector: ~Copyable {
         case .brotli where Unpacker.canDecode(coding), .zstd where Unpacker.canDecode(coding):
             do { self.unpacker = try Unpacker(coding) } catch { throw Self.error(for: error, coding) }
         case .brotli, .zstd, .other:
-            throw PollError(.decode, "a content coding other than one layer of what was asked for")
+            throw UpstreamError(.decode, "a content coding other than one layer of what was asked for")
         }
     }
 
     /// Takes the next bytes of the body, chunk framing undone. `scratch` is room for decoding, at least one byte.
     ///
-    /// - Throws: ``PollError`` of kind `too_large` or `decode`.
+    /// - Throws: ``UpstreamError`` of kind `too_large` or `decode`.
     mutating func received(
         _ bytes: UnsafeBufferPointer<UInt8>,
         scratch: UnsafeMutableBufferPointer<UInt8>
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         self.wireBytes += bytes.count
         guard self.wireBytes <= self.maxBytes else { throw Self.tooLarge(self.maxBytes) }
         guard self.coding != .identity else {
             self.append(bytes)
             return
         }
-        var refusal: PollError?
+        var refusal: UpstreamError?
         do {
             // The decoders are taken out while their sink appends to the same value.
             var gunzip = self.gunzip.take()
@@ -76,8 +76,8 @@ struct BodyCollector: ~Copyable {
 
     /// Ends the body and gives it away.
     ///
-    /// - Throws: ``PollError`` of kind `decode` where a compressed body was cut.
-    consuming func finished() throws(PollError) -> [UInt8] {
+    /// - Throws: ``UpstreamError`` of kind `decode` where a compressed body was cut.
+    consuming func finished() throws(UpstreamError) -> [UInt8] {
         do {
             try self.gunzip?.finished()
             try self.unpacker?.finished()
@@ -87,11 +87,11 @@ struct BodyCollector: ~Copyable {
         return self.body
     }
 
-    private func reasonToRefuse(pieceBytes: Int) -> PollError? {
+    private func reasonToRefuse(pieceBytes: Int) -> UpstreamError? {
         let decoded = self.body.count + pieceBytes
         guard decoded <= self.maxBytes else { return Self.tooLarge(self.maxBytes) }
         guard decoded > Self.ratioFloorBytes, decoded / Self.maxRatio > self.wireBytes else { return nil }
-        return PollError(.tooLarge, "the body decodes to more than \(Self.maxRatio) times its size, as bombs do")
+        return UpstreamError(.tooLarge, "the body decodes to more than \(Self.maxRatio) times its size, as bombs do")
     }
 
     /// Above 1 MiB the array's doubling would hold three times the body while it grows; room for the largest body
@@ -103,17 +103,17 @@ struct BodyCollector: ~Copyable {
         self.body.append(contentsOf: bytes)
     }
 
-    private static func tooLarge(_ maxBytes: Int) -> PollError {
-        PollError(.tooLarge, "the body is larger than \(maxBytes) bytes; raise max_body_bytes if that is expected")
+    private static func tooLarge(_ maxBytes: Int) -> UpstreamError {
+        UpstreamError(.tooLarge, "the body is larger than \(maxBytes) bytes; raise max_body_bytes if that is expected")
     }
 
-    private static func error(for failure: Gunzip.Failure, _ coding: ResponseHead.ContentCoding) -> PollError {
+    private static func error(for failure: Gunzip.Failure, _ coding: ResponseHead.ContentCoding) -> UpstreamError {
         switch failure {
-        case .corrupt(let offset): PollError(.decode, "broken \(coding) data near byte \(offset) of the body")
-        case .trailingGarbage(let offset): PollError(.decode, "garbage after the \(coding) data, at byte \(offset)")
-        case .truncated(let offset): PollError(.decode, "the \(coding) data were cut after \(offset) bytes")
-        case .outOfMemory: PollError(.internal, "no memory to decode the body")
-        case .refused: PollError(.tooLarge, "the decoded body was refused")
+        case .corrupt(let offset): UpstreamError(.decode, "broken \(coding) data near byte \(offset) of the body")
+        case .trailingGarbage(let offset): UpstreamError(.decode, "garbage after the \(coding) data, at byte \(offset)")
+        case .truncated(let offset): UpstreamError(.decode, "the \(coding) data were cut after \(offset) bytes")
+        case .outOfMemory: UpstreamError(.internal, "no memory to decode the body")
+        case .refused: UpstreamError(.tooLarge, "the decoded body was refused")
         }
     }
 }

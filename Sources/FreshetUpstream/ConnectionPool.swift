@@ -68,8 +68,8 @@ final class ConnectionPool {
     /// `expectsChange`: the answer will probably be one that has to be proved ours, which is cheapest where it is the
     /// first of its connection.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where there is no memory.
-    func take(fresh: Bool, expectsChange: Bool, now: MonotonicTime) throws(PollError) -> KeptConnection {
+    /// - Throws: ``UpstreamError`` of kind `internal` where there is no memory.
+    func take(fresh: Bool, expectsChange: Bool, now: MonotonicTime) throws(UpstreamError) -> KeptConnection {
         let isSingleUse = self.isMultiplexed == false && self.store.isSingleUse(self.key.origin, now: now)
         if isSingleUse {
             self.closeIdle()

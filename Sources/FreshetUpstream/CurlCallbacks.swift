@@ -7,7 +7,7 @@ import FreshetCore
 extension CurlOptions {
     /// Registers the callbacks. libcurl keeps unretained pointers to `transfer` and `errorText`: both must outlive the
     /// easy handle, which a transfer sees to by owning it.
-    func applyCallbacks(of transfer: CurlTransfer, errorText: UnsafeMutablePointer<CChar>) throws(PollError) {
+    func applyCallbacks(of transfer: CurlTransfer, errorText: UnsafeMutablePointer<CChar>) throws(UpstreamError) {
         let user = Unmanaged.passUnretained(transfer).toOpaque()
         for option in [
             CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_DEBUGDATA, CURLOPT_OPENSOCKETDATA,

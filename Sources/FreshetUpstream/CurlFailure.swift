@@ -30,51 +30,51 @@ enum CurlFailure {
         detail: String,
         timeout: Duration,
         verification: Int
-    ) -> PollError {
+    ) -> UpstreamError {
         switch code {
         case CURLE_OPERATION_TIMEDOUT:
             self.timeoutError(stage: stage, detail: detail, timeout: timeout)
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
-            PollError(.dns, "the host name did not resolve: \(detail)")
+            UpstreamError(.dns, "the host name did not resolve: \(detail)")
         case CURLE_COULDNT_CONNECT, CURLE_INTERFACE_FAILED:
-            PollError(.connect, "no connection: \(detail)")
+            UpstreamError(.connect, "no connection: \(detail)")
         case CURLE_PEER_FAILED_VERIFICATION:
-            PollError(self.kind(ofVerification: verification), "TLS failed: \(detail)")
+            UpstreamError(self.kind(ofVerification: verification), "TLS failed: \(detail)")
         case CURLE_SSL_ISSUER_ERROR, CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-            PollError(.tlsUntrusted, "TLS failed: \(detail)")
+            UpstreamError(.tlsUntrusted, "TLS failed: \(detail)")
         case CURLE_SSL_CONNECT_ERROR where self.namesVersion(detail):
-            PollError(.tlsVersion, "TLS failed: the upstream speaks no TLS 1.2 or later: \(detail)")
+            UpstreamError(.tlsVersion, "TLS failed: the upstream speaks no TLS 1.2 or later: \(detail)")
         case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE,
             CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT, CURLE_SSL_CRL_BADFILE, CURLE_SSL_ENGINE_NOTFOUND,
             CURLE_USE_SSL_FAILED:
-            PollError(.tls, "TLS failed: \(detail)")
+            UpstreamError(.tls, "TLS failed: \(detail)")
         case CURLE_PARTIAL_FILE:
-            PollError(.transport, "the connection ended before the body was complete: \(detail)")
+            UpstreamError(.transport, "the connection ended before the body was complete: \(detail)")
         case CURLE_GOT_NOTHING:
-            PollError(.transport, "the connection ended without a response")
+            UpstreamError(.transport, "the connection ended without a response")
         case CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_READ_ERROR:
-            PollError(.transport, "the connection broke: \(detail)")
+            UpstreamError(.transport, "the connection broke: \(detail)")
         case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_HTTP_RETURNED_ERROR:
-            PollError(.protocol, "this is not a response of HTTP/1 or HTTP/2: \(detail)")
+            UpstreamError(.protocol, "this is not a response of HTTP/1 or HTTP/2: \(detail)")
         case CURLE_BAD_CONTENT_ENCODING:
-            PollError(.decode, "the body's coding is broken: \(detail)")
+            UpstreamError(.decode, "the body's coding is broken: \(detail)")
         case CURLE_FILESIZE_EXCEEDED:
-            PollError(.tooLarge, "the announced body is larger than max_body_bytes")
+            UpstreamError(.tooLarge, "the announced body is larger than max_body_bytes")
         case CURLE_URL_MALFORMAT:
-            PollError(.policy, "the URL is not one that can be polled")
+            UpstreamError(.policy, "the URL is not one that can be polled")
         case CURLE_OUT_OF_MEMORY where stage == .responding, self.tooLarge:
             // What libcurl 7 answers to a header line of more than 100 KiB; later ones have a code for it.
-            PollError(.headers, "a header line is longer than libcurl takes")
+            UpstreamError(.headers, "a header line is longer than libcurl takes")
         case CURLE_OUT_OF_MEMORY, CURLE_FAILED_INIT, CURLE_NO_CONNECTION_AVAILABLE:
-            PollError(.internal, "the gateway could not carry out the poll: \(detail)")
+            UpstreamError(.internal, "the gateway could not carry out the poll: \(detail)")
         case _:
-            PollError(.transport, "the transfer failed (libcurl \(code.rawValue)): \(detail)")
+            UpstreamError(.transport, "the transfer failed (libcurl \(code.rawValue)): \(detail)")
         }
     }
 
     /// X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED. libcurl compares names itself, and before it asks
     /// for OpenSSL's result, for which it then has X509_V_ERR_UNSPECIFIED.
-    private static func kind(ofVerification result: Int) -> PollError.Kind {
+    private static func kind(ofVerification result: Int) -> UpstreamError.Kind {
         switch result {
         case 0, 1: .tlsHost
         case 9, 10: .tlsExpired
@@ -90,12 +90,12 @@ enum CurlFailure {
     /// CURLE_TOO_LARGE, which came with libcurl 8.6.
     private static let tooLarge = CURLcode(rawValue: 100)
 
-    private static func timeoutError(stage: Stage, detail: String, timeout: Duration) -> PollError {
+    private static func timeoutError(stage: Stage, detail: String, timeout: Duration) -> UpstreamError {
         switch stage {
-        case .resolving: PollError(.dns, "the host name did not resolve in time: \(detail)")
-        case .connecting: PollError(.connect, "no connection in time: \(detail)")
-        case .securing: PollError(.tls, "no TLS session in time: \(detail)")
-        case .responding: PollError(.timeout, "no complete response within \(timeout), or a drip: \(detail)")
+        case .resolving: UpstreamError(.dns, "the host name did not resolve in time: \(detail)")
+        case .connecting: UpstreamError(.connect, "no connection in time: \(detail)")
+        case .securing: UpstreamError(.tls, "no TLS session in time: \(detail)")
+        case .responding: UpstreamError(.timeout, "no complete response within \(timeout), or a drip: \(detail)")
         }
     }
 }

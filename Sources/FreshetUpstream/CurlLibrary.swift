@@ -21,14 +21,14 @@ package enum CurlLibrary {
 
     /// Prepares libcurl for this process. Any thread may call, any number of times.
     ///
-    /// - Throws: ``PollError`` of kind `internal`.
-    package static func prepare() throws(PollError) {
-        guard self.preparation == CURLE_OK else { throw PollError(.internal, "libcurl cannot be initialised") }
+    /// - Throws: ``UpstreamError`` of kind `internal`.
+    package static func prepare() throws(UpstreamError) {
+        guard self.preparation == CURLE_OK else { throw UpstreamError(.internal, "libcurl cannot be initialised") }
         guard self.info?.pointee.version_num ?? 0 >= self.oldestVersionNumber else {
-            throw PollError(.internal, "libcurl \(self.version) is too old; 7.87 or later is needed")
+            throw UpstreamError(.internal, "libcurl \(self.version) is too old; 7.87 or later is needed")
         }
         guard self.has(CURL_VERSION_SSL) else {
-            throw PollError(.internal, "libcurl \(self.version) was built without TLS")
+            throw UpstreamError(.internal, "libcurl \(self.version) was built without TLS")
         }
     }
 

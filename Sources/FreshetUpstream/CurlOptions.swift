@@ -22,7 +22,7 @@ struct CurlOptions {
     /// What no configuration may change.
     ///
     /// `maxConnectionAge`: how long a connection is kept, in whole seconds and at least one.
-    func applyPolicy(userAgent: String, maxConnectionAge: Duration) throws(PollError) {
+    func applyPolicy(userAgent: String, maxConnectionAge: Duration) throws(UpstreamError) {
         try self.set(CURLOPT_PROTOCOLS_STR, "http,https")
         try self.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
         // Redirects are followed by hand, as ``RedirectRule`` says.
@@ -51,7 +51,7 @@ struct CurlOptions {
     static func connectTime(timeout: Duration) -> Duration { min(timeout, self.maxConnectTime) }
 
     /// What comes from the configuration.
-    func applyLimits(of configuration: ExchangeConfiguration) throws(PollError) {
+    func applyLimits(of configuration: ExchangeConfiguration) throws(UpstreamError) {
         try self.set(CURLOPT_CONNECTTIMEOUT_MS, Self.connectTime(timeout: configuration.timeout).curlMilliseconds)
         try self.check(
             ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
@@ -60,7 +60,7 @@ struct CurlOptions {
         try self.apply(configuration.route)
     }
 
-    private func applyTLS(of tls: SourceConfiguration.TLS) throws(PollError) {
+    private func applyTLS(of tls: SourceConfiguration.TLS) throws(UpstreamError) {
         if let file = tls.caFile {
             try self.set(CURLOPT_CAINFO, file)
             // Without this, the system's own certificates would be trusted beside those of the file.
@@ -76,7 +76,7 @@ struct CurlOptions {
         try self.set(CURLOPT_SSL_VERIFYHOST, 0)
     }
 
-    private func apply(_ route: SourceConfiguration.Route) throws(PollError) {
+    private func apply(_ route: SourceConfiguration.Route) throws(UpstreamError) {
         switch route {
         case .direct: break
         case .unixSocket(let path): try self.set(CURLOPT_UNIX_SOCKET_PATH, path)
@@ -96,7 +96,7 @@ struct CurlOptions {
     }
 
     /// What the next requests do. libcurl copies the body.
-    func setMethod(_ method: ExchangeRequest.Method, body: [UInt8]) throws(PollError) {
+    func setMethod(_ method: ExchangeRequest.Method, body: [UInt8]) throws(UpstreamError) {
         let hasBody = !body.isEmpty || method == .post
         // Back to a request without a body, whatever the one before was.
         try self.set(CURLOPT_HTTPGET, 1)
@@ -118,7 +118,7 @@ struct CurlOptions {
     }
 
     /// Prepares for one request of an exchange.
-    func beginHop(timeLeft: Duration, onFreshConnection fresh: Bool) throws(PollError) {
+    func beginHop(timeLeft: Duration, onFreshConnection fresh: Bool) throws(UpstreamError) {
         try self.set(CURLOPT_TIMEOUT_MS, timeLeft.curlMilliseconds)
         try self.set(CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
         try self.set(CURLOPT_FORBID_REUSE, 0)
@@ -150,26 +150,26 @@ struct CurlOptions {
     }
 
     /// Gives libcurl the request fields, which it reads while a transfer runs; the caller keeps them.
-    func setFields(_ list: UnsafeMutablePointer<curl_slist>?) throws(PollError) {
+    func setFields(_ list: UnsafeMutablePointer<curl_slist>?) throws(UpstreamError) {
         try self.check(ccurl_set_list(self.easy, CURLOPT_HTTPHEADER, list))
     }
 
-    func set(_ option: CURLoption, _ value: Int) throws(PollError) {
+    func set(_ option: CURLoption, _ value: Int) throws(UpstreamError) {
         try self.check(ccurl_set_long(self.easy, option, value))
     }
 
-    func set(_ option: CURLoption, _ value: String) throws(PollError) {
+    func set(_ option: CURLoption, _ value: String) throws(UpstreamError) {
         try self.check(ccurl_set_string(self.easy, option, value))
     }
 
-    func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer) throws(PollError) {
+    func set(_ option: CURLoption, pointer: UnsafeMutableRawPointer) throws(UpstreamError) {
         try self.check(ccurl_set_pointer(self.easy, option, pointer))
     }
 
     /// An option that protects must not fail silently, for want of memory or because this libcurl lacks it.
-    func check(_ code: CURLcode) throws(PollError) {
+    func check(_ code: CURLcode) throws(UpstreamError) {
         guard code == CURLE_OK else {
-            throw PollError(.internal, "libcurl refused an option: \(String(cString: curl_easy_strerror(code)))")
+            throw UpstreamError(.internal, "libcurl refused an option: \(String(cString: curl_easy_strerror(code)))")
         }
     }
 

@@ -11,17 +11,17 @@ extension CurlTransfer {
     }
 
     /// Another origin gets no body, is not reached through a socket file, and behind a proxy nobody sees its address.
-    func checkOrigin(_ origin: Origin) throws(PollError) {
+    func checkOrigin(_ origin: Origin) throws(UpstreamError) {
         guard self.request.body.isEmpty else {
-            throw PollError(.redirect, "led to another origin, \(origin), which no body is sent to")
+            throw UpstreamError(.redirect, "led to another origin, \(origin), which no body is sent to")
         }
         switch self.configuration.route {
         case .direct: return
         case .unixSocket:
-            throw PollError(.redirect, "led to another origin, \(origin), although the source has a `unix` socket")
+            throw UpstreamError(.redirect, "led to another origin, \(origin), although the source has a `unix` socket")
         case .proxy:
             guard self.target == .chosen else { return }
-            throw PollError(
+            throw UpstreamError(
                 .redirect,
                 "led to another origin, \(origin), whose address is not seen behind a proxy; if that is right, list it "
                     + "under `redirects`"
@@ -39,7 +39,7 @@ extension CurlTransfer {
         }
     }
 
-    func redirectLocation(of response: PollResponse) -> [UInt8]? {
+    func redirectLocation(of response: ExchangeResponse) -> [UInt8]? {
         guard self.redirectRule.follows, self.request.isRepeatable else { return nil }
         switch response.status {
         // These turn a POST into a GET, which is another question.
@@ -50,10 +50,10 @@ extension CurlTransfer {
         }
     }
 
-    func follow(_ location: [UInt8]) throws(PollError) {
+    func follow(_ location: [UInt8]) throws(UpstreamError) {
         self.redirects += 1
         guard self.redirects <= Self.maxRedirects else {
-            throw PollError(.redirect, "more than \(Self.maxRedirects) redirects")
+            throw UpstreamError(.redirect, "more than \(Self.maxRedirects) redirects")
         }
         let next = try self.hop.redirected(to: location)
         self.target = try self.redirectRule.target(next.origin)

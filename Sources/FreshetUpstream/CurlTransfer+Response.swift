@@ -4,19 +4,19 @@ import CCurl
 import FreshetCore
 
 extension CurlTransfer {
-    func response(_ code: CURLcode) throws(PollError) -> PollResponse {
+    func response(_ code: CURLcode) throws(UpstreamError) -> ExchangeResponse {
         if let failure = self.failure { throw failure }
         // Another status says all there is to say, however its body ended.
         if self.head.isComplete, !self.takesBody { return self.bodylessResponse() }
         if let violation = self.audit?.violation { throw violation }
         guard code == CURLE_OK || self.isWhole else { throw self.error(for: code) }
-        guard self.head.isComplete else { throw PollError(.protocol, "the response has no complete head") }
+        guard self.head.isComplete else { throw UpstreamError(.protocol, "the response has no complete head") }
         guard self.isWhole || !self.head.endIsUnknownToCurl else {
-            throw PollError(.transport, "the connection ended before the body was complete")
+            throw UpstreamError(.transport, "the connection ended before the body was complete")
         }
         guard let collector = self.body.take() else { return self.bodylessResponse() }
         let wireBytes = collector.wireBytes
-        return PollResponse(
+        return ExchangeResponse(
             status: self.head.status,
             fields: self.head.fields,
             body: try collector.finished(),
@@ -31,8 +31,8 @@ extension CurlTransfer {
         self.head.hasRepresentation || self.configuration.takesEveryBody && self.head.framing != .empty
     }
 
-    private func bodylessResponse() -> PollResponse {
-        PollResponse(
+    private func bodylessResponse() -> ExchangeResponse {
+        ExchangeResponse(
             status: self.head.status,
             fields: self.head.fields,
             body: [],
@@ -41,9 +41,9 @@ extension CurlTransfer {
         )
     }
 
-    private func error(for code: CURLcode) -> PollError {
+    private func error(for code: CURLcode) -> UpstreamError {
         if let reason = self.refusedAddress, !self.requestWasSent {
-            return PollError(.policy, "the host resolves to \(reason), which \(self.policy.rule)")
+            return UpstreamError(.policy, "the host resolves to \(reason), which \(self.policy.rule)")
         }
         let stage = CurlFailure.Stage(
             easy: self.easy,
@@ -60,7 +60,7 @@ extension CurlTransfer {
         )
     }
 
-    func makeRequestFields(_ fields: SentFields) throws(PollError) {
+    func makeRequestFields(_ fields: SentFields) throws(UpstreamError) {
         let configured =
             fields.isHome
             ? self.configuration.headers
@@ -90,7 +90,7 @@ extension CurlTransfer {
                 let longer = curl_slist_append(list, text + [0])
             else {
                 curl_slist_free_all(list)
-                throw PollError(.internal, "a request field holds a control character, or there is no memory")
+                throw UpstreamError(.internal, "a request field holds a control character, or there is no memory")
             }
             list = longer
         }
@@ -121,7 +121,7 @@ extension CurlTransfer {
         }
     }
 
-    private func headCompleted() throws(PollError) {
+    private func headCompleted() throws(UpstreamError) {
         let options = CurlOptions(easy: self.easy)
         if self.head.version < 20 {
             // What libcurl drops after a 304 can be no answer of a later request.

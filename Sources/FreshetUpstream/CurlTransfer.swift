@@ -67,7 +67,7 @@ final class CurlTransfer {
     var handshakeBegan = false
     var requestWasSent = false
     var sentAt = MonotonicTime(nanoseconds: 0)
-    var failure: PollError?
+    var failure: UpstreamError?
     /// An earlier request used the connection, whose answers bear no number.
     var isOverUsedConnection = false
     /// What arrived cannot be distinguished from the answer to another request.
@@ -89,7 +89,7 @@ final class CurlTransfer {
     /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `store` must
     /// outlive all connections, which outlive the transfer that opened them.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory or lacks an option.
+    /// - Throws: ``UpstreamError`` of kind `internal` where libcurl has no memory or lacks an option.
     init(
         id: ExchangeID,
         url: UpstreamURL,
@@ -97,8 +97,8 @@ final class CurlTransfer {
         transport: CurlTransport.Configuration,
         store: ConnectionStore,
         scratch: UnsafeMutableBufferPointer<UInt8>
-    ) throws(PollError) {
-        guard let easy = curl_easy_init() else { throw PollError(.internal, "no memory for a transfer") }
+    ) throws(UpstreamError) {
+        guard let easy = curl_easy_init() else { throw UpstreamError(.internal, "no memory for a transfer") }
         self.id = id
         self.easy = easy
         self.url = url
@@ -123,26 +123,6 @@ final class CurlTransfer {
         curl_slist_free_all(self.requestFields)
         self.errorText.deallocate()
     }
-
-    private static func defaultFields(besides configuration: ExchangeConfiguration) -> [String] {
-        let configured = Set(configuration.headers.map { $0.name.lowercased() })
-        var fields: [String] = []
-        if !configured.contains("accept") { fields.append("Accept: application/json, */*;q=0.1") }
-        if !configured.contains("accept-encoding") {
-            fields.append("Accept-Encoding: \(Self.codings(configuration.acceptEncoding))")
-        }
-        return fields
-    }
-
-    /// Only what can be undone here is asked for.
-    private static func codings(_ wanted: SourceConfiguration.AcceptEncoding) -> String {
-        switch wanted {
-        case .identity: "identity"
-        case .gzip: "gzip"
-        case .any:
-            "gzip" + (Unpacker.canDecode(.brotli) ? ", br" : "") + (Unpacker.canDecode(.zstd) ? ", zstd" : "")
-        }
-    }
 }
 
 // MARK: the life of a poll
@@ -154,14 +134,14 @@ extension CurlTransfer {
         case runAgain
         /// Call ``holdEnded(now:)`` at this time, or sooner when the connection is disturbed.
         case hold(until: MonotonicTime)
-        case done(Result<PollResponse, PollError>)
+        case done(Result<ExchangeResponse, UpstreamError>)
     }
 
     /// The answer is there, and is held. Nothing may start.
     var isHolding: Bool { self.answer != nil }
 
     /// Prepares the handle for a poll; the caller then gives it to the multi handle.
-    func prepare(_ request: ExchangeRequest, now: MonotonicTime) throws(PollError) {
+    func prepare(_ request: ExchangeRequest, now: MonotonicTime) throws(UpstreamError) {
         self.deadline = now + self.configuration.timeout
         self.redirects = 0
         self.isRetry = false
@@ -231,7 +211,7 @@ extension CurlTransfer {
         let isBelieved = !isReused || pool.trusts(kept, now: self.sentAt)
         if self.head.hasBegun { kept.forms.insert(AnswerForms(of: self.head)) }
         let usualEnd = pool.doubtEnds(sentAt: self.sentAt, now: now)
-        let result = Result { () throws(PollError) in try self.response(code) }
+        let result = Result { () throws(UpstreamError) in try self.response(code) }
         let mark = (try? result.get()).map(self.mark(of:))
         // The first answer of a connection is ours, and one that says nothing new does no harm.
         guard isReused, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer) else {
@@ -264,7 +244,7 @@ extension CurlTransfer {
     /// Goes on with an answer that was held.
     func holdEnded(now: MonotonicTime) -> Next {
         guard let answer = self.answer, let kept = self.connection?.kept else {
-            return self.done(.failure(PollError(.internal, "no answer was held")), now: now)
+            return self.done(.failure(UpstreamError(.internal, "no answer was held")), now: now)
         }
         let isDisturbed =
             switch kept.disturbance {
@@ -282,7 +262,7 @@ extension CurlTransfer {
         return self.take(answer.result, answer.mark, now: now)
     }
 
-    private func mark(of response: PollResponse) -> AnswerMark {
+    private func mark(of response: ExchangeResponse) -> AnswerMark {
         AnswerMark(
             response,
             after: self.redirects < self.marks.count ? self.marks[self.redirects] : nil,
@@ -299,7 +279,9 @@ extension CurlTransfer {
         return next
     }
 
-    private func take(_ result: Result<PollResponse, PollError>, _ mark: AnswerMark?, now: MonotonicTime) -> Next {
+    private func take(_ result: Result<ExchangeResponse, UpstreamError>, _ mark: AnswerMark?, now: MonotonicTime)
+        -> Next
+    {
         guard let response = try? result.get(), let mark else { return self.done(result, now: now) }
         if let disbelieved = self.disbelieved, !disbelieved.isEqual(to: mark) {
             self.connection?.pool.answersDiffered()
@@ -313,7 +295,7 @@ extension CurlTransfer {
         return self.take(response, now: now)
     }
 
-    private func take(_ response: PollResponse, now: MonotonicTime) -> Next {
+    private func take(_ response: ExchangeResponse, now: MonotonicTime) -> Next {
         do {
             guard let location = self.redirectLocation(of: response) else {
                 return self.done(.success(response), now: now)
@@ -326,7 +308,7 @@ extension CurlTransfer {
         }
     }
 
-    private func done(_ result: Result<PollResponse, PollError>, now: MonotonicTime) -> Next {
+    private func done(_ result: Result<ExchangeResponse, UpstreamError>, now: MonotonicTime) -> Next {
         self.giveBackConnection(now: now)
         self.forgetResponse()
         return .done(result)
@@ -352,11 +334,11 @@ extension CurlTransfer {
         }
     }
 
-    private func prepareHop(_ options: borrowing CurlOptions, now: MonotonicTime) throws(PollError) {
+    private func prepareHop(_ options: borrowing CurlOptions, now: MonotonicTime) throws(UpstreamError) {
         self.forgetResponse()
         let left = self.deadline - now
         guard left > .zero else {
-            throw PollError(.timeout, "no complete response within \(self.configuration.timeout)")
+            throw UpstreamError(.timeout, "no complete response within \(self.configuration.timeout)")
         }
         let fields = SentFields(
             validators: self.request.validators.applying(to: self.redirectedURL),

@@ -6,7 +6,7 @@ package import FreshetCore
 /// An exchange that has ended, one way or the other.
 package struct ExchangeCompletion {
     package var id: ExchangeID
-    package var result: Result<PollResponse, PollError>
+    package var result: Result<ExchangeResponse, UpstreamError>
     /// Connections opened for it; none where one that was kept would do.
     package var connects = 0
     /// How long the answer was held because it might have been the answer to another request.
@@ -51,10 +51,10 @@ package final class CurlTransport {
     private var holding: [CurlTransfer] = []
     private var completions: [ExchangeCompletion] = []
 
-    /// - Throws: ``PollError`` of kind `internal` where libcurl cannot be used: no memory, or too old.
-    package init(reactor: Reactor, configuration: Configuration = Configuration()) throws(PollError) {
+    /// - Throws: ``UpstreamError`` of kind `internal` where libcurl cannot be used: no memory, or too old.
+    package init(reactor: Reactor, configuration: Configuration = Configuration()) throws(UpstreamError) {
         try CurlLibrary.prepare()
-        guard let multi = curl_multi_init() else { throw PollError(.internal, "no memory for libcurl") }
+        guard let multi = curl_multi_init() else { throw UpstreamError(.internal, "no memory for libcurl") }
         self.multi = multi
         self.reactor = reactor
         self.configuration = configuration
@@ -89,8 +89,8 @@ package final class CurlTransport {
 
     /// Makes an exchange known. One that already is must be removed first.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory for it.
-    package func add(_ id: ExchangeID, url: UpstreamURL, configuration: ExchangeConfiguration) throws(PollError) {
+    /// - Throws: ``UpstreamError`` of kind `internal` where libcurl has no memory for it.
+    package func add(_ id: ExchangeID, url: UpstreamURL, configuration: ExchangeConfiguration) throws(UpstreamError) {
         precondition(self.transfers[id] == nil, "add(_:url:configuration:) of an exchange that is known")
         self.transfers[id] = try CurlTransfer(
             id: id,
@@ -120,7 +120,7 @@ package final class CurlTransport {
     /// Begins a request; its end is among ``takeCompletions()`` later, and at once where it cannot begin.
     package func start(_ id: ExchangeID, _ request: ExchangeRequest, now: MonotonicTime) {
         guard let transfer = self.transfers[id], !transfer.isRunning, !transfer.isHolding else {
-            return self.complete(id, .failure(PollError(.internal, "the exchange is unknown or under way")))
+            return self.complete(id, .failure(UpstreamError(.internal, "the exchange is unknown or under way")))
         }
         do {
             try transfer.prepare(request, now: now)
@@ -131,7 +131,7 @@ package final class CurlTransport {
     }
 
     /// Ends a request that was not begun, as if it had failed.
-    package func fail(_ id: ExchangeID, _ error: PollError) {
+    package func fail(_ id: ExchangeID, _ error: UpstreamError) {
         self.complete(id, .failure(error))
     }
 
@@ -174,7 +174,7 @@ package final class CurlTransport {
     private func run(_ transfer: CurlTransfer) {
         let code = curl_multi_add_handle(self.multi, transfer.easy)
         guard code == CURLM_OK else {
-            return self.complete(transfer.id, .failure(PollError(.internal, "libcurl does not take a transfer")))
+            return self.complete(transfer.id, .failure(UpstreamError(.internal, "libcurl does not take a transfer")))
         }
         transfer.isRunning = true
     }
@@ -229,7 +229,7 @@ package final class CurlTransport {
         for transfer in holding { self.go(on: transfer, transfer.holdEnded(now: now)) }
     }
 
-    private func complete(_ id: ExchangeID, _ result: Result<PollResponse, PollError>) {
+    private func complete(_ id: ExchangeID, _ result: Result<ExchangeResponse, UpstreamError>) {
         self.completions.append(ExchangeCompletion(id: id, result: result))
     }
 

@@ -31,7 +31,7 @@ struct FramingAudit {
     }
 
     /// Why the framing cannot be trusted; kind `framing`.
-    private(set) var violation: PollError?
+    private(set) var violation: UpstreamError?
     /// Bytes of the body on the wire, chunk framing included.
     private(set) var wireBytes = 0
 
@@ -164,7 +164,7 @@ struct FramingAudit {
     }
 
     private mutating func fail(_ message: String) {
-        self.violation = PollError(.framing, message)
+        self.violation = UpstreamError(.framing, message)
         self.state = .open
     }
 }

@@ -50,9 +50,9 @@ final class KeptConnection {
     private static let responseStart = Array("HTTP/".utf8)
     private static let timeoutStatus = Array(" 408".utf8)
 
-    /// - Throws: ``PollError`` of kind `internal` where libcurl has no memory.
-    init(origin: Origin) throws(PollError) {
-        guard let cache = ccurl_connection_cache() else { throw PollError(.internal, "no memory for a connection") }
+    /// - Throws: ``UpstreamError`` of kind `internal` where libcurl has no memory.
+    init(origin: Origin) throws(UpstreamError) {
+        guard let cache = ccurl_connection_cache() else { throw UpstreamError(.internal, "no memory for a connection") }
         self.origin = origin
         self.cache = cache
     }

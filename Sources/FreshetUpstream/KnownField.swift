@@ -10,7 +10,7 @@ enum KnownField {
     /// Kept for the core, which reads it as data: validators, freshness, pacing, links.
     case kept
 
-    /// Whether the field goes into ``PollResponse/fields``.
+    /// Whether the field goes into ``ExchangeResponse/fields``.
     var isKept: Bool {
         switch self {
         case .kept: true

@@ -34,12 +34,12 @@ package final class Reactor {
         var inKernel: Readiness
     }
 
-    package init(wakeUp: WakeUp) throws(PollError) {
+    package init(wakeUp: WakeUp) throws(UpstreamError) {
         self.wakeUp = wakeUp
         self.epoll = clinux_epoll_create()
         guard self.epoll >= 0,
             clinux_epoll_add(self.epoll, wakeUp.descriptor, CLINUX_EPOLLIN, UInt64(wakeUp.descriptor)) == 0
-        else { throw PollError(.internal, "no descriptor for epoll") }
+        else { throw UpstreamError(.internal, "no descriptor for epoll") }
         self.events.initialize(repeating: clinux_event())
     }
 

@@ -35,19 +35,19 @@ struct RedirectRule {
 
     /// Whether a redirect to the origin is followed.
     ///
-    /// - Throws: ``PollError`` of kind `redirect` where it is not.
-    func target(_ origin: Origin) throws(PollError) -> Target {
+    /// - Throws: ``UpstreamError`` of kind `redirect` where it is not.
+    func target(_ origin: Origin) throws(UpstreamError) -> Target {
         if origin == self.home { return .home }
         if self.listed.contains(origin) { return .listed }
         guard self.allowsAny else {
-            throw PollError(
+            throw UpstreamError(
                 .redirect,
                 "redirected to another origin, \(origin); if that is right, list it under `redirects`, or configure the "
                     + "new URL"
             )
         }
         guard self.home.scheme != "https" || origin.scheme == "https" else {
-            throw PollError(
+            throw UpstreamError(
                 .redirect,
                 "redirected from https to \(origin), where anyone on the network path can change the value; if that is "
                     + "right, list it under `redirects`"

@@ -97,11 +97,11 @@ struct ResponseHead {
 
     /// Takes one line with its line end.
     ///
-    /// - Throws: ``PollError`` of kind `headers`, `framing` or `protocol`; the transfer is then of no use.
-    mutating func lineReceived(_ line: Span<UInt8>) throws(PollError) -> Effect {
+    /// - Throws: ``UpstreamError`` of kind `headers`, `framing` or `protocol`; the transfer is then of no use.
+    mutating func lineReceived(_ line: Span<UInt8>) throws(UpstreamError) -> Effect {
         self.bytes += line.count
         guard self.bytes <= Self.maxBytes else {
-            throw PollError(.headers, "more than \(Self.maxBytes >> 10) KiB of header fields")
+            throw UpstreamError(.headers, "more than \(Self.maxBytes >> 10) KiB of header fields")
         }
         let content = try self.contentLength(of: line)
         switch self.phase {
@@ -120,29 +120,29 @@ struct ResponseHead {
 
     /// The length of the line without its end. A bare LF is refused unless the reader is lenient, and so is any control
     /// character but a tab.
-    private func contentLength(of line: Span<UInt8>) throws(PollError) -> Int {
+    private func contentLength(of line: Span<UInt8>) throws(UpstreamError) -> Int {
         let endsInCRLF = line.count >= 2 && line[line.count - 1] == 0x0A && line[line.count - 2] == 0x0D
         guard endsInCRLF || (self.isLenient && line.count >= 1 && line[line.count - 1] == 0x0A) else {
-            throw PollError(
+            throw UpstreamError(
                 .protocol,
                 "a line of the response head does not end in CR LF (RFC 9112 §2.2); `lenient_http: true` takes LF alone"
             )
         }
         let content = line.count - (endsInCRLF ? 2 : 1)
         for index in 0..<content where (line[index] < 0x20 && line[index] != 0x09) || line[index] == 0x7F {
-            throw PollError(.protocol, "a control character in the response head (RFC 9110 §5.5)")
+            throw UpstreamError(.protocol, "a control character in the response head (RFC 9110 §5.5)")
         }
         return content
     }
 
-    private mutating func headEnded() throws(PollError) -> Effect {
+    private mutating func headEnded() throws(UpstreamError) -> Effect {
         guard self.status >= 200 else {
             self.interim += 1
             guard self.status != 101 else {
-                throw PollError(.protocol, "status 101: the upstream switched protocols without being asked")
+                throw UpstreamError(.protocol, "status 101: the upstream switched protocols without being asked")
             }
             guard self.interim <= Self.maxInterim else {
-                throw PollError(.protocol, "more than \(Self.maxInterim) interim (1xx) responses")
+                throw UpstreamError(.protocol, "more than \(Self.maxInterim) interim (1xx) responses")
             }
             let (bytes, fieldCount, interim) = (self.bytes, self.fieldCount, self.interim)
             self = ResponseHead(isLenient: self.isLenient)
@@ -150,7 +150,7 @@ struct ResponseHead {
             return .none
         }
         if self.version < 20, self.isChunked, self.contentLength != nil {
-            throw PollError(.framing, "both Content-Length and Transfer-Encoding (RFC 9112 §6.3)")
+            throw UpstreamError(.framing, "both Content-Length and Transfer-Encoding (RFC 9112 §6.3)")
         }
         if !self.nominated.isEmpty { self.fields.removeAll { self.nominated.contains($0.name) } }
         self.phase = .trailers
@@ -160,22 +160,22 @@ struct ResponseHead {
 
 extension ResponseHead {
     /// `HTTP/1.1 200 OK`, `HTTP/2 200 `; the reason phrase may lack (RFC 9112 §4).
-    private mutating func statusLineReceived(_ line: Span<UInt8>) throws(PollError) {
+    private mutating func statusLineReceived(_ line: Span<UInt8>) throws(UpstreamError) {
         guard let version = Self.version(of: line) else {
-            throw PollError(.protocol, "the response does not begin with an HTTP status line")
+            throw UpstreamError(.protocol, "the response does not begin with an HTTP status line")
         }
         let start = version.length
         guard line.count >= start + 4, line[start] == 0x20, line.count == start + 4 || line[start + 4] == 0x20 else {
-            throw PollError(.protocol, "the status line has no three-digit status code")
+            throw UpstreamError(.protocol, "the status line has no three-digit status code")
         }
         var status = 0
         for index in (start + 1)..<(start + 4) {
             guard let digit = line[index].decimalDigit else {
-                throw PollError(.protocol, "the status line has no three-digit status code")
+                throw UpstreamError(.protocol, "the status line has no three-digit status code")
             }
             status = status * 10 + digit
         }
-        guard status >= 100 else { throw PollError(.protocol, "status codes begin at 100, not \(status)") }
+        guard status >= 100 else { throw UpstreamError(.protocol, "status codes begin at 100, not \(status)") }
         self.status = status
         self.version = version.number
     }
@@ -189,10 +189,10 @@ extension ResponseHead {
         return nil
     }
 
-    private mutating func fieldReceived(_ line: Span<UInt8>) throws(PollError) {
+    private mutating func fieldReceived(_ line: Span<UInt8>) throws(UpstreamError) {
         self.fieldCount += 1
         guard self.fieldCount <= Self.maxFields else {
-            throw PollError(.headers, "more than \(Self.maxFields) header fields")
+            throw UpstreamError(.headers, "more than \(Self.maxFields) header fields")
         }
         var nameEnd = 0
         while nameEnd < line.count, line[nameEnd].isTokenCharacter { nameEnd += 1 }
@@ -201,7 +201,7 @@ extension ResponseHead {
         guard nameEnd > 0, colon < line.count, line[colon] == 0x3A else {
             // Also a folded line, which begins with white space.
             let isPadded = nameEnd > 0 && nameEnd < line.count && line[nameEnd].isBlank && !self.isLenient
-            throw PollError(
+            throw UpstreamError(
                 .protocol,
                 "a header field without a valid name (RFC 9112 §5.1)"
                     + (isPadded ? "; `lenient_http: true` takes white space before the colon" : "")
@@ -224,17 +224,17 @@ extension ResponseHead {
         _ field: KnownField,
         _ value: Span<UInt8>,
         isPadded: Bool
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         switch field {
         case .contentLength:
             try self.lengthReceived(value)
             if isPadded { self.endIsUnknownToCurl = true }
         case .transferEncoding:
             guard !isPadded else {
-                throw PollError(.framing, "white space before the colon of Transfer-Encoding (RFC 9112 §5.1)")
+                throw UpstreamError(.framing, "white space before the colon of Transfer-Encoding (RFC 9112 §5.1)")
             }
             guard self.version != 10, !self.isChunked, value.lowercasedBytes.elementsEqual("chunked".utf8) else {
-                throw PollError(.framing, "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
+                throw UpstreamError(.framing, "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
             }
             self.isChunked = true
         case .contentEncoding:
@@ -251,7 +251,7 @@ extension ResponseHead {
     }
 
     /// A length that is repeated, in one field or in several, has one reading as long as the numbers are equal.
-    private mutating func lengthReceived(_ value: Span<UInt8>) throws(PollError) {
+    private mutating func lengthReceived(_ value: Span<UInt8>) throws(UpstreamError) {
         var start = 0
         while start <= value.count {
             var end = start
@@ -260,10 +260,10 @@ extension ResponseHead {
             while first < last, value[first].isBlank { first += 1 }
             while last > first, value[last - 1].isBlank { last -= 1 }
             guard let length = value.extracting(first..<last).decimalNumber else {
-                throw PollError(.framing, "Content-Length is not a number (RFC 9112 §6.3)")
+                throw UpstreamError(.framing, "Content-Length is not a number (RFC 9112 §6.3)")
             }
             guard self.contentLength ?? length == length else {
-                throw PollError(.framing, "two Content-Lengths contradict each other (RFC 9112 §6.3)")
+                throw UpstreamError(.framing, "two Content-Lengths contradict each other (RFC 9112 §6.3)")
             }
             self.contentLength = length
             start = end + 1

@@ -15,18 +15,18 @@ package final class UpstreamClient: Sendable {
 
     /// Starts the thread.
     ///
-    /// - Throws: ``PollError`` of kind `internal` where descriptors, memory, threads or libcurl are lacking.
+    /// - Throws: ``UpstreamError`` of kind `internal` where descriptors, memory, threads or libcurl are lacking.
     package init(
         configuration: CurlTransport.Configuration = CurlTransport.Configuration(),
         maxUnderWay: Int = UpstreamClient.maxUnderWay
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         try CurlLibrary.prepare()
-        let inbox = ClientInbox(wakeUp: try PollError.wrapping(WakeUp.init))
+        let inbox = ClientInbox(wakeUp: try UpstreamError.wrapping(WakeUp.init))
         self.inbox = inbox
-        self.thread = try PollError.wrapping { () throws(SystemError) in
+        self.thread = try UpstreamError.wrapping { () throws(SystemError) in
             try SystemThread(name: "upstream") {
                 // Made on its thread, as libcurl's handles belong to one.
-                do throws(PollError) {
+                do throws(UpstreamError) {
                     try ClientLoop(inbox: inbox, configuration: configuration, maxUnderWay: maxUnderWay).run()
                 } catch {
                     for command in inbox.close() { command.refuse(error) }
@@ -42,12 +42,12 @@ package final class UpstreamClient: Sendable {
 
     /// Sends a request and returns its answer, whatever its status. Ends with the task.
     ///
-    /// - Throws: ``PollError`` where there is no complete answer.
+    /// - Throws: ``UpstreamError`` where there is no complete answer.
     package func send(
         _ request: ExchangeRequest,
         to url: UpstreamURL,
         _ configuration: ExchangeConfiguration = ExchangeConfiguration()
-    ) async throws(PollError) -> PollResponse {
+    ) async throws(UpstreamError) -> ExchangeResponse {
         let id = self.inbox.nextID()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -65,13 +65,13 @@ package final class UpstreamClient: Sendable {
 /// One thing to do on the client's thread.
 private enum ClientCommand: Sendable {
     /// Called once, on the client's thread or where the command is refused.
-    typealias Reply = @Sendable (Result<PollResponse, PollError>) -> Void
+    typealias Reply = @Sendable (Result<ExchangeResponse, UpstreamError>) -> Void
 
     case send(ExchangeID, ExchangeRequest, UpstreamURL, ExchangeConfiguration, Reply)
     case cancel(ExchangeID)
     case stop
 
-    func refuse(_ error: PollError) {
+    func refuse(_ error: UpstreamError) {
         if case .send(_, _, _, _, let reply) = self { reply(.failure(error)) }
     }
 }
@@ -110,7 +110,7 @@ private final class ClientLoop {
     private var replies: [ExchangeID: ClientCommand.Reply] = [:]
     private var isStopping = false
 
-    init(inbox: ClientInbox, configuration: CurlTransport.Configuration, maxUnderWay: Int) throws(PollError) {
+    init(inbox: ClientInbox, configuration: CurlTransport.Configuration, maxUnderWay: Int) throws(UpstreamError) {
         self.inbox = inbox
         self.maxUnderWay = maxUnderWay
         self.reactor = try Reactor(wakeUp: inbox.wakeUp)
@@ -141,9 +141,9 @@ private final class ClientLoop {
         case .send(let id, let request, let url, let configuration, let reply):
             guard self.replies.count < self.maxUnderWay else {
                 let text = "\(self.maxUnderWay) requests to upstreams are under way already"
-                return reply(.failure(PollError(.internal, text)))
+                return reply(.failure(UpstreamError(.internal, text)))
             }
-            do throws(PollError) {
+            do throws(UpstreamError) {
                 try self.transport.add(id, url: url, configuration: configuration)
             } catch {
                 return reply(.failure(error))
@@ -151,19 +151,19 @@ private final class ClientLoop {
             self.replies[id] = reply
             self.transport.start(id, request, now: .now)
         case .cancel(let id):
-            self.end(id, .failure(PollError(.internal, "the request was cancelled")))
+            self.end(id, .failure(UpstreamError(.internal, "the request was cancelled")))
         case .stop:
             self.isStopping = true
         }
     }
 
-    private func end(_ id: ExchangeID, _ result: Result<PollResponse, PollError>) {
+    private func end(_ id: ExchangeID, _ result: Result<ExchangeResponse, UpstreamError>) {
         guard let reply = self.replies.removeValue(forKey: id) else { return }
         self.transport.remove(id)
         reply(result)
     }
 }
 
-extension PollError {
-    fileprivate static let stopping = PollError(.internal, "the gateway is stopping")
+extension UpstreamError {
+    fileprivate static let stopping = UpstreamError(.internal, "the gateway is stopping")
 }

@@ -25,13 +25,13 @@ package struct UpstreamURL: Hashable, Sendable {
     package let text: String
     package let origin: Origin
 
-    /// - Throws: ``PollError`` of kind `policy` for anything but an absolute URL of `http` or `https`.
-    package init(_ text: String) throws(PollError) {
+    /// - Throws: ``UpstreamError`` of kind `policy` for anything but an absolute URL of `http` or `https`.
+    package init(_ text: String) throws(UpstreamError) {
         let parser = try Parser()
         // libcurl would stop at a NUL, and what stands behind it is what a person reads.
         guard text.utf8.allSatisfy({ $0 > 0x1F && $0 != 0x7F }), parser.set(text) == CURLUE_OK, let url = parser.url()
         else {
-            throw PollError(.policy, "not an absolute http:// or https:// URL")
+            throw UpstreamError(.policy, "not an absolute http:// or https:// URL")
         }
         self = url
     }
@@ -43,16 +43,19 @@ package struct UpstreamURL: Hashable, Sendable {
 
     /// Where a redirect leads (RFC 9110 §10.2.2); ``RedirectRule`` says whether it is followed.
     ///
-    /// - Throws: ``PollError`` of kind `redirect` for anything but a reference to an `http` or `https` URL.
-    func redirected(to location: [UInt8]) throws(PollError) -> UpstreamURL {
+    /// - Throws: ``UpstreamError`` of kind `redirect` for anything but a reference to an `http` or `https` URL.
+    func redirected(to location: [UInt8]) throws(UpstreamError) -> UpstreamURL {
         // An empty reference is this very URL, which does not need a redirect.
         guard !location.isEmpty else {
-            throw PollError(.redirect, "redirected with an empty Location; the upstream must say where the value is")
+            throw UpstreamError(
+                .redirect,
+                "redirected with an empty Location; the upstream must say where the value is"
+            )
         }
         let parser = try Parser()
         guard parser.set(self.text) == CURLUE_OK, parser.set(Self.encoded(location)) == CURLUE_OK,
             let target = parser.url()
-        else { throw PollError(.redirect, "redirected to something that is not an http:// or https:// URL") }
+        else { throw UpstreamError(.redirect, "redirected to something that is not an http:// or https:// URL") }
         return target
     }
 
@@ -90,8 +93,8 @@ extension UpstreamURL {
     private struct Parser: ~Copyable {
         private let handle: OpaquePointer
 
-        init() throws(PollError) {
-            guard let handle = curl_url() else { throw PollError(.internal, "no memory for a URL") }
+        init() throws(UpstreamError) {
+            guard let handle = curl_url() else { throw UpstreamError(.internal, "no memory for a URL") }
             self.handle = handle
         }
 

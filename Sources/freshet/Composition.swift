@@ -61,7 +61,7 @@ struct Composition: Sendable {
         )
         let log = PollLog(hub: hub, logger: logger)
         let renewal = CredentialRenewal(logger: logger)
-        do throws(PollError) {
+        do throws(UpstreamError) {
             self.poller = try Poller(
                 hub: hub,
                 configuration: configuration.pollerConfiguration,

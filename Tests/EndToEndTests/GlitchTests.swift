@@ -66,7 +66,7 @@ struct GlitchTests {
             let wall = WallTime(milliseconds: self.now.nanoseconds / 1_000_000)
             _ = self.machine.pollStarted(now: self.now, wall: wall)
             let type = HeaderField(name: Array("content-type".utf8), value: Array("application/json".utf8))
-            let response = PollResponse(status: 200, fields: [type], body: body, wireBytes: body.count)
+            let response = ExchangeResponse(status: 200, fields: [type], body: body, wireBytes: body.count)
             return self.machine.responseReceived(response, now: self.now, wall: wall, using: &self.generator).outcome
         }
     }

@@ -72,7 +72,7 @@ extension HTTPTests {
                 #expect(try text(pause, "/name") == "rates")
                 #expect(try await gateway.send("POST", "/v1/admin/sources/rates/resume").status == 200)
                 #expect(gateway.control.log == ["poll rates", "pause rates", "resume rates"])
-                gateway.control.outcome.withLock { $0 = .failure(PollError(.connect, "Connection refused.")) }
+                gateway.control.outcome.withLock { $0 = .failure(UpstreamError(.connect, "Connection refused.")) }
                 let failed = try await gateway.send("POST", "/v1/admin/sources/rates/poll")
                 #expect(failed.status == 502)
                 #expect(try code(failed) == "poll_failed")

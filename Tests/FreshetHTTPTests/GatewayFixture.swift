@@ -219,7 +219,7 @@ final class TestControl: SourceControl {
     private let hub: Hub
     private let calls = Mutex<[String]>([])
     /// What the next poll comes to.
-    let outcome = Mutex(Result<PollOutcome, PollError>.success(.notModified))
+    let outcome = Mutex(Result<PollOutcome, UpstreamError>.success(.notModified))
 
     init(hub: Hub) {
         self.hub = hub
@@ -232,7 +232,7 @@ final class TestControl: SourceControl {
         self.calls.withLock { $0.append("\(call) \(name)") }
     }
 
-    func poll(_ source: SourceID) async throws(PollError) -> PollOutcome {
+    func poll(_ source: SourceID) async throws(UpstreamError) -> PollOutcome {
         self.note("poll", source)
         return try self.outcome.withLock { $0 }.get()
     }
@@ -249,10 +249,10 @@ final class TestControl: SourceControl {
         self.note("hook", source)
     }
 
-    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(PollError) -> Cursor {
+    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(UpstreamError) -> Cursor {
         self.note("push \(contentType.map { String(decoding: $0, as: UTF8.self) } ?? "-")", source)
         guard let document = try? Document(parsing: body) else {
-            throw PollError(.malformed, "The body is not JSON: byte 1.")
+            throw UpstreamError(.malformed, "The body is not JSON: byte 1.")
         }
         if let current = self.hub.version(of: source), current.document == document { return current.cursor }
         self.hub.publish(Change(document: document, at: WallClock.now), of: source)

@@ -22,7 +22,7 @@ extension HTTPTests {
                 try gateway.update(rates) { status in
                     status.state = .failing
                     status.lastError = ReportedError(
-                        error: PollError(.timeout, "No answer\nwithin \"30s\"."),
+                        error: UpstreamError(.timeout, "No answer\nwithin \"30s\"."),
                         at: WallTime(milliseconds: 1_700_000_001_000)
                     )
                     status.nextPollAt = WallTime(milliseconds: 1_700_000_002_500)

@@ -155,7 +155,7 @@ extension HTTPTests {
                 #expect(try code(unknown) == "unknown_source")
                 try gateway.update(rates) { status in
                     status.state = .failing
-                    let error = PollError(.connect, "no route to 10.0.0.1 with token abc")
+                    let error = UpstreamError(.connect, "no route to 10.0.0.1 with token abc")
                     status.lastError = ReportedError(error: error, at: status.stateSince)
                 }
                 let reply = try await gateway.get("/v1/values/rates")

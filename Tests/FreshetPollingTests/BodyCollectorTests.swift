@@ -12,7 +12,7 @@ struct BodyCollectorTests {
         coding: ResponseHead.ContentCoding = .gzip,
         maxBytes: Int = 1 << 20,
         step: Int = 7
-    ) throws(PollError) -> [UInt8] {
+    ) throws(UpstreamError) -> [UInt8] {
         let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64)
         defer { scratch.deallocate() }
         var collector = try BodyCollector(coding: coding, maxBytes: maxBytes, expectedBytes: nil)
@@ -20,14 +20,15 @@ struct BodyCollectorTests {
         while !rest.isEmpty {
             let piece = Array(rest.prefix(step))
             rest = rest.dropFirst(step)
-            try piece.withUnsafeBufferPointer { (bytes) throws(PollError) in
+            try piece.withUnsafeBufferPointer { (bytes) throws(UpstreamError) in
                 try collector.received(bytes, scratch: scratch)
             }
         }
         return try collector.finished()
     }
 
-    private func kind(_ wire: [UInt8], coding: ResponseHead.ContentCoding = .gzip, maxBytes: Int = 1 << 20) -> PollError
+    private func kind(_ wire: [UInt8], coding: ResponseHead.ContentCoding = .gzip, maxBytes: Int = 1 << 20)
+        -> UpstreamError
         .Kind?
     {
         do {

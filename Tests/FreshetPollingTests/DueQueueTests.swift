@@ -70,7 +70,7 @@ struct SourcePhaseTests {
                 _ = machine.pollStarted(now: now, wall: wall)
                 // The first polls of all are due at once.
                 if now >= start + interval { events += [(now, 1), (now + duration, -1)] }
-                let response = PollResponse(status: 200, fields: [], body: Array("[1]".utf8))
+                let response = ExchangeResponse(status: 200, fields: [], body: Array("[1]".utf8))
                 _ = machine.responseReceived(response, now: now + duration, wall: wall, using: &generator)
             }
         }

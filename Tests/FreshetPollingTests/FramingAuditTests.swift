@@ -7,7 +7,7 @@ import Testing
 @Suite("The audit of a body's framing")
 struct FramingAuditTests {
     /// Runs the bytes through in one piece and byte by byte, which must not differ.
-    private func violation(of text: String, _ framing: ResponseHead.Framing, closes: Bool = false) -> PollError? {
+    private func violation(of text: String, _ framing: ResponseHead.Framing, closes: Bool = false) -> UpstreamError? {
         let bytes = Array(text.utf8)
         var whole = FramingAudit(framing, closesConnection: closes)
         whole.received(bytes.span)

@@ -178,7 +178,8 @@ struct PageTests {
         let id = try self.add(fixture) { $0.onMissing = .tombstone }
         #expect(await fixture.poll(id) == .changed)
         for (response, kind) in [
-            (UpstreamResponse.status(500), PollError.Kind.status), (.status(404), .notFound), (.status(410), .notFound),
+            (UpstreamResponse.status(500), UpstreamError.Kind.status), (.status(404), .notFound),
+            (.status(410), .notFound),
             (.json("{}"), .unexpected), (.json("["), .malformed), (.status(401), .auth),
         ] {
             answer.update { $0 = response }

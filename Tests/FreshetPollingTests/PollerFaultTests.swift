@@ -12,7 +12,7 @@ struct PollerFaultTests {
 
     /// Polls a good value, then meets the fault three times, then the good value again.
     private func expect(
-        _ kind: PollError.Kind,
+        _ kind: UpstreamError.Kind,
         state: SourceState = .failing,
         configure: (inout SourceConfiguration) -> Void = { _ in },
         from steps: @escaping @Sendable (UpstreamRequest) -> [UpstreamStep]
@@ -176,11 +176,12 @@ struct PollerFaultTests {
     @Test(
         "F34: other statuses",
         arguments: [
-            (204, PollError.Kind.status), (206, .status), (500, .status), (401, .auth), (403, .auth), (404, .notFound),
+            (204, UpstreamError.Kind.status), (206, .status), (500, .status), (401, .auth), (403, .auth),
+            (404, .notFound),
             (410, .notFound), (302, .redirect),
         ]
     )
-    func statuses(status: Int, kind: PollError.Kind) async throws {
+    func statuses(status: Int, kind: UpstreamError.Kind) async throws {
         try await self.expect(kind) { _ in [.respond(.json("[2]", status: status))] }
     }
 
@@ -194,11 +195,11 @@ struct PollerFaultTests {
     @Test(
         "F38, F39a: what is not JSON, or too deep",
         arguments: [
-            (String(repeating: "[", count: 100_000), PollError.Kind.tooLarge), ("[1,2", .malformed),
+            (String(repeating: "[", count: 100_000), UpstreamError.Kind.tooLarge), ("[1,2", .malformed),
             ("{\"a\":1}x", .malformed),
         ]
     )
-    func malformed(body: String, kind: PollError.Kind) async throws {
+    func malformed(body: String, kind: UpstreamError.Kind) async throws {
         try await self.expect(kind) { _ in [.respond(.json(body))] }
     }
 

@@ -90,7 +90,7 @@ struct PollerTests {
         #expect(cursor.sequence == 2)
         #expect(fixture.value(of: id) == "[2]")
         #expect(try await fixture.poller.push(id, body: Array(" [2] ".utf8), contentType: nil) == cursor)
-        await #expect(throws: PollError.self) {
+        await #expect(throws: UpstreamError.self) {
             try await fixture.poller.push(id, body: Array("[2".utf8), contentType: nil)
         }
         #expect(fixture.value(of: id) == "[2]")

@@ -13,7 +13,7 @@ final class PollingFixture: Sendable {
     let hub = Hub(log: ChangeLog(epoch: Epoch(rawValue: 1)))
     let poller: Poller
     let notices = Watched<[HubNotice]>([])
-    let failures = Watched<[PollError]>([])
+    let failures = Watched<[UpstreamError]>([])
 
     init(_ configure: (inout PollerConfiguration) -> Void = { _ in }) throws {
         var configuration = PollerConfiguration()
@@ -90,7 +90,7 @@ final class PollingFixture: Sendable {
 
     /// The poll's outcome, or the kind of its failure.
     func poll(_ id: SourceID) async -> PollOutcome {
-        do throws(PollError) {
+        do throws(UpstreamError) {
             return try await self.poller.poll(id)
         } catch {
             return .failed(error.kind)

@@ -243,7 +243,7 @@ struct RedirectTests {
         ]
     )
     func schemes(url: String) {
-        #expect(throws: PollError.self) { try UpstreamURL(url) }
+        #expect(throws: UpstreamError.self) { try UpstreamURL(url) }
     }
 
     @Test("equal origins are equal however they are written")

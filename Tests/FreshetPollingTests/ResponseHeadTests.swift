@@ -8,7 +8,7 @@ import Testing
 @Suite("The head of a response")
 struct ResponseHeadTests {
     /// Feeds whole lines, as libcurl does, and returns the head, or the error of the line that was refused.
-    private func read(_ text: String, isLenient: Bool = false) throws(PollError) -> ResponseHead {
+    private func read(_ text: String, isLenient: Bool = false) throws(UpstreamError) -> ResponseHead {
         var head = ResponseHead(isLenient: isLenient)
         var line: [UInt8] = []
         for byte in text.utf8 {
@@ -20,7 +20,7 @@ struct ResponseHeadTests {
         return head
     }
 
-    private func kind(_ text: String) -> PollError.Kind? {
+    private func kind(_ text: String) -> UpstreamError.Kind? {
         do {
             _ = try self.read(text)
             return nil
@@ -104,7 +104,7 @@ struct ResponseHeadTests {
         ]
     )
     func strictAllTheSame(text: String) {
-        #expect(throws: PollError.self) { try self.read(text, isLenient: true) }
+        #expect(throws: UpstreamError.self) { try self.read(text, isLenient: true) }
     }
 
     @Test("F10: HTTP/1.0 has no chunks")

@@ -36,14 +36,14 @@ struct ResponseParserSuiteTests {
     }
 
     /// Sends the bytes to one poll and ends the connection, as each case means.
-    private func poll(_ bytes: [UInt8]) async throws -> Result<PollResponse, PollError> {
+    private func poll(_ bytes: [UInt8]) async throws -> Result<ExchangeResponse, UpstreamError> {
         let upstream = try ScriptedUpstream()
         upstream.script(connection: 1, [.expect { _ in true }, .send(bytes), .close])
         return await TransportProbe().poll(upstream.url()) { $0.timeout = .seconds(5) }
     }
 
     /// A value could come of it: the core takes bodies of 200 and 203 that do not end with the connection, and 304.
-    private func isUsable(_ result: Result<PollResponse, PollError>) -> Bool {
+    private func isUsable(_ result: Result<ExchangeResponse, UpstreamError>) -> Bool {
         guard case .success(let response) = result else { return false }
         return [200, 203, 304].contains(response.status) && !response.isCloseDelimited
     }
@@ -63,7 +63,7 @@ struct ResponseParserSuiteTests {
     /// Accepted by the suite's own parser, and not here.
     private static let refusedHere = [
         // The length is 123 and the body ends sooner; the suite's parser was told to skip it.
-        "llhttp:response/content-length:Content-Length reset when no body is received": PollError.Kind.transport,
+        "llhttp:response/content-length:Content-Length reset when no body is received": UpstreamError.Kind.transport,
         // libcurl takes no empty line before a status line.
         "llhttp:response/sample:Response starting with CRLF": .protocol,
         "llhttp:response/connection:HTTP 100 first, then 400": .protocol,

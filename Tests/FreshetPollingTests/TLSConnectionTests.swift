@@ -103,7 +103,7 @@ struct TLSConnectionTests {
     private let probe = TransportProbe()
     private static let stray = TLSConversation.response("{\"v\":666}")
 
-    private func poll(_ conversation: TLSConversation) async -> Result<PollResponse, PollError> {
+    private func poll(_ conversation: TLSConversation) async -> Result<ExchangeResponse, UpstreamError> {
         await self.probe.poll("https://127.0.0.1:\(conversation.server.port)/") { $0.tls.isInsecure = true }
     }
 

@@ -20,12 +20,12 @@ struct TransportFaultTests {
     private func poll(
         _ steps: [UpstreamStep],
         configure: @escaping @Sendable (inout SourceConfiguration) -> Void = { _ in }
-    ) async -> Result<PollResponse, PollError> {
+    ) async -> Result<ExchangeResponse, UpstreamError> {
         self.upstream.on("/") { request in request.number == 1 ? steps : [.respond(.json("[2]"))] }
         return await self.probe.poll(self.upstream.url(), configure: configure)
     }
 
-    private func poll(_ bytes: String) async -> Result<PollResponse, PollError> {
+    private func poll(_ bytes: String) async -> Result<ExchangeResponse, UpstreamError> {
         await self.poll([.send(bytes), .close])
     }
 
@@ -57,7 +57,7 @@ struct TransportFaultTests {
         listen(listener, 0)
         defer { close(listener) }
         let port = clinux_local_port(listener)
-        var kinds: [PollError.Kind?] = []
+        var kinds: [UpstreamError.Kind?] = []
         for _ in 0..<4 {
             let result = await self.probe.poll("http://127.0.0.1:\(port)/") { $0.timeout = .milliseconds(700) }
             kinds.append(result.kind)

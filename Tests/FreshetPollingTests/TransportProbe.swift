@@ -28,7 +28,7 @@ final class TransportProbe: @unchecked Sendable {
         _ url: String,
         validators: Validators = Validators(),
         configure: @escaping @Sendable (inout SourceConfiguration) -> Void = { _ in }
-    ) async -> Result<PollResponse, PollError> {
+    ) async -> Result<ExchangeResponse, UpstreamError> {
         await withCheckedContinuation { continuation in
             self.queue.async {
                 continuation.resume(returning: self.run(url, PollRequest(validators: validators), configure))
@@ -40,7 +40,7 @@ final class TransportProbe: @unchecked Sendable {
         _ url: String,
         _ request: PollRequest,
         _ configure: (inout SourceConfiguration) -> Void
-    ) -> Result<PollResponse, PollError> {
+    ) -> Result<ExchangeResponse, UpstreamError> {
         do {
             let (reactor, transport) = try self.prepared()
             var configuration = SourceConfiguration(name: "probe", url: url)
@@ -73,25 +73,25 @@ final class TransportProbe: @unchecked Sendable {
         }
     }
 
-    private func prepared() throws(PollError) -> (reactor: Reactor, transport: CurlTransport) {
+    private func prepared() throws(UpstreamError) -> (reactor: Reactor, transport: CurlTransport) {
         if let loop = self.loop { return loop }
-        let reactor = try Reactor(wakeUp: PollError.wrapping(WakeUp.init))
+        let reactor = try Reactor(wakeUp: UpstreamError.wrapping(WakeUp.init))
         let loop = (reactor, try CurlTransport(reactor: reactor, configuration: self.configuration))
         self.loop = loop
         return loop
     }
 }
 
-extension Result where Success == PollResponse, Failure == PollError {
+extension Result where Success == ExchangeResponse, Failure == UpstreamError {
     /// The kind of the failure; `nil` for a response.
-    var kind: PollError.Kind? {
+    var kind: UpstreamError.Kind? {
         switch self {
         case .success: nil
         case .failure(let error): error.kind
         }
     }
 
-    var response: PollResponse? { try? self.get() }
+    var response: ExchangeResponse? { try? self.get() }
 
     var body: String? { self.response.map { String(decoding: $0.body, as: UTF8.self) } }
 }

@@ -57,14 +57,14 @@ struct UnpackerTests {
         _ coding: FreshetUpstream.ResponseHead.ContentCoding,
         maxBytes: Int = 1 << 20,
         step: Int = 7
-    ) -> Result<[UInt8], PollError> {
+    ) -> Result<[UInt8], UpstreamError> {
         let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64)
         defer { scratch.deallocate() }
-        do throws(PollError) {
+        do throws(UpstreamError) {
             var collector = try BodyCollector(coding: coding, maxBytes: maxBytes, expectedBytes: nil)
             for start in stride(from: 0, to: wire.count, by: step) {
                 let piece = Array(wire[start..<min(start + step, wire.count)])
-                try piece.withUnsafeBufferPointer { (bytes) throws(PollError) in
+                try piece.withUnsafeBufferPointer { (bytes) throws(UpstreamError) in
                     try collector.received(bytes, scratch: scratch)
                 }
             }
@@ -78,7 +78,7 @@ struct UnpackerTests {
         _ wire: [UInt8],
         _ coding: FreshetUpstream.ResponseHead.ContentCoding,
         maxBytes: Int = 1 << 20
-    ) -> PollError.Kind? {
+    ) -> UpstreamError.Kind? {
         if case .failure(let error) = self.collect(wire, coding, maxBytes: maxBytes) { return error.kind }
         return nil
     }

@@ -18,7 +18,7 @@ struct UpstreamClientTests {
         _ request: ExchangeRequest,
         _ path: String,
         _ configuration: ExchangeConfiguration = ExchangeConfiguration()
-    ) async throws(PollError) -> PollResponse {
+    ) async throws(UpstreamError) -> ExchangeResponse {
         try await self.client.send(request, to: UpstreamURL(self.upstream.url(path)), configuration)
     }
 
@@ -70,7 +70,7 @@ struct UpstreamClientTests {
         self.upstream.on("/post") { _ in [.close] }
         // A connection that was used before lies ready.
         #expect(try await self.send(ExchangeRequest(), "/get").status == 200)
-        await #expect(throws: PollError.self) { try await self.send(ExchangeRequest(.post, body: [0x31]), "/post") }
+        await #expect(throws: UpstreamError.self) { try await self.send(ExchangeRequest(.post, body: [0x31]), "/post") }
         #expect(self.upstream.requests(to: "/post").count == 1)
         #expect(self.upstream.requests(to: "/post").first?.numberOnConnection == 1)
     }
@@ -80,13 +80,13 @@ struct UpstreamClientTests {
         self.upstream.on("/big", respond: .json("[\(String(repeating: "1,", count: 50_000))1]"))
         self.upstream.on("/stall") { _ in [.stall] }
         let small = ExchangeConfiguration(maxBodyBytes: 1000)
-        await #expect(throws: PollError.self) { try await self.send(ExchangeRequest(), "/big", small) }
+        await #expect(throws: UpstreamError.self) { try await self.send(ExchangeRequest(), "/big", small) }
         let short = ExchangeConfiguration(timeout: .milliseconds(100))
-        await #expect(throws: PollError.self) { try await self.send(ExchangeRequest(), "/stall", short) }
+        await #expect(throws: UpstreamError.self) { try await self.send(ExchangeRequest(), "/stall", short) }
         let task = Task { try await self.send(ExchangeRequest(), "/stall") }
         #expect(await self.upstream.waitForRequests(count: 3))
         task.cancel()
-        await #expect(throws: PollError.self) { try await task.value }
+        await #expect(throws: UpstreamError.self) { try await task.value }
     }
 
     @Test("a private address is refused where addresses have to be public")
@@ -108,7 +108,7 @@ struct UpstreamClientTests {
         let url = try UpstreamURL(self.upstream.url("/stall"))
         let tasks = (0..<2).map { _ in Task { try await client.send(ExchangeRequest(), to: url) } }
         #expect(await self.upstream.waitForRequests(count: 2))
-        await #expect(throws: PollError.self) { try await client.send(ExchangeRequest(), to: url) }
+        await #expect(throws: UpstreamError.self) { try await client.send(ExchangeRequest(), to: url) }
         #expect(self.upstream.requests.count == 2)
         for task in tasks { task.cancel() }
     }

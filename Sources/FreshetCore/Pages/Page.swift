@@ -98,16 +98,16 @@ struct PageReader: Sendable {
     ///   - items: Where the items stand; `nil` for the first page.
     ///   - before: Items of the pages before it.
     /// - Returns: The page, the rule, and where its items stand.
-    /// - Throws: ``PollError`` where it is none.
+    /// - Throws: ``UpstreamError`` where it is none.
     func page(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         url: String,
         rule: PageRule?,
         items: Pointer?,
         before: Int
-    ) throws(PollError) -> (page: Page, rule: PageRule, items: Pointer) {
+    ) throws(UpstreamError) -> (page: Page, rule: PageRule, items: Pointer) {
         if response.isCloseDelimited, !self.configuration.allowCloseDelimited {
-            throw PollError(
+            throw UpstreamError(
                 .framing,
                 "the body ends with the connection, so a cut one cannot be told from a whole one; "
                     + "set `allow_close_delimited: true` to accept that"
@@ -148,12 +148,12 @@ struct PageReader: Sendable {
         return (page, rule, pointer)
     }
 
-    private func document(_ response: PollResponse) throws(PollError) -> Document {
+    private func document(_ response: ExchangeResponse) throws(UpstreamError) -> Document {
         let type = response.value(of: "content-type")
         if self.configuration.format == nil {
             let format = try Representation.format(ofContentType: type).get()
             guard format == .json else {
-                throw PollError(.contentType, "a page must be JSON; set `format: json` if it is")
+                throw UpstreamError(.contentType, "a page must be JSON; set `format: json` if it is")
             }
         }
         var hints = Representation.Hints(contentType: type)
@@ -162,15 +162,15 @@ struct PageReader: Sendable {
     }
 
     /// The items of a page, and where they stand.
-    private func list(in document: Document, _ known: Pointer?) throws(PollError) -> (Pointer, Value) {
+    private func list(in document: Document, _ known: Pointer?) throws(UpstreamError) -> (Pointer, Value) {
         guard let pointer = known ?? self.configuration.collection ?? self.guess(in: document) else {
-            throw PollError(
+            throw UpstreamError(
                 .unexpected,
                 "nothing says where the items of a page stand; set `items`"
             )
         }
         guard let list = document.value(at: pointer), list.kind == .array || list.kind == .object else {
-            throw PollError(.unexpected, "a page has no items at \(pointer.isEmpty ? "its root" : "\(pointer)")")
+            throw UpstreamError(.unexpected, "a page has no items at \(pointer.isEmpty ? "its root" : "\(pointer)")")
         }
         return (pointer, list)
     }

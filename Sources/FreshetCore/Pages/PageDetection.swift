@@ -61,9 +61,9 @@ enum PageDetection {
 
     /// The rule by which the pages after this one are found.
     ///
-    /// - Throws: ``PollError`` of kind `unexpected` where the page says that there are more, and not how to reach them in
+    /// - Throws: ``UpstreamError`` of kind `unexpected` where the page says that there are more, and not how to reach them in
     ///   a way that is known here.
-    static func rule(from page: PageRule.Context) throws(PollError) -> PageRule {
+    static func rule(from page: PageRule.Context) throws(UpstreamError) -> PageRule {
         if LinkHeader.finding(in: page.fields) != .none { return .link }
         if let name = self.totalField(page) { throw self.unknown("the field \(name)") }
         let root = page.document.root
@@ -104,8 +104,8 @@ enum PageDetection {
         return root["paging"]?.kind == .object ? next("paging") : .single
     }
 
-    private static func unknown(_ sign: String) -> PollError {
-        PollError(
+    private static func unknown(_ sign: String) -> UpstreamError {
+        UpstreamError(
             .unexpected,
             "the answer says by \(sign) that there are more pages, and `style: auto` does not know how to reach them; "
                 + "set `paginate` with the `style` that the upstream documents"

@@ -42,8 +42,8 @@ enum PageRule: Hashable, Sendable {
 
     /// The URL of the page after this one; `nil` where this one is the last.
     ///
-    /// - Throws: ``PollError`` of kind `unexpected` where the page leads to something that is none.
-    func next(after page: Context) throws(PollError) -> String? {
+    /// - Throws: ``UpstreamError`` of kind `unexpected` where the page leads to something that is none.
+    func next(after page: Context) throws(UpstreamError) -> String? {
         switch self {
         case .single: return nil
         case .link:
@@ -53,7 +53,7 @@ enum PageRule: Hashable, Sendable {
             guard let value = page.document.value(at: pointer) else { return nil }
             guard let reference = Self.reference(in: value) else {
                 if Self.isEnd(value) { return nil }
-                throw PollError(.unexpected, "the member \(pointer) of a page holds no URL of the next page")
+                throw UpstreamError(.unexpected, "the member \(pointer) of a page holds no URL of the next page")
             }
             return try self.resolved(reference, page)
         case .token(let pointer, let parameter, let more):
@@ -63,7 +63,10 @@ enum PageRule: Hashable, Sendable {
         case .lastItem(let pointer, let parameter, let more):
             guard page.document.value(at: more)?.bool == true else { return nil }
             guard let token = page.lastItem?.value(at: pointer).flatMap(Self.token) else {
-                throw PollError(.unexpected, "there are more pages, and the last item has no \(pointer) to go on from")
+                throw UpstreamError(
+                    .unexpected,
+                    "there are more pages, and the last item has no \(pointer) to go on from"
+                )
             }
             return URLQuery.setting(parameter, to: token, in: page.url)
         case .number(let parameter, let size, let bounds):
@@ -92,9 +95,12 @@ enum PageRule: Hashable, Sendable {
         return size.map { page.count < $0 } ?? false
     }
 
-    private func resolved(_ reference: String, _ page: Context) throws(PollError) -> String {
+    private func resolved(_ reference: String, _ page: Context) throws(UpstreamError) -> String {
         guard let url = URLReference.resolved(reference, against: page.url) else {
-            throw PollError(.unexpected, "the URL of the next page is empty, or longer than \(URLReference.maxBytes)")
+            throw UpstreamError(
+                .unexpected,
+                "the URL of the next page is empty, or longer than \(URLReference.maxBytes)"
+            )
         }
         return url
     }

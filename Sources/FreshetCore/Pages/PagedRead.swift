@@ -24,8 +24,8 @@ package struct PagedRead: Sendable {
         /// The pages belong together. `isChanged`: they differ from what was known.
         case whole(PageSet, isChanged: Bool)
         /// The answer is for the source to judge, as if it were that of a single request.
-        case refused(PollResponse)
-        case failed(PollError)
+        case refused(ExchangeResponse)
+        case failed(UpstreamError)
     }
 
     private enum Pass {
@@ -93,10 +93,10 @@ package struct PagedRead: Sendable {
     }
 
     /// The answer to the last request.
-    package mutating func received(_ response: PollResponse) -> Step {
+    package mutating func received(_ response: ExchangeResponse) -> Step {
         self.wireBytes = self.wireBytes.addingClamped(response.wireBytes)
         let sent = self.request.validators.applying(to: response.url)
-        do throws(PollError) {
+        do throws(UpstreamError) {
             switch AnswerMeaning(response, to: sent, configuration: self.configuration) {
             case .representation where response.status != 204:
                 return try self.pageReceived(response)
@@ -122,8 +122,8 @@ package struct PagedRead: Sendable {
         }
     }
 
-    private static func refusal(_ response: PollResponse) -> PollError {
-        PollError(status: response.status, ResponseFreshness(fields: response.fields, wallNow: 0))
+    private static func refusal(_ response: ExchangeResponse) -> UpstreamError {
+        UpstreamError(status: response.status, ResponseFreshness(fields: response.fields, wallNow: 0))
     }
 
     private var isFirst: Bool {
@@ -132,12 +132,12 @@ package struct PagedRead: Sendable {
     }
 
     /// The error with the number of the page that it is about.
-    private func located(_ error: PollError) -> PollError {
+    private func located(_ error: UpstreamError) -> UpstreamError {
         guard case .reading = self.pass, !self.pages.isEmpty, error.kind != .torn else { return error }
-        return PollError(error.kind, "page \(self.pages.count + 1): \(error.message)")
+        return UpstreamError(error.kind, "page \(self.pages.count + 1): \(error.message)")
     }
 
-    private mutating func pageReceived(_ response: PollResponse) throws(PollError) -> Step {
+    private mutating func pageReceived(_ response: ExchangeResponse) throws(UpstreamError) -> Step {
         switch self.pass {
         case .reading:
             let before = self.pages.reduce(0) { $0.addingClamped($1.count) }
@@ -154,7 +154,7 @@ package struct PagedRead: Sendable {
             // By another rule the known pages lead elsewhere.
             if isDetected, let known, known.rule != read.rule { self.knownPages = [:] }
             if let first = self.pages.first, first.isKeyed != read.page.isKeyed {
-                throw PollError(.unexpected, "its items are an array on one page and an object on another")
+                throw UpstreamError(.unexpected, "its items are an array on one page and an object on another")
             }
             return try self.take(read.page)
         case .confirming(let index):
@@ -168,7 +168,7 @@ package struct PagedRead: Sendable {
                 before: 0
             )
             guard read.page.hash == first.hash, (read.page.next == nil) == (first.next == nil) else {
-                throw PollError(
+                throw UpstreamError(
                     .torn,
                     "the collection changed while its \(self.pages.count) pages were read, so that they do not belong "
                         + "together; the last good value stays"
@@ -180,7 +180,7 @@ package struct PagedRead: Sendable {
     }
 
     /// 304.
-    private mutating func pageConfirmed(_ response: PollResponse) throws(PollError) -> Step {
+    private mutating func pageConfirmed(_ response: ExchangeResponse) throws(UpstreamError) -> Step {
         switch self.pass {
         case .reading:
             guard var page = self.knownPages[self.request.url] else { throw Self.outOfStep }
@@ -203,24 +203,24 @@ package struct PagedRead: Sendable {
     }
 
     /// Goes on from a page of the first pass.
-    private mutating func take(_ page: Page) throws(PollError) -> Step {
+    private mutating func take(_ page: Page) throws(UpstreamError) -> Step {
         self.pages.append(page)
         self.bytes = self.bytes.addingClamped(page.bytes)
         guard self.bytes <= self.pagination.maxBytes else {
-            throw PollError(
+            throw UpstreamError(
                 .tooLarge,
                 "all pages up to it have \(self.bytes) bytes, more than `paginate.max_bytes`, \(self.pagination.maxBytes)"
             )
         }
         if let next = page.next {
             guard self.pages.count < self.pagination.maxPages else {
-                throw PollError(
+                throw UpstreamError(
                     .tooLarge,
                     "there are more pages than `paginate.max_pages`, \(self.pagination.maxPages)"
                 )
             }
             guard !self.seen.contains(next) else {
-                throw PollError(
+                throw UpstreamError(
                     .torn,
                     "page \(self.pages.count) leads back to a page that was read before: the collection changed meanwhile, or "
                         + "`paginate` is not how this upstream works"
@@ -247,13 +247,13 @@ package struct PagedRead: Sendable {
         return .whole(pages, isChanged: self.isChanged)
     }
 
-    private static let outOfStep = PollError(.internal, "an answer came for a page that was not asked for")
+    private static let outOfStep = UpstreamError(.internal, "an answer came for a page that was not asked for")
 }
 
-extension PollResponse {
+extension ExchangeResponse {
     /// The answer that all pages amount to. `isConfirmation`: the value is what it was, and needs no body. The fields that
     /// belong to one page alone are left out of those of the last answer.
-    package init(_ last: PollResponse, pages: PageSet, isConfirmation: Bool, wireBytes: Int) {
+    package init(_ last: ExchangeResponse, pages: PageSet, isConfirmation: Bool, wireBytes: Int) {
         let ofOnePage: Set<String> = [
             "etag", "last-modified", "content-length", "content-encoding", "transfer-encoding", "link", "content-range",
             "content-type",

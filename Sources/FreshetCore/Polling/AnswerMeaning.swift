@@ -16,7 +16,7 @@ enum AnswerMeaning: Hashable {
     case refusal
 
     /// `sent`: the condition under which the answer came; empty for none.
-    init(_ response: PollResponse, to sent: Validators, configuration: SourceConfiguration) {
+    init(_ response: ExchangeResponse, to sent: Validators, configuration: SourceConfiguration) {
         switch response.status {
         case 200, 203: self = .representation
         case 204 where configuration.allowEmpty: self = .representation
@@ -58,7 +58,7 @@ extension [UInt8] {
 
 // MARK: - Refusals
 
-extension PollError {
+extension UpstreamError {
     /// What a status means that is neither a value nor a confirmation.
     ///
     /// A 403 is about credentials unless the answer speaks of a rate limit or asks to wait, as GitHub's does.
@@ -103,7 +103,7 @@ extension HostGate.Outcome {
     }
 
     /// What a poll without a complete answer says about the host.
-    package init(_ kind: PollError.Kind) {
+    package init(_ kind: UpstreamError.Kind) {
         switch kind {
         case .dns, .connect, .tls, .tlsUntrusted, .tlsExpired, .tlsHost, .tlsVersion, .timeout, .transport:
             self = .failed

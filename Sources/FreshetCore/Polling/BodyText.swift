@@ -20,13 +20,13 @@ enum BodyText {
     ///   - maxBytes: Of the text in UTF-8.
     /// - Returns: UTF-8 without a byte order mark; of JSON, the body itself where it seems to be UTF-8: its parser passes
     ///   over a mark and checks every byte.
-    /// - Throws: ``PollError`` of kind `encoding`, which names the encoding, or `too_large`.
+    /// - Throws: ``UpstreamError`` of kind `encoding`, which names the encoding, or `too_large`.
     static func decode(
         _ body: [UInt8],
         _ format: SourceConfiguration.Format,
         _ contentType: [UInt8]?,
         _ maxBytes: Int
-    ) throws(PollError) -> [UInt8] {
+    ) throws(UpstreamError) -> [UInt8] {
         let label = contentType.flatMap(self.label)
         let charset = label.flatMap { TextEncoding(label: $0) }
         let isJSON = format == .json || format == .ndjson
@@ -36,11 +36,11 @@ enum BodyText {
         do throws(TextDecodingError) {
             text = try encoding.decode(body[...], maxBytes: maxBytes)
         } catch {
-            throw PollError(error)
+            throw UpstreamError(error)
         }
         if encoding == .utf8, let offset = TextEncoding.firstInvalidUTF8(in: text[...]) {
             let place = offset + body.count - text.count
-            throw PollError(.encoding, "the body is not valid UTF-8 (byte \(place))\(self.hint(label, charset))")
+            throw UpstreamError(.encoding, "the body is not valid UTF-8 (byte \(place))\(self.hint(label, charset))")
         }
         return text
     }
@@ -79,7 +79,7 @@ enum BodyText {
     }
 }
 
-extension PollError {
+extension UpstreamError {
     fileprivate init(_ error: TextDecodingError) {
         let kind: Kind =
             switch error.reason {

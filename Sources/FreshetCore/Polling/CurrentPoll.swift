@@ -29,7 +29,7 @@ struct CurrentPoll: Sendable {
         self.isOvertaken = false
     }
 
-    /// The answer is there. `url`: where it came from, as in ``PollResponse/url``.
+    /// The answer is there. `url`: where it came from, as in ``ExchangeResponse/url``.
     mutating func answered(from url: String?) {
         self.isUnderWay = false
         self.sent = self.sent.applying(to: url)

@@ -16,13 +16,13 @@ package struct Expectation: Hashable, Sendable {
     }
 
     /// Why the payload is not what it should be; `nil` where it is. Never quotes the payload.
-    func violation(in document: Document) -> PollError? {
+    func violation(in document: Document) -> UpstreamError? {
         let name = self.pointer.isEmpty ? "the payload" : "\(self.pointer)"
         guard let found = document.value(at: self.pointer) else {
-            return PollError(.unexpected, "the payload has nothing at \(name), which `expect` requires")
+            return UpstreamError(.unexpected, "the payload has nothing at \(name), which `expect` requires")
         }
         guard let value = self.value, !Self.matches(found, value) else { return nil }
-        return PollError(.unexpected, "\(name) is not \(value), which `expect` requires")
+        return UpstreamError(.unexpected, "\(name) is not \(value), which `expect` requires")
     }
 
     private static func matches(_ found: Value, _ text: String) -> Bool {

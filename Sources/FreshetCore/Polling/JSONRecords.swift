@@ -11,8 +11,8 @@ enum JSONRecords {
     /// Each has to be a whole value: two broken ones can make a whole array together. Empty lines and records
     /// are passed over.
     ///
-    /// - Throws: ``PollError`` that names the line or record.
-    static func array(of text: [UInt8], limits: ParseLimits) throws(PollError) -> [UInt8] {
+    /// - Throws: ``UpstreamError`` that names the line or record.
+    static func array(of text: [UInt8], limits: ParseLimits) throws(UpstreamError) -> [UInt8] {
         let start = text.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         let isSequence = text[start...].first { !$0.isWhitespace } == self.recordSeparator
         let separator = isSequence ? self.recordSeparator : 0x0A
@@ -30,15 +30,15 @@ enum JSONRecords {
                 array.append(contentsOf: document.text)
                 nodes += document.nodeCount
             } catch {
-                var fault = PollError(error)
+                var fault = UpstreamError(error)
                 fault.message = "\(name) is invalid JSON: \(error)"
                 throw fault
             }
             guard nodes <= limits.maxNodes else {
-                throw PollError(.tooLarge, "the lines hold more than \(limits.maxNodes) values")
+                throw UpstreamError(.tooLarge, "the lines hold more than \(limits.maxNodes) values")
             }
             if isSequence, self.mayBeCut(record) {
-                throw PollError(.malformed, "\(name) may be cut: no white space ends it (RFC 7464 §2.4)")
+                throw UpstreamError(.malformed, "\(name) may be cut: no white space ends it (RFC 7464 §2.4)")
             }
         }
         array.append(UInt8(ascii: "]"))

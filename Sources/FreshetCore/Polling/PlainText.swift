@@ -37,10 +37,10 @@ enum PlainText {
     /// - Returns: What was read.
     /// - Throws: What `read` throws.
     func document(
-        _ read: (SourceConfiguration.Format) throws(PollError) -> Document
-    ) throws(PollError) -> Document {
+        _ read: (SourceConfiguration.Format) throws(UpstreamError) -> Document
+    ) throws(UpstreamError) -> Document {
         let document: Document
-        do throws(PollError) {
+        do throws(UpstreamError) {
             document = try read(.json)
         } catch {
             guard self == .structured else { return try read(.text) }

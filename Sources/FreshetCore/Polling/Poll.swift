@@ -39,7 +39,7 @@ package struct PollRequest: Hashable, Sendable {
 }
 
 /// A complete response: the transfer ended as its framing said, and the content coding was undone and checked.
-package struct PollResponse: Sendable {
+package struct ExchangeResponse: Sendable {
     package var status: Int
     package var fields: [HeaderField]
     /// The decoded body.
@@ -89,7 +89,7 @@ package struct PollResponse: Sendable {
 }
 
 /// Why a poll produced no value. Never carries a body or a secret.
-package struct PollError: Error, Hashable, Sendable {
+package struct UpstreamError: Error, Hashable, Sendable {
     /// What scripts and metrics tell failures apart by (`last_error.kind`, label `kind`).
     package enum Kind: String, CaseIterable, Sendable {
         /// The name did not resolve.
@@ -166,7 +166,7 @@ package enum PollOutcome: Hashable, Sendable {
     /// The answer could not be used, and the upstream is asked again at once: it was overtaken by a push, or a
     /// condition was refused.
     case superseded
-    case failed(PollError.Kind)
+    case failed(UpstreamError.Kind)
 
     /// The label `outcome` of `freshet_polls_total`.
     package var label: String {

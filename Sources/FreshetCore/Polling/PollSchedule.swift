@@ -126,7 +126,7 @@ struct PollSchedule: Sendable {
     /// With an interval of 100 ms: up to 200 ms, 400 ms, and 5 s from the sixth on. What the answer asks for, if there
     /// was one, may make it later: `Retry-After`, or without that the end of a used-up quota, within `max_interval`.
     mutating func pollFailed(
-        _ kind: PollError.Kind,
+        _ kind: UpstreamError.Kind,
         failures: Int,
         hints: PollHints,
         now: MonotonicTime,
@@ -149,7 +149,7 @@ struct PollSchedule: Sendable {
     }
 
     private func backoff(
-        _ kind: PollError.Kind,
+        _ kind: UpstreamError.Kind,
         failures: Int,
         using generator: inout some RandomNumberGenerator
     ) -> Double {

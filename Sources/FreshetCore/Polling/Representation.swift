@@ -17,7 +17,8 @@ package enum Representation {
     /// The format that a response without a configured one is read in, or why it is refused.
     ///
     /// Of the field value neither parameters nor case count.
-    package static func format(ofContentType contentType: [UInt8]?) -> Result<SourceConfiguration.Format, PollError> {
+    package static func format(ofContentType contentType: [UInt8]?) -> Result<SourceConfiguration.Format, UpstreamError>
+    {
         guard let contentType else { return .success(.json) }
         let essence = self.essence(of: contentType)
         switch essence {
@@ -30,7 +31,7 @@ package enum Representation {
         case _ where essence.hasSuffix("+json"): return .success(.json)
         case "application/xhtml+xml", "text/html":
             return .failure(
-                PollError(
+                UpstreamError(
                     .contentType,
                     "the upstream answered with a web page (\(essence)), such as a login or error page; "
                         + "set `format` if that is the data"
@@ -39,7 +40,7 @@ package enum Representation {
         case _ where essence.hasSuffix("+xml"): return .success(.xml)
         case _:
             return .failure(
-                PollError(.contentType, "the upstream answered with \(essence); set `format` to say how to read it")
+                UpstreamError(.contentType, "the upstream answered with \(essence); set `format` to say how to read it")
             )
         }
     }
@@ -99,7 +100,7 @@ package enum Representation {
         format: SourceConfiguration.Format,
         limits: ParseLimits,
         collection: Pointer? = nil
-    ) throws(PollError) -> Document {
+    ) throws(UpstreamError) -> Document {
         var hints = Hints(collection: collection)
         return try self.document(from: body, format: format, limits: limits, hints: &hints)
     }
@@ -113,20 +114,20 @@ package enum Representation {
     ///     long.
     ///   - hints: What else is known.
     /// - Returns: The body's image in JSON.
-    /// - Throws: ``PollError`` of kind `malformed`, `encoding`, `too_large` or `empty_body`, with the offset.
+    /// - Throws: ``UpstreamError`` of kind `malformed`, `encoding`, `too_large` or `empty_body`, with the offset.
     package static func document(
         from body: [UInt8],
         format: SourceConfiguration.Format,
         limits: ParseLimits,
         hints: inout Hints
-    ) throws(PollError) -> Document {
+    ) throws(UpstreamError) -> Document {
         guard body.count <= limits.maxBytes else {
-            throw PollError(.tooLarge, "the body has \(body.count) bytes, more than \(limits.maxBytes)")
+            throw UpstreamError(.tooLarge, "the body has \(body.count) bytes, more than \(limits.maxBytes)")
         }
         // XML has rules of its own for its encoding.
         let text = format == .xml ? body : try BodyText.decode(body, format, hints.contentType, limits.maxBytes)
         guard text.contains(where: { !$0.isWhitespace }) else {
-            throw PollError(.emptyBody, "the upstream answered with an empty body")
+            throw UpstreamError(.emptyBody, "the upstream answered with an empty body")
         }
         var imageLimits = limits
         let usual = ParseLimits().maxBytes / self.widestImage
@@ -147,11 +148,11 @@ package enum Representation {
     /// record, which a table of hostile make could use to fill the memory.
     private static let widestImage = 4
 
-    private static func parse(_ text: [UInt8], limits: ParseLimits) throws(PollError) -> Document {
+    private static func parse(_ text: [UInt8], limits: ParseLimits) throws(UpstreamError) -> Document {
         do throws(ParseError) {
             return try Document(parsing: text, limits: limits)
         } catch {
-            throw PollError(error)
+            throw UpstreamError(error)
         }
     }
 
@@ -159,7 +160,7 @@ package enum Representation {
         ofXML body: [UInt8],
         limits: ParseLimits,
         _ hints: inout Hints
-    ) throws(PollError) -> [UInt8] {
+    ) throws(UpstreamError) -> [UInt8] {
         // Each element takes up to two levels of JSON, and a value and a name of its own.
         let elements = XMLImage.Limits(
             maxDepth: max(1, (limits.maxDepth - 1) / 2),
@@ -178,14 +179,14 @@ package enum Representation {
             hints.lists = image.lists
             return image.json
         } catch {
-            let kind: PollError.Kind =
+            let kind: UpstreamError.Kind =
                 switch error.reason {
                 case .malformed, .entity: .malformed
                 case .encoding: .encoding
                 case .tooDeep, .tooManyNodes, .tooManyDeclarations, .tooLong: .tooLarge
                 case .noMemory: .internal
                 }
-            throw PollError(kind, "invalid XML: \(error)")
+            throw UpstreamError(kind, "invalid XML: \(error)")
         }
     }
 
@@ -202,7 +203,7 @@ extension UInt8 {
     var isWhitespace: Bool { self == 0x20 || self == 0x0A || self == 0x0D || self == 0x09 }
 }
 
-extension PollError {
+extension UpstreamError {
     /// Why a body is not a document.
     init(_ error: ParseError) {
         let kind: Kind =

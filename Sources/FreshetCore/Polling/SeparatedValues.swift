@@ -51,11 +51,11 @@ struct SeparatedValues {
 
     /// The image as JSON text.
     ///
-    /// - Throws: ``PollError`` of kind `empty_body`, `malformed` with the offset, or `too_large` beyond `maxBytes`.
-    func json(maxBytes: Int) throws(PollError) -> [UInt8] {
-        let result: Result<[UInt8], PollError> = self.bytes.withUnsafeBufferPointer { bytes in
+    /// - Throws: ``UpstreamError`` of kind `empty_body`, `malformed` with the offset, or `too_large` beyond `maxBytes`.
+    func json(maxBytes: Int) throws(UpstreamError) -> [UInt8] {
+        let result: Result<[UInt8], UpstreamError> = self.bytes.withUnsafeBufferPointer { bytes in
             var reader = TableReader(bytes, from: self.start, separator: self.separator, hasQuotes: self.hasQuotes)
-            do throws(PollError) {
+            do throws(UpstreamError) {
                 return .success(try self.json(&reader, maxBytes: maxBytes))
             } catch {
                 return .failure(error)
@@ -64,9 +64,9 @@ struct SeparatedValues {
         return try result.get()
     }
 
-    private func json(_ reader: inout TableReader, maxBytes: Int) throws(PollError) -> [UInt8] {
+    private func json(_ reader: inout TableReader, maxBytes: Int) throws(UpstreamError) -> [UInt8] {
         guard reader.beginRecord() else {
-            throw PollError(.emptyBody, "the upstream answered with an empty table")
+            throw UpstreamError(.emptyBody, "the upstream answered with an empty table")
         }
         var names = FieldList()
         repeat { try reader.field(into: &names) } while reader.passSeparator()
@@ -91,7 +91,7 @@ struct SeparatedValues {
                 count += 1
             } while reader.passSeparator()
             guard count == columns.count else {
-                throw PollError(
+                throw UpstreamError(
                     .malformed,
                     "record \(number), which ends at byte \(reader.offset), has \(count) fields, "
                         + "and the first has \(columns.count), with \(self.separatorName) between them"
@@ -100,7 +100,7 @@ struct SeparatedValues {
             image.append(UInt8(ascii: "\""))
             image.append(UInt8(ascii: "}"))
             guard image.count <= maxBytes else {
-                throw PollError(
+                throw UpstreamError(
                     .tooLarge,
                     "the table takes more than \(maxBytes) bytes as JSON: raise `max_body_bytes`"
                 )

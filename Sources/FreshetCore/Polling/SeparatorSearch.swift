@@ -47,7 +47,7 @@ enum SeparatorSearch {
             var records = 0
             let end = bytes.withUnsafeBufferPointer { bytes in
                 var table = TableReader(bytes, from: start, separator: separator)
-                do throws(PollError) {
+                do throws(UpstreamError) {
                     while records < SeparatorSearch.maxRecords, table.beginRecord() {
                         var fields = NoFields()
                         var columns = 0

@@ -26,10 +26,10 @@ package final class SourceSchema: Hashable, Sendable {
     }
 
     /// Why a value is refused; nil where it is not.
-    func violation(in document: Document) -> PollError? {
+    func violation(in document: Document) -> UpstreamError? {
         let violations = self.schema.violations(in: document)
         guard let first = violations.first else { return nil }
         let more = violations.count > 1 ? ", and more" : ""
-        return PollError(.schema, "the value violates `schema`: \(first.description)\(more)")
+        return UpstreamError(.schema, "the value violates `schema`: \(first.description)\(more)")
     }
 }

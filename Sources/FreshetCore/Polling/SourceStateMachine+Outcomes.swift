@@ -43,7 +43,7 @@ extension SourceStateMachine {
     }
 
     mutating func failed(
-        _ error: PollError,
+        _ error: UpstreamError,
         isGone: Bool = false,
         hints: PollHints,
         now: MonotonicTime,

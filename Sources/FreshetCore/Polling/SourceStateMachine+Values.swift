@@ -9,13 +9,13 @@ extension SourceStateMachine {
     /// - Returns: The change, or `nil` if there is none to publish; how the two compare; and whether the value that
     ///   the answer holds is the good one from here on.
     mutating func take(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         wall: WallTime,
         freshness: ResponseFreshness,
         isPush: Bool
-    ) throws(PollError) -> (change: Change?, comparison: ValidatorTrust.Comparison, isAdopted: Bool) {
+    ) throws(UpstreamError) -> (change: Change?, comparison: ValidatorTrust.Comparison, isAdopted: Bool) {
         if response.isCloseDelimited, !self.configuration.allowCloseDelimited {
-            throw PollError(
+            throw UpstreamError(
                 .framing,
                 "the body ends with the connection, so a cut one cannot be told from a whole one; "
                     + "set `allow_close_delimited: true` to accept that"
@@ -73,7 +73,7 @@ extension SourceStateMachine {
 
     // MARK: Documents
 
-    private mutating func document(from response: PollResponse, isPush: Bool) throws(PollError) -> Document {
+    private mutating func document(from response: ExchangeResponse, isPush: Bool) throws(UpstreamError) -> Document {
         if self.configuration.allowEmpty, response.body.allSatisfy(\.isWhitespace), let null = Self.null { return null }
         let type = response.value(of: "content-type")
         if !isPush || type != nil { try self.checkContentType(type) }
@@ -96,29 +96,32 @@ extension SourceStateMachine {
         return value
     }
 
-    private func value(of document: Document) throws(PollError) -> Document {
+    private func value(of document: Document) throws(UpstreamError) -> Document {
         guard let root = self.configuration.valueRoot else { return document }
         guard let value = document.extracting(root) else {
-            throw PollError(.unexpected, "the payload has nothing at `root` \(root)")
+            throw UpstreamError(.unexpected, "the payload has nothing at `root` \(root)")
         }
         return value
     }
 
-    private func checkContentType(_ type: [UInt8]?) throws(PollError) {
+    private func checkContentType(_ type: [UInt8]?) throws(UpstreamError) {
         let ranges = self.configuration.contentTypes
         guard !ranges.isEmpty else { return }
-        guard let type else { throw PollError(.contentType, "the upstream sent no Content-Type") }
+        guard let type else { throw UpstreamError(.contentType, "the upstream sent no Content-Type") }
         let essence = Representation.essence(of: type)
         guard ranges.contains(where: { $0.contains(essence) }) else {
-            throw PollError(.contentType, "the upstream answered with \(essence), which `content_type` does not list")
+            throw UpstreamError(
+                .contentType,
+                "the upstream answered with \(essence), which `content_type` does not list"
+            )
         }
     }
 
     private func payload(
-        of response: PollResponse,
+        of response: ExchangeResponse,
         hints: inout Representation.Hints
-    ) throws(PollError) -> Document {
-        func read(_ format: SourceConfiguration.Format) throws(PollError) -> Document {
+    ) throws(UpstreamError) -> Document {
+        func read(_ format: SourceConfiguration.Format) throws(UpstreamError) -> Document {
             try Representation.document(
                 from: response.body,
                 format: format,
@@ -146,7 +149,7 @@ extension SourceStateMachine {
         from old: Document?,
         to new: Document,
         wall: WallTime,
-        validators response: PollResponse?,
+        validators response: ExchangeResponse?,
         freshness: ResponseFreshness
     ) -> Change? {
         var change = Change(

@@ -137,7 +137,7 @@ package struct SourceStateMachine: Sendable {
     package struct Verdict: Sendable {
         package var outcome: PollOutcome
         /// Set where ``outcome`` is a failure.
-        package var error: PollError?
+        package var error: UpstreamError?
         /// To be published.
         package var change: Change?
         /// The state that the source has entered; `nil` where it is as before.
@@ -182,7 +182,7 @@ package struct SourceStateMachine: Sendable {
 
     /// A complete response arrived.
     package mutating func responseReceived(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
@@ -191,7 +191,7 @@ package struct SourceStateMachine: Sendable {
         self.current.answered(from: response.url)
         let answer = self.freshness(of: response, wall: wall)
         var verdict: Verdict
-        do throws(PollError) {
+        do throws(UpstreamError) {
             verdict = try self.judge(response, answer, now: now, wall: wall, using: &generator)
         } catch {
             let isGone = response.status == 410
@@ -207,12 +207,12 @@ package struct SourceStateMachine: Sendable {
 
     /// - Throws: Why the answer neither brings nor confirms a value.
     private mutating func judge(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         _ answer: ResponseFreshness,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
-    ) throws(PollError) -> Verdict {
+    ) throws(UpstreamError) -> Verdict {
         let meaning = AnswerMeaning(response, to: self.current.sent, configuration: self.configuration)
         if self.current.isOvertaken, meaning.isAboutValue { return self.pollOvertaken(now: now, wall: wall) }
         let change: Change?
@@ -229,21 +229,21 @@ package struct SourceStateMachine: Sendable {
             change = self.valueMissed(freshness: answer, wall: wall)
         case .unasked:
             guard self.current.repeats == nil else {
-                throw PollError(.protocol, "304 to an unconditional request")
+                throw UpstreamError(.protocol, "304 to an unconditional request")
             }
             self.trust.forget()
             return self.repeated(because: .unasked, now: now, wall: wall)
         case .refusedCondition:
             return self.repeated(because: .refusedCondition(self.current.sent), now: now, wall: wall)
         case .refusal:
-            throw PollError(status: response.status, answer)
+            throw UpstreamError(status: response.status, answer)
         }
         return self.succeeded(change: change, status: status, answer, now: now, wall: wall, using: &generator)
     }
 
     /// No complete response came.
     package mutating func pollFailed(
-        _ error: PollError,
+        _ error: UpstreamError,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
@@ -263,10 +263,10 @@ package struct SourceStateMachine: Sendable {
         wall: WallTime
     ) -> Verdict {
         let fields = contentType.map { [HeaderField(name: Array("content-type".utf8), value: $0)] } ?? []
-        let response = PollResponse(status: 200, fields: fields, body: body, wireBytes: body.count)
+        let response = ExchangeResponse(status: 200, fields: fields, body: body, wireBytes: body.count)
         self.status.bytes += UInt64(clamping: body.count)
         let freshness = ResponseFreshness(fields: fields, wallNow: Int(wall.seconds))
-        do throws(PollError) {
+        do throws(UpstreamError) {
             var change = try self.representationReceived(
                 response,
                 freshness: freshness,
@@ -291,7 +291,7 @@ package struct SourceStateMachine: Sendable {
     }
 
     /// What the answer says about time. A 304 leaves out what it does not renew, and that stays in force.
-    private mutating func freshness(of response: PollResponse, wall: WallTime) -> ResponseFreshness {
+    private mutating func freshness(of response: ExchangeResponse, wall: WallTime) -> ResponseFreshness {
         let fields =
             response.status == 304 && !self.trust.isForeign(response.validators)
             ? self.lifetime.renewed(by: response.fields) : response.fields
@@ -305,12 +305,12 @@ package struct SourceStateMachine: Sendable {
 
     /// Hands an answer with a body to the value, and what it says to the validators.
     private mutating func representationReceived(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         freshness: ResponseFreshness,
         now: MonotonicTime,
         wall: WallTime,
         isPush: Bool = false
-    ) throws(PollError) -> Change? {
+    ) throws(UpstreamError) -> Change? {
         let (change, comparison, isAdopted) = try self.take(response, wall: wall, freshness: freshness, isPush: isPush)
         if isPush {
             if change != nil { self.trust.forget() }

@@ -19,10 +19,10 @@ package enum SourceState: String, CaseIterable, Sendable {
 
 /// A failure as it is reported.
 package struct ReportedError: Hashable, Sendable {
-    package var error: PollError
+    package var error: UpstreamError
     package var at: WallTime
 
-    package init(error: PollError, at: WallTime) {
+    package init(error: UpstreamError, at: WallTime) {
         self.error = error
         self.at = at
     }
@@ -99,7 +99,7 @@ package struct SourceStatus: Hashable, Sendable {
 /// What an administrator may ask of a source. Implemented by the poller; every call may come from any thread.
 package protocol SourceControl: AnyObject, Sendable {
     /// Polls at once, unless a poll is under way; returns when that poll has ended.
-    func poll(_ source: SourceID) async throws(PollError) -> PollOutcome
+    func poll(_ source: SourceID) async throws(UpstreamError) -> PollOutcome
     /// Stops polling until ``resume(_:)``; the last good value stays served.
     func pause(_ source: SourceID) async
     func resume(_ source: SourceID) async
@@ -108,6 +108,6 @@ package protocol SourceControl: AnyObject, Sendable {
     /// Takes `body` as if a poll had returned it with status 200, and answers with the cursor of the value that
     /// then holds: a new one, or the current one where nothing changed.
     ///
-    /// - Throws: ``PollError`` where the body is refused by the checks that a poll's body has to pass.
-    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(PollError) -> Cursor
+    /// - Throws: ``UpstreamError`` where the body is refused by the checks that a poll's body has to pass.
+    func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(UpstreamError) -> Cursor
 }

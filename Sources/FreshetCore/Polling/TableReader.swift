@@ -43,9 +43,9 @@ struct TableReader {
 
     /// Reads a field, up to what ends it.
     ///
-    /// - Throws: ``PollError`` of kind `malformed` where a quote does not close, or text follows one that does.
+    /// - Throws: ``UpstreamError`` of kind `malformed` where a quote does not close, or text follows one that does.
     @inline(__always)
-    mutating func field(into output: inout some FieldOutput) throws(PollError) {
+    mutating func field(into output: inout some FieldOutput) throws(UpstreamError) {
         if self.hasQuotes, self.offset < self.bytes.count, self.bytes[self.offset] == UInt8(ascii: "\"") {
             try self.quotedField(into: &output)
         } else {
@@ -71,7 +71,7 @@ struct TableReader {
         }
     }
 
-    private mutating func quotedField(into output: inout some FieldOutput) throws(PollError) {
+    private mutating func quotedField(into output: inout some FieldOutput) throws(UpstreamError) {
         let start = self.offset
         self.offset += 1
         while true {
@@ -82,7 +82,7 @@ struct TableReader {
             self.offset &+= count
             guard stop != 0 else { continue }
             guard self.offset < self.bytes.count else {
-                throw PollError(.malformed, "the quote that opens at byte \(start) never closes")
+                throw UpstreamError(.malformed, "the quote that opens at byte \(start) never closes")
             }
             let byte = self.bytes[self.offset]
             self.offset &+= 1
@@ -94,7 +94,7 @@ struct TableReader {
             output.append(escaping: byte)
         }
         guard self.offset == self.bytes.count || self.endsField(self.bytes[self.offset]) else {
-            throw PollError(.malformed, "text after the closing quote at byte \(self.offset)")
+            throw UpstreamError(.malformed, "text after the closing quote at byte \(self.offset)")
         }
     }
 

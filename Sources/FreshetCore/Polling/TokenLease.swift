@@ -16,27 +16,29 @@ package struct TokenGrant: Hashable, Sendable {
 
     /// Reads the answer of a token endpoint.
     ///
-    /// - Throws: ``PollError``, which says nothing of what the answer held but the error codes of RFC 6749 §5.2.
-    package init(status: Int, body: [UInt8]) throws(PollError) {
+    /// - Throws: ``UpstreamError``, which says nothing of what the answer held but the error codes of RFC 6749 §5.2.
+    package init(status: Int, body: [UInt8]) throws(UpstreamError) {
         let document = try? Document(
             parsing: body,
             limits: ParseLimits(maxBytes: 64 << 10, maxDepth: 16, maxNodes: 4096)
         )
         guard status == 200 else {
             let code = document?.root["error"]?.string.flatMap { Self.codes.contains($0) ? " (\($0))" : nil } ?? ""
-            let kind: PollError.Kind =
+            let kind: UpstreamError.Kind =
                 switch status {
                 case 400, 401, 403: .auth
                 case 429, 503: .throttled
                 case _: .status
                 }
-            throw PollError(kind, "the token endpoint answered \(status)\(code)")
+            throw UpstreamError(kind, "the token endpoint answered \(status)\(code)")
         }
         guard let root = document?.root, let token = root["access_token"]?.string, !token.isEmpty,
             token.utf8.count <= Self.maxTokenBytes, token.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-        else { throw PollError(.unexpected, "the token endpoint answered without an `access_token` that can be sent") }
+        else {
+            throw UpstreamError(.unexpected, "the token endpoint answered without an `access_token` that can be sent")
+        }
         guard root["token_type"]?.string.map({ $0.lowercased() == "bearer" }) ?? true else {
-            throw PollError(.unexpected, "the token endpoint granted a token of another type than Bearer")
+            throw UpstreamError(.unexpected, "the token endpoint granted a token of another type than Bearer")
         }
         self.token = token
         guard let written = root["expires_in"], !written.isNull else {
@@ -44,7 +46,7 @@ package struct TokenGrant: Hashable, Sendable {
             return
         }
         guard let seconds = written.double ?? written.string.flatMap(Double.init), seconds > 0 else {
-            throw PollError(.unexpected, "the token endpoint granted a token that has ended already (expires_in)")
+            throw UpstreamError(.unexpected, "the token endpoint granted a token that has ended already (expires_in)")
         }
         self.life = .milliseconds(Int64(min(seconds, Self.maxSeconds) * 1000))
     }

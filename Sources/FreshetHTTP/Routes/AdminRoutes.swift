@@ -75,7 +75,7 @@ struct AdminRoutes: Sendable {
     }
 
     /// A failure in a problem's form; its `kind` is that of `last_error`.
-    private static func refusal(_ error: PollError, status: Int, code: String) -> Problem {
+    private static func refusal(_ error: UpstreamError, status: Int, code: String) -> Problem {
         var problem = Problem(status, code, error.message)
         problem.members.append(Problem.Member(name: "kind", text: error.kind.rawValue))
         return problem

@@ -18,7 +18,7 @@ struct AccessControl: Sendable {
     /// - Throws: ``StartFailure`` with every mistake of the configuration.
     init(_ auth: GatewayConfiguration.Auth, ticketKey: TicketKey = .random()) throws(StartFailure) {
         let client: UpstreamClient
-        do throws(PollError) {
+        do throws(UpstreamError) {
             client = try UpstreamClient()
         } catch {
             throw StartFailure("The keys of issuers cannot be fetched: \(error.message)")
@@ -30,7 +30,7 @@ struct AccessControl: Sendable {
     ///
     /// - Throws: as ``init(_:ticketKey:)``.
     static func offline(_ auth: GatewayConfiguration.Auth) throws(StartFailure) -> Authenticator {
-        try self.authenticator(auth, .random()) { _ in throw PollError(.policy, "not asked") }
+        try self.authenticator(auth, .random()) { _ in throw UpstreamError(.policy, "not asked") }
     }
 
     private static func authenticator(

@@ -22,7 +22,7 @@ enum OnlineCheck {
         var generator = SystemRandomNumberGenerator()
         let hub = Hub(log: ChangeLog(epoch: .random(using: &generator), cache: ChangeCache(maxBytes: 0)))
         let poller: Poller
-        do throws(PollError) {
+        do throws(UpstreamError) {
             poller = try Poller(hub: hub, configuration: configuration.pollerConfiguration)
             try poller.start()
         } catch {
@@ -49,7 +49,7 @@ enum OnlineCheck {
     }
 
     private static func check(_ name: String, _ id: SourceID, hub: Hub, poller: Poller) async -> OnlineFinding {
-        do throws(PollError) {
+        do throws(UpstreamError) {
             _ = try await poller.poll(id)
             guard let report = hub.report(of: id), let version = report.version else {
                 return OnlineFinding(source: name, text: "no value", isFine: false)

@@ -15,7 +15,7 @@ struct PollingService: Service {
     let poller: Poller
 
     func run() async throws {
-        do throws(PollError) {
+        do throws(UpstreamError) {
             try self.poller.start()
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")

@@ -49,7 +49,7 @@ final class SourceRegistry: Sendable {
             let others = self.takeOthers(from: &state.stored, sources)
             let before = state.entries
             var changes = Changes()
-            do throws(PollError) {
+            do throws(UpstreamError) {
                 for source in sources {
                     try self.put(source, into: &state, &changes)
                 }
@@ -90,7 +90,7 @@ final class SourceRegistry: Sendable {
         _ source: SourceConfiguration,
         into state: inout State,
         _ changes: inout Changes
-    ) throws(PollError) {
+    ) throws(UpstreamError) {
         if let entry = state.entries[source.name] {
             guard entry.configuration != source else { return }
             try self.poller.add(entry.id, source)
@@ -105,14 +105,14 @@ final class SourceRegistry: Sendable {
         )
         status.isPolled = source.isPolled
         guard let id = self.hub.addSource(source.name, identity: source.identity, status: status) else {
-            throw PollError(.internal, "the name \(source.name) is taken")
+            throw UpstreamError(.internal, "the name \(source.name) is taken")
         }
-        do throws(PollError) {
+        do throws(UpstreamError) {
             let learned = self.restore(source, as: id, from: state.stored[source.name])
             try self.poller.add(id, source, learned: learned)
         } catch {
             self.hub.removeSource(id)
-            throw PollError(error.kind, "sources.\(source.name): \(error.message)")
+            throw UpstreamError(error.kind, "sources.\(source.name): \(error.message)")
         }
         state.entries[source.name] = Entry(id: id, configuration: source)
         changes.added.append(source.name)

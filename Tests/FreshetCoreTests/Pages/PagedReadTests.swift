@@ -61,7 +61,7 @@ struct PagedCollection {
         }
     }
 
-    func answer(_ request: PagedRead.Request) -> PollResponse {
+    func answer(_ request: PagedRead.Request) -> ExchangeResponse {
         let start: Int
         switch self.style {
         case .offset: start = URLQuery.value(of: "offset", in: request.url).flatMap { Int($0) } ?? 0
@@ -96,9 +96,9 @@ struct PagedCollection {
         let tag = "\"\(StableHash.of(body.utf8))-\(hasNext)\""
         if self.hasTags { field("etag", tag) }
         if self.hasTags, request.validators.etag == Array(tag.utf8) {
-            return PollResponse(status: 304, fields: fields, body: [])
+            return ExchangeResponse(status: 304, fields: fields, body: [])
         }
-        return PollResponse(status: 200, fields: fields, body: Array(body.utf8), wireBytes: body.utf8.count)
+        return ExchangeResponse(status: 200, fields: fields, body: Array(body.utf8), wireBytes: body.utf8.count)
     }
 }
 
@@ -118,7 +118,7 @@ struct PagedReadTests {
         var bodies = 0
         /// Every state that the collection was in from the first request to the last.
         var states: Set<String> = []
-        var error: PollError?
+        var error: UpstreamError?
     }
 
     /// Reads the collection, which `change` may alter before each answer.
@@ -149,7 +149,7 @@ struct PagedReadTests {
                 outcome.text = items.map { String(decoding: $0.text, as: UTF8.self) }
                 return outcome
             case .refused(let response):
-                outcome.error = PollError(.status, "\(response.status)")
+                outcome.error = UpstreamError(.status, "\(response.status)")
                 return outcome
             case .failed(let error):
                 outcome.error = error
@@ -235,14 +235,14 @@ struct PagedReadTests {
 
     // MARK: Refusals
 
-    private func page(_ body: String, status: Int = 200, link: String? = nil) -> PollResponse {
+    private func page(_ body: String, status: Int = 200, link: String? = nil) -> ExchangeResponse {
         var fields = [HeaderField(name: Array("content-type".utf8), value: Array("application/json".utf8))]
         if let link { fields.append(HeaderField(name: Array("link".utf8), value: Array(link.utf8))) }
-        return PollResponse(status: status, fields: fields, body: Array(body.utf8))
+        return ExchangeResponse(status: status, fields: fields, body: Array(body.utf8))
     }
 
     private func failure(
-        _ answers: [PollResponse],
+        _ answers: [ExchangeResponse],
         _ configure: (inout SourceConfiguration, inout Pagination) -> Void = { _, _ in }
     ) -> String {
         var source = SourceConfiguration(name: "x", url: "https://a.example/x")

@@ -288,7 +288,7 @@ struct ReasonTests {
             (.body("[1]", fields: ["x-poll-interval": "90"]), "X-Poll-Interval"),
             (.body("[1]", fields: ["x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"]), "rate limit is used up"),
             (.status(410), "410 Gone"), (.status(401), "until the credentials are accepted"),
-            (.failure(PollError(.connect, "no")), "back-off after a failure (connect)"),
+            (.failure(UpstreamError(.connect, "no")), "back-off after a failure (connect)"),
             (.notModified(), "304 to an unconditional request"),
         ]
     )

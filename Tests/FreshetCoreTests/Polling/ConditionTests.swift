@@ -51,7 +51,7 @@ struct ConditionTests {
         -> PollOutcome
     {
         trace.answer(
-            PollResponse(
+            ExchangeResponse(
                 status: status,
                 fields: [HeaderField(name: Array("etag".utf8), value: Array(etag.utf8))],
                 body: Array(body.utf8),

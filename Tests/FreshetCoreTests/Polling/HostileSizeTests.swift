@@ -112,7 +112,7 @@ struct HostileSizeTests {
     @Test("F39c: more values than the limit allows, and more bytes, are `too_large`")
     func limits() throws {
         let limits = ParseLimits(maxNodes: 1000)
-        #expect(throws: PollError.self) {
+        #expect(throws: UpstreamError.self) {
             try Representation.document(from: Shape.reversed.bodies(1001).new, format: .json, limits: limits)
         }
         var trace = Trace { $0.maxBodyBytes = 1000 }

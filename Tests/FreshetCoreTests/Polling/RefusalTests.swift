@@ -37,7 +37,7 @@ struct RefusalTests {
 
     @Test("R13 a 403 is about the rate limit where the answer says so, else about credentials")
     func forbidden() {
-        let cases: [([String: String], PollError.Kind, HostGate.Outcome)] = [
+        let cases: [([String: String], UpstreamError.Kind, HostGate.Outcome)] = [
             ([:], .auth, .answered), (["x-ratelimit-remaining": "5"], .auth, .answered),
             (["x-ratelimit-remaining": "0"], .throttled, .throttled(retryAfter: nil)),
             (["retry-after": "60"], .throttled, .throttled(retryAfter: 60)),

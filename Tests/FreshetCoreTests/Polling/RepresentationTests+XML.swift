@@ -6,17 +6,17 @@ extension RepresentationTests {
     @Test(
         "XML that is broken or hostile fails with its place",
         arguments: [
-            ("<a><b></a>", PollError.Kind.malformed, "mismatched tag (byte 8)"),
+            ("<a><b></a>", UpstreamError.Kind.malformed, "mismatched tag (byte 8)"),
             ("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", .malformed, "entities are never expanded"),
             ("<?xml version='1.0' encoding='x-none'?><a/>", .encoding, "unknown encoding"),
             (String(repeating: "<a>", count: 64), .tooLarge, "elements nested deeper than 63 (byte 189)"),
         ]
     )
-    func brokenXML(xml: String, kind: PollError.Kind, message: String) {
+    func brokenXML(xml: String, kind: UpstreamError.Kind, message: String) {
         #expect {
             try Self.text(of: xml, as: .xml)
         } throws: { error in
-            guard let error = error as? PollError else { return false }
+            guard let error = error as? UpstreamError else { return false }
             return error.kind == kind && error.message.contains(message)
         }
     }

@@ -131,7 +131,7 @@ struct RepresentationTests {
         #expect {
             try Self.text(of: csv, as: .csv)
         } throws: { error in
-            guard let error = error as? PollError else { return false }
+            guard let error = error as? UpstreamError else { return false }
             return error.kind == .malformed && error.message.contains(message)
         }
     }
@@ -190,7 +190,7 @@ struct RepresentationTests {
         #expect {
             try Self.text(of: text, as: .ndjson)
         } throws: { error in
-            guard let error = error as? PollError else { return false }
+            guard let error = error as? UpstreamError else { return false }
             return error.kind == .malformed && error.message.hasPrefix("record \(number) ")
         }
     }
@@ -330,7 +330,7 @@ struct RepresentationTests {
         #expect {
             try Self.text(of: Array(start.utf8) + bytes, as: format, type: type)
         } throws: { error in
-            guard let error = error as? PollError else { return false }
+            guard let error = error as? UpstreamError else { return false }
             return error.kind == .encoding && error.message.contains(message)
         }
     }
@@ -341,7 +341,7 @@ struct RepresentationTests {
         let body = [UInt8](repeating: 0xE9, count: 600)
         for (format, type) in [(SourceConfiguration.Format.text, "text/plain"), (.csv, "text/csv"), (.json, "a/json")] {
             var hints = Representation.Hints(contentType: Array("\(type); charset=latin1".utf8))
-            let error = #expect(throws: PollError.self) {
+            let error = #expect(throws: UpstreamError.self) {
                 try Representation.document(from: body, format: format, limits: limits, hints: &hints)
             }
             #expect(error?.kind == .tooLarge)
@@ -360,7 +360,7 @@ struct RepresentationTests {
         #expect {
             try Self.text(of: text, as: .ndjson)
         } throws: { error in
-            guard let error = error as? PollError else { return false }
+            guard let error = error as? UpstreamError else { return false }
             return error.kind == .malformed && error.message.hasPrefix("line \(line) ")
         }
     }
@@ -406,7 +406,7 @@ struct RepresentationTests {
         of body: [UInt8],
         as format: SourceConfiguration.Format,
         limits: ParseLimits = ParseLimits()
-    ) -> PollError.Kind? {
+    ) -> UpstreamError.Kind? {
         do {
             _ = try Representation.document(from: body, format: format, limits: limits)
             return nil

@@ -86,16 +86,16 @@ struct SourceStateMachineTests {
     @Test(
         "a bad answer keeps the last good value and says why",
         arguments: [
-            (Answer.status(500), PollError.Kind.status), (.status(401), .auth), (.status(404), .notFound),
+            (Answer.status(500), UpstreamError.Kind.status), (.status(401), .auth), (.status(404), .notFound),
             (.status(429), .throttled), (.status(302), .redirect), (.status(206), .status), (.body(""), .emptyBody),
             (.body(" \n"), .emptyBody), (.body("{\"a\":"), .malformed), (.body("[1] x"), .malformed),
             (.body("<html></html>", contentType: "text/html; charset=utf-8"), .contentType),
             (.body("[1]", contentType: "image/png"), .contentType), (.bytes([0x22, 0xFF, 0x22]), .encoding),
             (.body(String(repeating: "[", count: 100_000)), .tooLarge),
-            (.failure(PollError(.timeout, "slow")), .timeout),
+            (.failure(UpstreamError(.timeout, "slow")), .timeout),
         ]
     )
-    func badAnswers(answer: Answer, kind: PollError.Kind) {
+    func badAnswers(answer: Answer, kind: UpstreamError.Kind) {
         // Slow probes would find the value stale, which is a transition of its own.
         var trace = Trace { $0.staleness = .seconds(3600) }
         _ = trace.poll(.body("[1,2]", etag: "\"good\""))

@@ -8,7 +8,7 @@ struct TokenTests {
     private func time(_ seconds: Double) -> MonotonicTime { MonotonicTime(nanoseconds: Int64(seconds * 1e9)) }
 
     private func grant(_ body: String, status: Int = 200) -> String {
-        do throws(PollError) {
+        do throws(UpstreamError) {
             let grant = try TokenGrant(status: status, body: Array(body.utf8))
             return "\(grant.token) \(grant.life.text)"
         } catch {
@@ -36,7 +36,7 @@ struct TokenTests {
     @Test("an error is named where the RFC has it, and nothing else is repeated")
     func errors() {
         for (body, isNamed) in [(#"{"error":"invalid_scope"}"#, true), (#"{"error":"secret"}"#, false)] {
-            let error = #expect(throws: PollError.self) { try TokenGrant(status: 400, body: Array(body.utf8)) }
+            let error = #expect(throws: UpstreamError.self) { try TokenGrant(status: 400, body: Array(body.utf8)) }
             #expect(error?.message.contains("invalid_scope") == isNamed)
             #expect(error?.message.contains("secret") == false)
         }

@@ -9,7 +9,7 @@ import Testing
 /// What the scripted upstream of a trace answers.
 enum Answer: Sendable {
     case response(status: Int, body: [UInt8], fields: [String: String], isCloseDelimited: Bool)
-    case failure(PollError)
+    case failure(UpstreamError)
 
     static func body(
         _ text: String,
@@ -81,7 +81,7 @@ struct Trace {
             self.begin(waiting: waiting)
             return self.machine.pollFailed(error, now: self.now, wall: self.wall, using: &self.generator)
         case .response(let status, let body, let fields, let isCloseDelimited):
-            let response = PollResponse(
+            let response = ExchangeResponse(
                 status: status,
                 fields: fields.map { HeaderField(name: Array($0.key.utf8), value: Array($0.value.utf8)) },
                 body: body,
@@ -94,7 +94,7 @@ struct Trace {
 
     /// As `poll`, with an answer that is whole.
     mutating func answer(
-        _ response: PollResponse,
+        _ response: ExchangeResponse,
         waiting: Bool = true,
         taking latency: Duration = .zero,
         meanwhile: (inout SourceStateMachine, MonotonicTime, WallTime) -> SourceStateMachine.Verdict? = { _, _, _ in nil

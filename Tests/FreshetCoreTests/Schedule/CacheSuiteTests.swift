@@ -150,7 +150,7 @@ private struct PolledCase {
             {
                 problems.append("no If-Modified-Since")
             }
-            let response = PollResponse(
+            let response = ExchangeResponse(
                 status: step.origin_response.status ?? 0,
                 fields: (step.origin_response.headers ?? []).map { line in
                     let field = line.field(serverNow: self.wallNow)

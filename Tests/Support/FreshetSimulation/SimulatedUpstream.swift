@@ -31,18 +31,19 @@ struct SimulatedUpstream: Sendable {
     /// What a poll that arrives now is answered.
     func answer(_ request: PollRequest, using generator: inout some RandomNumberGenerator) -> Answer {
         switch Int.random(in: 0..<100, using: &generator) {
-        case 0: return .failure(PollError(.transport, "as scripted"))
-        case 1: return .response(PollResponse(status: 500, fields: [], body: []))
-        case 2: return .response(PollResponse(status: 304, fields: [], body: []), isSpurious: !self.matches(request))
-        case 3: return .response(PollResponse(status: 200, fields: Self.fields, body: Array(self.body.dropLast())))
+        case 0: return .failure(UpstreamError(.transport, "as scripted"))
+        case 1: return .response(ExchangeResponse(status: 500, fields: [], body: []))
+        case 2:
+            return .response(ExchangeResponse(status: 304, fields: [], body: []), isSpurious: !self.matches(request))
+        case 3: return .response(ExchangeResponse(status: 200, fields: Self.fields, body: Array(self.body.dropLast())))
         case _: break
         }
         if self.matches(request) {
-            return .response(PollResponse(status: 304, fields: [], body: []))
+            return .response(ExchangeResponse(status: 304, fields: [], body: []))
         }
         var fields = Self.fields
         if self.hasValidator { fields.append(HeaderField(name: Array("etag".utf8), value: self.entityTag)) }
-        return .response(PollResponse(status: 200, fields: fields, body: self.body))
+        return .response(ExchangeResponse(status: 200, fields: fields, body: self.body))
     }
 
     private func matches(_ request: PollRequest) -> Bool {
@@ -64,6 +65,6 @@ struct SimulatedUpstream: Sendable {
 /// What comes back of a poll.
 enum Answer: Sendable {
     /// A spurious one says "not modified" to a value that the poll did not name.
-    case response(PollResponse, isSpurious: Bool = false)
-    case failure(PollError)
+    case response(ExchangeResponse, isSpurious: Bool = false)
+    case failure(UpstreamError)
 }

@@ -3,18 +3,18 @@
 package import FreshetCore
 package import System
 
-extension PollError {
+extension UpstreamError {
     /// A failure of kind `internal`.
     package init(_ error: SystemError) {
         self.init(.internal, "\(error)")
     }
 
-    /// The result of `body`, whose error becomes a ``PollError`` of kind `internal`.
-    package static func wrapping<Value>(_ body: () throws(SystemError) -> Value) throws(PollError) -> Value {
+    /// The result of `body`, whose error becomes a ``UpstreamError`` of kind `internal`.
+    package static func wrapping<Value>(_ body: () throws(SystemError) -> Value) throws(UpstreamError) -> Value {
         do throws(SystemError) {
             return try body()
         } catch {
-            throw PollError(error)
+            throw UpstreamError(error)
         }
     }
 }
