@@ -14,6 +14,7 @@ struct FreshetBench {
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
+          tls         TLS and HTTP/2: server CPU per event beside plaintext and nchan, memory, handshakes
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
           hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
@@ -36,6 +37,7 @@ struct FreshetBench {
             case "storage": try runStorageBenchmark(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
             case "peers": try runPeersBenchmark(arguments: rest)
+            case "tls": try runTLSBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "restart": try runRestartBenchmark(arguments: rest)

@@ -103,6 +103,12 @@ struct BenchTools {
         return self.tool("ssepub", scratch)
     }
 
+    /// A tool that is not compiled here, since it needs libraries: `make` in its folder.
+    static func prepared(_ name: String) -> String? {
+        let ready = "\(self.directory)/\(name)"
+        return FileManager.default.isExecutableFile(atPath: ready) ? ready : nil
+    }
+
     private static func tool(_ name: String, _ scratch: String) -> String? {
         let files = FileManager.default
         let ready = "\(self.directory)/\(name)"

@@ -30,7 +30,7 @@ struct PeerRun {
             ["--port", "\(port)", "--path", self.peer.streamPath, "-n", "\(self.subscribers)", "--warmup", "1"]
                 + ["--progress", "\(self.scratch)/progress", "--ready-file", ready]
                 + (self.peer.numbersEvents ? ["--check-ids"] : ["--check-seq", "\"n\":"])
-                + ["--duration", "\(self.options.seconds)", "--pids", self.processes(of: server)]
+                + ["--duration", "\(self.options.seconds)", "--pids", server.identifiersWithChildren]
         )
         let publisher = try self.startPublisher(port: publishPort, ready: ready)
         let output = client.text()
@@ -59,23 +59,6 @@ struct PeerRun {
         )
     }
 
-    /// An upstream with a value that never changes. Without one the source would be in trouble, which every subscriber is
-    /// told in an event; the publisher counts events.
-    private static let upstream = Result {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
-        let answer = head + "{}"
-        let acceptor = try BareAcceptor { descriptor in
-            _ = clinux_send(descriptor, answer, answer.utf8.count)
-            _ = clinux_close(descriptor)
-            Self.polled.signal()
-        }
-        Thread.detachNewThread { acceptor.run() }
-        return acceptor.port
-    }
-
-    /// Signalled once per answer of the upstream.
-    private static let polled = DispatchSemaphore(value: 0)
-
     private func startServer(port: Int, publishPort: Int) throws -> ChildProcess {
         switch self.peer {
         case .floor:
@@ -90,28 +73,16 @@ struct PeerRun {
             return try ChildProcess(Peer.nginx, ["-p", self.scratch, "-c", file])
         case .freshet:
             // The source is polled once; then its values are pushed.
-            let url = "http://127.0.0.1:\(try Self.upstream.get())/"
+            let url = "http://127.0.0.1:\(try QuietUpstream.port.get())/"
             let listeners = "listen: 127.0.0.1:\(port)\nadmin: { listen: '127.0.0.1:\(publishPort)' }\n"
             let text = listeners + "sources:\n  bench: { url: '\(url)', interval: 24h }\n"
             let gateway = try ChildProcess(
                 self.options.gateway,
                 ["serve", "--config", try self.write(text, to: "freshet.yaml")]
             )
-            guard Self.polled.wait(timeout: .now() + 10) == .success else {
-                throw BenchmarkFailure("\(self.peer): its source was not polled")
-            }
+            try QuietUpstream.awaitPoll()
             return gateway
         }
-    }
-
-    /// The server and, for nginx, its workers.
-    private func processes(of server: ChildProcess) -> String {
-        let children = try? String(
-            contentsOfFile: "/proc/\(server.identifier)/task/\(server.identifier)/children",
-            encoding: .utf8
-        )
-        let workers = (children ?? "").split(separator: " ").joined(separator: ",")
-        return workers.isEmpty ? "\(server.identifier)" : "\(server.identifier),\(workers)"
     }
 
     private func write(_ text: String, to name: String) throws -> String {
