@@ -18,7 +18,7 @@ final class PollLane {
     let transport: CurlTransport
     var generator = SplitMix64()
     var sources = SourceMap<PolledSource>()
-    private var hosts: [Origin: PolledHost] = [:]
+    var hosts: [Origin: PolledHost] = [:]
     /// The sources by what they ask.
     var groups: [PollIdentity: PollGroup] = [:]
     /// The tokens that sources ask with.
@@ -32,7 +32,7 @@ final class PollLane {
     var inFlight = 0
     /// Sources that wait for somebody to listen.
     var dormant: Set<SourceID> = []
-    private var nextDormantCheck = MonotonicTime.distantFuture
+    var nextDormantCheck = MonotonicTime.distantFuture
     private var nextFigures = MonotonicTime(nanoseconds: .min)
     private var isStopping = false
 
