@@ -137,7 +137,7 @@ let package = Package(
         // For tests and benchmarks only.
         .target(
             name: "FreshetTesting",
-            dependencies: ["CLinux", "CTLSTesting", "EventStream", "System"],
+            dependencies: ["CLinux", "CNGHTTP2", "CTLSTesting", "EventStream", "System"],
             path: "Tests/Support/FreshetTesting",
             swiftSettings: house
         ),
@@ -150,8 +150,9 @@ let package = Package(
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage", "FreshetStreaming",
-                "FreshetTesting", "EventStream", "HTTPFields", "JSON", "CLinux", "CPollFloor", "System",
+                "FreshetAccess", "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage",
+                "FreshetStreaming", "FreshetTesting", "EventStream", "HTTPFields", "JSON", "JSONSchema", "CLinux",
+                "CPollFloor", "System",
             ],
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house

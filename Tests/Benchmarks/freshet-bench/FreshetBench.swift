@@ -9,12 +9,14 @@ struct FreshetBench {
         usage: freshet-bench NAME [OPTION…]
 
           documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
+          schema      validating a document of 5 MB beside parsing it
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
           stalled     how late the others are while one subscriber in ten does not read
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
           tls         TLS and HTTP/2: server CPU per event beside plaintext and nchan, memory, handshakes
+          access      ES256 tokens verified a second beside openssl; streams opened with a known token beside open ones
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
           deadhost    how late polls begin when one host among 500 is dead
           hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
@@ -24,13 +26,14 @@ struct FreshetBench {
           all         documents, polls, fanout and hostile
         """
 
-    static func main() {
+    static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
         guard let name = arguments.first else { self.fail(self.usage) }
         let rest = Array(arguments.dropFirst())
         do {
             switch name {
             case "documents": try runDocumentsBenchmark()
+            case "schema": try runSchemaBenchmark(arguments: rest)
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
             case "stalled": try runStalledBenchmark(arguments: rest)
@@ -38,6 +41,7 @@ struct FreshetBench {
             case "axway": try runAxwayBenchmark(arguments: rest)
             case "peers": try runPeersBenchmark(arguments: rest)
             case "tls": try runTLSBenchmark(arguments: rest)
+            case "access": try await runAccessBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "restart": try runRestartBenchmark(arguments: rest)

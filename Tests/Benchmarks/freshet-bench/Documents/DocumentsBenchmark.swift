@@ -77,7 +77,7 @@ private struct DocumentsRun {
 }
 
 /// A document before and after a typical change.
-private struct DocumentSample {
+struct DocumentSample {
     let name: String
     let before: [UInt8]
     let after: [UInt8]
@@ -118,7 +118,7 @@ private struct DocumentSample {
         return Array("[\(records.joined(separator: ",\n"))]".utf8)
     }
 
-    private static func features(_ range: Range<Int>) -> [UInt8] {
+    static func features(_ range: Range<Int>) -> [UInt8] {
         let features = range.map { id in
             #"{"type":"Feature","id":"f\#(id)","properties":{"mag":\#(Double(id % 90) / 10),"place":"\#(id) km NE of somewhere","#
                 + #""time":\#(1_763_877_600_000 + id),"tsunami":0,"sig":\#(id % 1000),"net":"us","code":"x\#(id)"},"#

@@ -134,8 +134,7 @@ struct FanOutPublisher {
     private func sleep(until due: Int64) {
         let left = due - clinux_monotonic_ns()
         guard left > 0 else { return }
-        var time = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
-        nanosleep(&time, nil)
+        Thread.sleep(forTimeInterval: Double(left) / 1e9)
     }
 
     /// As `ssefloor` waits: at most so many messages that are not yet with everybody.

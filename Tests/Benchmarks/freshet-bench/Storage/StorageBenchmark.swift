@@ -150,19 +150,11 @@ struct StorageAppends {
 /// Time and CPU since its beginning.
 private struct Meter {
     private let start = clinux_monotonic_ns()
-    private let cpu = Self.cpu
+    private let cpu = ProcessorTime.seconds
 
     func text(_ count: Int) -> String {
         let seconds = Double(clinux_monotonic_ns() - self.start) / 1e9
-        let micros = (Self.cpu - self.cpu) * 1e6 / Double(count)
+        let micros = (ProcessorTime.seconds - self.cpu) * 1e6 / Double(count)
         return "\(Int(Double(count) / seconds)) a second, \(Table.ratio(micros)) µs of CPU each"
-    }
-
-    /// CPU seconds of this process, of user and kernel.
-    private static var cpu: Double {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        let seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec
-        return Double(seconds) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
     }
 }
