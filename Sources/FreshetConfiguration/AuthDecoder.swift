@@ -2,6 +2,7 @@
 
 import FreshetAccess
 import FreshetCore
+import HTTPFields
 
 /// Decodes `auth`. What is wrong is reported to the context; the gateway does not start then.
 struct AuthDecoder {
@@ -180,8 +181,7 @@ struct AuthDecoder {
     /// The name of the cookie that may hold a credential (RFC 6265 §4.1.1: a token).
     private func cookie(_ reader: SectionReader) -> String? {
         guard let value = reader.scalar("cookie") else { return nil }
-        let isName = !value.text.isEmpty && value.text.utf8.count <= 256 && value.text.utf8.allSatisfy(Self.isTokenByte)
-        guard isName else {
+        guard value.text.utf8.isToken, value.text.utf8.count <= 256 else {
             self.context.error(
                 value.path,
                 at: value.place,
@@ -191,9 +191,5 @@ struct AuthDecoder {
             return nil
         }
         return value.text
-    }
-
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        (0x21...0x7E).contains(byte) && !#"()<>@,;:\"/[]?={}"#.utf8.contains(byte)
     }
 }

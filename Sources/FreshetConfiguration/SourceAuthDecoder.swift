@@ -2,6 +2,7 @@
 
 import Foundation
 import FreshetCore
+import HTTPFields
 
 extension SourceCredentials {
     /// Kinds of which a source has one.
@@ -90,7 +91,7 @@ extension SourceCredentials {
             return
         }
         let isQuery = (reader.choice("in", of: KeyPlace.self) ?? .default) == .query
-        guard !name.text.isEmpty, name.text.utf8.allSatisfy(Self.isTokenByte) else {
+        guard name.text.utf8.isToken else {
             self.context.error(
                 name.path,
                 at: name.place,

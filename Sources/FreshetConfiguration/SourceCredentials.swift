@@ -2,6 +2,7 @@
 
 import Foundation
 import FreshetCore
+import HTTPFields
 
 struct SourceCredentials {
     let context: DecodingContext
@@ -59,7 +60,7 @@ struct SourceCredentials {
             )
             return nil
         }
-        guard !entry.key.isEmpty, entry.key.utf8.allSatisfy(Self.isTokenByte) else {
+        guard entry.key.utf8.isToken else {
             self.context.error(
                 path,
                 at: entry.keyPlace,
@@ -105,14 +106,5 @@ struct SourceCredentials {
 
     static func isValueByte(_ byte: UInt8) -> Bool {
         byte == 0x09 || (0x20...0x7E).contains(byte)
-    }
-
-    static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 }
