@@ -92,4 +92,10 @@ struct RoomsTests {
         let (isFine, output) = try self.check(text + "\n", in: "FreshetCore")
         #expect(isFine, "\(output)")
     }
+
+    @Test("a file of more than 450 lines is seen", arguments: [(450, true), (451, false)])
+    func length(lines: Int, isFine: Bool) throws {
+        let result = try self.check(String(repeating: "// a line\n", count: lines), in: "FreshetCore")
+        #expect(result.isFine == isFine && result.output.contains("at most 450 lines") == !isFine)
+    }
 }
