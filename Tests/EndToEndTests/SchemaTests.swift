@@ -98,6 +98,49 @@ struct SchemaTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
+    /// Six seconds: five changes, each a second and more after the last.
+    @Test("a source with calls is as fresh as one that is polled every second, with a hundredth of the requests")
+    func freshness() async throws {
+        let upstream = try ScriptedUpstream()
+        let folder = try TemporaryFolder()
+        let secret = "0123456789abcdef0123456789abcdef"
+        _ = try folder.write(secret, to: "secret")
+        for path in ["/called", "/polled"] { upstream.on(path, respond: .json("[0]")) }
+        let hook = #"{ style: plain, secret_file: "\#(folder.path("secret"))" }"#
+        let gateway = try Gateway(
+            """
+            sources:
+              called: { url: "\(upstream.url("/called"))", interval: 1h, hook: \(hook) }
+              polled: { url: "\(upstream.url("/polled"))", interval: 10ms }
+            """
+        )
+        try await gateway.waitForValues(of: ["called", "polled"])
+        func requests(_ path: String) -> Int { upstream.requests(to: path).count }
+        // Time is counted in polls of the other source: a hundred are a second.
+        for number in 1...5 {
+            let start = requests("/polled")
+            upstream.on("/called", respond: .json("[\(number)]"))
+            let body = "\(number)"
+            let key = SymmetricKey(data: Array(secret.utf8))
+            let code = HMAC<SHA256>.authenticationCode(for: Array(body.utf8), using: key)
+            let text = code.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+            let reply = try await gateway.client.send(
+                "POST",
+                "/v1/hooks/called",
+                headers: ["X-Signature": text],
+                body: Array(body.utf8)
+            )
+            #expect(reply.status == 202)
+            try await gateway.waitForValue({ $0.root[0]?.int == number }, of: "called")
+            #expect(requests("/polled") - start <= 100, "within a second")
+            let called = requests("/called")
+            #expect(await upstream.waitForRequests(count: start + 120 + called))
+        }
+        #expect(requests("/called") * 100 <= requests("/polled"))
+        #expect(requests("/called") == 6)
+        #expect(try await gateway.terminate() == .exited(0))
+    }
+
     @Test("a tag that answers 304 for ever is found out")
     func lie() async throws {
         let upstream = try ScriptedUpstream()
