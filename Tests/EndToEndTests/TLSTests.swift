@@ -6,7 +6,9 @@ import Testing
 /// The program with `tls`, asked as clients of HTTPS ask it.
 @Suite("TLS", .enabled(if: FreshetProcess.isBuilt, "build the program first"))
 struct TLSTests {
-    @Test("values and streams over TLS, a renewed certificate within a second, a bad pair said in the log, and bye")
+    @Test(
+        "values and 1,000 streams over TLS, a renewed certificate within a second, a bad pair said in the log, and bye"
+    )
     func life() async throws {
         let folder = try TemporaryFolder()
         let first = try TestCertificate("first")
@@ -28,6 +30,10 @@ struct TLSTests {
         #expect(reply.text == #"{"n":1}"#)
         let stream = try EventStreamClient(endpoint, path: "/v1/streams/rates")
         #expect(try await stream.next(2).map(\.type) == ["hello", "snapshot"])
+        let request = Array("GET /v1/streams/rates HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8)
+        let crowd = try await Crowd(1000, to: endpoint, sending: request)
+        let opened = try await crowd.receive(until: "event: snapshot")
+        #expect(opened.count == 1000 && opened.allSatisfy { $0.contains(#""n":1"#) })
 
         let second = try TestCertificate("second")
         try folder.write(second.chain, to: "chain.pem")
@@ -41,6 +47,11 @@ struct TLSTests {
 
         resource.advance()
         #expect(try await stream.next()?.text.contains(#""n":2"#) == true)
+        // Those who were there notice nothing: the same connection has the next change, and nothing but heartbeats before it.
+        let changes = try await crowd.receive(until: "event: patch")
+        #expect(changes.count { $0.contains("event: patch") } == 1000)
+        #expect(changes.allSatisfy { !$0.contains("event: bye") && !$0.contains("event: gap") })
+        crowd.leave()
         gateway.process.send(15)
         #expect(try await stream.next()?.type == "bye")
         #expect(try await gateway.process.exitStatus() == .exited(0))

@@ -8,7 +8,8 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("The matrix of access")
+    // Its connections are planted with certificates, and are plain.
+    @Suite("The matrix of access", .ownTransport)
     struct AccessMatrixTests {
         private typealias Credential = AccessOracle.Credential
         private typealias Action = AccessOracle.Action
@@ -54,7 +55,7 @@ extension HTTPTests {
             switch credential {
             case .key: return ["Authorization": "Bearer \(self.key(tenant))"]
             case .cookie: return ["Cookie": "id=\(self.key(tenant))", "Origin": self.origin]
-            case .certificate, .none: return [:]
+            case .certificate, .ticket, .none: return [:]
             case .jwt:
                 let now = WallClock.now
                 let token = NewToken(
@@ -79,7 +80,7 @@ extension HTTPTests {
         private func with(
             _ tenant: String,
             _ credential: Credential,
-            _ body: (GatewayFixture, Endpoint, HeaderFields) async throws -> Void
+            _ body: (GatewayFixture, Caller) async throws -> Void
         ) async throws {
             try await withGateway(Self.configure, authenticator: Self.authenticator()) { gateway in
                 for name in AccessOracle.sources {
@@ -87,8 +88,38 @@ extension HTTPTests {
                 }
                 let fields = try await Self.fields(tenant, credential)
                 let subject = credential == .certificate ? Self.subject(tenant) : nil
-                try await gateway.withCertificate(subject) { try await body(gateway, $0, fields) }
+                try await gateway.withCertificate(subject) { endpoint in
+                    var caller = Caller(endpoint: endpoint, fields: fields)
+                    if credential == .ticket {
+                        let made = try await Self.makeTicket(tenant, "shared", HTTPTestClient(endpoint))
+                        caller.ticketOwner = (tenant, try text(made, "/ticket"))
+                    }
+                    try await body(gateway, caller)
+                }
             }
+        }
+
+        private static func send(
+            _ action: Action,
+            _ source: String,
+            to client: HTTPTestClient,
+            _ caller: Caller,
+            isHead: Bool = false
+        ) async throws -> HTTPReply {
+            if let owner = caller.ticketOwner {
+                // Streams use tickets up; the others must not, so that one is enough.
+                guard action == .stream else {
+                    return try await self.send(action, "\(source)?ticket=\(owner.ticket)", to: client, [:])
+                }
+                let made = try await self.makeTicket(owner.tenant, source, client)
+                guard made.status == 200 else { return made }
+                let path = "/v1/streams/\(source)?ticket=\(try text(made, "/ticket"))"
+                let stream = try EventStreamClient(caller.endpoint, path: path)
+                let head = try await stream.head()
+                await stream.close()
+                return HTTPReply(head: head, body: [])
+            }
+            return try await self.send(action, source, to: client, caller.fields, isHead: isHead)
         }
 
         private static func send(
@@ -104,9 +135,36 @@ extension HTTPTests {
             case .value: return try await client.get("/v1/values/\(source)", headers: fields)
             case .changes: return try await client.get("/v1/changes/\(source)", headers: fields)
             case .publish:
-                return try await client.post("/v1/sources/\(source)/value", headers: fields, body: Array("[1]".utf8))
-            case .admin: return try await client.post("/v1/admin/sources/\(source)/poll", headers: fields, body: [])
+                let path = Self.path("/v1/sources/", source, "/value")
+                return try await client.post(path, headers: fields, body: Array("[1]".utf8))
+            case .admin:
+                let path = Self.path("/v1/admin/sources/", source, "/poll")
+                return try await client.post(path, headers: fields, body: [])
             }
+        }
+
+        /// A path that goes on after the name, in front of the query behind it.
+        private static func path(_ start: String, _ source: String, _ end: String) -> String {
+            let parts = source.split(separator: "?", maxSplits: 1)
+            return "\(start)\(parts[0])\(end)" + (parts.count > 1 ? "?\(parts[1])" : "")
+        }
+
+        private static func makeTicket(_ tenant: String, _ sources: String, _ client: HTTPTestClient) async throws
+            -> HTTPReply
+        {
+            try await client.post(
+                "/v1/tickets",
+                headers: ["X-API-Key": self.key(tenant)],
+                body: Array(#"{"sources":"\#(sources)"}"#.utf8)
+            )
+        }
+
+        /// What a caller sends along with each request.
+        private struct Caller {
+            var endpoint: Endpoint
+            var fields: HeaderFields
+            /// Where it uses tickets: whose, and one that opens a stream of `shared`.
+            var ticketOwner: (tenant: String, ticket: String)?
         }
 
         private static let callers: [(String, Credential)] =
@@ -116,12 +174,12 @@ extension HTTPTests {
 
         @Test("every caller, action and source: the gateway answers as the oracle says", arguments: Self.callers)
         func matrix(tenant: String, credential: AccessOracle.Credential) async throws {
-            try await self.with(tenant, credential) { gateway, endpoint, fields in
+            try await self.with(tenant, credential) { gateway, caller in
                 var wrong: [String] = []
-                let client = HTTPTestClient(endpoint)
+                let client = HTTPTestClient(caller.endpoint)
                 for source in AccessOracle.sources + ["\(tenant)-0x", "none"] {
                     for action in Action.allCases {
-                        let reply = try await Self.send(action, source, to: client, fields, isHead: true)
+                        let reply = try await Self.send(action, source, to: client, caller, isHead: true)
                         let expected = AccessOracle.status(tenant, credential, action, source)
                         if reply.status != expected {
                             wrong.append("\(action.rawValue) \(source): \(reply.status) instead of \(expected)")
@@ -149,14 +207,14 @@ extension HTTPTests {
             arguments: Self.callers
         )
         func indistinct(tenant: String, credential: AccessOracle.Credential) async throws {
-            try await self.with(tenant, credential) { _, endpoint, fields in
-                let client = HTTPTestClient(endpoint)
+            try await self.with(tenant, credential) { _, caller in
+                let client = HTTPTestClient(caller.endpoint)
                 let other = tenant == "south" ? "north" : "south"
                 for (there, missing) in [("\(other)-00", "\(other)-99"), ("\(tenant)-10", "\(tenant)-1x")] {
                     for action in Action.allCases {
                         guard AccessOracle.status(tenant, credential, action, there) != 200 else { continue }
-                        let hidden = try await Self.send(action, there, to: client, fields)
-                        let absent = try await Self.send(action, missing, to: client, fields)
+                        let hidden = try await Self.send(action, there, to: client, caller)
+                        let absent = try await Self.send(action, missing, to: client, caller)
                         #expect(hidden.status == absent.status)
                         func told(_ reply: HTTPReply) -> [String] {
                             reply.headers.all.filter { $0.name != "Date" }.map { "\($0.name): \($0.value)" }
@@ -171,9 +229,14 @@ extension HTTPTests {
 
         @Test("* is what the caller may read, in streams, changes and lists", arguments: Self.callers)
         func star(tenant: String, credential: AccessOracle.Credential) async throws {
-            try await self.with(tenant, credential) { gateway, endpoint, fields in
+            try await self.with(tenant, credential) { gateway, caller in
                 let readable = AccessOracle.readable(tenant, credential)
-                let stream = try EventStreamClient(endpoint, path: "/v1/streams/*?mode=snapshot", headers: fields)
+                var path = "/v1/streams/*?mode=snapshot"
+                if let owner = caller.ticketOwner {
+                    let made = try await Self.makeTicket(owner.tenant, "*", HTTPTestClient(caller.endpoint))
+                    path += "&ticket=\(try text(made, "/ticket"))"
+                }
+                let stream = try EventStreamClient(caller.endpoint, path: path, headers: caller.fields)
                 let opening = try await stream.next(1 + readable.count)
                 func names(_ events: ArraySlice<StreamEvent>) throws -> Set<String> {
                     Set(try events.compactMap { try Document(parsing: $0.data).root["source"]?.string })
@@ -187,11 +250,13 @@ extension HTTPTests {
                 let isNewReadable = credential != .none
                 let live = try await stream.next(readable.count + (isNewReadable ? 1 : 0))
                 #expect(try names(live[...]) == readable.union(isNewReadable ? ["\(tenant)-0new"] : []))
-                let changes = try await HTTPTestClient(endpoint).get("/v1/changes/*?since=earliest", headers: fields)
+                await stream.close()
+                guard caller.ticketOwner == nil else { return }
+                let client = HTTPTestClient(caller.endpoint)
+                let changes = try await client.get("/v1/changes/*?since=earliest", headers: caller.fields)
                 let events = try #require(try Document(parsing: changes.body).root["events"])
                 let told = Set(events.elements.compactMap { $0["data"]?["source"]?.string })
                 #expect(told == readable.union(isNewReadable ? ["\(tenant)-0new"] : []))
-                await stream.close()
             }
         }
     }

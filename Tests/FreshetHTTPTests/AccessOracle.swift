@@ -9,7 +9,7 @@ enum AccessOracle {
         tenants.flatMap { tenant in (0..<16).map { "\(tenant)-\($0 < 10 ? "0" : "")\($0)" } } + ["shared", "lobby"]
 
     enum Credential: String, CaseIterable {
-        case key, jwt, cookie, certificate, none
+        case key, jwt, cookie, certificate, ticket, none
     }
 
     enum Action: String, CaseIterable {
@@ -31,9 +31,16 @@ enum AccessOracle {
         tenant == "east" && credential != .cookie && credential != .none
     }
 
+    /// A ticket is for the sources that its owner may read, and opens a stream of them and nothing else.
+    private static func statusByTicket(_ tenant: String, _ action: Action, _ source: String) -> Int {
+        guard action == .stream else { return 401 }
+        return self.sources.contains(source) && self.mayRead(tenant, source) ? 200 : 404
+    }
+
     /// The status of the answer. A source that is not among ``sources`` does not exist.
     static func status(_ tenant: String, _ credential: Credential, _ action: Action, _ source: String) -> Int {
         let exists = self.sources.contains(source)
+        if credential == .ticket { return self.statusByTicket(tenant, action, source) }
         if credential == .none {
             switch action {
             case .stream, .value, .changes: return source == "lobby" ? 200 : 401

@@ -12,7 +12,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Administration")
+    @Suite("Administration", .overHTTP2)
     struct AdminRouteTests {
         @Test("a pushed value becomes the value, and says so")
         func push() async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Change route")
+    @Suite("Change route", .overHTTP2)
     struct ChangeRouteTests {
         /// Three values, each with padding enough that a patch is smaller.
         private func publishThree(_ gateway: GatewayFixture, of name: String) throws -> SourceID {

@@ -9,7 +9,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Credentials of requests")
+    @Suite("Credentials of requests", .overHTTP2)
     struct CredentialTests {
         private static let mobile = "mobile-3fJ9tq0Zr8QmL2vXc7Yb1NwK5sDhUeGa"
         private static let feeder = "feeder-Qm4Zr8L2vXc7Yb1NwK5sDhUeGa3fJ9tq"

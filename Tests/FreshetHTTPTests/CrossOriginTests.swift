@@ -4,7 +4,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("CORS")
+    @Suite("CORS", .overHTTP2)
     struct CrossOriginTests {
         private static let origins: [(value: String?, isAllowed: Bool)] = [
             (nil, false), ("https://app.example", true), ("https://evil.example", false), ("null", false),

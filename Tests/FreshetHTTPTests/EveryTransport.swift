@@ -11,7 +11,8 @@ struct EveryTransport: SuiteTrait, TestTrait, TestScoping {
         performing function: @Sendable () async throws -> Void
     ) async throws {
         guard !test.traits.contains(where: { $0 is OwnTransport }) else { return try await function() }
-        for transport in ClientTransport.allCases {
+        let isOverHTTP2 = test.traits.contains { $0 is OverHTTP2 }
+        for transport in ClientTransport.allCases where transport != .http2 || isOverHTTP2 {
             try await ClientTransport.$current.withValue(transport) { try await function() }
         }
     }
@@ -20,6 +21,15 @@ struct EveryTransport: SuiteTrait, TestTrait, TestScoping {
 /// Runs each test of a suite once: it says by itself how its clients speak.
 struct OwnTransport: SuiteTrait, TestTrait {
     var isRecursive: Bool { true }
+}
+
+/// Runs each test of a suite over HTTP/2 too: it looks at requests and answers, and not at connections.
+struct OverHTTP2: SuiteTrait, TestTrait {
+    var isRecursive: Bool { true }
+}
+
+extension Trait where Self == OverHTTP2 {
+    static var overHTTP2: Self { OverHTTP2() }
 }
 
 extension Trait where Self == OwnTransport {

@@ -1,3 +1,4 @@
+import FreshetStreaming
 import FreshetTesting
 import Synchronization
 import Testing
@@ -8,13 +9,16 @@ extension HTTPTests {
     struct EveryTransportTests {
         private static let seen = Mutex<[ClientTransport]>([])
 
-        @Test("a test runs once for each, and its clients speak accordingly")
+        @Test("a test runs once for each, and its clients speak accordingly", .overHTTP2)
         func first() async throws {
             Self.seen.withLock { $0.append(ClientTransport.current) }
             try await withGateway { gateway in
                 try gateway.source("rates")
                 let isTLS = if case .tls = gateway.endpoint { true } else { false }
-                #expect(isTLS == (ClientTransport.current != .plain))
+                #expect(isTLS == (ClientTransport.current == .tls))
+                _ = try await gateway.get("/v1/values/rates")
+                let isOverHTTP2 = gateway.streams.http2Figures.connections == 1
+                #expect(isOverHTTP2 == (ClientTransport.current == .http2))
             }
         }
 

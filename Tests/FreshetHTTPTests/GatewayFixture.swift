@@ -141,7 +141,7 @@ func withGateway<Result: Sendable>(
     let folder = try TemporaryFolder()
     var certificates: TLSCertificates?
     let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
-    if ClientTransport.current == .tls, case .tcp = settings.listen {
+    if ClientTransport.current != .plain, case .tcp = settings.listen {
         let certificate = try GatewayFixture.certificate.get()
         let pair = TLSFiles.Pair(
             certificate: try folder.write(certificate.chain, to: "chain.pem"),
@@ -173,12 +173,19 @@ func withGateway<Result: Sendable>(
         try await running.value
         throw CancellationError()
     }
+    var endpoint = try address.endpoint.overCurrentTransport
+    var relay: HTTP2Relay?
+    if ClientTransport.current == .http2, case .tls = endpoint {
+        let made = try HTTP2Relay(to: endpoint)
+        (relay, endpoint) = (made, .port(made.port))
+    }
+    defer { withExtendedLifetime(relay) {} }
     let fixture = GatewayFixture(
         hub: hub,
         streams: streams,
         server: server,
         control: control,
-        endpoint: try address.endpoint.overCurrentTransport,
+        endpoint: endpoint,
         adminEndpoint: await server.boundAdminAddress?.endpoint,
         unread: unread
     )
@@ -198,7 +205,7 @@ extension Endpoint {
     /// The same address, spoken to as the test that runs does.
     fileprivate var overCurrentTransport: Endpoint {
         get throws {
-            guard ClientTransport.current == .tls, case .tcp(let host, let port) = self else { return self }
+            guard ClientTransport.current != .plain, case .tcp(let host, let port) = self else { return self }
             let authority = try GatewayFixture.certificate.get().chain
             return .tls(host: host, port: port, options: TLSClientOptions(authority: authority))
         }

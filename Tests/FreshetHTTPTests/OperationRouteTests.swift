@@ -8,7 +8,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Operations")
+    @Suite("Operations", .overHTTP2)
     struct OperationRouteTests {
         @Test("liveness does not look at upstreams, readiness does not either")
         func probes() async throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Value route, the past")
+    @Suite("Value route, the past", .overHTTP2)
     struct PastValueRouteTests {
         private static let pad = String(repeating: "x", count: 300)
 

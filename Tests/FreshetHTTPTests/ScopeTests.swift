@@ -8,7 +8,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Who may read what")
+    @Suite("Who may read what", .overHTTP2)
     struct ScopeTests {
         private static func pattern(_ text: String) throws -> SourcePattern {
             SourcePattern(try #require(SourceSelector(text)))

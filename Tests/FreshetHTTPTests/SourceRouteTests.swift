@@ -8,7 +8,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Source route")
+    @Suite("Source route", .overHTTP2)
     struct SourceRouteTests {
         @Test("a source shows everything that the contract names")
         func fields() async throws {

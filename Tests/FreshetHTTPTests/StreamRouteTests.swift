@@ -9,7 +9,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Stream route")
+    @Suite("Stream route", .overHTTP2)
     struct StreamRouteTests {
         @Test("a stream begins with hello and a snapshot, and goes on with patches")
         func stream() async throws {

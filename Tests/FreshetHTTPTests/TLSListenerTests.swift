@@ -181,6 +181,9 @@ extension HTTPTests {
                 let caller = try await RawHTTP.get("/v1/me", from: backend)
                 #expect(try text(caller, "/kind") == "certificate")
                 #expect(try text(caller, "/id") == "CN=backend")
+                let relay = try HTTP2Relay(to: backend)
+                let same = try await RawHTTP.get("/v1/me", from: .port(relay.port))
+                #expect(same.text == caller.text, "over HTTP/2")
                 let stream = try EventStreamClient(backend, path: "/v1/streams/rates")
                 #expect(try await stream.next(2).map(\.type) == ["hello", "snapshot"])
 

@@ -11,7 +11,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Tickets of requests")
+    @Suite("Tickets of requests", .overHTTP2)
     struct TicketRouteTests {
         private static let mobile = "mobile-3fJ9tq0Zr8QmL2vXc7Yb1NwK5sDhUeGa"
         private static let chief = "chief-Yb1NwK5sDhUeGa3fJ9tqQm4Zr8L2vXc7"

@@ -6,7 +6,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Value route")
+    @Suite("Value route", .overHTTP2)
     struct ValueRouteTests {
         @Test("the value is the upstream's own text, with validators, age and cursor")
         func value() async throws {

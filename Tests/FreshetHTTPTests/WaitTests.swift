@@ -10,7 +10,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Requests that wait")
+    @Suite("Requests that wait", .overHTTP2)
     struct WaitTests {
         private static func request(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n" }
 

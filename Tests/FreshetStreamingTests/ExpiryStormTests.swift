@@ -91,5 +91,31 @@ extension StreamingTests {
                 #expect(client.events.last == ReceivedEvent(type: "bye", data: #"{"reason":"expired"}"#))
             }
         }
+
+        /// Published all the time around its end: a machine that is busy elsewhere may be late once, and not three times.
+        @Test("S9: bring nothing that was published more than a second after `exp`")
+        func lastByte() throws {
+            var latest = Int64.max
+            for _ in 0..<3 where latest > 1000 {
+                let fixture = try StreamFixture()
+                defer { fixture.stop() }
+                let source = try fixture.source("a")
+                try fixture.publish(1, of: source, hasPatch: false)
+                let until = WallTime(milliseconds: clinux_realtime_ns() / 1_000_000 + 500)
+                let client = try fixture.subscribe(to: [source], owner: Self.owner(until: until))
+                var published: [Int64] = [0, clinux_realtime_ns() / 1_000_000]
+                while !client.isEnded, published.count < 5000 {
+                    published.append(clinux_realtime_ns() / 1_000_000)
+                    try fixture.publish(published.count - 1, of: source)
+                    client.receiveAvailable()
+                    poll(nil, 0, 1)
+                }
+                #expect(client.events.last == ReceivedEvent(type: "bye", data: #"{"reason":"expired"}"#))
+                let last = try #require(client.events.last { $0.number != nil }?.number)
+                try #require(published.indices.contains(last) && last > 1)
+                latest = published[last] - until.milliseconds
+            }
+            #expect(latest <= 1000, "\(latest) ms after exp")
+        }
     }
 }

@@ -122,7 +122,7 @@ final class StreamClient {
     /// condition to the next.
     ///
     /// - Returns: Whether the condition holds.
-    func receive(limit: Int = .max, within seconds: UInt64 = 30, until condition: (StreamClient) -> Bool) -> Bool {
+    func receive(limit: Int = .max, within seconds: Int64 = 30, until condition: (StreamClient) -> Bool) -> Bool {
         let deadline = clinux_monotonic_ns() + seconds * 1_000_000_000
         while !condition(self) {
             guard !self.isEnded, clinux_monotonic_ns() < deadline else { return false }
@@ -137,7 +137,7 @@ final class StreamClient {
         self.receive { $0.events.count >= count }
     }
 
-    func receive(through sequence: UInt64, within seconds: UInt64 = 30) -> Bool {
+    func receive(through sequence: UInt64, within seconds: Int64 = 30) -> Bool {
         self.receive(within: seconds) { ($0.events.last { $0.sequence != nil }?.sequence ?? 0) >= sequence }
     }
 

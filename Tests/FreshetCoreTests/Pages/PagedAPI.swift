@@ -392,7 +392,7 @@ struct PagedAPI: Sendable, CustomTestStringConvertible {
 }
 
 /// What the answers of last and only pages look like.
-private let lastPages: [(String, String, String)] = [
+let lastPages: [(String, String, String)] = [
     ("Django REST framework", "https://a/x", #"{"count":1,"next":null,"previous":null,"results":[{"id":1}]}"#),
     ("Stripe", "https://a/x?limit=1", #"{"object":"list","url":"/v1/x","has_more":false,"data":[{"id":"a"}]}"#),
     ("Notion", "https://a/x", #"{"object":"list","results":[{"id":"a"}],"next_cursor":null,"has_more":false}"#),

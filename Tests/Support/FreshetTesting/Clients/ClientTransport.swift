@@ -2,6 +2,8 @@
 package enum ClientTransport: String, CaseIterable, Sendable {
     case plain
     case tls
+    /// HTTP/2 over TLS, by a relay that the clients speak HTTP/1.1 to.
+    case http2
 
     /// Of the test that runs.
     @TaskLocal package static var current = ClientTransport.plain

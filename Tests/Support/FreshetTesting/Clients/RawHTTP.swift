@@ -39,6 +39,11 @@ package struct HTTPReply: Hashable, Sendable {
     package var headers: HeaderFields { self.head.headers }
     /// The body as text; bytes that are not UTF-8 are replaced.
     package var text: String { String(decoding: self.body, as: UTF8.self) }
+
+    package init(head: ResponseHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
 }
 
 /// HTTP/1.1 by hand: any bytes whatever, or one plain request on a connection of its own.
