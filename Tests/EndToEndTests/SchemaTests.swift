@@ -98,7 +98,7 @@ struct SchemaTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
-    /// Six seconds: five changes, each a second and more after the last.
+    /// Eight seconds: five changes, each a second and more after the last.
     @Test("a source with calls is as fresh as one that is polled every second, with a hundredth of the requests")
     func freshness() async throws {
         let upstream = try ScriptedUpstream()
@@ -134,10 +134,11 @@ struct SchemaTests {
             try await gateway.waitForValue({ $0.root[0]?.int == number }, of: "called")
             #expect(requests("/polled") - start <= 100, "within a second")
             let called = requests("/called")
-            #expect(await upstream.waitForRequests(count: start + 120 + called))
+            #expect(await upstream.waitForRequests(count: start + 160 + called))
         }
         #expect(requests("/called") * 100 <= requests("/polled"))
-        #expect(requests("/called") == 6)
+        // The first, one for each call, and at most one to confirm.
+        #expect((6...7).contains(requests("/called")))
         #expect(try await gateway.terminate() == .exited(0))
     }
 

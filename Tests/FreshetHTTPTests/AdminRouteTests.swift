@@ -12,7 +12,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Administration", .overHTTP2)
+    @Suite("Administration")
     struct AdminRouteTests {
         @Test("a pushed value becomes the value, and says so")
         func push() async throws {

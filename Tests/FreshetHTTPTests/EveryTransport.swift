@@ -11,7 +11,7 @@ struct EveryTransport: SuiteTrait, TestTrait, TestScoping {
         performing function: @Sendable () async throws -> Void
     ) async throws {
         guard !test.traits.contains(where: { $0 is OwnTransport }) else { return try await function() }
-        let isOverHTTP2 = test.traits.contains { $0 is OverHTTP2 }
+        let isOverHTTP2 = test.traits.contains { $0 is OverHTTP2 } && !test.traits.contains { $0 is HTTP1Only }
         for transport in ClientTransport.allCases where transport != .http2 || isOverHTTP2 {
             try await ClientTransport.$current.withValue(transport) { try await function() }
         }
@@ -26,6 +26,13 @@ struct OwnTransport: SuiteTrait, TestTrait {
 /// Runs each test of a suite over HTTP/2 too: it looks at requests and answers, and not at connections.
 struct OverHTTP2: SuiteTrait, TestTrait {
     var isRecursive: Bool { true }
+}
+
+/// A test of such a suite that looks at a connection of HTTP/1 all the same.
+struct HTTP1Only: TestTrait {}
+
+extension Trait where Self == HTTP1Only {
+    static var http1Only: Self { HTTP1Only() }
 }
 
 extension Trait where Self == OverHTTP2 {

@@ -17,7 +17,7 @@ extension HTTPTests {
                 let isTLS = if case .tls = gateway.endpoint { true } else { false }
                 #expect(isTLS == (ClientTransport.current == .tls))
                 _ = try await gateway.get("/v1/values/rates")
-                let isOverHTTP2 = gateway.streams.http2Figures.connections == 1
+                let isOverHTTP2 = gateway.streams.http2Figures.accepted == 1
                 #expect(isOverHTTP2 == (ClientTransport.current == .http2))
             }
         }

@@ -44,7 +44,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("F70: a shutdown answers what waits, closes what is idle, and frees the port")
+        @Test("F70: a shutdown answers what waits, closes what is idle, and frees the port", .http1Only)
         func shutdown() async throws {
             let endpoint = try await withGateway { gateway in
                 let cursor = try gateway.publish("[1]", of: gateway.source("rates"))

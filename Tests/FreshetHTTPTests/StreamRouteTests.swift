@@ -151,7 +151,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("F50: an HTTP/1.0 client gets a stream without chunks, which ends with the connection")
+        @Test("F50: an HTTP/1.0 client gets a stream without chunks, which ends with the connection", .http1Only)
         func http10() async throws {
             try await withGateway { gateway in
                 let rates = try gateway.source("rates")
@@ -168,7 +168,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("F50: requests that are pipelined before a stream are answered whole, then the stream begins")
+        @Test("F50: requests that are pipelined before a stream are answered whole, then the stream begins", .http1Only)
         func pipelined() async throws {
             try await withGateway { gateway in
                 let big = try gateway.source("big")
@@ -335,7 +335,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("F46: streams that come and go leave no connection and no subscriber behind")
+        @Test("F46: streams that come and go leave no connection and no subscriber behind", .http1Only)
         func comeAndGo() async throws {
             try await withGateway { gateway in
                 try gateway.source("rates")

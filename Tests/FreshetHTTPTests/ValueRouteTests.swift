@@ -243,7 +243,11 @@ extension HTTPTests {
             }
         }
 
-        @Test("a client that goes away while it waits leaves no waiter behind", arguments: ["close", "reset", "half"])
+        @Test(
+            "a client that goes away while it waits leaves no waiter behind",
+            .http1Only,
+            arguments: ["close", "reset", "half"]
+        )
         func leaving(how: String) async throws {
             try await withGateway { gateway in
                 let cursor = try gateway.publish("[1]", of: gateway.source("rates"))
