@@ -11,8 +11,11 @@ struct RoomsTests {
         )
 
     /// Runs the check on one file.
-    private func check(_ text: String, in room: String) throws -> (isFine: Bool, output: String) {
+    private func check(_ text: String, in room: String, package: String? = nil) throws -> (
+        isFine: Bool, output: String
+    ) {
         let folder = try TemporaryFolder()
+        if let package { try Data(package.utf8).write(to: URL(filePath: folder.path("Package.swift"))) }
         let place = folder.path("Sources/\(room)")
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         try Data(text.utf8).write(to: URL(filePath: place).appending(path: "File.swift"))
@@ -97,5 +100,25 @@ struct RoomsTests {
     func length(lines: Int, isFine: Bool) throws {
         let result = try self.check(String(repeating: "// a line\n", count: lines), in: "FreshetCore")
         #expect(result.isFine == isFine && result.output.contains("at most 450 lines") == !isFine)
+    }
+
+    @Test(
+        "an import that is not declared is seen, and a dependency that is not imported",
+        arguments: [
+            (#"["JSON"]"#, "import JSON", ""), ("[]", "import JSON", "not declared: JSON"),
+            (#"["JSON"]"#, "", "imported nowhere: JSON"),
+        ]
+    )
+    func dependencies(declared: String, text: String, expected: String) throws {
+        let package = """
+            // swift-tools-version: 6.2
+            import PackageDescription
+            let package = Package(
+                name: "a",
+                targets: [.target(name: "JSON"), .target(name: "FreshetCore", dependencies: \(declared))]
+            )
+            """
+        let result = try self.check("// A file.\n\(text)\n", in: "FreshetCore", package: package)
+        #expect(result.isFine == expected.isEmpty && result.output.contains(expected), "\(result.output)")
     }
 }
