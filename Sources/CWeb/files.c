@@ -21,6 +21,9 @@ static const unsigned char page_page_js[] = {
 static const unsigned char page_page_svg[] = {
 #embed "page/page.svg"
 };
+static const unsigned char client_events_js[] = {
+#embed "client/events.js"
+};
 static const unsigned char client_feed_js[] = {
 #embed "client/feed.js"
 };
@@ -48,6 +51,9 @@ static const unsigned char client_stream_js[] = {
 static const unsigned char client_tabs_js[] = {
 #embed "client/tabs.js"
 };
+static const unsigned char client_verdict_js[] = {
+#embed "client/verdict.js"
+};
 static const unsigned char client_writes_js[] = {
 #embed "client/writes.js"
 };
@@ -60,6 +66,7 @@ static const struct web_file files[] = {
     FILE_OF("page/page.css", page_page_css),
     FILE_OF("page/page.js", page_page_js),
     FILE_OF("page/page.svg", page_page_svg),
+    FILE_OF("client/events.js", client_events_js),
     FILE_OF("client/feed.js", client_feed_js),
     FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
     FILE_OF("client/freshet.js", client_freshet_js),
@@ -69,6 +76,7 @@ static const struct web_file files[] = {
     FILE_OF("client/source.js", client_source_js),
     FILE_OF("client/stream.js", client_stream_js),
     FILE_OF("client/tabs.js", client_tabs_js),
+    FILE_OF("client/verdict.js", client_verdict_js),
     FILE_OF("client/writes.js", client_writes_js),
 };
 

@@ -16,8 +16,8 @@ const mistakes = [
   ["settles at any event", "source.js", "return this.sequence >= answer.sequence;", "return true;", "older"],
   ["never settles across numberings", "source.js", "return this.confirmed > answer.at;", "return false;", "unsettled"],
   ["makes a new key for each try", "writes.js", `"Idempotency-Key": id`, `"Idempotency-Key": id + record.tries`, "twice"],
-  ["calls a lost answer a refusal", "writes.js", "if (!status) return this.#expired(record, result);",
-    `if (!status) return (result.problem = {}) && "refused";`, "verdict"],
+  ["calls a lost answer a refusal", "verdict.js", "if (!isSent || !status ||",
+    "if (isSent && !status) return {};\n  if (!isSent ||", "verdict"],
   ["shows what it creates beside what came", "source.js", "if (!this.creates || this.truth === undefined) return;", "return;",
     "flash"],
 ];

@@ -10,6 +10,8 @@ export interface Options {
   ticket?: string | ((sources: string[]) => string | Promise<string>);
   /** The connection to use instead of `fetch`. With a token, tickets are fetched, since it cannot send fields. */
   EventSource?: new (url: string, init?: { withCredentials?: boolean }) => EventTarget & { close(): void };
+  /** What opens streams instead of `fetch`; see `Transport`. */
+  transport?: Transport;
   /** `include` sends cookies to a gateway of another origin, which has to allow it. */
   credentials?: RequestCredentials;
   /** Whether pages of the same gateway and identity share one connection; the default is true. */
@@ -18,6 +20,24 @@ export interface Options {
   signal?: AbortSignal;
   fetch?: typeof fetch;
 }
+
+/**
+ * Opens one stream and reads it until it ends, and then resolves; rejects where it is refused, with an error that has the
+ * `status`, or where the connection fails. `on(type, data, id)` takes each event, `on("retry", milliseconds)` what the gateway
+ * wants waited, and `alive()` is called for whatever arrives: who is silent for longer than two heartbeats is aborted.
+ */
+export type Transport = (stream: {
+  gateway: Gateway;
+  /** What the stream is of: `name`, `query` and `cursor` of each; all have the same query. */
+  sources: { name: string; query: string; cursor?: string }[];
+  /** Below `/v1/`, with query and `since`. */
+  path: string;
+  /** The fields that prove who calls. */
+  headers: Record<string, string>;
+  signal: AbortSignal;
+  on: (type: string, data: unknown, id?: string) => void;
+  alive: () => void;
+}) => Promise<void>;
 
 export interface SourceOptions {
   /** How changes come: RFC 6902 (the default), RFC 7396, by item, or as whole values. */

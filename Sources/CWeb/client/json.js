@@ -133,18 +133,21 @@ export function effectBetween(before, after, path = []) {
     effectBetween(at(before, [name]), at(after, [name]), [...path, name]));
 }
 
-function setAt(value, path, entry, depth) {
+/** A value with another one at a path; a number names an element of an array, and undefined removes. */
+export function setAt(value, path, entry, depth = 0) {
   if (depth === path.length) return share(value, entry);
   const name = path[depth];
-  const old = isObject(value) ? at(value, [name]) : undefined;
+  const isFitting = isObject(value) || (Array.isArray(value) && typeof name === "number");
+  const old = isFitting ? at(value, [name]) : undefined;
   const now = setAt(old, path, entry, depth + 1);
   if (now === old) return value;
-  const made = isObject(value) ? { ...value } : {};
-  if (now === undefined) delete made[name];
-  else set(made, name, now);
+  const made = isFitting ? copy(value) : {};
+  if (now !== undefined) set(made, name, now);
+  else if (Array.isArray(made)) made.splice(name, 1);
+  else delete made[name];
   return made;
 }
 
 /** A value with an effect on it. */
 export const applyEffect = (value, effect) =>
-  effect.reduce((result, [path, entry]) => setAt(result, path, entry, 0), value);
+  effect.reduce((result, [path, entry]) => setAt(result, path, entry), value);

@@ -6,9 +6,7 @@ import { Outbox } from "./writes.js";
 export { WriteError } from "./writes.js";
 
 /** As `connect` of freshet.js. A page without network opens with what it knew, and its writes wait. */
-export function connect(url, options) {
-  return new OfflineGateway(url, options, Queue);
-}
+export const connect = (url, options) => new OfflineGateway(url, options, Queue);
 
 // What each version of the storage adds to the one before.
 const versions = [
@@ -112,7 +110,7 @@ class Queue extends Outbox {
     if (!this.records.includes(record) || record.answer) return;
     record.answer = { status: 200 };
     this.finish(record);
-    this.show(record);
+    this.show([record]);
   }
 
   /** Takes a write as the storage or another page has it. */
@@ -124,13 +122,12 @@ class Queue extends Outbox {
     if (record.state !== "answered" && !(known && this.isDrainer)) {
       record = { ...record, state: "queued", isUnsure: Boolean(record.first), isOut: Boolean(record.first) };
     }
-    const items = [known?.item ?? record.item];
+    const stood = known?.item ?? record.item;
     if (!known) this.records.push(record);
     else if (!this.isDrainer) Object.assign(known, record, { before: known.before ?? record.before });
-    items.push(record.item);
     this.records.sort((a, b) => a.made - b.made);
     this.known(record);
-    for (const source of this.gateway.named(record.source)) source.show(new Set(items));
+    this.show([record], stood);
     if (record.state === "answered" && !this.gateway.sourcesOf(record.source).length) this.finish(known ?? record);
     this.gateway.want();
     return undefined;
@@ -151,11 +148,13 @@ class Queue extends Outbox {
   /** What is as large as the source is not kept with each write. */
   stored(record) { return { ...record, seen: undefined, before: record.item === undefined ? undefined : record.before }; }
 
-  async keep(record) {
-    const kept = this.stored(record);
-    await this.gateway.storage.change("writes", (store) => store.put(kept, this.place(record)));
-    if (record.state === "new") kept.state = "queued";
-    this.post({ record: kept });
+  async keep(...records) {
+    const kept = records.map((record) => this.stored(record));
+    await this.gateway.storage.change("writes", (store) => kept.forEach((one) => store.put(one, this.place(one))));
+    for (const one of kept) {
+      if (one.state === "new") one.state = "queued";
+      this.post({ record: one });
+    }
   }
 
   /** A write that is settled is forgotten when a value is saved that has it: not before, or a reload would take it back. */
@@ -233,8 +232,9 @@ class OfflineGateway extends Gateway {
     super(url, options, queue);
     this.storage = new Storage(`freshet ${this.url}`);
     this.save = () => { for (const source of [...this.#timers.keys()]) this.#save(source); };
-    globalThis.addEventListener?.("pagehide", this.save);
-    globalThis.document?.addEventListener("visibilitychange", this.save);
+    const { signal } = this.ended;
+    globalThis.addEventListener?.("pagehide", this.save, { signal });
+    globalThis.document?.addEventListener("visibilitychange", this.save, { signal });
   }
 
   /** Writes that were refused, each with `retry()` and `discard()`. */
@@ -350,8 +350,6 @@ class OfflineGateway extends Gateway {
 
   close() {
     this.save();
-    globalThis.removeEventListener?.("pagehide", this.save);
-    globalThis.document?.removeEventListener("visibilitychange", this.save);
     super.close();
   }
 }

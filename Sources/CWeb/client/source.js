@@ -1,20 +1,26 @@
-// One source: what the gateway said (the truth), and what the pending writes make of it (what is shown).
+// One source, and the store of it: what the gateway said (the truth), and what the pending writes make of it (what is shown).
 
-import { applyEffect, applyPatch, at, escape, merge, parse, share } from "./json.js";
+import { applyEffect, applyPatch, at, merge, parse, setAt, share } from "./json.js";
 
-/** A cursor's epoch and sequence, without what a ticket adds; null if the text is not a cursor. */
+/** A cursor's epoch and sequence, without what a ticket adds; undefined if the text is not a cursor. */
 export function cursorOf(id) {
-  const [, epoch, sequence] = /^([^-]+)-(\d+)/.exec(id ?? "") ?? [];
-  return epoch ? { epoch, sequence: Number(sequence) } : null;
+  const [, epoch, sequence] = /^([^-]+)-(\d+)/.exec(id) ?? [];
+  return epoch && { epoch, sequence: Number(sequence) };
 }
 
-// A listener that throws is its own problem.
-function call(listener, value) {
-  try {
-    listener(value);
-  } catch (error) {
-    setTimeout(() => { throw error; });
-  }
+/** Calls a listener now and at each change, until what it returns is called. */
+function attach(set, listener, value) {
+  const entry = (now) => {
+    try {
+      listener(now);
+    } catch (error) {
+      // A listener that throws is its own problem.
+      setTimeout(() => { throw error; });
+    }
+  };
+  set.add(entry);
+  entry(value);
+  return () => set.delete(entry);
 }
 
 // An item with a write on it; where others removed it meanwhile, on what was seen of it last.
@@ -23,89 +29,85 @@ function written(item, record) {
   return applyEffect(item ?? record.seen ?? record.before, record.effect);
 }
 
-/** Calls a listener now and at each change, until what it returns is called. */
-function subscribe(set, listener, value) {
-  const entry = (now) => call(listener, now);
-  set.add(entry);
-  entry(value);
-  return () => set.delete(entry);
+class Writable {
+  put(value) { return this.write("PUT", value); }
+  patch(patch) { return this.write("PATCH", patch); }
+  remove() { return this.write("DELETE"); }
+}
+
+/** One item of a source. */
+class Item extends Writable {
+  constructor(source, key) {
+    super();
+    Object.assign(this, { source, key });
+  }
+
+  get value() { return this.source.shownItem(this.key); }
+  subscribe(listener) { return this.source.subscribeItem(this.source.gateway.outbox.keyOf(this.key), listener); }
+  write(...what) { return this.source.gateway.outbox.write(this.source, this.key, ...what); }
 }
 
 /** A collection by key: a view of what is shown, and another view after each change. Keys are strings. */
 class Items {
-  #truth;
-  #overlay;
+  #map;
 
-  constructor(truth, overlay) {
-    this.#truth = truth;
-    this.#overlay = overlay;
+  constructor(map) {
+    this.#map = map;
   }
 
-  get(key) { return this.#overlay.has(key) ? this.#overlay.get(key) : this.#truth.get(key); }
-  has(key) { return this.get(key) !== undefined; }
-
-  get size() {
-    let size = this.#truth.size;
-    for (const [key, item] of this.#overlay) size += (item !== undefined) - this.#truth.has(key);
-    return size;
-  }
-
-  *[Symbol.iterator]() {
-    for (const [key, item] of this.#truth) {
-      const shown = this.#overlay.has(key) ? this.#overlay.get(key) : item;
-      if (shown !== undefined) yield [key, shown];
-    }
-    for (const [key, item] of this.#overlay) if (item !== undefined && !this.#truth.has(key)) yield [key, item];
-  }
-
-  *keys() { for (const [key] of this) yield key; }
-  *values() { for (const [, item] of this) yield item; }
+  get size() { return this.#map.size; }
+  get(key) { return this.#map.get(key); }
+  has(key) { return this.#map.has(key); }
+  keys() { return this.#map.keys(); }
+  values() { return this.#map.values(); }
+  [Symbol.iterator]() { return this.#map.entries(); }
 }
 
 const indexes = new WeakMap();
 
-export class Source {
+export class Source extends Writable {
   state = "connecting";
   reason = "";
+  users = 0;
   listeners = new Set();
   watchers = new Set();
   // Listeners of single items by key, and what they saw last.
   items = new Map();
-  overlay = new Map();
   // Items that are not shown yet: one of them may be what a write under way creates.
   held = new Set();
   left = new Set();
 
-  constructor(gateway, name, query, shape) {
-    const mode = new URLSearchParams(query).get("mode");
-    Object.assign(this, { gateway, name, query, shape, mode, key: `${name}?${query}` });
+  constructor(gateway, name, query, key) {
+    super();
+    const isKeyed = query.startsWith("mode=items");
+    Object.assign(this, { gateway, name, query, key, isKeyed, isPart: /&(pointer|where|item)=/.test(query) });
   }
 
-  get isKeyed() { return this.mode === "items"; }
-
-  get value() {
-    if (!this.isKeyed) return this.shown;
-    return this.truth && (this.view ??= new Items(this.truth, this.overlay));
-  }
-
+  get value() { return this.shown; }
   get cursor() { return this.epoch && `${this.epoch}-${this.sequence}`; }
 
-  /** Up to when the value is known to be the current one. */
   get asOf() { return this.state === "live" ? new Date(Date.now()) : this.seen && new Date(this.seen); }
+
+  item(key) { return new Item(this, String(key)); }
+  create(value) { return this.gateway.outbox.write(this, undefined, "POST", value); }
+
+  write(...what) {
+    if (this.isKeyed) throw new Error("A store of items is written item by item: use item(key) or create().");
+    return this.gateway.outbox.write(this, undefined, ...what);
+  }
 
   // The truth
 
   /** An event of a stream that has this source, and was asked for at the time `opened`. */
   receive(type, data, id, opened) {
     // What `hello` names is where the stream will be.
-    const cursor = type === "hello" ? null : cursorOf(id);
-    const named = cursor ?? cursorOf(data.cursor);
-    if (named) this.current = named.epoch;
-    if (named?.epoch === this.epoch) this.confirmed = opened;
+    const cursor = type === "hello" ? undefined : cursorOf(id);
+    const { epoch } = cursor ?? cursorOf(data.cursor) ?? {};
+    if (epoch) this.current = epoch;
+    if (epoch === this.epoch) this.confirmed = opened;
     // 0 is "nothing yet": the first of several snapshots in place of what was there.
     if (cursor?.sequence && cursor.epoch === this.epoch && cursor.sequence <= this.sequence) return;
-    let touched = new Set();
-    if (data.source === this.name) touched = this.change(type, data);
+    const touched = data.source === this.name ? this.change(type, data) : [];
     if (cursor) this.move(cursor, opened);
     this.show(touched);
   }
@@ -119,11 +121,11 @@ export class Source {
   restore({ truth, cursor, at, seen, shape, held = new Set() }) {
     const place = cursorOf(cursor);
     // Another page may be behind.
-    if (place && place.epoch === this.epoch && place.sequence <= this.sequence) return;
+    if (place.epoch === this.epoch && place.sequence <= this.sequence) return;
     const before = this.truth;
-    Object.assign(this, { truth, at, seen: seen ?? this.seen });
+    Object.assign(this, { truth, at: at && new Date(at), seen: seen ?? this.seen });
     this.shape ??= shape;
-    if (place) this.move(place, 0);
+    this.move(place, 0);
     for (const key of held) this.held.add(key);
     if (!held.size) this.hold(before);
     this.show();
@@ -132,19 +134,16 @@ export class Source {
   /** Holds back what was not there before: one of these items may be what a write under way creates. */
   hold(before) {
     if (!this.creates || this.truth === undefined) return;
-    const known = before && this.list(before);
-    for (const [key, item] of this.list(this.truth)) if (known ? !known.has(key) : this.isMaking(item)) this.held.add(key);
+    const known = before && this.index(before);
+    for (const key of this.index(this.truth).keys()) {
+      if (known ? !known.has(key) : this.isMaking(this.trueItem(key))) this.held.add(key);
+    }
   }
 
   /** What its items are has become known. */
   reshape() {
     this.hold(undefined);
     this.show();
-  }
-
-  list(truth) {
-    if (this.isKeyed) return truth;
-    return new Map([...this.index(truth).keys()].map((key) => [key, this.plainItem(truth, key)]));
   }
 
   /** Whether an item looks like one that is being created; where it is not known what was there before. */
@@ -160,41 +159,28 @@ export class Source {
 
   /** Takes a change into the truth; returns the keys it touched, undefined for all. */
   change(type, data) {
-    const isDifference = type === "patch" || type === "merge" || type === "items";
-    if (this.truth === undefined && isDifference) throw new Error("a difference from nothing");
-    this.at = data.at ?? this.at;
-    if (this.isKeyed) {
-      if (type === "snapshot") return this.replace(data.value);
-      if (type !== "items") return new Set();
-      const { created, updated, deleted } = data.items;
-      if (this.creates) for (const [key] of this.entries(created)) this.held.add(key);
-      const changed = [...this.entries(created), ...this.entries(updated)];
-      for (const [key, item] of changed) this.truth.set(key, share(this.truth.get(key), item));
-      const gone = deleted.map(String);
-      for (const key of gone) this.truth.delete(key);
-      return new Set([...changed.map(([key]) => key), ...gone]);
-    }
     const before = this.truth;
-    if (type === "snapshot") this.truth = share(before, data.value);
-    else if (type === "patch") this.truth = applyPatch(before, data.patch);
+    const { value, patch, items } = data;
+    if (before === undefined && (patch || items || type === "merge")) throw new Error("a difference from nothing");
+    if (data.at) this.at = new Date(data.at);
+    if (items) {
+      const created = this.entries(items.created);
+      if (this.creates) for (const [key] of created) this.held.add(key);
+      const changed = [...created, ...this.entries(items.updated)];
+      for (const [key, item] of changed) before.set(key, share(before.get(key), item));
+      const gone = items.deleted.map(String);
+      for (const key of gone) before.delete(key);
+      return [...changed.map(([key]) => key), ...gone];
+    }
+    if (type === "patch") this.truth = applyPatch(before, patch);
     else if (type === "merge") this.truth = share(before, merge(before, data.merge));
+    else if (type !== "snapshot") return [];
+    else if (this.isKeyed) {
+      const now = this.entries(at(value, parse(this.shape.items)) ?? []);
+      this.truth = new Map(now.map(([key, item]) => [key, share(before?.get(key), item)]));
+    } else this.truth = share(before, value);
     this.hold(before);
-    return before === this.truth ? new Set() : undefined;
-  }
-
-  replace(value) {
-    const before = this.truth;
-    const old = before ?? new Map();
-    this.truth = new Map(this.entries(at(value, parse(this.shape.items)) ?? []));
-    const touched = new Set();
-    for (const [key, item] of this.truth) {
-      this.truth.set(key, share(old.get(key), item));
-      if (old.get(key) !== this.truth.get(key)) touched.add(key);
-    }
-    this.hold(before);
-    for (const key of old.keys()) if (!this.truth.has(key)) touched.add(key);
-    this.view = undefined;
-    return touched;
+    return before === this.truth ? [] : undefined;
   }
 
   /** Key and item of each in a list, as values and `items` events have them. */
@@ -214,66 +200,60 @@ export class Source {
 
   // What is shown
 
-  /** Key and place of each item of a plain value. */
+  /** Key and place of each item. */
   index(value) {
+    if (this.isKeyed) return value;
     const list = this.shape && at(value, parse(this.shape.items));
-    if (typeof list !== "object" || list === null) return new Map();
+    if (typeof list !== "object" || !list) return new Map();
     if (!indexes.has(list)) {
-      const isList = Array.isArray(list) && this.shape.key != null;
       const path = parse(this.shape.key ?? "");
-      indexes.set(list, new Map(isList ? list.map((item, index) => [String(at(item, path)), index])
+      indexes.set(list, new Map(Array.isArray(list) ? list.map((item, index) => [String(at(item, path)), index])
         : Object.keys(list).map((name) => [name, name])));
     }
     return indexes.get(list);
   }
 
-  place(value, key) { return `${this.shape.items}/${escape(String(this.index(value).get(key)))}`; }
+  place(value, key) { return [...parse(this.shape.items), this.index(value).get(key)]; }
 
-  plainItem(value, key) {
-    return this.index(value).has(key) ? at(value, parse(this.place(value, key))) : undefined;
+  itemOf(value, key) {
+    if (this.isKeyed) return value?.get(key);
+    return this.index(value).has(key) ? at(value, this.place(value, key)) : undefined;
   }
 
-  /** An item as it is shown. */
-  item(key) {
-    const known = this.gateway.outbox.keyOf(key);
-    return this.isKeyed ? this.value?.get(known) : this.plainItem(this.layered, known);
-  }
+  /** An item as it is shown, for what key it may have had before. */
+  shownItem(key) { return this.itemOf(this.isKeyed ? this.shown : this.layered, this.gateway.outbox.keyOf(key)); }
 
   /** An item without the pending writes. */
-  trueItem(key) { return this.isKeyed ? this.truth?.get(key) : this.plainItem(this.truth, key); }
+  trueItem(key) { return this.itemOf(this.truth, key); }
 
   /** A value of this source with one write on it. */
   layer(value, record) {
-    const { item: key } = record;
-    if (key === undefined) return applyEffect(value, record.effect);
-    if (!this.shape) return value;
-    const old = this.plainItem(value, key);
-    const now = written(old, record);
-    if (now === old) return value;
-    const list = at(value, parse(this.shape.items));
-    const op = now === undefined ? "remove" : "replace";
-    if (old !== undefined) return applyPatch(value, [{ op, path: this.place(value, key), value: now }]);
-    const path = `${this.shape.items}/${Array.isArray(list) ? "-" : escape(key)}`;
-    const made = list ? applyPatch(value, [{ op: "add", path, value: now }]) : value;
+    const { item } = record;
+    if (item === undefined) return applyEffect(value, record.effect);
+    const path = this.shape && parse(this.shape.items);
+    const list = path && at(value, path);
+    if (!list) return value;
+    const isList = Array.isArray(list);
+    const isNew = !this.index(value).has(item);
+    const place = isNew ? [...path, isList ? list.length : item] : this.place(value, item);
+    const made = setAt(value, place, written(this.itemOf(value, item), record));
     // What is created has no key yet by which the index would find it.
-    if (Array.isArray(list)) this.index(made).set(key, list.length);
+    if (isNew && isList && made !== value) this.index(made).set(item, list.length);
     return made;
   }
 
   /** Works out what is shown, and calls the listeners if it changed. `touched`: the keys that did, undefined for all. */
   show(touched) {
     const { outbox } = this.gateway;
-    for (const key of outbox.settle(this)) touched?.add(key);
+    const settled = outbox.settle(this);
     const pending = outbox.pendingOf(this);
     // Another page may have sent it already.
     const isOut = (record) => record.state !== "answered" && (record.isOut || !outbox.drains);
     const creates = pending.filter((record) => record.method === "POST" && isOut(record));
     this.creates = creates.length ? creates : undefined;
-    if (!this.creates && this.held.size) {
-      for (const key of this.held) touched?.add(key);
-      this.held.clear();
-    }
-    if (this.isKeyed) this.showItems(touched, pending);
+    const keys = touched && new Set([...touched, ...settled, ...creates.length ? [] : this.held]);
+    if (!this.creates) this.held.clear();
+    if (this.isKeyed) this.showItems(keys, pending);
     else this.showValue(pending);
   }
 
@@ -282,41 +262,41 @@ export class Source {
     this.layered = this.truth;
     if (this.truth !== undefined) for (const record of pending) this.layered = this.layer(this.layered, record);
     this.shown = this.layered;
-    if (this.held.size && this.layered !== undefined) {
-      const isOwn = new Set(pending.map((record) => record.item));
-      const held = [...this.held].filter((key) => this.index(this.layered).has(key) && !isOwn.has(key))
-        .map((key) => this.place(this.layered, key));
-      // From the end, so that places stay what they are.
-      held.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
-      this.shown = applyPatch(this.layered, held.map((path) => ({ op: "remove", path })));
+    for (const key of this.held) {
+      if (pending.some((record) => record.item === key) || !this.index(this.shown).has(key)) continue;
+      this.shown = setAt(this.shown, this.place(this.shown, key));
     }
-    if (before === this.shown) return;
-    for (const listener of this.listeners) listener(this.shown);
-    for (const key of this.items.keys()) this.tell(key);
+    if (before !== this.shown) this.call(this.items.keys());
   }
 
   showItems(touched, pending) {
-    const keys = new Set(touched ?? [...(this.truth?.keys() ?? []), ...this.items.keys()]);
-    if (!touched) for (const key of [...this.overlay.keys(), ...pending.map((record) => record.item)]) keys.add(key);
-    for (const key of keys) {
-      this.overlay.delete(key);
-      if (this.held.has(key)) this.overlay.set(key, undefined);
-    }
+    const { map: before, truth, held } = this;
+    // A change goes into the map that is shown; what replaced the truth makes another.
+    const isNew = !before || !touched;
+    const map = isNew ? new Map(truth) : before;
+    const put = (key, item) => (item === undefined ? map.delete(key) : map.set(key, item));
+    for (const key of isNew ? held : touched) put(key, held.has(key) ? undefined : truth.get(key));
     for (const record of pending) {
-      if (keys.has(record.item)) this.overlay.set(record.item, written(this.#seen(record.item), record));
+      const { item } = record;
+      if (isNew || touched.has(item)) put(item, written(map.get(item), record));
     }
-    if (!keys.size && this.view) return;
-    this.view = undefined;
-    if (!this.truth) return;
-    for (const listener of this.listeners) listener(this.value);
+    if (!truth && !before) return;
+    const isSame = isNew && truth && before?.size === map.size;
+    if (isNew ? isSame && [...map].every(([key, item]) => before.get(key) === item) : !touched.size) return;
+    this.map = truth && map;
+    this.shown = truth && new Items(map);
+    this.call(isNew ? this.items.keys() : touched);
+  }
+
+  /** Calls the listeners of the store, and those of some items. */
+  call(keys) {
+    for (const listener of this.listeners) listener(this.shown);
     for (const key of keys) this.tell(key);
   }
 
-  #seen(key) { return this.overlay.has(key) ? this.overlay.get(key) : this.truth?.get(key); }
-
   tell(key) {
     const entry = this.items.get(key);
-    const value = entry && this.item(key);
+    const value = entry && this.shownItem(key);
     if (!entry || entry.value === value) return;
     entry.value = value;
     for (const listener of entry.listeners) listener(value);
@@ -326,37 +306,33 @@ export class Source {
     if (state === this.state && reason === this.reason) return;
     if (this.state === "live") this.seen = Date.now();
     Object.assign(this, { state, reason });
-    for (const watcher of this.watchers) call(watcher, { state, reason });
+    for (const watcher of this.watchers) watcher({ state, reason });
   }
 
   // Listeners
 
-  subscribe(listener) {
-    return this.using(subscribe(this.listeners, listener, this.value));
-  }
+  subscribe(listener) { return this.using(attach(this.listeners, listener, this.value)); }
 
   subscribeItem(key, listener) {
     const entry = this.items.get(key) ?? { listeners: new Set() };
     this.items.set(key, entry);
-    entry.value = this.item(key);
-    const stop = subscribe(entry.listeners, listener, entry.value);
+    entry.value = this.shownItem(key);
+    const stop = attach(entry.listeners, listener, entry.value);
     return this.using(() => {
       stop();
       if (!entry.listeners.size) this.items.delete(key);
     });
   }
 
-  watch(listener) { return subscribe(this.watchers, listener, { state: this.state, reason: this.reason }); }
+  onState(listener) { return attach(this.watchers, listener, { state: this.state, reason: this.reason }); }
 
   using(stop) {
-    this.users = (this.users ?? 0) + 1;
+    this.users += 1;
     this.gateway.want();
-    let isOver = false;
     return () => {
-      if (isOver) return;
-      isOver = true;
-      stop();
-      this.users -= 1;
+      this.users -= stop ? 1 : 0;
+      stop?.();
+      stop = undefined;
       this.gateway.want();
     };
   }

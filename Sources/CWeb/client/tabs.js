@@ -4,30 +4,32 @@
 const rest = 10_000;
 
 /**
- * Joins the pages of this name. `lead()` is called when this page is to hold the connection, `follow()` when it no longer
- * is, `hear(message)` for what another page says. Where there are no Web Locks, every page leads.
+ * The pages of this name; `look()` joins them. `lead()` is called when this page is to hold the connection, `follow()` when
+ * it no longer is, `hear(message)` for what another page says. Where there are no Web Locks, every page leads.
  */
 export class Tabs {
   id = Math.random().toString(36).slice(2);
   isLeader = false;
 
-  constructor(name, isShared, { lead, follow, hear }) {
-    Object.assign(this, { name, lead, follow });
+  constructor(name, isShared, handlers) {
+    Object.assign(this, handlers);
     const { document, navigator, BroadcastChannel } = globalThis;
-    this.locks = isShared && BroadcastChannel && navigator?.locks;
-    this.document = document;
-    if (this.locks) {
+    const locks = isShared && BroadcastChannel && navigator?.locks;
+    if (locks) {
       this.channel = new BroadcastChannel(name);
       this.channel.unref?.();
-      this.channel.onmessage = ({ data }) => (data.to ?? this.id) === this.id && hear(data);
+      this.channel.onmessage = ({ data }) => (data.to ?? this.id) === this.id && this.hear(data);
     }
+    // Held until this page yields, is closed or dies.
+    this.hold = async (signal, hold) => (locks ? locks.request(name, { signal }, hold) : hold());
+    const look = () => this.look();
     this.look = () => {
       clearTimeout(this.timer);
       if (!document?.hidden) this.#compete();
       else this.timer = setTimeout(() => this.#yield(), rest);
     };
-    document?.addEventListener("visibilitychange", this.look);
-    this.look();
+    document?.addEventListener("visibilitychange", look);
+    this.leave = () => document?.removeEventListener("visibilitychange", look);
   }
 
   /** Tells the other pages, or the one that `to` names. */
@@ -36,7 +38,7 @@ export class Tabs {
   }
 
   close() {
-    this.document?.removeEventListener("visibilitychange", this.look);
+    this.leave();
     clearTimeout(this.timer);
     this.#yield();
     this.channel?.close();
@@ -44,19 +46,13 @@ export class Tabs {
 
   #compete() {
     if (this.abort) return;
-    const abort = this.abort = new AbortController();
-    if (!this.locks) return this.#lead();
-    // Held until this page yields, is closed or dies.
-    this.locks.request(this.name, { signal: abort.signal }, () => new Promise((release) => {
+    const { signal } = this.abort = new AbortController();
+    this.hold(signal, () => new Promise((release) => {
       this.release = release;
-      if (abort.signal.aborted) release();
-      else this.#lead();
+      if (signal.aborted) return release();
+      this.isLeader = true;
+      return this.lead();
     })).catch(() => {});
-  }
-
-  #lead() {
-    this.isLeader = true;
-    this.lead();
   }
 
   #yield() {

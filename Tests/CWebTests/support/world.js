@@ -1,6 +1,9 @@
 // Time and chance under a seed: timers, the clock and random numbers of everything that runs in this process.
 
 import { AsyncResource } from "node:async_hooks";
+// What the client loads when it needs it takes no time of a world.
+import "../../../Sources/CWeb/client/events.js";
+import "../../../Sources/CWeb/client/verdict.js";
 
 const real = {
   setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: Date.now, random: Math.random,
