@@ -36,11 +36,29 @@ static const unsigned char client_freshet_js[] = {
 static const unsigned char client_json_js[] = {
 #embed "client/json.js"
 };
+static const unsigned char client_mobx_d_ts[] = {
+#embed "client/mobx.d.ts"
+};
+static const unsigned char client_mobx_js[] = {
+#embed "client/mobx.js"
+};
 static const unsigned char client_offline_d_ts[] = {
 #embed "client/offline.d.ts"
 };
 static const unsigned char client_offline_js[] = {
 #embed "client/offline.js"
+};
+static const unsigned char client_react_d_ts[] = {
+#embed "client/react.d.ts"
+};
+static const unsigned char client_react_js[] = {
+#embed "client/react.js"
+};
+static const unsigned char client_redux_d_ts[] = {
+#embed "client/redux.d.ts"
+};
+static const unsigned char client_redux_js[] = {
+#embed "client/redux.js"
 };
 static const unsigned char client_source_js[] = {
 #embed "client/source.js"
@@ -51,8 +69,20 @@ static const unsigned char client_stream_js[] = {
 static const unsigned char client_tabs_js[] = {
 #embed "client/tabs.js"
 };
+static const unsigned char client_validate_d_ts[] = {
+#embed "client/validate.d.ts"
+};
+static const unsigned char client_validate_js[] = {
+#embed "client/validate.js"
+};
 static const unsigned char client_verdict_js[] = {
 #embed "client/verdict.js"
+};
+static const unsigned char client_vue_d_ts[] = {
+#embed "client/vue.d.ts"
+};
+static const unsigned char client_vue_js[] = {
+#embed "client/vue.js"
 };
 static const unsigned char client_writes_js[] = {
 #embed "client/writes.js"
@@ -71,12 +101,22 @@ static const struct web_file files[] = {
     FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
     FILE_OF("client/freshet.js", client_freshet_js),
     FILE_OF("client/json.js", client_json_js),
+    FILE_OF("client/mobx.d.ts", client_mobx_d_ts),
+    FILE_OF("client/mobx.js", client_mobx_js),
     FILE_OF("client/offline.d.ts", client_offline_d_ts),
     FILE_OF("client/offline.js", client_offline_js),
+    FILE_OF("client/react.d.ts", client_react_d_ts),
+    FILE_OF("client/react.js", client_react_js),
+    FILE_OF("client/redux.d.ts", client_redux_d_ts),
+    FILE_OF("client/redux.js", client_redux_js),
     FILE_OF("client/source.js", client_source_js),
     FILE_OF("client/stream.js", client_stream_js),
     FILE_OF("client/tabs.js", client_tabs_js),
+    FILE_OF("client/validate.d.ts", client_validate_d_ts),
+    FILE_OF("client/validate.js", client_validate_js),
     FILE_OF("client/verdict.js", client_verdict_js),
+    FILE_OF("client/vue.d.ts", client_vue_d_ts),
+    FILE_OF("client/vue.js", client_vue_js),
     FILE_OF("client/writes.js", client_writes_js),
 };
 

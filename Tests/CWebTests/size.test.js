@@ -40,6 +40,15 @@ test("what is loaded later is named, and nothing else is", () => {
   assert.deepEqual(new Set(later), new Set(["events.js", "verdict.js"]));
 });
 
+test("no binding is larger than 1 KB, and the validator no larger than 4 KB", () => {
+  for (const name of ["react.js", "redux.js", "vue.js", "mobx.js"]) {
+    assert.deepEqual([...modules(name)], [name]);
+    assert.ok(size([name]) <= 1024, `${name}: ${size([name])}`);
+  }
+  assert.deepEqual([...modules("validate.js")], ["validate.js", "json.js"]);
+  assert.ok(size(["validate.js"]) <= 4096, `${size(["validate.js"])}`);
+});
+
 test("no module is loaded that the offline client does not need", () => {
   assert.deepEqual([...offline].filter((name) => !core.has(name)), ["offline.js"]);
 });
