@@ -1,91 +1,13 @@
-// The client before the program itself, as it was built last: in node, and in a real browser from another origin.
+// The client before the program itself: in node, in a real browser from another origin, and behind nginx.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { connect } from "../../Sources/CWeb/client/freshet.js";
 import { Chromium, path as chromium } from "./support/chromium.js";
-
-const program = process.env.FRESHET_BINARY ?? fileURLToPath(new URL("../../.build/debug/freshet", import.meta.url));
-const skip = existsSync(program) ? false : "the program is not built";
-
-const listen = (server) => new Promise((done) => server.listen(0, "127.0.0.1", () => done(server.address().port)));
-
-/** The program with one source, `orders`, whose upstream says what `value` is; and a page of another origin. */
-class Scene {
-  value = [{ id: 1, a: "x" }, { id: 2, a: "y" }];
-  key = randomBytes(32).toString("base64url");
-
-  static async start() {
-    const scene = new Scene();
-    scene.folder = mkdtempSync(join(tmpdir(), "freshet-client-"));
-    scene.upstream = createServer((request, response) => {
-      response.setHeader("Content-Type", "application/json").end(JSON.stringify(scene.value));
-    });
-    scene.page = createServer((request, response) => {
-      response.setHeader("Content-Type", "text/html").end("<!doctype html><title>ready</title>");
-    });
-    const [from, at] = [await listen(scene.upstream), await listen(scene.page)];
-    // A port that was free a moment ago, since the program comes back at the same one.
-    const probe = createServer();
-    scene.port = await listen(probe);
-    await new Promise((done) => probe.close(done));
-    Object.assign(scene, { origin: `http://127.0.0.1:${at}`, url: `http://127.0.0.1:${scene.port}` });
-    writeFileSync(join(scene.folder, "key"), scene.key, { mode: 0o600 });
-    writeFileSync(join(scene.folder, "freshet.yaml"), `
-listen: 127.0.0.1:${scene.port}
-cors: { origins: ["${scene.origin}"] }
-auth:
-  keys: [{ id: mobile, secret_file: ${join(scene.folder, "key")}, read: ["orders"] }]
-sources:
-  orders: { url: "http://127.0.0.1:${from}/", interval: 100ms, key: /id }
-`);
-    await scene.run();
-    return scene;
-  }
-
-  async run() {
-    const words = ["serve", "--config", join(this.folder, "freshet.yaml")];
-    this.program = spawn(program, words, { stdio: ["ignore", "ignore", "pipe"] });
-    let errors = "";
-    this.program.stderr.on("data", (text) => { errors += text; });
-    this.ended = new Promise((done) => this.program.on("exit", done));
-    for (let isReady = false; !isReady;) {
-      assert.equal(this.program.exitCode, null, errors);
-      isReady = await fetch(`${this.url}/readyz`).then((answer) => answer.ok, () => false);
-      if (!isReady) await new Promise((done) => setTimeout(done, 50));
-    }
-  }
-
-  async stop(signal = "SIGTERM") {
-    this.program.kill(signal);
-    await this.ended;
-  }
-
-  async close() {
-    await this.stop("SIGKILL");
-    for (const server of [this.upstream, this.page]) {
-      server.closeAllConnections?.();
-      server.close();
-    }
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-const scene = (action) => async () => {
-  const made = await Scene.start();
-  try {
-    await action(made);
-  } finally {
-    await made.close();
-  }
-};
+import { lacking, load, paths } from "./support/debian.js";
+import { nginx, scene, skip } from "./support/program.js";
 
 /** Waits until a store shows what is wanted. */
 const shows = (store, wanted) => new Promise((done) => {
@@ -158,6 +80,77 @@ test("browser: two pages of another origin, by key and one stream, on and off", 
     await it.run();
     await leader.setOnline(true);
     for (const tab of tabs) await tab.until(`store.state === "live" && store.item(1).value.a === "back"`);
+  } finally {
+    await browser.close();
+  }
+}));
+
+const events = { skip: skip || lacking(paths.events) };
+
+test("node, with an EventSource of its own: by ticket, and over a restart", events, scene(async (it) => {
+  const EventSource = load(paths.events);
+  const client = connect(it.url, { token: it.key, tabs: false, EventSource });
+  const store = client.source("orders", { mode: "items" });
+  store.subscribe(() => {});
+  await shows(store, (value) => value?.get("1").a === "x");
+  it.value = [{ id: 1, a: "changed" }];
+  await shows(store, (value) => value.size === 1 && value.get("1").a === "changed");
+  await it.stop();
+  it.value = [{ id: 1, a: "later" }];
+  await it.run();
+  client.retry();
+  await shows(store, (value) => value.get("1").a === "later");
+  // A key that is refused is seen, although an EventSource tells no status.
+  const wrong = connect(it.url, { token: randomBytes(32).toString("base64url"), tabs: false, EventSource });
+  const other = wrong.source("orders");
+  other.subscribe(() => {});
+  await new Promise((done) => other.onState(({ state }) => state === "denied" && done()));
+  wrong.close();
+  client.close();
+}));
+
+test("behind nginx with the defaults of its buffers each change comes at once", {
+  skip: skip || (existsSync(nginx) ? false : "no nginx: apt install nginx"),
+}, scene(async (it) => {
+  const url = await it.proxy();
+  const client = connect(url, { token: it.key, tabs: false });
+  const store = client.source("orders");
+  store.subscribe(() => {});
+  await shows(store, (value) => value?.[0].a === "x");
+  for (let n = 0; n < 5; n += 1) {
+    // Each is awaited before the next is made: a buffer would hold it back.
+    it.value = [{ id: 1, a: `${n}` }];
+    await shows(store, (value) => value[0].a === `${n}`);
+  }
+  await it.stop();
+  it.value = [{ id: 1, a: "later" }];
+  await it.run();
+  client.retry();
+  await shows(store, (value) => value[0].a === "later");
+  client.close();
+}));
+
+test("browser: a page of another origin by ticket, with the browser's EventSource", inBrowser, scene(async (it) => {
+  const browser = await Chromium.start();
+  try {
+    const tab = await browser.open(`${it.origin}/`);
+    await tab.until(`document.title === "ready"`);
+    await tab.run(`import("${it.url}/client/freshet.js").then(({ connect }) => {
+      window.client = connect("${it.url}", { token: "${it.key}", EventSource });
+      window.store = client.source("orders");
+      store.subscribe(() => {});
+    })`);
+    await tab.until(`store.state === "live" && store.value[0].a === "x"`);
+    const opened = await tab.run(`performance.getEntriesByType("resource").map(({ name }) => name).join(" ")`);
+    assert.match(opened, /\/v1\/tickets/);
+    assert.ok(!opened.includes(it.key));
+    it.value = [{ id: 1, a: "changed" }];
+    await tab.until(`store.value[0].a === "changed"`);
+    await it.stop();
+    await tab.until(`store.state === "offline"`);
+    it.value = [{ id: 1, a: "back" }];
+    await it.run();
+    await tab.until(`store.state === "live" && store.value[0].a === "back"`);
   } finally {
     await browser.close();
   }

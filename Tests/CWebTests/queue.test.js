@@ -7,7 +7,7 @@ import { connect } from "../../Sources/CWeb/client/offline.js";
 import { Browser } from "./support/browser.js";
 import { History, Page } from "./support/history.js";
 
-const [first, last] = (process.env.FRESHET_HISTORIES ?? "1-100").split("-").map(Number);
+const [first, last] = (process.env.FRESHET_HISTORIES ?? "1-250").split("-").map(Number);
 
 /** A page that has the memory of its browser, and may be killed. */
 class KeptPage extends Page {
@@ -109,5 +109,5 @@ test(`no history of ${first} to ${last} loses, doubles or shows what is not`, as
     killed += pages.reduce((sum, page) => sum + page.writes.filter((write) => write.state === "lost").length, 0);
   }
   assert.ok(writes > 8 * (last - first + 1), `${writes} writes`);
-  assert.ok(killed > (last - first) / 4, `${killed} writes outlived their page`);
+  assert.ok(killed >= (last - first) / 4, `${killed} writes outlived their page`);
 });

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { connect } from "../../Sources/CWeb/client/freshet.js";
 import { History, Page } from "./support/history.js";
 
-const [first, last] = (process.env.FRESHET_HISTORIES ?? "1-200").split("-").map(Number);
+const [first, last] = (process.env.FRESHET_HISTORIES ?? "1-250").split("-").map(Number);
 
 function plan(seed) {
   const history = new History(seed);

@@ -115,7 +115,8 @@ class Queue extends Outbox {
 
   /** Takes a write as the storage or another page has it. */
   take(record) {
-    if (this.#over.has(record.id)) return;
+    // What was kept before it ended may be heard of after that.
+    if (this.#over.has(record.id) || this.parked.some((one) => one.id === record.id)) return;
     if (record.problem) return this.park([record]);
     const known = this.records.find((one) => one.id === record.id);
     // What was under way when its page ended may have had its effect.

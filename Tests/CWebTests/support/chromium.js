@@ -16,20 +16,29 @@ export class Chromium {
   static async start() {
     const browser = new Chromium();
     browser.profile = mkdtempSync(join(tmpdir(), "freshet-chromium-"));
-    const options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
+    // Pages that are behind others run as fast as those in front; they are hidden all the same.
+    const pace = ["--disable-background-timer-throttling", "--disable-renderer-backgrounding"];
+    const options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", ...pace];
     browser.process = spawn(path, [...options, `--user-data-dir=${browser.profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], env: { ...process.env, HOME: browser.profile },
     });
     browser.process.stdio[4].on("data", (bytes) => browser.#hear(bytes));
     // A browser that is gone answers nothing: whoever waits is told so.
     browser.process.stdio[3].on("error", () => {});
-    browser.ended = new Promise((done) => browser.process.on("exit", (code, signal) => {
-      browser.#end = new Error(`Chromium ended: ${signal ?? code}`);
-      for (const { reject } of browser.#answers.values()) reject(browser.#end);
-      browser.#answers.clear();
-      done();
-    }));
-    await browser.call("Browser.getVersion");
+    browser.ended = new Promise((done) => {
+      const end = (why) => {
+        browser.#end = new Error(`Chromium ended: ${why}`);
+        for (const { reject } of browser.#answers.values()) reject(browser.#end);
+        browser.#answers.clear();
+        done();
+      };
+      browser.process.on("exit", (code, signal) => end(signal ?? code));
+      browser.process.on("error", end);
+    });
+    await browser.call("Browser.getVersion").catch(async (error) => {
+      await browser.close();
+      throw error;
+    });
     return browser;
   }
 
@@ -85,16 +94,26 @@ class Tab {
     return answer.result.value;
   }
 
-  /** Waits until a script is true; the page may be on its way yet. */
-  async until(condition) {
+  /** Waits until a script is true, a minute and a half at most; the page may be on its way yet. */
+  async until(condition, said = "undefined") {
+    const end = Date.now() + 90_000;
     const look = `new Promise((done) => {
-      const look = () => { if (${condition}) done(true); else setTimeout(look, 10); };
+      const look = () => {
+        if (${condition}) done(true);
+        else if (Date.now() > ${end}) done("late");
+        else setTimeout(look, 10);
+      };
       look();
     })`;
-    while (!await this.run(look).catch((error) => {
-      if (!/context was destroyed|Cannot find context|navigated/.test(error.message)) throw error;
-    }));
+    for (let result; result !== true;) {
+      result = await this.run(look).catch((error) => {
+        if (!/context was destroyed|Cannot find context|navigated/.test(error.message)) throw error;
+      });
+      if (result !== true && Date.now() > end) throw new Error(`never: ${condition}; ${await this.run(said)}`);
+    }
   }
+
+  async reload() { await this.call("Page.reload", {}); }
 
   async setOnline(isOnline) {
     await this.call("Network.enable");

@@ -16,6 +16,7 @@ export const lacking = (...paths) => {
 };
 
 export const paths = {
+  events: "/usr/share/nodejs/eventsource/lib/eventsource.js",
   react: "/usr/share/nodejs/react/index.js",
   renderer: "/usr/share/nodejs/react-test-renderer/index.js",
   redux: "/usr/share/nodejs/redux/dist/redux.js",

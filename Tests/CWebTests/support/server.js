@@ -21,6 +21,8 @@ class RealTime {
 export class Server {
   // How long an event is on its way.
   lag = () => 0;
+  // Whether only the files are reached, as where a page has them by a worker of its own.
+  isApart = false;
   // Requests that change something, as they came.
   writes = [];
 
@@ -41,6 +43,7 @@ export class Server {
     if (url.pathname.startsWith("/client/")) {
       return response.setHeader("Content-Type", "text/javascript").end(readFileSync(client + url.pathname.slice(8)));
     }
+    if (this.isApart) return response.destroy();
     let body = "";
     for await (const part of request) body += part;
     const names = ["Authorization", "Idempotency-Key", "If-Match", "If-None-Match", "Content-Type"];
