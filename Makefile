@@ -7,7 +7,7 @@ PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-d
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts with the libraries
 # that the client binds to, and nginx stands before the gateway.
 TEST_PACKAGES = chromium curl nginx nodejs python3-venv node-react node-react-test-renderer node-redux node-eventsource \
-  libjs-vue
+  node-typescript libjs-vue
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25

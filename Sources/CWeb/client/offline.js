@@ -170,10 +170,10 @@ class Queue extends Outbox {
     if (problem.code === "not_kept") return;
     const follower = { code: "not_sent", detail: "A write before it was refused." };
     const parked = gone.map((record, index) => ({ ...record, problem: index ? follower : { status, ...problem } }));
-    const { storage } = this.gateway;
-    storage.change("writes", (store) => parked.forEach((one) => store.put(one, this.place(one)))).catch(() => {});
     this.park(parked);
-    this.post({ gone: parked });
+    // A page that opens now reads it, or hears of it: what is said after it was kept cannot fall between the two.
+    this.gateway.storage.change("writes", (store) => parked.forEach((one) => store.put(one, this.place(one)))).catch(() => {})
+      .then(() => this.post({ gone: parked }));
   }
 
   park(gone) {
