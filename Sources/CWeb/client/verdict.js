@@ -15,6 +15,8 @@ export function judge(record, error) {
   const lost = { detail, ...problem, code: "outcome_unknown", outcome: "unknown" };
   if (status === 504) record.unknown += 1;
   if (isLost || record.unknown >= maxUnknown) return lost;
+  // It is done, although the gateway cannot show what came of it.
+  if (problem.outcome === "applied") return "done";
   // The same request is still under way, or will be taken later.
   const isUnderWay = status === 409 && !problem.conflicts && !problem.upstream_status;
   if (!isSent || !status || status === 401 || status === 429 || status >= 500 || isUnderWay) {

@@ -288,7 +288,7 @@ export class ModelGateway {
       return this.#done(201, method, made.id, made, operand);
     }
     const [, , , , name] = path.split("/");
-    const id = [...this.upstream.keys()].find((one) => String(one) === name) ?? name;
+    const id = Number(name);
     const current = this.upstream.get(id);
     const version = this.versions.get(id) ?? 0;
     if (headers["If-None-Match"] === "*") {
@@ -301,7 +301,7 @@ export class ModelGateway {
     if (match) {
       const [, epoch, sequence] = /^"(.+)-(\d+)"$/.exec(match) ?? [];
       const isCurrent = epoch === this.epoch && Number(sequence) >= version;
-      if (!isCurrent && (this.conflict === "reject" || epoch !== this.epoch)) {
+      if (!isCurrent && (this.conflict !== "merge" || epoch !== this.epoch)) {
         return problem(412, "precondition_failed", { current, cursor: this.cursor });
       }
       if (!isCurrent && this.conflict === "merge") base = this.#past(id, Number(sequence));
