@@ -66,11 +66,14 @@ export class Chromium {
   }
 
   /** A page of this browser, with the storage, locks and channels of the others. */
-  async open(url) {
-    const { targetId } = await this.call("Target.createTarget", { url });
+  async open(url, context = undefined) {
+    const { targetId } = await this.call("Target.createTarget", { url, browserContextId: context });
     const { sessionId } = await this.call("Target.attachToTarget", { targetId, flatten: true });
     return new Tab(this, targetId, sessionId);
   }
+
+  /** Storage, locks and channels of their own, as another browser has them. */
+  async context() { return (await this.call("Target.createBrowserContext")).browserContextId; }
 
   async close() {
     this.process.kill("SIGKILL");
@@ -111,6 +114,12 @@ class Tab {
       });
       if (result !== true && Date.now() > end) throw new Error(`never: ${condition}; ${await this.run(said)}`);
     }
+  }
+
+  /** What it looks like, as PNG. */
+  async picture() {
+    const { data } = await this.call("Page.captureScreenshot", { format: "png" });
+    return Buffer.from(data, "base64");
   }
 
   async reload() { await this.call("Page.reload", {}); }

@@ -98,6 +98,14 @@ export class Page {
     return new Set(made.map((effect) => effect.epoch)).size === made.length && made.length > 1;
   }
 
+  // A page that begins without a value, while it is not known whether an item was created, knows the item by its looks. Once
+  // others have changed it, no client can tell it from theirs until the answer has come.
+  isStrange(write) {
+    const { upstream } = this.history.gateway;
+    const there = [...upstream.values()].find((item) => item.made === write.token);
+    return Boolean(this.history.browser) && write.state === "lost" && there && there.a !== write.made.a;
+  }
+
   /** What must hold in a frame, which is what a browser draws when all that could run has run. */
   look() {
     if (!this.store || this.store.value === undefined) return;
@@ -107,7 +115,7 @@ export class Page {
     for (const write of this.writes) {
       if (write.method === "POST") {
         const count = items.filter((item) => item.made === write.token).length;
-        if (count > 1 && !this.isForgotten(write)) this.complain("flash", `${write.token} is there ${count} times`);
+        if (count > 1 && !this.isForgotten(write) && !this.isStrange(write)) this.complain("flash", `${write.token} is there ${count} times`);
         const isDue = write.state === "pending" && !write.isTakenAway;
         if (isDue && count === 0) this.complain("shown", `${write.token} is not there`);
         continue;

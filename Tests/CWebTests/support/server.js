@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { ModelGateway } from "./model.js";
 import { numbers } from "./world.js";
 
-const client = fileURLToPath(new URL("../../../Sources/CWeb/client/", import.meta.url));
+const files = fileURLToPath(new URL("../../../Sources/CWeb", import.meta.url));
 
 /** Real time, in the form of a world. */
 class RealTime {
@@ -40,8 +40,10 @@ export class Server {
   async #answer(request, response, network) {
     const url = new URL(request.url, this.url);
     if (url.pathname === "/") return response.setHeader("Content-Type", "text/html").end("<!doctype html><title>ready</title>");
-    if (url.pathname.startsWith("/client/")) {
-      return response.setHeader("Content-Type", "text/javascript").end(readFileSync(client + url.pathname.slice(8)));
+    const [, type] = /^\/(?:client|demo)\/\w+\.(js|css|html)$/.exec(url.pathname) ?? [];
+    if (type) {
+      response.setHeader("Content-Type", `text/${type === "js" ? "javascript" : type}`);
+      return response.end(readFileSync(files + url.pathname));
     }
     if (this.isApart) return response.destroy();
     let body = "";
