@@ -115,7 +115,8 @@ export class Page {
     for (const write of this.writes) {
       if (write.method === "POST") {
         const count = items.filter((item) => item.made === write.token).length;
-        if (count > 1 && !this.isForgotten(write) && !this.isStrange(write)) this.complain("flash", `${write.token} is there ${count} times`);
+        const isKnown = this.isForgotten(write) || this.isStrange(write);
+        if (count > 1 && !isKnown) this.complain("flash", `${write.token} is there ${count} times`);
         const isDue = write.state === "pending" && !write.isTakenAway;
         if (isDue && count === 0) this.complain("shown", `${write.token} is not there`);
         continue;
