@@ -14,7 +14,7 @@ LOOPS ?= 25
 # What `make test-long` does more often, or for longer, than `make test`. Tests read these variables.
 LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1 FRESHET_REPLAYS=1000 \
-  FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_EXPIRING=10000
+  FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=10000
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
 
 .PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test clean

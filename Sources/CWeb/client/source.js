@@ -266,6 +266,7 @@ export class Source extends Writable {
       if (pending.some((record) => record.item === key) || !this.index(this.shown).has(key)) continue;
       this.shown = setAt(this.shown, this.place(this.shown, key));
     }
+    this.shown = share(before, this.shown);
     if (before !== this.shown) this.call(this.items.keys());
   }
 
@@ -274,6 +275,7 @@ export class Source extends Writable {
     // A change goes into the map that is shown; what replaced the truth makes another.
     const isNew = !before || !touched;
     const map = isNew ? new Map(truth) : before;
+    const was = isNew ? before : new Map([...touched].map((key) => [key, map.get(key)]));
     const put = (key, item) => (item === undefined ? map.delete(key) : map.set(key, item));
     for (const key of isNew ? held : touched) put(key, held.has(key) ? undefined : truth.get(key));
     for (const record of pending) {
@@ -281,8 +283,13 @@ export class Source extends Writable {
       if (isNew || touched.has(item)) put(item, written(map.get(item), record));
     }
     if (!truth && !before) return;
-    const isSame = isNew && truth && before?.size === map.size;
-    if (isNew ? isSame && [...map].every(([key, item]) => before.get(key) === item) : !touched.size) return;
+    let isSame = truth && (!isNew || before?.size === map.size);
+    for (const key of isNew ? map.keys() : touched) {
+      // What was written is what came: the same object as before.
+      put(key, share(was?.get(key), map.get(key)));
+      isSame &&= was.get(key) === map.get(key);
+    }
+    if (isSame) return;
     this.map = truth && map;
     this.shown = truth && new Items(map);
     this.call(isNew ? this.items.keys() : touched);

@@ -1,7 +1,7 @@
 // Writes: shown at once, sent one after the other for each item, settled when the stream has reached their answer.
 
 import { backOff } from "./feed.js";
-import { applyPatch, at, effectBetween, effectOfMerge, parse } from "./json.js";
+import { applyEffect, applyPatch, at, effectBetween, effectOfMerge, parse } from "./json.js";
 import { cursorOf } from "./source.js";
 
 const maxParallel = 6;
@@ -21,6 +21,24 @@ export class WriteError extends Error {
     super(problem.detail ?? problem.title ?? `status ${status}`);
     Object.assign(this, { name: "WriteError", status, problem, code: problem.code, outcome: problem.outcome });
   }
+}
+
+/**
+ * Puts a write that was made before the answer to the one before it on top of that answer, which may hold what others wrote.
+ * Returns whether it can: not where they and it change the same.
+ */
+function rebase(record, value) {
+  const { method, before } = record;
+  if (before === undefined || method === "DELETE") return true;
+  const theirs = effectBetween(before, value);
+  const mine = method === "PUT" ? effectBetween(before, record.effect[0][1]) : record.effect;
+  const isOver = ([one], [other]) => one.every((name, index) => index >= other.length || name === other[index]);
+  if (theirs.some((change) => mine.some((own) => isOver(change, own) && at(value, own[0]) !== own[1]))) return false;
+  if (method === "PUT" && theirs.length) {
+    const now = applyEffect(value, mine);
+    Object.assign(record, { effect: [[[], now]], body: JSON.stringify(now) });
+  }
+  return true;
 }
 
 const notSent = { code: "not_sent", detail: "A write before it was refused." };
@@ -191,12 +209,16 @@ export class Outbox {
         this.known(record);
         changed.push(...followers);
       }
-      if (value !== undefined) record.effect = [[[], value]];
     }
+    // What came of it, with what others wrote meanwhile: the next write is made on top of that.
+    if (value !== undefined && record.item !== undefined) record.effect = [[[], value]];
     const follower = followers.find((other) => !other.first);
     if (follower && next !== undefined) {
       follower.tag = next;
-      changed.push(follower);
+      if (value !== undefined && !rebase(follower, value)) {
+        const problem = { code: "conflict", detail: "Others changed the same meanwhile.", current: value, cursor };
+        this.refuse(follower, problem, 412);
+      } else changed.push(follower);
     }
     this.show([record], stood);
     // Kept as answered before it can be forgotten as settled.

@@ -123,9 +123,9 @@ export class Page {
       }
       if (write.state === "pending") {
         const place = `${write.id}/${write.field ?? ""}`;
-        if (write.method !== "PATCH") for (const name of fields) pending.delete(`${write.id}/${name}`);
-        if (write.method === "PUT") for (const name of fields) pending.set(`${write.id}/${name}`, write.value[name]);
-        else if (write.method === "PATCH") pending.set(place, write.token);
+        // Of what is put the user wrote what differs from what was shown; the rest may be merged.
+        if (write.method !== "DELETE") pending.set(place, write.token);
+        else for (const name of fields) pending.delete(`${write.id}/${name}`);
         pending.set(`${write.id}/`, write.method === "DELETE" ? undefined : write.token);
       }
     }
@@ -138,7 +138,10 @@ export class Page {
         continue;
       }
       const now = item?.[field];
-      const isOff = item && now !== text && !this.isFromElsewhere(Number(id), field, now);
+      // Or what came after it: the answer to a later write tells it before the stream does.
+      const texts = this.history.gateway.history.get(place) ?? [];
+      const isNewer = texts.includes(text) && texts.lastIndexOf(now) > texts.indexOf(text);
+      const isOff = item && now !== text && !isNewer && !this.isFromElsewhere(Number(id), field, now);
       if (isOff) this.complain("shown", `${place} is ${now}, not ${text}`);
     }
     for (const write of this.writes) {
@@ -156,15 +159,7 @@ export class Page {
   }
 
   /** How often a write had its effect. */
-  effectsOf(write) {
-    return this.history.gateway.effects.filter(({ method, id, operand }) => {
-      if (method !== write.method) return false;
-      if (method === "DELETE") return id === write.id;
-      if (method === "POST") return operand.made === write.token;
-      const isWhole = JSON.stringify(operand) === JSON.stringify(write.value);
-      return id === write.id && operand[write.field] === write.token && (method === "PATCH" || isWhole);
-    }).length;
-  }
+  effectsOf({ promise }) { return this.history.gateway.effects.filter(({ key }) => key.startsWith(promise.id)).length; }
 
   /** What must hold when all is quiet. */
   judge() {

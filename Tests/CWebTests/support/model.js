@@ -268,6 +268,7 @@ export class ModelGateway {
     this.keys.set(key, { hash });
     await this.world.pause(this.world.integer(300));
     if (epoch !== this.epoch) throw new TypeError("the gateway was restarted");
+    this.key = headers["Idempotency-Key"];
     const reply = this.#apply(decodeURIComponent(url.pathname), method, headers, body);
     // The upstream was too slow for the gateway, which asks again and then knows.
     if (trouble === "after") {
@@ -327,7 +328,7 @@ export class ModelGateway {
   }
 
   #done(status, method, id, item, operand) {
-    this.effects.push({ method, id, operand: clone(operand), epoch: this.epoch });
+    this.effects.push({ method, id, operand: clone(operand), epoch: this.epoch, key: this.key });
     this.change(id, item);
     const fields = { "Freshet-Cursor": this.cursor };
     if (item) fields.ETag = `"${this.cursor}"`;

@@ -1,7 +1,7 @@
 // The program itself, as it was built last, with an upstream and a page of another origin; and nginx before it.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -18,7 +18,7 @@ export const skip = existsSync(program) ? false : "the program is not built";
 const listen = (server) => new Promise((done) => server.listen(0, "127.0.0.1", () => done(server.address().port)));
 
 /** A port that was free a moment ago. */
-async function freePort() {
+export async function freePort() {
   const probe = createServer();
   const port = await listen(probe);
   await new Promise((done) => probe.close(done));
@@ -110,6 +110,29 @@ http {
       server.close();
     }
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Whether this program has what a configuration says; else what to skip a test with. */
+export function lacksKey(text, what) {
+  if (skip) return skip;
+  const folder = mkdtempSync(join(tmpdir(), "freshet-client-"));
+  try {
+    writeFileSync(join(folder, "freshet.yaml"), text);
+    execFileSync(program, ["validate", "--config", join(folder, "freshet.yaml")], { stdio: "pipe" });
+    return false;
+  } catch {
+    return what;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until something holds, half a minute at most on a quiet machine. */
+export async function until(condition, said = () => "") {
+  for (let count = 0; !await condition(); count += 1) {
+    if (count >= 3000) assert.fail(`never: ${condition} ${said()}`);
+    await new Promise((done) => setTimeout(done, 10));
   }
 }
 
