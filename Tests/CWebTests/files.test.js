@@ -63,7 +63,7 @@ test("JSON files are JSON", () => {
 test("what a page or a module loads is served", () => {
   const served = new Set(Object.keys(JSON.parse(read(join(folder, "openapi.json"))).paths));
   for (const path of files) if (path.includes("/page/page.")) served.add("/" + path.split("/").pop());
-  // By the demo alone.
+  // The example board is served beside the client.
   for (const path of files) if (path.includes("/demo/")) served.add("/demo/" + path.split("/").pop());
   const loaded = [];
   const inScript = /^(?:import|export)\b[^;"=]*"([^"]+)"|\bimport\("([^"]+)"\)/gm;

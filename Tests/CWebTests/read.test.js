@@ -274,6 +274,50 @@ test("a token goes as a field, is asked for each time, and another identity sees
   assert.deepEqual(script.open.map((line) => [line.init.headers.Authorization, line.since]), [["Bearer two", null]]);
 }));
 
+test("another identity sees no items, and listeners of items are told", scripted(async (script) => {
+  let token = "one";
+  script.shapes.orders = { items: "", key: "/id" };
+  const store = open(script, { token: () => token }).source("orders", { mode: "items" });
+  const [sizes, items] = [[], []];
+  store.subscribe((value) => sizes.push(value?.size));
+  store.item(1).subscribe((item) => items.push(item?.a));
+  await script.run();
+  script.line.snapshots({ orders: [{ id: 1, a: "of one" }] }, "e-1");
+  await script.run();
+  token = "two";
+  script.me = { id: "other", kind: "key" };
+  script.line.cut();
+  await script.run(2000);
+  assert.deepEqual([sizes, items, store.value], [[undefined, 1, undefined], [undefined, "of one", undefined], undefined]);
+}));
+
+test("what was written and then came is the same object, and is told once", scripted(async (script) => {
+  script.shapes.orders = { items: "", key: "/id" };
+  const client = open(script);
+  const stores = ["items", "patch"].map((mode) => client.source("orders", { mode }));
+  const calls = stores.map((store) => {
+    const values = [];
+    store.item(1).subscribe((item) => values.push(item));
+    return values;
+  });
+  script.answer = (method) => (method === "PATCH" ? [200, { id: 1, a: "b" }, { "Freshet-Cursor": "e-2" }] : undefined);
+  await script.run();
+  for (const line of script.open) line.snapshots({ orders: [{ id: 1, a: "a" }] }, "e-1");
+  await script.run();
+  const write = stores[0].item(1).patch({ a: "b" });
+  await script.run();
+  for (const line of script.open) {
+    const isItems = line.url.searchParams.get("mode") === "items";
+    const change = isItems ? { items: { created: [], updated: [{ id: 1, a: "b" }], deleted: [] } }
+      : { patch: [{ op: "replace", path: "/0/a", value: "b" }] };
+    line.event(isItems ? "items" : "patch", { source: "orders", at, ...change }, "e-2");
+  }
+  await script.run();
+  assert.equal((await write).status, 200);
+  for (const values of calls) assert.deepEqual(values, [undefined, { id: 1, a: "a" }, { id: 1, a: "b" }]);
+  assert.equal(client.outbox.records.length, 0);
+}));
+
 test("who is not known is denied, until a token is", scripted(async (script) => {
   script.me = undefined;
   const client = open(script, { token: () => "stale" });
