@@ -41,6 +41,12 @@ package enum Defaults {
         package static let maxUnsentBytes = 128 << 20
     }
 
+    /// Sources with parameters.
+    package enum Instances {
+        package static let maxInstances = 1000
+        package static let linger: Duration = .seconds(30)
+    }
+
     /// The section `shutdown`.
     package enum Shutdown {
         package static let delay: Duration = .zero

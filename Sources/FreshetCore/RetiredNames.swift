@@ -6,6 +6,8 @@ struct RetiredNames: Sendable {
     private var ends: [String: UInt64] = [:]
     /// Every name counts as retired here at least; 0 for none.
     private var floor: UInt64 = 0
+    /// The same for every name of an instance: of those that come and go no name is remembered.
+    private var instanceFloor: UInt64 = 0
 
     /// The most names that are remembered. Past it every name that is not in use counts as retired, which costs whoever
     /// adds it a needless gap; sources that are there know their own beginning.
@@ -19,8 +21,14 @@ struct RetiredNames: Sendable {
         self.ends[name] = sequence
     }
 
+    /// An instance of a template is gone.
+    mutating func retireInstances(at sequence: UInt64) {
+        self.instanceFloor = max(self.instanceFloor, sequence)
+    }
+
     /// Where the log stood when the last source of this name ended; 0 where there was none.
     func end(of name: String) -> UInt64 {
-        max(self.ends[name] ?? 0, self.floor)
+        if InstanceName.isInstance(name) { return self.instanceFloor }
+        return max(self.ends[name] ?? 0, self.floor)
     }
 }

@@ -64,7 +64,11 @@ extension Hub {
             guard state[source] != nil else { return }
             let change = Change(document: document, at: stored.at, validators: stored.validators)
             let cursor = Cursor(epoch: state.log.epoch, sequence: stored.sequence)
-            state.update(source) { $0.version = SourceVersion(change, cursor: cursor, sourceName: stored.name) }
+            state.update(source) { entry in
+                entry.version = SourceVersion(change, cursor: cursor, sourceName: stored.name)
+                // All that the store has under this name is its own.
+                entry.startsAfter = 0
+            }
             state.log.startAfter(state.log.head, for: source)
         }
     }

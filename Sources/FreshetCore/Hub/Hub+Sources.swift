@@ -16,6 +16,35 @@ extension Hub {
         return id
     }
 
+    /// Adds an instance of a template, which nobody reads yet. `groups`: what it is counted in while nobody does.
+    ///
+    /// - Returns: `nil` where the name is taken.
+    package func addInstance(
+        _ name: String,
+        identity: String,
+        status: SourceStatus,
+        in groups: [IdleGroup],
+        now: MonotonicTime
+    ) -> SourceID? {
+        self.state.withLock { state in
+            state.idle.now = now
+            return state.addInstance(name, identity: identity, status: status, in: groups)
+        }
+    }
+
+    /// The instance of a group that nobody has read for longest; `nil` where each has a reader.
+    package func idleInstance(in group: IdleGroup) -> SourceID? {
+        self.state.withLock { $0.idle.first(in: group) }
+    }
+
+    /// The instance of a group that nobody has read for longest, where that is so long.
+    package func idleInstance(in group: IdleGroup, for duration: Duration, now: MonotonicTime) -> SourceID? {
+        self.state.withLock { state in
+            state.idle.now = now
+            return state.idle.first(in: group, for: duration)
+        }
+    }
+
     /// What the value of a source depends on is this from now on; see ``StoredSource/identity``. Called by whoever
     /// publishes its changes, between the last by the old configuration and the first by the new one.
     package func identify(_ id: SourceID, as identity: String) {
@@ -67,7 +96,7 @@ extension Hub {
                 switch term {
                 case .exact(let name):
                     // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
-                    let id = state.ids[name]
+                    let id = state.id(of: name)
                     guard grant.matches(name), let id else { return .failure(UnknownSource(name: name)) }
                     found.insert(id)
                 case .prefix(let prefix):
@@ -90,7 +119,7 @@ extension Hub {
             for term in pattern.terms {
                 switch term {
                 case .exact(let name):
-                    if let id = state.ids[name] { found.append(id) }
+                    if let id = state.id(of: name) { found.append(id) }
                 case .prefix(let prefix): found += state.ids(prefix: prefix)
                 }
             }
@@ -112,7 +141,7 @@ extension Hub {
     }
 
     package func source(named name: String) -> SourceID? {
-        self.state.withLock { $0.ids[name] }
+        self.state.withLock { $0.id(of: name) }
     }
 
     /// Every source that is not removed, in the order in which they were added. Who publishes waits for a few hundred of
@@ -141,8 +170,7 @@ extension Hub {
     /// Whether somebody listens to this source now, or waits for its next change.
     package func isListenedTo(_ source: SourceID) -> Bool {
         self.state.withLock { state in
-            guard let entry = state[source] else { return false }
-            return entry.waits > 0 || !entry.demand.isEmpty
+            state[source]?.isRead ?? false
         }
     }
 

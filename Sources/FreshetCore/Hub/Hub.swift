@@ -14,6 +14,7 @@ package final class Hub: Sendable {
     /// Held by the thread that works ``arrivals`` off; see ``settle()``.
     let turn = Mutex(())
     let state: BriefLock<HubState>
+    let instances = Mutex(Instances())
     /// Has the store read and values rebuilt, by threads that may block.
     package let reads: ReadDesk
 

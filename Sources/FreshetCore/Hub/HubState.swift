@@ -17,6 +17,11 @@ struct HubState: Sendable {
         var waits = 0
         /// Up to here what the store has under this name may be an earlier source's.
         var startsAfter: UInt64 = 0
+        /// Those that an instance is counted in; empty for a source that the configuration names.
+        var idleGroups: [IdleGroup] = []
+
+        /// Somebody listens, or waits.
+        var isRead: Bool { self.waits > 0 || !self.demand.isEmpty }
     }
 
     var log: ChangeLog
@@ -33,6 +38,10 @@ struct HubState: Sendable {
     /// Sources that are not removed.
     private(set) var entries = SourceTable<Entry>()
     private(set) var ids: [String: SourceID] = [:]
+    /// Instances of templates by name. No pattern names them: only their own name does.
+    private(set) var instances: [String: SourceID] = [:]
+    /// Instances that nobody reads.
+    var idle = IdleSources()
     /// How many sources were ever added.
     private(set) var additions: UInt64 = 0
     /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
@@ -67,14 +76,47 @@ struct HubState: Sendable {
     /// Changes a source. Does nothing to one that was removed.
     mutating func update(_ source: SourceID, _ change: (inout Entry) -> Void) {
         guard self.entries.indices.contains(source.index) else { return }
+        guard !self.entries[source.index].idleGroups.isEmpty else { return change(&self.entries[source.index]) }
+        let wasRead = self.entries[source.index].isRead
         change(&self.entries[source.index])
+        let entry = self.entries[source.index]
+        guard entry.isRead != wasRead else { return }
+        if wasRead {
+            self.idle.insert(source, in: entry.idleGroups)
+        } else {
+            self.idle.remove(source, from: entry.idleGroups)
+        }
+    }
+
+    /// The source of a name, of an instance too.
+    func id(of name: String) -> SourceID? {
+        self.ids[name] ?? self.instances[name]
     }
 
     // MARK: Sources
 
+    /// Adds an instance of a template, which nobody reads yet; `nil` where the name is taken. It is not announced: who
+    /// reads it has named it, and asks for it.
+    mutating func addInstance(
+        _ name: String,
+        identity: String,
+        status: SourceStatus,
+        in groups: [IdleGroup]
+    ) -> SourceID? {
+        guard self.id(of: name) == nil else { return nil }
+        var entry = Entry(name: name, identity: identity, status: status)
+        entry.startsAfter = self.retired.end(of: name)
+        entry.idleGroups = groups
+        let id = SourceID(index: self.entries.append(entry))
+        self.instances[name] = id
+        self.idle.insert(id, in: groups)
+        self.log.startAfter(self.unknownThrough, for: id)
+        return id
+    }
+
     /// Adds a source and announces it; `nil` where the name is taken.
     mutating func add(_ name: String, identity: String, status: SourceStatus) -> SourceID? {
-        guard self.ids[name] == nil else { return nil }
+        guard self.id(of: name) == nil else { return nil }
         var entry = Entry(name: name, identity: identity, status: status)
         entry.startsAfter = self.retired.end(of: name)
         let id = SourceID(index: self.entries.append(entry))
@@ -92,28 +134,47 @@ struct HubState: Sendable {
     ///
     /// - Returns: Those to be woken.
     mutating func remove(_ source: SourceID) -> [any HubListener] {
-        guard let name = self[source]?.name else { return [] }
+        guard let entry = self[source] else { return [] }
         let listeners = self.enqueue(.removed(source), of: source)
-        self.ids[name] = nil
+        let isInstance = !entry.idleGroups.isEmpty
+        if isInstance {
+            self.idle.remove(source, from: entry.idleGroups)
+            self.instances[entry.name] = nil
+        } else {
+            self.ids[entry.name] = nil
+        }
         self.entries.remove(source.index)
         self.log.remove(source)
         self.unknownThrough = self.log.head
-        self.forgetFetched()
-        self.past.removeAll()
-        self.retired.retire(name, at: self.log.head)
+        // Of the many that come and go, most were never read from the store.
+        if !isInstance || self.fetched.keys.contains(where: { $0.subscription.sources.contains(source) }) {
+            self.forgetFetched()
+        }
+        if !isInstance || self.past.holds(source) { self.past.removeAll() }
+        self.retire(entry.name, isInstance: isInstance)
         return listeners
+    }
+
+    private mutating func retire(_ name: String, isInstance: Bool) {
+        guard isInstance else { return self.retired.retire(name, at: self.log.head) }
+        // Without a store there is nothing under a name that could be taken for the next source's.
+        if self.hasStore { self.retired.retireInstances(at: self.log.head) }
     }
 
     /// What the store holds under this name belongs neither to the present source nor to the next.
     mutating func retire(_ name: String) {
         let head = self.log.head
-        self.retired.retire(name, at: head)
-        if let id = self.ids[name] { self.update(id) { $0.startsAfter = head } }
+        if InstanceName.isInstance(name) {
+            self.retired.retireInstances(at: head)
+        } else {
+            self.retired.retire(name, at: head)
+        }
+        if let id = self.id(of: name) { self.update(id) { $0.startsAfter = head } }
     }
 
     /// Up to where what the store has under this name is not of its present source, or the next.
     func end(ofEarlier name: String) -> UInt64 {
-        self.ids[name].flatMap { self[$0]?.startsAfter } ?? self.retired.end(of: name)
+        self.id(of: name).flatMap { self[$0]?.startsAfter } ?? self.retired.end(of: name)
     }
 
     /// The sources with names like this that a grant covers.
@@ -138,7 +199,7 @@ struct HubState: Sendable {
     /// Whose change came out of the log, and in which formats somebody listens; `nil` if this hub does not have the source: it was
     /// removed, or it is another node's.
     func addressee(of record: LogRecord) -> (SourceID, FormatDemand)? {
-        guard let source = record.source ?? self.ids[record.name], let entry = self[source] else { return nil }
+        guard let source = record.source ?? self.id(of: record.name), let entry = self[source] else { return nil }
         return (source, entry.demand)
     }
 

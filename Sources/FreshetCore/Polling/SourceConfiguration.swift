@@ -111,6 +111,10 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var route: Route = .direct
     /// The value comes in several pages.
     package var paginate: Pagination?
+    /// Set where the source is a template, whose instances are polled and not itself.
+    package var template: SourceTemplate?
+    /// The name of the template that it is an instance of; `nil` for a source that the configuration names.
+    package var instanceOf: String?
     /// Files that secrets were read from, to be read again when they change, or when the upstream refuses what they held.
     package var secretFiles: [SecretFile] = []
 

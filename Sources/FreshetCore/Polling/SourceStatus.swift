@@ -103,6 +103,10 @@ package protocol SourceControl: AnyObject, Sendable {
     /// Stops polling until ``resume(_:)``; the last good value stays served.
     func pause(_ source: SourceID) async
     func resume(_ source: SourceID) async
+    /// Calls `done` once the next answer of a source is there for one who begins to read it: at once where it has a value
+    /// that is no older than its interval allows, or where no poll is to come soon. For as long as a poll may take; any
+    /// thread.
+    func settle(_ source: SourceID, done: @escaping @Sendable () -> Void)
     /// Polls soon: the upstream said that something changed. Calls that come together are one poll.
     func hookReceived(_ source: SourceID)
     /// Takes `body` as if a poll had returned it with status 200, and answers with the cursor of the value that
@@ -110,4 +114,8 @@ package protocol SourceControl: AnyObject, Sendable {
     ///
     /// - Throws: ``UpstreamError`` where the body is refused by the checks that a poll's body has to pass.
     func push(_ source: SourceID, body: [UInt8], contentType: [UInt8]?) async throws(UpstreamError) -> Cursor
+}
+
+extension SourceControl {
+    package func settle(_ source: SourceID, done: @escaping @Sendable () -> Void) { done() }
 }

@@ -78,6 +78,11 @@ struct PastCache: Sendable {
         return frame
     }
 
+    /// Whether something of this source is kept.
+    func holds(_ source: SourceID) -> Bool {
+        self.entries.keys.contains { $0.source == source } || self.positions.keys.contains { $0.source == source }
+    }
+
     mutating func removeAll() {
         self = PastCache()
     }
