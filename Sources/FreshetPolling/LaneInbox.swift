@@ -14,6 +14,8 @@ enum LaneCommand: Sendable {
     case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8])
     case remove(SourceID)
     case subscribersChanged(SourceID)
+    /// Replies once there is no poll to wait for.
+    case settle(SourceID, @Sendable () -> Void)
     case poll(SourceID, PolledSource.Waiter)
     case pause(SourceID, @Sendable () -> Void)
     case resume(SourceID, @Sendable () -> Void)
@@ -31,7 +33,7 @@ enum LaneCommand: Sendable {
         switch self {
         case .add, .remove, .subscribersChanged, .renew, .token, .hook, .stop: break
         case .poll(_, let reply): reply(.failure(error))
-        case .pause(_, let reply), .resume(_, let reply): reply()
+        case .pause(_, let reply), .resume(_, let reply), .settle(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))
         }
     }

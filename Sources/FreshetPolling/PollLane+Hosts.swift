@@ -70,6 +70,18 @@ extension PollLane {
         self.schedule(source, now: now)
     }
 
+    /// Replies once a source that somebody has begun to read has had its poll, or at once where none is to come soon.
+    func settle(_ id: SourceID, reply: @escaping @Sendable () -> Void, now: MonotonicTime) {
+        guard let source = self.sources[id], source.machine.configuration.isPolled else { return reply() }
+        self.wake(id, now: now)
+        guard source.isAwaited(wall: .now) else { return reply() }
+        switch source.activity {
+        case .dormant: return reply()
+        case .scheduled where source.reading == nil && source.due > now: return reply()
+        case .scheduled, .inLine, .riding, .awaitingToken, .polling: source.waiters.append { _ in reply() }
+        }
+    }
+
     func wakeListenedTo(now: MonotonicTime) {
         for id in self.dormant { self.wake(id, now: now) }
         self.nextDormantCheck = self.dormant.isEmpty ? .distantFuture : now + Self.dormantInterval

@@ -119,7 +119,7 @@ extension PollLane {
         self.conclude(source, end, wall: wall, now: now) { verdict, response in
             self.inbox.metrics.withLock { metrics in
                 metrics.pollEnded(
-                    source.id,
+                    source,
                     verdict.outcome,
                     duration: now - begun - completion.held,
                     wire: response?.wireBytes ?? 0,
@@ -131,7 +131,7 @@ extension PollLane {
         for follower in followers where follower.leader === source {
             guard self.leaves(follower, end, now: now) else { continue }
             self.conclude(follower, end, wall: wall, now: now) { verdict, _ in
-                self.inbox.metrics.withLock { $0.sharedPollEnded(follower.id, verdict.outcome) }
+                self.inbox.metrics.withLock { $0.sharedPollEnded(follower, verdict.outcome) }
             }
         }
     }
@@ -162,8 +162,10 @@ extension PollLane {
         }
         self.schedule(source, now: now)
         self.watchStaleness(source)
-        self.deliver(verdict, of: source, now: now)
-        if !isAwaited { source.resumeWaiters(verdict.error.map { .failure($0) } ?? .success(verdict.outcome)) }
+        let waiters = isAwaited ? [] : source.takeWaiters()
+        self.deliver(verdict, of: source, now: now) {
+            for waiter in waiters { waiter(verdict.error.map { .failure($0) } ?? .success(verdict.outcome)) }
+        }
     }
 
     /// Bytes arrived over a connection although no request had asked for them. The connection is closed by now.
@@ -209,14 +211,21 @@ extension PollLane {
         }
     }
 
-    func deliver(_ verdict: SourceStateMachine.Verdict, of source: PolledSource, now: MonotonicTime) {
+    /// `done` is called once what the poll brought is readable: on this thread, or on the one that makes it so.
+    func deliver(
+        _ verdict: SourceStateMachine.Verdict,
+        of source: PolledSource,
+        now: MonotonicTime,
+        done: @escaping @Sendable () -> Void = {}
+    ) {
         // The status first: who reads the value's event finds the source in its new state.
         self.report(source, transition: verdict.transition)
         if let change = verdict.change {
-            self.hub.publish(change, of: source.id)
+            self.hub.publish(change, of: source.id) { _ in done() }
             source.keptValidators = source.machine.status.validators
-        } else if verdict.error == nil {
-            self.keep(source, now: now)
+        } else {
+            if verdict.error == nil { self.keep(source, now: now) }
+            done()
         }
         if let error = verdict.error { self.notify(.failed(source.id, name: source.name, error)) }
     }

@@ -186,6 +186,8 @@ extension PollLane {
             self.remove(id, now: now)
         case .subscribersChanged(let id):
             self.wake(id, now: now)
+        case .settle(let id, let reply):
+            self.settle(id, reply: reply, now: now)
         case .poll(let id, let reply):
             self.pollRequested(id, reply: reply, now: now)
         case .pause(let id, let reply):
@@ -261,6 +263,8 @@ extension PollLane {
         if let version = self.hub.version(of: id) {
             machine.restored(version.document, validators: version.validators, at: version.at)
         }
+        // Somebody waits for it: it is not one of many that begin together.
+        if configuration.instanceOf != nil { machine.pollRequested(now: now) }
         return machine
     }
 

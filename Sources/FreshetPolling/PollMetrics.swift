@@ -6,6 +6,8 @@ package import FreshetCore
 package struct PollMetrics: Sendable {
     /// `freshet_polls_total`, by source and outcome. A source that was removed is not in it.
     package internal(set) var polls = SourceMap<[PollOutcome: UInt64]>()
+    /// The same of all instances of a template that there were, by the template's name.
+    package internal(set) var templatePolls: [String: [PollOutcome: UInt64]] = [:]
     /// `freshet_poll_duration_seconds`: from the start of a poll to its last byte, redirects included.
     package internal(set) var duration = DurationHistogram(
         bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -44,14 +46,22 @@ package struct PollMetrics: Sendable {
         self.inFlight -= 1
     }
 
-    mutating func sharedPollEnded(_ source: SourceID, _ outcome: PollOutcome) {
-        self.polls[source, default: [:]][outcome, default: 0] += 1
+    mutating func sharedPollEnded(_ source: PolledSource, _ outcome: PollOutcome) {
+        self.count(source, outcome)
         self.shared += 1
     }
 
-    mutating func pollEnded(_ source: SourceID, _ outcome: PollOutcome, duration: Duration, wire: Int, body: Int) {
+    private mutating func count(_ source: PolledSource, _ outcome: PollOutcome) {
+        if let template = source.machine.configuration.instanceOf {
+            self.templatePolls[template, default: [:]][outcome, default: 0] += 1
+        } else {
+            self.polls[source.id, default: [:]][outcome, default: 0] += 1
+        }
+    }
+
+    mutating func pollEnded(_ source: PolledSource, _ outcome: PollOutcome, duration: Duration, wire: Int, body: Int) {
         self.inFlight -= 1
-        self.polls[source, default: [:]][outcome, default: 0] += 1
+        self.count(source, outcome)
         self.duration.observe(duration)
         self.wireBytes += UInt64(clamping: wire)
         self.bodyBytes += UInt64(clamping: body)

@@ -102,9 +102,20 @@ final class PolledSource {
     }
 
     func resumeWaiters(_ result: Result<PollOutcome, UpstreamError>) {
-        let waiters = self.waiters
-        self.waiters = []
-        for waiter in waiters { waiter(result) }
+        for waiter in self.takeWaiters() { waiter(result) }
+    }
+
+    func takeWaiters() -> [Waiter] {
+        defer { self.waiters = [] }
+        return self.waiters
+    }
+
+    /// Whether one who comes now has to wait for the next answer: there is no value, or nobody has looked for one in the time
+    /// of an interval and a half.
+    func isAwaited(wall: WallTime) -> Bool {
+        guard self.machine.hasValue, let last = self.machine.status.lastSuccessAt else { return true }
+        let (age, overflow) = wall.milliseconds.subtractingReportingOverflow(last.milliseconds)
+        return overflow || .milliseconds(age) > self.machine.status.interval * 3 / 2
     }
 }
 

@@ -117,6 +117,10 @@ extension Poller: SourceControl {
         }
     }
 
+    package func settle(_ source: SourceID, done: @escaping @Sendable () -> Void) {
+        self.inbox.post(.settle(source, done))
+    }
+
     package func hookReceived(_ source: SourceID) {
         self.inbox.post(.hook(source))
     }

@@ -1,43 +1,30 @@
-// Values by source without hashing: a source's number is an index, small and never given out twice.
+// Values by source, for as long as the sources last: numbers are never given out twice, and instances come and go.
 
 package import FreshetCore
 
-/// A dictionary whose keys are sources. A look-up is one bounds check.
+/// A dictionary whose keys are sources. What is taken out leaves nothing behind, however many sources there were.
 package struct SourceMap<Value> {
-    private var slots: [Value?] = []
-    /// Sources that have a value.
-    package private(set) var count = 0
+    private var entries: [Int: Value] = [:]
 
     init() {}
 
+    /// Sources that have a value.
+    package var count: Int { self.entries.count }
+
     package subscript(source: SourceID) -> Value? {
-        get { self.slots.indices.contains(source.index) ? self.slots[source.index] : nil }
-        set {
-            if source.index >= self.slots.count {
-                guard newValue != nil, source.index >= 0 else { return }
-                self.slots.append(contentsOf: repeatElement(nil, count: source.index - self.slots.count + 1))
-            }
-            self.count += (newValue == nil ? 0 : 1) - (self.slots[source.index] == nil ? 0 : 1)
-            self.slots[source.index] = newValue
-        }
+        get { self.entries[source.index] }
+        set { self.entries[source.index] = newValue }
     }
 
     /// Works on a value in place, which is made of `initial` if absent.
     subscript(source: SourceID, default initial: @autoclosure () -> Value) -> Value {
-        get { self[source] ?? initial() }
-        _modify {
-            if self[source] == nil { self[source] = initial() }
-            // `slots` holds a value there since the line above; taken out and put back, so that it is not copied.
-            var value = self.slots[source.index].take() ?? initial()
-            defer { self.slots[source.index] = value }
-            yield &value
-        }
+        get { self.entries[source.index] ?? initial() }
+        _modify { yield &self.entries[source.index, default: initial()] }
     }
 
     /// Takes a value out.
     mutating func removeValue(forKey source: SourceID) -> Value? {
-        defer { self[source] = nil }
-        return self[source]
+        self.entries.removeValue(forKey: source.index)
     }
 
     mutating func removeAll() {
@@ -45,7 +32,9 @@ package struct SourceMap<Value> {
     }
 
     /// In the order of the sources' numbers.
-    package var values: some Sequence<Value> { self.slots.lazy.compactMap { $0 } }
+    package var values: some Sequence<Value> {
+        self.entries.sorted { $0.key < $1.key }.lazy.map(\.value)
+    }
 }
 
 extension SourceMap: Sendable where Value: Sendable {}
