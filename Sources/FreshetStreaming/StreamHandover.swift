@@ -21,6 +21,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
     package var held: UnsentTicket?
     /// Whose stream it is; `nil` for anonymous callers, whose streams end for no credential.
     package var owner: StreamOwner?
+    /// Keep the instances among the sources until the subscriber is counted.
+    package var holds: [SourceHold]
 
     package init(
         connection: Connection,
@@ -32,7 +34,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         framing: Framing,
         ticket: AdmissionTicket,
         held: UnsentTicket? = nil,
-        owner: StreamOwner? = nil
+        owner: StreamOwner? = nil,
+        holds: [SourceHold] = []
     ) {
         self.connection = connection
         self.sources = sources
@@ -44,5 +47,6 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         self.ticket = ticket
         self.held = held
         self.owner = owner
+        self.holds = holds
     }
 }

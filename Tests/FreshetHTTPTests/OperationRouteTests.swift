@@ -190,7 +190,7 @@ extension HTTPTests {
                 ("GET", "/nothing", 404, "no_such_route"), ("GET", "/v1", 404, "no_such_route"),
                 ("GET", "/v1/values", 404, "no_such_route"), ("GET", "/v1/values/", 404, "no_such_route"),
                 ("GET", "//livez", 404, "no_such_route"), ("GET", "/livez/", 404, "no_such_route"),
-                ("GET", "/v1/values/a/b", 404, "no_such_route"), ("DELETE", "/nothing", 404, "no_such_route"),
+                ("GET", "/v1/values/a/b", 404, "unknown_source"), ("DELETE", "/nothing", 404, "no_such_route"),
                 ("GET", "/../etc/passwd", 404, "no_such_route"), ("GET", "/%2e%2e/etc/passwd", 404, "no_such_route"),
                 ("POST", "/livez", 405, "method_not_allowed"), ("QUERY", "/v1/sources", 405, "method_not_allowed"),
                 ("get", "/livez", 405, "method_not_allowed"), ("GET", "/v1/admin/reload", 405, "method_not_allowed"),

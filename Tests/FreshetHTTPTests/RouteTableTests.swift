@@ -7,7 +7,10 @@ extension HTTPTests {
     struct RouteTableTests {
         private static var table: RouteTable {
             var table = RouteTable()
-            for path in ["/", "/a", "/a/:id", "/a/new", "/a/:id/log", "/a/new/:part", "/s/*rest"] {
+            for path in [
+                "/", "/a", "/a/:id", "/a/new", "/a/:id/log", "/a/new/:part", "/s/*rest", "/n/:name", "/n/*name",
+                "/n/:name/log",
+            ] {
                 table.on(.get, path, for: .caller) { _ in Answer(200) }
             }
             table.on(.delete, "/a/:id", for: .administrator, bodyLimit: .upload, isCrossOrigin: false) { _ in
@@ -24,6 +27,10 @@ extension HTTPTests {
                 ("/a/new/x", "/a/new/:part", ["part": "x"]), ("/a/", nil, [:]), ("", "/", [:]), ("//", nil, [:]),
                 ("//a", nil, [:]), ("/a//log", nil, [:]), ("/a/7/log/", nil, [:]), ("/A", nil, [:]), ("/b", nil, [:]),
                 ("/s/a/b/", "/s/*rest", ["rest": "a/b/"]), ("/s/", "/s/*rest", ["rest": ""]), ("/s", nil, [:]),
+                ("/n/7", "/n/:name", ["name": "7"]), ("/n/7/8", "/n/*name", ["name": "7/8"]),
+                ("/n/7/log", "/n/:name/log", ["name": "7"]), ("/n/7/log/x", "/n/*name", ["name": "7/log/x"]),
+                ("/n/7%2F8/log", "/n/:name/log", ["name": "7%2F8"]), ("/n/7/", "/n/*name", ["name": "7/"]),
+                ("/n/", nil, [:]), ("/n//x", nil, [:]),
             ] as [(String, String?, [String: Substring])]
         )
         func match(path: String, expected: String?, parameters: [String: Substring]) {

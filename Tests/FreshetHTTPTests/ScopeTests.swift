@@ -99,6 +99,8 @@ extension HTTPTests {
         /// Every route, and who may use it: with `auth`, and without.
         private static let rules: [(String, Route.Access, Route.Access)] = [
             ("GET /v1/streams/*sources", .caller, .caller), ("GET /v1/values/:source", .caller, .caller),
+            ("GET /v1/values/*source", .caller, .caller), ("GET /v1/changes/*sources", .caller, .caller),
+            ("GET /v1/sources/*source", .caller, .caller),
             ("GET /v1/changes/:sources", .caller, .caller),
             ("GET /v1/sources", .caller, .caller), ("GET /v1/sources/:source", .caller, .caller),
             ("POST /v1/sources/:source/value", .caller, .caller), ("GET /v1/me", .caller, .caller),

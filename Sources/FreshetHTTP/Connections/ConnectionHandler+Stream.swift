@@ -10,14 +10,21 @@ extension ConnectionHandler {
     func stream(_ plan: RequestPlan, _ route: Route, context: ChannelHandlerContext) {
         let head = plan.head
         let names = (plan.match?.parameters[StreamRequest.parameter] ?? "").utf8
+        let hub = self.gateway.hub
         do throws(Problem) {
             switch try self.responder.streamCaller(plan, names: names, by: self.listener, for: route) {
             case .principal(let principal):
-                let request = try StreamRequest(head, names: names, hub: self.gateway.hub, principal: principal)
+                let request = try StreamRequest(head, names: names, hub: hub, principal: principal, from: self.client)
                 try self.open(request, head, context: context)
             case .ticket(let claim):
-                let hub = self.gateway.hub
-                let request = try StreamRequest(head, names: names, hub: hub, principal: claim.principal, claim: claim)
+                let request = try StreamRequest(
+                    head,
+                    names: names,
+                    hub: hub,
+                    principal: claim.principal,
+                    from: self.client,
+                    claim: claim
+                )
                 try self.open(request, head, context: context)
             case .dead:
                 let answer = Answer(204, fields: [AnswerField("Cache-Control", "no-store")])
@@ -120,7 +127,8 @@ extension ConnectionHandler {
                 framing: framing,
                 ticket: ticket,
                 held: held,
-                owner: self.gateway.access.owner(of: request)
+                owner: self.gateway.access.owner(of: request),
+                holds: request.holds
             )
         )
     }

@@ -14,6 +14,8 @@ struct AwaitedChange: Error, Sendable {
     var deadline: NIODeadline
     /// Where the client stood when it began to wait.
     var known: Cursor?
+    /// Keep the instances among the sources.
+    var holds: [SourceHold] = []
 }
 
 /// One wait. Confined to the event loop of its connection.

@@ -88,27 +88,33 @@ struct RouteTable: Sendable {
         return next
     }
 
-    /// What stands at a path; `nil` where nothing does. Segments are compared as they came, not decoded.
+    /// What stands at a path; `nil` where nothing does. Segments are compared as they came, not decoded. A parameter that may
+    /// have slashes in it is what is left where no other route goes on; beside one that may have none it is not empty.
     func match(_ path: String) -> Match? {
         var node = 0
         var parameters: [String: Substring] = [:]
+        var fallback: Match?
         let segments = path.dropFirst()
             .split(separator: "/", maxSplits: Self.maxSegments, omittingEmptySubsequences: false)
         for segment in segments {
-            if let literal = self.nodes[node].literals[segment] {
+            let here = self.nodes[node]
+            if let rest = here.rest, let endpoint = self.nodes[rest.node].endpoint,
+                !segment.isEmpty || here.parameter == nil
+            {
+                var parameters = parameters
+                parameters[rest.name] = path[segment.startIndex...]
+                fallback = Match(endpoint: self.endpoints[endpoint], parameters: parameters)
+            }
+            if let literal = here.literals[segment] {
                 node = literal
-            } else if let parameter = self.nodes[node].parameter, !segment.isEmpty {
+            } else if let parameter = here.parameter, !segment.isEmpty {
                 parameters[parameter.name] = segment
                 node = parameter.node
-            } else if let rest = self.nodes[node].rest {
-                parameters[rest.name] = path[segment.startIndex...]
-                node = rest.node
-                break
             } else {
-                return nil
+                return fallback
             }
         }
-        guard let endpoint = self.nodes[node].endpoint else { return nil }
+        guard let endpoint = self.nodes[node].endpoint else { return fallback }
         return Match(endpoint: self.endpoints[endpoint], parameters: parameters)
     }
 }

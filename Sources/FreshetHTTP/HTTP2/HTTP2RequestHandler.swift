@@ -244,10 +244,20 @@ final class HTTP2RequestHandler {
             let hub = self.gateway.hub
             switch try self.responder.streamCaller(plan, names: names, by: self.gate.listener, for: route) {
             case .principal(let principal):
-                try self.open(StreamRequest(head, names: names, hub: hub, principal: principal), head)
+                try self.open(
+                    StreamRequest(head, names: names, hub: hub, principal: principal, from: self.client),
+                    head
+                )
             case .ticket(let claim):
                 try self.open(
-                    StreamRequest(head, names: names, hub: hub, principal: claim.principal, claim: claim),
+                    StreamRequest(
+                        head,
+                        names: names,
+                        hub: hub,
+                        principal: claim.principal,
+                        from: self.client,
+                        claim: claim
+                    ),
                     head
                 )
             case .dead:
@@ -326,7 +336,8 @@ final class HTTP2RequestHandler {
                 framing: .closeDelimited,
                 ticket: ticket,
                 held: held,
-                owner: self.gateway.access.owner(of: request)
+                owner: self.gateway.access.owner(of: request),
+                holds: request.holds
             )
         )
     }

@@ -6,6 +6,8 @@ import HTTPFields
 /// A part of the log that may be read.
 struct ChangeInquiry: Sendable {
     var sources: [SourceID]
+    /// Keep the instances among the sources.
+    var holds: [SourceHold]
     var mode: StreamMode
     /// The most changes in one answer. Snapshots that open one come on top where they are more.
     var limit: Int
@@ -24,7 +26,9 @@ struct ChangeInquiry: Sendable {
     init(_ context: GatewayContext, hub: Hub) throws(Problem) {
         let query = context.request.query
         let names = context.segment("sources").utf8
-        (self.sources, _) = try SourceSelection.resolve(names, in: hub, for: context.principal)
+        let client = context.request.client
+        let opened = try SourceSelection.open(names, in: hub, for: context.principal, from: client)
+        (self.sources, self.holds) = (opened.sources, opened.holds)
         let offered: [MediaType] = [.json, .jsonLines]
         guard let type = MediaRange.best(of: offered, accept: context.request.head.value(of: "accept")) else {
             let list = offered.map(\.rawValue).joined(separator: " and ")

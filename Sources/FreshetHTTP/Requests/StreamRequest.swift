@@ -1,6 +1,7 @@
 // What a client asks for with `GET /v1/streams/{sources}`, and the head of the answer.
 
 import FreshetCore
+import System
 
 /// A stream that may be opened.
 struct StreamRequest: Sendable {
@@ -13,6 +14,8 @@ struct StreamRequest: Sendable {
     var position: StreamPosition
     /// The ticket that opens it; `nil` where the credential came with the request.
     var claim: TicketClaim?
+    /// Keeps the instances among the sources until the stream reads them.
+    var holds: [SourceHold]
 
     /// The parameter of the path that names the sources.
     static let parameter = "sources"
@@ -29,12 +32,14 @@ struct StreamRequest: Sendable {
         names: some Collection<UInt8>,
         hub: Hub,
         principal: Principal,
+        from client: PeerAddress,
         claim: TicketClaim? = nil
     ) throws(Problem) {
         self.principal = principal
         self.claim = claim
         let query = QueryString(head.query)
-        (self.sources, self.pattern) = try SourceSelection.resolve(names, in: hub, for: principal)
+        let opened = try SourceSelection.open(names, in: hub, for: principal, from: client)
+        (self.sources, self.pattern, self.holds) = (opened.sources, opened.pattern, opened.holds)
         self.position = Self.position(head, query: query)
         // Tickets are for EventSource, which takes nothing else.
         let offered: [MediaType] = claim == nil ? [.eventStream, .jsonLines] : [.eventStream]
@@ -98,62 +103,5 @@ extension StreamRequest {
             AnswerField("Vary", "Accept"),
         ]
         return answer
-    }
-}
-
-/// The part of a path that names sources.
-enum SourceSelection {
-    /// The list of names in a path; `nil` if it is not one.
-    ///
-    /// - Throws: 400 for too many names.
-    static func selector(_ path: some Collection<UInt8>) throws(Problem) -> SourceSelector? {
-        let text = PercentCoding.decoded(path, plusIsSpace: false)
-        guard text.utf8.lazy.filter({ $0 == UInt8(ascii: ",") }).count < SourceSelector.maxTerms else {
-            throw Problem(400, "too_many_sources", "A request names at most \(SourceSelector.maxTerms) sources.")
-        }
-        return SourceSelector(text)
-    }
-
-    /// The sources that a list of names stands for and the caller may read, ascending, and what names them.
-    ///
-    /// - Throws: 404 where a name is no source's that the caller may read, or none fits; 401 where an anonymous caller may
-    ///   not read it, whether it is there or not; 400 for too many names.
-    static func resolve(
-        _ path: some Collection<UInt8>,
-        in hub: Hub,
-        for principal: Principal
-    ) throws(Problem) -> (sources: [SourceID], pattern: SourcePattern) {
-        let grant = principal.grants.read
-        guard let selector = try self.selector(path) else { throw self.absence(of: nil, in: grant, for: principal) }
-        switch hub.resolve(selector, within: grant) {
-        case .failure(let unknown): throw self.absence(of: unknown.name, in: grant, for: principal)
-        case .success(let sources) where sources.isEmpty: throw self.absence(of: nil, in: grant, for: principal)
-        case .success(let sources): return (sources, SourcePattern(selector).intersection(grant))
-        }
-    }
-
-    /// The one source of this name, where the caller has this grant for it.
-    ///
-    /// - Throws: as ``resolve(_:in:for:)``.
-    static func one(
-        _ path: some Collection<UInt8>,
-        in hub: Hub,
-        for principal: Principal,
-        _ grant: KeyPath<Grants, SourcePattern> = \.read
-    ) throws(Problem) -> SourceID {
-        let name = PercentCoding.decoded(path, plusIsSpace: false)
-        let pattern = principal.grants[keyPath: grant]
-        // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
-        let source = hub.source(named: name)
-        guard pattern.matches(name), let source else {
-            throw self.absence(of: SourceName.isValid(name) ? name : nil, in: pattern, for: principal)
-        }
-        return source
-    }
-
-    /// The answer to a name that is no source's, or of which the caller may not know.
-    private static func absence(of name: String?, in pattern: SourcePattern, for principal: Principal) -> Problem {
-        let isForEverybody = name.map(pattern.matches) ?? pattern.isAll
-        return principal.kind == .anonymous && !isForEverybody ? .credentialRequired : .unknownSource(name)
     }
 }

@@ -52,9 +52,9 @@ struct AccessRoutes: Sendable {
             let detail = #"The body is JSON that names the sources of the stream, such as {"sources":"a,b"}."#
             throw Problem(400, "bad_body", detail)
         }
-        // Names have no percent sign in them, so that nothing is decoded here that the ticket would hold otherwise.
+        // What is read here is what the ticket holds: of a name nothing is encoded but the values of parameters.
         guard SourceSelector(sources) != nil else { throw .unknownSource() }
-        _ = try SourceSelection.resolve(sources.utf8, in: self.gateway.hub, for: context.principal)
+        try SourceSelection.check(sources.utf8, in: self.gateway.hub, for: context.principal)
         let ticket: Ticket
         do throws(TicketProblem) {
             ticket = try authenticator.issueTicket(for: context.principal, sources: sources)

@@ -9,12 +9,15 @@ struct ChangeRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/v1/changes/:sources", for: .caller) { try await self.changes($0) }
+        // The slashes of an instance's name.
+        routes.on(.get, "/v1/changes/*sources", for: .caller) { try await self.changes($0) }
     }
 
     private func changes(_ context: GatewayContext) async throws -> Answer {
         if context.request.awaited == nil { try self.gateway.callers.checkReplay(by: context.principal) }
         let inquiry = try ChangeInquiry(context, hub: self.gateway.hub)
         let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait)
+        if deadline == nil { try await context.settle(inquiry.holds, of: self.gateway) }
         let reading = ChangeReading(hub: self.gateway.hub, inquiry: inquiry, client: context.request.readClient)
         let from = context.request.awaited?.known
         let page = try await Self.read { () async throws(ReadRefusal) in
@@ -26,7 +29,8 @@ struct ChangeRoutes: Sendable {
                 sources: inquiry.sources,
                 after: page.cursor.sequence,
                 deadline: deadline,
-                known: page.cursor
+                known: page.cursor,
+                holds: inquiry.holds
             )
         }
         let answer = inquiry.isJSONLines ? self.lines(page) : self.document(page)

@@ -19,10 +19,12 @@ struct HookRoutes: Sendable {
     }
 
     private func call(_ context: GatewayContext) throws(Problem) -> Answer {
-        let name = PercentCoding.decoded(context.segment("source").utf8, plusIsSpace: false)
+        let name = SourceSelection.name(context.segment("source").utf8)
         let head = context.request.head
         do throws(HookRefusal) {
-            try self.gateway.hooks.verify(name, body: context.request.body.readableBytesView, now: WallClock.now) {
+            // The instances of a template are one upstream's.
+            let named = String(InstanceName.template(of: name))
+            try self.gateway.hooks.verify(named, body: context.request.body.readableBytesView, now: WallClock.now) {
                 name in
                 let values = head.values(of: name)
                 return values.count == 1 ? values[0] : nil

@@ -18,7 +18,10 @@ struct SchemaRoutes: Sendable {
 
     private func schema(_ context: GatewayContext) async throws -> Answer {
         let name = context.segment("source").utf8
-        let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
+        let hub = self.gateway.hub
+        let client = context.request.client
+        let (source, holds) = try SourceSelection.openOne(name, in: hub, for: context.principal, from: client)
+        try await context.settle(holds, of: self.gateway)
         guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
         if let schema = report.status.schema {
             return Self.answer(schema.schema.document.text, origin: "configured")

@@ -10,6 +10,7 @@ struct SourceListing: Sendable {
     /// The sources in the order in which they were added.
     private let sources: [SourceID]
     private let names: [String]
+    private let hasInstances: Bool
     /// The rows in that order, a comma behind each.
     private let rows: [UInt8]
     /// Where each row ends in ``rows``, its comma left out.
@@ -31,18 +32,21 @@ struct SourceListing: Sendable {
         }
         self.sources = reports.map(\.id)
         self.names = reports.map(\.name)
+        self.hasInstances = self.names.contains { InstanceName.isInstance($0) }
         self.rows = rows
         self.ends = ends
     }
 
     /// Up to `limit` of the sources in `pattern` that were added after `source`, and the last of them where others follow.
+    /// `isPermitted`: whether an instance of a template may be among them.
     func page(
         after source: SourceID?,
         limit: Int,
-        within pattern: SourcePattern
+        within pattern: SourcePattern,
+        _ isPermitted: (String) -> Bool
     ) -> (text: [UInt8], next: SourceID?) {
         let first = source.map { self.position(after: $0) } ?? 0
-        let (shown, next) = self.rows(from: first, limit: limit, within: pattern)
+        let (shown, next) = self.rows(from: first, limit: limit, within: pattern, isPermitted)
         var text: [UInt8] = []
         text.reserveCapacity(shown.reduce(96) { $0 + self.bytes(of: $1).count + 1 })
         text.append(contentsOf: #"{"sources":["#.utf8)
@@ -60,9 +64,10 @@ struct SourceListing: Sendable {
     private func rows(
         from first: Int,
         limit: Int,
-        within pattern: SourcePattern
+        within pattern: SourcePattern,
+        _ isPermitted: (String) -> Bool
     ) -> (shown: [Range<Int>], next: SourceID?) {
-        guard !pattern.isAll else {
+        guard !pattern.isAll || self.hasInstances else {
             let end = min(first + limit, self.sources.count)
             guard first < end else { return ([], nil) }
             return ([first..<end], end < self.sources.count ? self.sources[end - 1] : nil)
@@ -70,6 +75,7 @@ struct SourceListing: Sendable {
         var shown: [Range<Int>] = []
         var count = 0
         for row in first..<max(first, self.sources.count) where pattern.matches(self.names[row]) {
+            guard !InstanceName.isInstance(self.names[row]) || isPermitted(self.names[row]) else { continue }
             guard count < limit else { return (shown, shown.last.map { self.sources[$0.upperBound - 1] }) }
             count += 1
             if let last = shown.last, last.upperBound == row {

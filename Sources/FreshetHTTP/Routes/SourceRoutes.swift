@@ -18,12 +18,15 @@ struct SourceRoutes: Sendable {
     func add(to routes: inout RouteTable) {
         let access: Route.Access = self.gateway.settings.keepsOperationsPrivate ? .administrator : .caller
         routes.on(.get, "/v1/sources", for: access) { try await self.list($0) }
-        routes.on(.get, "/v1/sources/:source", for: access) { context in
+        let one: Route.Handler = { context in
             let name = context.segment("source").utf8
             let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
             guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
             return Self.answer(report)
         }
+        routes.on(.get, "/v1/sources/:source", for: access, one)
+        // The slashes of an instance's name.
+        routes.on(.get, "/v1/sources/*source", for: access, one)
     }
 
     private func list(_ context: GatewayContext) async throws -> Answer {
@@ -32,7 +35,10 @@ struct SourceRoutes: Sendable {
         let after = try Self.after(query)
         let grant = context.principal.grants.read
         if context.principal.kind == .anonymous, grant == .none { throw Problem.credentialRequired }
-        let (text, next) = await self.listing.value().page(after: after, limit: limit, within: grant)
+        let (hub, principal) = (self.gateway.hub, context.principal)
+        let (text, next) = await self.listing.value().page(after: after, limit: limit, within: grant) { instance in
+            principal.grants.admin || hub.permits(instance, to: principal)
+        }
         var answer = Answer.json(text)
         if let next {
             answer.set("Link", "</v1/sources?limit=\(limit)&after=\(next.index)>; rel=\"next\"")

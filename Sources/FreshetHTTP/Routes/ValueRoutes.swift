@@ -10,11 +10,16 @@ struct ValueRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/v1/values/:source", for: .caller) { try await self.value($0) }
+        // The slashes of an instance's name.
+        routes.on(.get, "/v1/values/*source", for: .caller) { try await self.value($0) }
     }
 
     private func value(_ context: GatewayContext) async throws -> Answer {
         let name = context.segment("source").utf8
-        let source = try SourceSelection.one(name, in: self.gateway.hub, for: context.principal)
+        let hub = self.gateway.hub
+        let client = context.request.client
+        let (source, holds) = try SourceSelection.openOne(name, in: hub, for: context.principal, from: client)
+        if context.request.query["wait"] == nil { try await context.settle(holds, of: self.gateway) }
         if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
         let version = self.gateway.hub.version(of: source)
         var isNew = true
@@ -27,7 +32,8 @@ struct ValueRoutes: Sendable {
                     sources: [source],
                     after: version?.cursor.sequence ?? 0,
                     deadline: deadline,
-                    known: present
+                    known: present,
+                    holds: holds
                 )
             }
             // Who named nothing that it has gets the value in any case.

@@ -166,7 +166,7 @@ extension Delivery {
             self.backlogs[index]?.closing == nil
         else { return }
         let named = group.subscription.sources.compactMap { id in self.hub.name(of: id).map { (id: id, name: $0) } }
-        let kept = named.filter { pattern.matches($0.name) }.map(\.id)
+        let kept = named.filter { pattern.names($0.name) }.map(\.id)
         guard !kept.isEmpty else { return self.end(index, .revoked) }
         self.owners[index] = StreamOwner(principal: owner.principal, pattern: pattern, mark: owner.mark)
         let rest = self.enterGroup(kept, group.pattern.map { _ in pattern }, group.subscription.format, group.framing)
@@ -176,7 +176,7 @@ extension Delivery {
         self.leaveGroup(group)
         if isLive { self.enterLive(index, in: rest) }
         let key = self.table.key(of: index)
-        for source in named where !pattern.matches(source.name) && self.table.holds(key) {
+        for source in named where !pattern.names(source.name) && self.table.holds(key) {
             let frame = ControlFrame.removal(of: source.name, at: self.transport.wall, wire: rest.wire)
             if self.backlogs[index] == nil {
                 self.sendToLive(index, frame, in: rest)

@@ -273,7 +273,7 @@ extension Delivery {
 extension Delivery {
     /// Streams that name the new source get it from here on: nothing of it was published before this notice.
     private func add(_ source: SourceID, _ name: String) {
-        for case let group? in self.groups where group.pattern?.matches(name) == true {
+        for case let group? in self.groups where group.pattern?.names(name) == true {
             guard !self.groupIndex.holds(group.index, source) else { continue }
             self.grow(group, by: source)
         }
