@@ -18,7 +18,10 @@ package enum EffectiveConfiguration {
             addDefaults(of: section, under: path)
         }
         for source in loaded.configuration.sources {
-            let names = source.isPolled ? nil : PushedSourceRules.keys
+            let all = Set(SettingSection.source.settings.map(\.name))
+            let names =
+                source.template != nil
+                ? all : source.isPolled ? all.subtracting(SettingSection.templateKeys) : PushedSourceRules.keys
             addDefaults(of: .source, under: "sources.\(source.name)", only: names)
         }
         // A default that every source takes was recorded once for each of them; its own line says no more.

@@ -57,6 +57,7 @@ struct GatewayDecoder {
         let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)
+        SourceTemplateDecoder(context: self.context).warnOfClaims(configuration, reader)
         return configuration
     }
 

@@ -407,5 +407,6 @@ extension SettingSection {
         ("sources.NAME.auth.oauth2", .oauth2Auth), ("sources.NAME.auth.certificate", .certificateAuth),
         ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),
         ("sources.NAME.paginate", .paginate), ("sources.NAME.hook", .sourceHook),
+        ("sources.NAME.parameters.NAME", .parameter),
     ]
 }

@@ -131,6 +131,10 @@ package enum SettingSchema {
             json.object { $0.member("pattern", "^[a-z0-9][a-z0-9._-]*$") }
             json.name("additionalProperties")
             json.object { self.writeMembers(of: .source, path: "sources.NAME", to: &$0) }
+        } else if let inner = SettingSection.all.first(where: { $0.path == "\(path).NAME" })?.section {
+            json.member("type", "object")
+            json.name("additionalProperties")
+            json.object { self.writeMembers(of: inner, path: "\(path).NAME", to: &$0) }
         } else {
             json.member("type", "object")
         }

@@ -12,7 +12,8 @@ extension SettingSection {
                 "url",
                 .text,
                 synonyms: ["uri", "endpoint", "href", "address", "upstream"],
-                "Where the value is: an absolute http:// or https:// URL. Without it the source only takes values that are pushed."
+                "Where the value is: an absolute http:// or https:// URL, which may have {name}s of `parameters` in its path and query. "
+                    + "Without it the source only takes values that are pushed."
             ),
             Setting(
                 "interval",
@@ -62,7 +63,7 @@ extension SettingSection {
                 "when",
                 .choice(["always", "subscribed"]),
                 default: Self.unset.when.rawValue,
-                "Poll always, or only while there are subscribers."
+                "Poll always, or only while there are subscribers, as is done with each value of `parameters`."
             ),
             Setting(
                 "respect_cache",
@@ -233,7 +234,7 @@ extension SettingSection {
                 synonyms: ["socket", "unix_socket", "socket_path"],
                 "A socket file to which requests go, relative to this file; `url` says what is asked for."
             ),
-        ]
+        ] + Self.templateSettings
     )
 
     static let sourceTLS = SettingSection(

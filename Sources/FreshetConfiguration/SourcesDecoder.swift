@@ -43,6 +43,7 @@ struct SourcesDecoder {
     private func check(_ defaults: SectionReader) {
         var source = SourceConfiguration(name: "defaults")
         self.read(defaults, into: &source)
+        SourceTemplateDecoder(context: self.context).check(defaults)
         if let (entry, path) = defaults.entry("url") {
             self.context.error(path, at: entry.keyPlace, "a URL for every source", fix: "give each source its own")
         }
@@ -81,6 +82,7 @@ struct SourcesDecoder {
             return isNamed ? rules.source(source, of: reader, namedAt: entry.keyPlace) : nil
         }
         self.readURL(reader, into: &source)
+        SourceTemplateDecoder(context: self.context).read(reader, into: &source)
         self.crossCheck(reader, source)
         return isNamed ? source : nil
     }
@@ -112,8 +114,8 @@ struct SourcesDecoder {
     private func readURL(_ reader: SectionReader, into source: inout SourceConfiguration) {
         guard let value = reader.scalar("url") else { return }
         do throws(URLText.Failure) {
-            let url = try URLText(value.text)
-            source.url = url.text
+            let url = try URLText(template: value.text)
+            source.url = value.text
             self.warnOfHaste(reader, source, url)
         } catch {
             self.context.error(value.path, at: value.place, error.what, fix: error.fix)

@@ -1,6 +1,7 @@
 // What can be said about an upstream's URL without asking anybody. libcurl, which will use it, decides the rest.
 
 import Foundation
+import FreshetCore
 
 /// A checked absolute `http` or `https` URL.
 package struct URLText: Hashable, Sendable {
@@ -38,8 +39,8 @@ package struct URLText: Hashable, Sendable {
         }
         guard !text.contains("{"), !text.contains("}") else {
             throw Failure(
-                what: "{parameters} in a URL are not supported by this version of Freshet",
-                fix: "write one source for each value"
+                what: "the URL holds a brace",
+                fix: "percent-encode it, %7B or %7D; a parameter of a source is {name}, of letters, digits and _"
             )
         }
         guard let separator = text.range(of: "://") else { throw Failure(what: "not an absolute URL", fix: fix) }
@@ -64,6 +65,15 @@ package struct URLText: Hashable, Sendable {
         (self.host, self.port) = try Self.hostAndPort(of: authority)
         self.path = String(rest.dropFirst(authority.count).prefix { $0 != "?" })
         self.text = text
+    }
+
+    /// The same of a URL that may have parameters, as one value of theirs would make it.
+    init(template text: String) throws(Failure) {
+        var plain = Array(text.utf8)
+        for placeholder in Placeholder.all(in: plain).reversed() {
+            plain.replaceSubrange(placeholder.range, with: [UInt8(ascii: "x")])
+        }
+        try self.init(String(decoding: plain, as: UTF8.self))
     }
 
     private static func hostAndPort(of authority: Substring) throws(Failure) -> (host: String, port: Int?) {
