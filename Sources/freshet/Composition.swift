@@ -111,7 +111,8 @@ struct Composition: Sendable {
             memory: self.memory,
             reloader: self.reloader,
             durable: durable,
-            authenticator: self.access?.authenticator
+            authenticator: self.access?.authenticator,
+            instances: registry.instances
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -182,6 +183,7 @@ struct Composition: Sendable {
                     .init(service: PollingService(poller: self.poller)), .init(service: self.server),
                     .init(service: ReadinessService(server: self.server, systemd: self.systemd, started: started)),
                     .init(service: SecretWatchService(registry: self.registry, renewal: self.renewal)),
+                    .init(service: InstanceService(desk: self.registry.instances)),
                     .init(
                         service: UpkeepService(
                             hub: self.hub,
@@ -193,10 +195,15 @@ struct Composition: Sendable {
                 ]
                     + (self.access.map {
                         let (streams, heartbeat) = (self.streams, self.configuration.heartbeat)
-                        let access = $0.authenticator
+                        let (access, hub) = ($0.authenticator, self.hub)
                         return [
                             .init(
-                                service: AccessService(authenticator: access, streams: streams, heartbeat: heartbeat)
+                                service: AccessService(
+                                    authenticator: access,
+                                    streams: streams,
+                                    hub: hub,
+                                    heartbeat: heartbeat
+                                )
                             )
                         ]
                     } ?? []) + [

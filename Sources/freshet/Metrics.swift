@@ -16,6 +16,7 @@ struct GatewayMetrics {
     let reloader: Reloader?
     let durable: DurableLog?
     let authenticator: Authenticator?
+    let instances: InstanceDesk?
     private let saved = HighWater()
 
     init(
@@ -25,7 +26,8 @@ struct GatewayMetrics {
         memory: MemoryRelief,
         reloader: Reloader?,
         durable: DurableLog?,
-        authenticator: Authenticator? = nil
+        authenticator: Authenticator? = nil,
+        instances: InstanceDesk? = nil
     ) {
         self.hub = hub
         self.streams = streams
@@ -34,14 +36,17 @@ struct GatewayMetrics {
         self.reloader = reloader
         self.durable = durable
         self.authenticator = authenticator
+        self.instances = instances
     }
 
     func write(to text: inout [UInt8]) {
         var metrics = MetricsText()
-        let sources = self.hub.sources()
+        // Of instances there is only what all of a template come to: their names are those of people.
+        let (sources, instances) = SourceFigures.split(self.hub.sources())
         let streams = self.streams.statistics
         self.writePolls(sources, to: &metrics)
-        self.writeSources(sources, to: &metrics)
+        self.writeSources(sources, instances, to: &metrics)
+        if let instances = self.instances { InstanceMetrics.write(instances.figures, to: &metrics) }
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)
@@ -115,6 +120,11 @@ struct GatewayMetrics {
                 metrics.sample(count, ("source", source.name), ("outcome", outcome))
             }
         }
+        for (template, outcomes) in polls.templatePolls.sorted(by: { $0.key < $1.key }) {
+            for (outcome, count) in outcomes.map({ ($0.key.label, $0.value) }).sorted(by: { $0.0 < $1.0 }) {
+                metrics.sample(count, ("source", template), ("outcome", outcome))
+            }
+        }
         metrics.histogram("freshet_poll_duration_seconds", "From the start of a poll to its last byte.", polls.duration)
         metrics.histogram(
             "freshet_poll_lateness_seconds",
@@ -151,7 +161,8 @@ struct GatewayMetrics {
         metrics.sample(polls.inFlight)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
         metrics.sample(polls.threadCPU.inSeconds)
-        let total = polls.polls.values.reduce(into: UInt64(0)) { $0 += $1.values.reduce(0, +) }
+        let total = (Array(polls.polls.values) + Array(polls.templatePolls.values))
+            .reduce(into: UInt64(0)) { $0 += $1.values.reduce(0, +) }
         let delivered = self.streams.statistics.eventsDelivered
         metrics.family(
             "freshet_upstream_requests_saved_total",
@@ -163,7 +174,12 @@ struct GatewayMetrics {
         metrics.sample(self.saved.raise(to: delivered > asked ? delivered - asked : 0))
     }
 
-    private func writeSources(_ sources: [SourceReport], to metrics: inout MetricsText) {
+    private func writeSources(
+        _ sources: [SourceReport],
+        _ instances: [String: SourceFigures],
+        to metrics: inout MetricsText
+    ) {
+        let templates = instances.sorted { $0.key < $1.key }
         let states = SourceState.allCases.enumerated().map { "\($0.offset) \($0.element.rawValue)" }.joined(
             separator: ", "
         )
@@ -178,6 +194,9 @@ struct GatewayMetrics {
                 metrics.sample(1, ("source", source.name), ("kind", warning.kind.rawValue))
             }
         }
+        for (template, figures) in templates {
+            for kind in figures.warnings.sorted() { metrics.sample(1, ("source", template), ("kind", kind)) }
+        }
         metrics.family("freshet_source_flaps_total", "counter", "How often a value returned to the one before it.")
         for source in sources {
             metrics.sample(source.status.flaps, ("source", source.name))
@@ -186,6 +205,7 @@ struct GatewayMetrics {
         for source in sources {
             metrics.sample(source.subscribers, ("source", source.name))
         }
+        for (template, figures) in templates { metrics.sample(figures.subscribers, ("source", template)) }
     }
 
     private func writeStreams(_ streams: StreamStatistics, to metrics: inout MetricsText) {

@@ -32,7 +32,9 @@ struct TailCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard let selector = SourceSelector(self.sources.joined(separator: ",")), !selector.terms.isEmpty else {
-            throw ValidationError("A source is named by a-z, 0-9, \".\", \"_\" and \"-\"; it may end in *.")
+            throw ValidationError(
+                "A source is named by a-z, 0-9, \".\", \"_\" and \"-\"; it may end in *, or in / and values of parameters."
+            )
         }
         if let since = self.since, !["earliest", "latest"].contains(since), Cursor(since) == nil {
             throw ValidationError("--since takes a cursor, earliest or latest.")
@@ -41,7 +43,10 @@ struct TailCommand: AsyncParsableCommand {
 
     func run() async throws {
         let target = self.gateway.target()
-        var follower = StreamFollower(target: target, sources: self.sources.joined(separator: ","))
+        // As a path has it: with the values of parameters encoded.
+        let selector = SourceSelector(self.sources.joined(separator: ","))
+        let names = selector?.terms.map(\.description) ?? self.sources
+        var follower = StreamFollower(target: target, sources: names.joined(separator: ","))
         follower.since = self.since
         var printer = ChangePrinter(hasColour: Terminal.hasColour)
         let refusal = follower.run { event in

@@ -81,6 +81,7 @@ struct AccessControl: Sendable {
 struct AccessService: Service {
     let authenticator: Authenticator
     let streams: StreamServer
+    let hub: Hub
     /// What a stream may go on for at most after its right has ended.
     let heartbeat: Duration
 
@@ -116,17 +117,18 @@ struct AccessService: Service {
             guard present != revision || sinceReview >= self.reviewInterval else { continue }
             revision = present
             sinceReview = .zero
-            self.streams.review { [authenticator] in Self.verdict($0, by: authenticator) }
+            self.streams.review { [authenticator, hub] in Self.verdict($0, by: authenticator, hub) }
         }
     }
 
     /// A stream goes on with what it may still show.
-    private static func verdict(_ owner: StreamOwner, by authenticator: Authenticator) -> OwnerVerdict {
+    private static func verdict(_ owner: StreamOwner, by authenticator: Authenticator, _ hub: Hub) -> OwnerVerdict {
         switch authenticator.standing(of: owner.principal) {
         case .expired: return .ends(.expired)
         case .revoked: return .ends(.revoked)
         case .valid(let present):
             let kept = owner.pattern.intersection(present.grants.read)
+                .filteringInstances { hub.permits($0, to: present) }
             guard kept != owner.pattern else { return .goesOn }
             return kept == .none ? .ends(.revoked) : .keeps(kept)
         }

@@ -33,13 +33,17 @@ enum OnlineCheck {
         try registry.apply(configuration.sources)
         let ids = registry.ids
         let findings = await withTaskGroup(of: OnlineFinding.self) { group in
-            for source in configuration.sources where source.isPolled {
+            for source in configuration.sources where source.isPolled && source.template == nil {
                 guard let id = ids[source.name] else { continue }
                 group.addTask { await Self.check(source.name, id, hub: hub, poller: poller) }
             }
             return await group.reduce(into: [String: OnlineFinding]()) { $0[$1.source] = $1 }
         }
-        return configuration.sources.compactMap { findings[$0.name] }
+        return configuration.sources.compactMap { source in
+            guard source.template != nil else { return findings[source.name] }
+            let text = "not polled: it has parameters, and each instance is polled while it is read"
+            return OnlineFinding(source: source.name, text: text, isFine: true)
+        }
     }
 
     private static func describe(_ collection: SourceCollection) -> String {

@@ -8,8 +8,8 @@ import Synchronization
 /// Turns the poller's notices into log lines.
 final class PollLog: Sendable {
     private struct State: Sendable {
-        /// Lines about each source in this minute.
-        var lines: [SourceID: Int] = [:]
+        /// Lines about each source in this minute; those about all instances of a template are counted together.
+        var lines: [String: Int] = [:]
         var minute: Int64 = 0
     }
 
@@ -45,7 +45,7 @@ final class PollLog: Sendable {
     }
 
     private func entered(_ id: SourceID, _ name: String, _ state: SourceState) {
-        guard self.mayLog(id) else { return }
+        guard self.mayLog(name) else { return }
         var metadata: Logger.Metadata = ["source": "\(name)", "state": "\(state.rawValue)"]
         switch state {
         case .failing, .backoff:
@@ -64,20 +64,21 @@ final class PollLog: Sendable {
     }
 
     /// Counts a line of this source; past the bound of a minute, one line says so and the rest is silent.
-    private func mayLog(_ id: SourceID) -> Bool {
+    private func mayLog(_ source: String) -> Bool {
+        let name = String(InstanceName.template(of: source))
         let minute = MonotonicTime.now.nanoseconds / 60_000_000_000
         let count = self.state.withLock { state -> Int in
             if state.minute != minute {
                 state.minute = minute
                 state.lines = [:]
             }
-            state.lines[id, default: 0] += 1
-            return state.lines[id, default: 0]
+            state.lines[name, default: 0] += 1
+            return state.lines[name, default: 0]
         }
         if count == Self.maxLinesPerMinute {
             self.logger.warning(
                 "source changes state often; not logged again this minute",
-                metadata: ["source": "\(self.hub.report(of: id)?.name ?? "")"]
+                metadata: ["source": "\(name)"]
             )
         }
         return count < Self.maxLinesPerMinute

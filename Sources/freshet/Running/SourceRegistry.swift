@@ -3,6 +3,7 @@
 import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
+import FreshetUpstream
 import JSON
 import Synchronization
 
@@ -31,11 +32,14 @@ final class SourceRegistry: Sendable {
 
     private let hub: Hub
     private let poller: Poller
+    /// The sources with parameters, and what they are made into.
+    let instances: InstanceDesk
     private let state: Mutex<State>
 
     init(hub: Hub, poller: Poller, stored: [StoredSource] = []) {
         self.hub = hub
         self.poller = poller
+        self.instances = InstanceDesk(hub: hub, poller: poller)
         self.state = Mutex(State(stored: Dictionary(stored.map { ($0.name, $0) }, uniquingKeysWith: { $1 })))
     }
 
@@ -44,7 +48,35 @@ final class SourceRegistry: Sendable {
     ///
     /// - Throws: ``StartFailure`` where the poller refuses one; then nothing has changed.
     @discardableResult
-    func apply(_ sources: [SourceConfiguration]) throws(StartFailure) -> Changes {
+    func apply(_ all: [SourceConfiguration]) throws(StartFailure) -> Changes {
+        try self.check(all)
+        let sources = all.filter { $0.template == nil }
+        let before = self.instances.sources
+        let stored = self.state.withLock { state in
+            let stored = state.stored.values.filter { InstanceName.isInstance($0.name) }
+            for source in stored { state.stored[source.name] = nil }
+            return stored
+        }
+        var changes = try self.applyNamed(sources)
+        self.instances.apply(all)
+        self.instances.adopt(stored).forEach(self.hub.release)
+        changes.add(templates: all.filter { $0.template != nil }, before: before)
+        return changes
+    }
+
+    /// Sees whether the poller would take the instances of each template.
+    private func check(_ sources: [SourceConfiguration]) throws(StartFailure) {
+        for source in sources {
+            guard let template = source.template else { continue }
+            do throws(UpstreamError) {
+                _ = try UpstreamURL(template.example(of: source).url)
+            } catch {
+                throw StartFailure("sources.\(source.name): \(error.message)")
+            }
+        }
+    }
+
+    private func applyNamed(_ sources: [SourceConfiguration]) throws(StartFailure) -> Changes {
         try self.state.withLock { (state) throws(StartFailure) in
             let others = self.takeOthers(from: &state.stored, sources)
             let before = state.entries
@@ -153,6 +185,9 @@ final class SourceRegistry: Sendable {
     ///
     /// - Returns: Whether they are.
     func renewCredentials(of name: String) -> Bool {
+        // Of an instance it was the template that was given them.
+        let name = String(InstanceName.template(of: name))
+        if self.instances.renewCredentials(of: name) { return true }
         guard let entry = self.state.withLock({ $0.entries[name] }),
             let renewed = SecretPlaces.renewed(entry.configuration)
         else { return false }
@@ -168,8 +203,9 @@ final class SourceRegistry: Sendable {
     var secretFiles: [String: [String]] {
         self.state.withLock { state in
             var files: [String: [String]] = [:]
-            for (name, entry) in state.entries {
-                for path in Set(entry.configuration.secretFiles.map(\.path)) { files[path, default: []].append(name) }
+            let sources = state.entries.values.map(\.configuration) + self.instances.sources
+            for source in sources {
+                for path in Set(source.secretFiles.map(\.path)) { files[path, default: []].append(source.name) }
             }
             return files
         }
@@ -178,5 +214,18 @@ final class SourceRegistry: Sendable {
     /// The number of each source, by name.
     var ids: [String: SourceID] {
         self.state.withLock { $0.entries.mapValues(\.id) }
+    }
+}
+
+extension SourceRegistry.Changes {
+    /// Counts templates among what has changed.
+    fileprivate mutating func add(templates: [SourceConfiguration], before: [SourceConfiguration]) {
+        let known = Dictionary(before.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        for source in templates where known[source.name] != source {
+            if known[source.name] == nil { self.added.append(source.name) } else { self.changed.append(source.name) }
+        }
+        let names = Set(templates.map(\.name))
+        self.removed += known.keys.filter { !names.contains($0) }
+        self.removed.sort()
     }
 }
