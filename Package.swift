@@ -43,6 +43,7 @@ let package = Package(
         .target(name: "HTTPFields", swiftSettings: house),
         .target(name: "JSON", swiftSettings: house),
         .target(name: "JSONSchema", dependencies: ["JSON"], swiftSettings: house),
+        .target(name: "JSONPath", dependencies: ["JSON", "JSONSchema"], swiftSettings: house),
         .target(name: "Charsets", dependencies: ["CIconv"], swiftSettings: house),
         .target(name: "XML", dependencies: ["CExpat", "Charsets"], swiftSettings: house),
         .target(name: "EventStream", swiftSettings: house),
@@ -54,7 +55,7 @@ let package = Package(
         .target(
             name: "FreshetCore",
             dependencies: [
-                "JSON", "JSONSchema", "Charsets", "XML", "EventStream", "HTTPFields",
+                "JSON", "JSONSchema", "JSONPath", "Charsets", "XML", "EventStream", "HTTPFields",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -114,7 +115,7 @@ let package = Package(
         .target(
             name: "FreshetConfiguration",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "JSONSchema", "System", "TLS",
+                "FreshetAccess", "FreshetCore", "HTTPFields", "JSON", "JSONPath", "JSONSchema", "System", "TLS",
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: house
@@ -159,6 +160,7 @@ let package = Package(
         ),
         .testTarget(name: "JSONTests", dependencies: ["JSON", "System"], swiftSettings: house),
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
+        .testTarget(name: "JSONPathTests", dependencies: ["JSONPath", "JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "FreshetTesting"], swiftSettings: house),
@@ -237,7 +239,7 @@ let package = Package(
             name: "FreshetTests",
             dependencies: [
                 "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
-                "FreshetTesting", "HTTPFields", "JSON", "System",
+                "FreshetTesting", "HTTPFields", "JSON", "JSONPath", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],

@@ -8,7 +8,8 @@ struct PushedSourceRules {
 
     /// The keys of a source that mean something without polls; every other one needs `url`.
     static let keys: Set<String> = [
-        "staleness", "max_body_bytes", "format", "separator", "root", "items", "key", "ignore", "content_type",
+        "staleness", "max_body_bytes", "format", "separator", "root", "select", "items", "key", "ignore",
+        "content_type",
         "expect",
         "allow_empty",
     ]

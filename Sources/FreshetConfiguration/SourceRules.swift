@@ -3,6 +3,7 @@
 import FreshetCore
 import HTTPFields
 import JSON
+import JSONPath
 
 struct SourceRules {
     let context: DecodingContext
@@ -40,6 +41,23 @@ struct SourceRules {
                 return nil
             }
             return Expectation(pointer: pointer, value: value.text)
+        }
+    }
+
+    /// The query of `select`.
+    func path(of reader: SectionReader) -> Path? {
+        guard let value = reader.scalar("select") else { return nil }
+        do throws(PathError) {
+            return try Path(value.text)
+        } catch {
+            self.context.error(
+                value.path,
+                at: value.place,
+                "\(value.shown) is not a JSONPath: \(error)",
+                fix: value.text.hasPrefix("/")
+                    ? "write a JSON Pointer as root" : "write one such as $.data[?@.open == true]"
+            )
+            return nil
         }
     }
 

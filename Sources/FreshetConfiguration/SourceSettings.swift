@@ -89,7 +89,13 @@ extension SettingSection {
                 synonyms: ["delimiter", "delimeter", "sep", "column_separator"],
                 "What separates the columns of a table (CSV): one ASCII character, or `tab`; by default what fits its first records."
             ),
-            Setting("root", .pointer, synonyms: ["path", "select"], "Where the value is in the body."),
+            Setting("root", .pointer, synonyms: ["path"], "Where the value is in the body."),
+            Setting(
+                "select",
+                .text,
+                synonyms: ["jsonpath", "query", "transform"],
+                "What of the value at root is the value: a JSONPath (RFC 9535). One that can select no more than one value gives that, any other an array."
+            ),
             Setting("items", .pointer, synonyms: ["collection", "list"], "Where the collection is in the value."),
             Setting(
                 "key",

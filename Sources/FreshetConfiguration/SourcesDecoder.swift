@@ -161,6 +161,7 @@ extension SourcesDecoder {
         source.format = reader.choice("format", of: SourceConfiguration.Format.self)
         source.separator = SourceRules(context: self.context).separator(of: reader)
         source.root = self.pointer("root", in: reader)
+        source.select = SourceRules(context: self.context).path(of: reader)
         source.items = self.pointer("items", in: reader)
         source.key = self.pointer("key", in: reader)
         source.ignore = reader.list("ignore").compactMap { self.pattern($0) }

@@ -91,3 +91,13 @@ extension Value {
         self.kind == .number && self.storage.withDecimal(self.index) { $0.canDivide && !$0.isNegative }
     }
 }
+
+extension Value {
+    /// Whether this number is below another, by their exact values; false where either is no number.
+    package func isLess(than other: Value) -> Bool {
+        guard self.kind == .number, other.kind == .number else { return false }
+        return self.storage.withDecimal(self.index) { left in
+            other.storage.withDecimal(other.index) { left.compare(to: $0) < 0 }
+        }
+    }
+}

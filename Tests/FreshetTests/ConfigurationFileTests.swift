@@ -6,6 +6,7 @@ import FreshetCore
 import FreshetHTTP
 import HTTPFields
 import JSON
+import JSONPath
 import System
 import Testing
 
@@ -202,6 +203,7 @@ struct ConfigurationFileTests {
         #expect(source.maxBodyBytes == 64 << 10)
         #expect(source.format == .json)
         #expect(source.root == Pointer("/data"))
+        #expect(source.select?.text == "$.all")
         #expect(source.items == Pointer("/stations"))
         #expect(source.key == Pointer("/id"))
         #expect(source.ignore == ["/generated_at", "/stations/*/last_seen"].compactMap { PointerPattern($0) })

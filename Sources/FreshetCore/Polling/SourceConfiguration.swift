@@ -2,6 +2,7 @@
 
 package import HTTPFields
 package import JSON
+package import JSONPath
 
 /// One source: where it is, how often it is polled, what its payload means.
 package struct SourceConfiguration: Hashable, Sendable {
@@ -61,6 +62,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var separator: UInt8?
     /// Where in the payload the value stands. The default is the whole payload.
     package var root: Pointer?
+    /// What of that the value is. The default is all of it.
+    package var select: Path?
     /// Where the collection is in the value.
     package var items: Pointer?
     /// Where in an item its identity stands; absent for an object keyed by identity, and then guessed for arrays.
@@ -224,6 +227,7 @@ extension SourceConfiguration {
     /// What a kept value depends on: see ``StoredSource/identity``.
     package var identity: String {
         var parts = [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""]
+        if let select = self.select { parts.append("select \(select.text)") }
         if let separator = self.separator { parts.append("separator \(separator)") }
         // The identity is kept on disk, where a body, which may hold a secret, has no place.
         if self.method == .post { parts.append("POST \(StableHash.of(self.body))") }
@@ -239,7 +243,14 @@ extension SourceConfiguration {
 
     /// Where in the payload the collection stands, if the configuration says.
     var collection: Pointer? {
-        self.items.map { Pointer(tokens: (self.valueRoot?.tokens ?? []) + $0.tokens) }
+        // What is selected has no place of its own in the payload.
+        self.select != nil ? nil : self.items.map { Pointer(tokens: (self.valueRoot?.tokens ?? []) + $0.tokens) }
+    }
+
+    /// Where the keyed items stand, as the configuration says, or as an earlier process had guessed
+    /// (``SourceStateMachine/learned``).
+    package func itemRule(learned: [UInt8]) -> ItemRule? {
+        self.itemRule ?? LearnedState(encoded: learned).guess
     }
 
     /// Where the keyed items stand, if the configuration says.

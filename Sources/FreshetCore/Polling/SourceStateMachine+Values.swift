@@ -2,6 +2,7 @@
 
 import HTTPFields
 import JSON
+import JSONPath
 
 extension SourceStateMachine {
     /// Compares a representation with the last good one, and takes it where it is good.
@@ -97,11 +98,24 @@ extension SourceStateMachine {
     }
 
     private func value(of document: Document) throws(UpstreamError) -> Document {
-        guard let root = self.configuration.valueRoot else { return document }
-        guard let value = document.extracting(root) else {
-            throw UpstreamError(.unexpected, "the payload has nothing at `root` \(root)")
+        var value = document
+        if let root = self.configuration.valueRoot {
+            guard let inner = document.extracting(root) else {
+                throw UpstreamError(.unexpected, "the payload has nothing at `root` \(root)")
+            }
+            value = inner
         }
-        return value
+        guard let select = self.configuration.select else { return value }
+        let selected: Document?
+        do throws(PathLimitError) {
+            selected = try select.value(in: value)
+        } catch {
+            throw UpstreamError(.unexpected, "`select` takes more work on this payload than a poll may cost")
+        }
+        guard let selected else {
+            throw UpstreamError(.unexpected, "the payload has nothing at `select` \(select.text)")
+        }
+        return selected
     }
 
     private func checkContentType(_ type: [UInt8]?) throws(UpstreamError) {

@@ -33,9 +33,13 @@ final class Pattern: Sendable {
     /// Inner ones before those around them.
     let looks: [Look]
 
-    init(_ text: String, maxSize: Int) throws(PatternError) {
+    convenience init(_ text: String, maxSize: Int) throws(PatternError) {
+        try self.init(try PatternParser.parse(text), maxSize: maxSize)
+    }
+
+    init(_ tree: PatternTree, maxSize: Int) throws(PatternError) {
         var compiler = PatternCompiler(maxSize: maxSize)
-        self.main = try compiler.automaton(try PatternParser.parse(text), isReversed: false)
+        self.main = try compiler.automaton(tree, isReversed: false)
         self.sets = compiler.sets
         self.looks = compiler.looks
     }
