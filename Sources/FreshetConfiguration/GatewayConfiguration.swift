@@ -77,6 +77,10 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxSubscribersPerAddress: Int?
         /// Different sets of sources in the streams of one address.
         package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
+        /// Different views (`pointer`, `item`, `where`) in all streams.
+        package var maxViews = Defaults.Views.maxViews
+        /// Different views in the streams of one address; this machine apart.
+        package var maxViewsPerAddress = Defaults.Views.maxViewsPerAddress
         /// Connections that are not streams. By default what the limit of file descriptors allows.
         package var maxConnections: Int?
         /// Of those, the ones from one address; this machine apart.

@@ -154,6 +154,9 @@ struct GatewayDecoder {
         limits.maxSubscribersPerAddress = reader.count("max_subscribers_per_address", in: 1...10_000_000)
         limits.maxSourceSetsPerAddress =
             reader.count("max_source_sets_per_address", in: 1...1_000_000) ?? limits.maxSourceSetsPerAddress
+        limits.maxViews = reader.count("max_views", in: 1...10_000_000) ?? limits.maxViews
+        limits.maxViewsPerAddress =
+            reader.count("max_views_per_address", in: 1...10_000_000) ?? limits.maxViewsPerAddress
         limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)
         limits.maxConnectionsPerAddress =
             reader.count("max_connections_per_address", in: 1...1_000_000) ?? limits.maxConnectionsPerAddress

@@ -231,6 +231,18 @@ extension SettingSection {
                 "The most different sets of sources that the streams of one address may name."
             ),
             Setting(
+                "max_views",
+                .count,
+                default: "\(Self.unset.limits.maxViews)",
+                "The most different views (pointer, item, where) in all streams at one time."
+            ),
+            Setting(
+                "max_views_per_address",
+                .count,
+                default: "\(Self.unset.limits.maxViewsPerAddress)",
+                "The most different views in the streams of one address, this machine apart."
+            ),
+            Setting(
                 "max_connections",
                 .count,
                 "The most connections that are not streams; by default what the file-descriptor limit allows."

@@ -47,6 +47,20 @@ package enum Defaults {
         package static let linger: Duration = .seconds(30)
     }
 
+    /// What readers may ask of a part of a value.
+    package enum Views {
+        /// `limits.max_views`: different ones in all streams together.
+        package static let maxViews = 100_000
+        /// `limits.max_views_per_address`: different ones in the streams of one address.
+        package static let maxViewsPerAddress = 1000
+        /// Of `pointer`, of a key in `item`, and of `where`.
+        package static let maxTextBytes = 1024
+        /// Keys in `item`.
+        package static let maxItems = 100
+        /// Different members of a source's items that filters look at.
+        package static let maxFilterMembers = 64
+    }
+
     /// The section `shutdown`.
     package enum Shutdown {
         package static let delay: Duration = .zero

@@ -22,6 +22,10 @@ package enum RefusalReason: String, CaseIterable, Sendable {
     case caller
     /// The streams of one address name as many different sets of sources as are allowed.
     case sourceSets = "source_sets"
+    /// All streams together name as many different views as are allowed.
+    case views
+    /// The streams of one address name as many different views as are allowed.
+    case viewsOfAddress = "views_of_address"
     /// The gateway is shutting down.
     case draining
     /// The process is near the end of its memory.
@@ -50,12 +54,14 @@ package final class AdmissionTicket: Sendable {
     /// `nil` for those who are counted by their address alone.
     let caller: StreamCaller?
     fileprivate let sourceSet: Int?
+    fileprivate let view: Int?
     private let desk: AdmissionDesk
 
-    fileprivate init(address: PeerAddress, caller: StreamCaller?, sourceSet: Int?, desk: AdmissionDesk) {
+    fileprivate init(address: PeerAddress, caller: StreamCaller?, sourceSet: Int?, view: Int?, desk: AdmissionDesk) {
         self.address = address
         self.caller = caller
         self.sourceSet = sourceSet
+        self.view = view
         self.desk = desk
     }
 
@@ -71,6 +77,8 @@ package final class AdmissionDesk: Sendable {
         var streams = 0
         /// Streams by what they ask for, named by its hash: two sets with the same hash count as one, which does no harm.
         var sourceSets: [Int: Int] = [:]
+        /// Streams by the hash of their view, where they have one.
+        var views: [Int: Int] = [:]
     }
 
     /// What the streams of one caller hold.
@@ -81,6 +89,7 @@ package final class AdmissionDesk: Sendable {
 
     private struct State: Sendable {
         var total = 0
+        var views: [Int: Int] = [:]
         var byNetwork: [PeerAddress: Holding] = [:]
         var byCaller: [Principal.Account: CallerHolding] = [:]
         var isDraining = false
@@ -93,28 +102,48 @@ package final class AdmissionDesk: Sendable {
     private let maxPerAddress: Int
     private let maxSourceSetsPerAddress: Int
     private let maxPerCaller: Int
+    private let maxViews: Int
+    private let maxViewsPerAddress: Int
 
     /// `maxPerAddress`: streams of one address, `maxSourceSetsPerAddress`: different sets of sources in them,
-    /// `maxPerCaller`: streams of one caller; 0 for no bound.
-    package init(maxTotal: Int, maxPerAddress: Int, maxSourceSetsPerAddress: Int = 0, maxPerCaller: Int = 0) {
+    /// `maxPerCaller`: streams of one caller, `maxViews`, `maxViewsPerAddress`: different views in all of them and in those of
+    /// one address; 0 for no bound.
+    package init(
+        maxTotal: Int,
+        maxPerAddress: Int,
+        maxSourceSetsPerAddress: Int = 0,
+        maxPerCaller: Int = 0,
+        maxViews: Int = 0,
+        maxViewsPerAddress: Int = 0
+    ) {
+        self.maxViews = maxViews
+        self.maxViewsPerAddress = maxViewsPerAddress
         self.maxTotal = maxTotal
         self.maxPerAddress = maxPerAddress
         self.maxSourceSetsPerAddress = maxSourceSetsPerAddress
         self.maxPerCaller = maxPerCaller
     }
 
-    /// Takes a place for a client. `sourceSet`: the hash of what the stream asks for.
-    package func admit(_ address: PeerAddress, sourceSet: Int? = nil, caller: StreamCaller? = nil) -> Admission {
+    /// Takes a place for a client. `sourceSet`: the hash of what the stream asks for; `view`: that of the part of it.
+    package func admit(
+        _ address: PeerAddress,
+        sourceSet: Int? = nil,
+        view: Int? = nil,
+        caller: StreamCaller? = nil
+    ) -> Admission {
         let result = self.state.withLock { state -> Result<StreamCaller?, Refusal> in
-            let refusal = self.refusal(of: address, sourceSet, caller, in: state)
+            let refusal =
+                self.refusal(of: address, sourceSet, caller, in: state) ?? self.refusal(of: address, view, in: state)
             if let refusal {
                 state.refusals[refusal, default: 0] += 1
                 return .failure(Refusal(reason: refusal))
             }
             state.total += 1
             let shared = caller.map { Self.join($0, in: &state) }
+            if let view { state.views[view, default: 0] += 1 }
             guard let network = self.network(of: address) else { return .success(shared) }
             state.byNetwork[network, default: Holding()].streams += 1
+            if let view { state.byNetwork[network, default: Holding()].views[view, default: 0] += 1 }
             if let sourceSet {
                 state.byNetwork[network, default: Holding()].sourceSets[sourceSet, default: 0] += 1
             }
@@ -122,7 +151,9 @@ package final class AdmissionDesk: Sendable {
         }
         switch result {
         case .success(let caller):
-            return .admitted(AdmissionTicket(address: address, caller: caller, sourceSet: sourceSet, desk: self))
+            return .admitted(
+                AdmissionTicket(address: address, caller: caller, sourceSet: sourceSet, view: view, desk: self)
+            )
         case .failure(let refusal):
             return .refused(refusal.reason, retryAfter: .milliseconds(Int64.random(in: 1000...10_000)))
         }
@@ -144,7 +175,18 @@ package final class AdmissionDesk: Sendable {
 
     /// What the limits per address count; `nil` where they do not apply.
     private func network(of address: PeerAddress) -> PeerAddress? {
-        self.maxPerAddress > 0 || self.maxSourceSetsPerAddress > 0 ? address.countedNetwork : nil
+        self.maxPerAddress > 0 || self.maxSourceSetsPerAddress > 0 || self.maxViewsPerAddress > 0
+            ? address.countedNetwork : nil
+    }
+
+    /// Why there is no room for one more view; `nil` where there is, or where others read it already.
+    private func refusal(of address: PeerAddress, _ view: Int?, in state: State) -> RefusalReason? {
+        guard let view else { return nil }
+        if self.maxViews > 0, state.views[view] == nil, state.views.count >= self.maxViews { return .views }
+        guard self.maxViewsPerAddress > 0, let network = self.network(of: address),
+            let holding = state.byNetwork[network], holding.views[view] == nil
+        else { return nil }
+        return holding.views.count >= self.maxViewsPerAddress ? .viewsOfAddress : nil
     }
 
     private func refusal(
@@ -177,6 +219,7 @@ package final class AdmissionDesk: Sendable {
             if let account = ticket.caller?.account, let streams = state.byCaller[account]?.streams {
                 if streams > 1 { state.byCaller[account]?.streams = streams - 1 } else { state.byCaller[account] = nil }
             }
+            if let view = ticket.view, let count = state.views[view] { state.views[view] = count > 1 ? count - 1 : nil }
             guard let network = self.network(of: ticket.address), let streams = state.byNetwork[network]?.streams
             else { return }
             guard streams > 1 else {
@@ -184,6 +227,9 @@ package final class AdmissionDesk: Sendable {
                 return
             }
             state.byNetwork[network]?.streams = streams - 1
+            if let view = ticket.view, let count = state.byNetwork[network]?.views[view] {
+                state.byNetwork[network]?.views[view] = count > 1 ? count - 1 : nil
+            }
             guard let sourceSet = ticket.sourceSet,
                 let count = state.byNetwork[network]?.sourceSets[sourceSet]
             else { return }

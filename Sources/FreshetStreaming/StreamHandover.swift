@@ -11,6 +11,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
     /// What named them. Sources that come later and are named by it are added to the stream; `nil` for none.
     package var pattern: SourcePattern?
     package var format: StreamFormat
+    /// What of the sources' values it is about.
+    package var view: View
     package var position: StreamPosition
     /// The HTTP response head, sent first, together with the first events.
     package var head: [UInt8]
@@ -29,6 +31,7 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         sources: [SourceID],
         pattern: SourcePattern? = nil,
         format: StreamFormat,
+        view: View = .whole,
         position: StreamPosition,
         head: [UInt8],
         framing: Framing,
@@ -41,6 +44,7 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         self.sources = sources
         self.pattern = pattern
         self.format = format
+        self.view = view
         self.position = position
         self.head = head
         self.framing = framing

@@ -38,7 +38,9 @@ package final class StreamServer: Sendable {
             maxTotal: settings.effectiveMaxSubscribers,
             maxPerAddress: settings.effectiveMaxSubscribersPerAddress,
             maxSourceSetsPerAddress: settings.maxSourceSetsPerAddress,
-            maxPerCaller: settings.effectiveMaxSubscribersPerCaller
+            maxPerCaller: settings.effectiveMaxSubscribersPerCaller,
+            maxViews: settings.maxViews,
+            maxViewsPerAddress: settings.maxViewsPerAddress
         )
     }
 
@@ -143,9 +145,15 @@ extension StreamServer {
     /// Asks for a subscriber's place; before the connection is taken from the HTTP server.
     ///
     /// `sourceSet`: the hash of the sources and the format of the stream; `nil` does not count it.
+    /// `view`: the hash of its view; `nil` where it is about whole values.
     /// `caller`: whose it is; `nil` counts it by its address alone.
-    package func admit(_ address: PeerAddress, sourceSet: Int? = nil, caller: StreamCaller? = nil) -> Admission {
-        self.desk.admit(address, sourceSet: sourceSet, caller: caller)
+    package func admit(
+        _ address: PeerAddress,
+        sourceSet: Int? = nil,
+        view: Int? = nil,
+        caller: StreamCaller? = nil
+    ) -> Admission {
+        self.desk.admit(address, sourceSet: sourceSet, view: view, caller: caller)
     }
 
     /// How short memory is, which decides who is admitted: see ``AdmissionDesk/setMemoryPressure(_:)``.

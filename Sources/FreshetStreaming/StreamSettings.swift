@@ -29,6 +29,10 @@ package struct StreamSettings: Sendable {
     /// Different sets of sources that the subscribers of one such address may name; 0 for no bound. Streams of the same
     /// set share what is kept for it, so that a set costs more than a stream. Default: 256 (A08).
     package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
+    /// Different views in all streams; 0 for no bound.
+    package var maxViews = Defaults.Views.maxViews
+    /// Different views in the streams of one address; 0 for no bound.
+    package var maxViewsPerAddress = Defaults.Views.maxViewsPerAddress
     /// Subscribers at one time with the credential of one caller, from whatever addresses; 0 for no bound. Default: `nil`,
     /// half of all subscribers.
     package var maxSubscribersPerCaller: Int?

@@ -237,6 +237,8 @@ extension GatewayConfiguration {
         settings.maxSubscribers = self.effectiveMaxSubscribers
         settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress
         settings.maxSourceSetsPerAddress = self.limits.maxSourceSetsPerAddress
+        settings.maxViews = self.limits.maxViews
+        settings.maxViewsPerAddress = self.limits.maxViewsPerAddress
         settings.maxSubscribersPerCaller = self.limits.maxSubscribersPerCaller
         return settings
     }

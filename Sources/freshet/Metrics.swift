@@ -246,6 +246,15 @@ struct GatewayMetrics {
         }
     }
 
+    private func writeViews(_ log: Hub.Statistics, to metrics: inout MetricsText) {
+        metrics.family("freshet_views", "gauge", "Different views (pointer, item, where) that streams read.")
+        metrics.sample(log.views)
+        metrics.family("freshet_views_asked_total", "counter", "Views that changes concerned, counted per change.")
+        metrics.sample(log.viewsAsked)
+        metrics.family("freshet_view_frames_total", "counter", "Events encoded for views, for all their readers.")
+        metrics.sample(log.viewFrames)
+    }
+
     private func writeMemory(to metrics: inout MetricsText) {
         let figures = self.memory.figures
         metrics.family("freshet_memory_bytes", "gauge", "Memory in use, as counted against the limit.")
@@ -265,6 +274,7 @@ struct GatewayMetrics {
 
     private func writeLog(to metrics: inout MetricsText) {
         let log = self.hub.statistics
+        self.writeViews(log, to: &metrics)
         metrics.family("freshet_events_published_total", "counter", "Changes of all sources.")
         metrics.sample(log.published)
         metrics.family("freshet_events_arriving", "gauge", "Committed changes that wait until they are readable.")

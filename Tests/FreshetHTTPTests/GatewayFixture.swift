@@ -59,13 +59,17 @@ final class GatewayFixture: Sendable {
         _ text: String,
         of source: SourceID,
         isWhole: Bool = false,
+        rule: ItemRule? = nil,
         validators: Validators = Validators(),
         freshness: Duration = .zero,
         at: WallTime = WallClock.now
     ) throws -> Cursor {
         let document = try Document(parsing: Array(text.utf8))
-        let patch = isWhole ? nil : self.hub.version(of: source).map { $0.document.patch(to: document).text }
-        let change = Change(document: document, patch: patch, at: at, validators: validators, freshness: freshness)
+        let old = isWhole ? nil : self.hub.version(of: source)?.document
+        var change = Change(document: document, at: at, validators: validators, freshness: freshness)
+        change.patch = old?.patch(to: document).text
+        change.rule = rule
+        change.items = rule.flatMap { old?.itemChanges(to: document, items: $0)?.text }
         self.hub.publish(change, of: source)
         return try #require(self.hub.version(of: source)?.cursor)
     }

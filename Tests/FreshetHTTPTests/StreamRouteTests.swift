@@ -250,9 +250,9 @@ extension HTTPTests {
                 let mode = try await gateway.get("/v1/streams/rates?mode=fast")
                 #expect(mode.status == 400)
                 #expect(try code(mode) == "bad_mode")
-                let pointer = try await gateway.get("/v1/streams/rates?pointer=/a")
-                #expect(pointer.status == 501)
-                #expect(try code(pointer) == "not_supported")
+                let envelope = try await gateway.get("/v1/streams/rates?envelope=cloudevents")
+                #expect(envelope.status == 501)
+                #expect(try code(envelope) == "not_supported")
                 #expect(try await gateway.send("HEAD", "/v1/streams/rates?whatever=1&&=&x").status == 200)
             }
         }

@@ -125,6 +125,8 @@ struct ConfigurationFileTests {
         limits.maxSubscribers = 5000
         limits.maxSubscribersPerAddress = 50
         limits.maxSourceSetsPerAddress = 30
+        limits.maxViews = 7000
+        limits.maxViewsPerAddress = 70
         limits.maxConnections = 400
         limits.maxConnectionsPerAddress = 20
         limits.maxWaiting = 300

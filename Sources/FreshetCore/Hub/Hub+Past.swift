@@ -80,7 +80,7 @@ extension Hub {
     }
 
     /// As ``value(of:at:for:)``, on the reader's thread. `nil` where it was cancelled.
-    private func readValue(of source: SourceID, at cursor: Cursor, _ cancellation: ReadCancellation) -> PastAnswer? {
+    func readValue(of source: SourceID, at cursor: Cursor, _ cancellation: ReadCancellation) -> PastAnswer? {
         switch self.lookUp(source, at: cursor) {
         case .answer(let answer): answer
         case .current(let version): .value(PastValue(version))

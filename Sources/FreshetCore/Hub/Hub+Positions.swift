@@ -1,4 +1,5 @@
 // Where a reader begins that names a time, or the oldest change that is kept.
+import JSON
 
 /// What a reader needs of the values that held at the position where it begins.
 package enum PastNeed: Hashable, Sendable {
@@ -37,12 +38,13 @@ extension Hub {
     package func locate(
         _ position: StreamPosition,
         of sources: [SourceID],
+        in view: View = .whole,
         needs: PastNeed,
         for client: ReadClient = .local
     ) async throws(ReadRefusal) -> StreamPosition {
         guard position.isToBeLocated else { return position }
         return try await self.reads.value(needs.urgency, for: client) { [weak self] cancellation in
-            let past = self?.past(position, of: sources, needs: needs, cancellation)
+            let past = self?.past(position, of: sources, in: view, needs: needs, cancellation)
             return cancellation.isCancelled ? nil : past
         }
     }
@@ -51,6 +53,7 @@ extension Hub {
     private func past(
         _ position: StreamPosition,
         of sources: [SourceID],
+        in view: View,
         needs: PastNeed,
         _ cancellation: ReadCancellation
     ) -> StreamPosition {
@@ -74,9 +77,10 @@ extension Hub {
         if case .events(let wire) = needs {
             // Cut off before the last, the reader has no cursor, and begins once more.
             let last = values.indices.last
-            snapshots = values.enumerated().map { self.frame(of: $1, wire: wire, arrives: $0 == last) }
+            snapshots = values.enumerated().map { self.frame(of: $1, in: view, wire: wire, arrives: $0 == last) }
+            return .past(PastStart(cursor: cursor, gap: gap, values: values, snapshots: snapshots))
         }
-        return .past(PastStart(cursor: cursor, gap: gap, values: values, snapshots: snapshots))
+        return .past(PastStart(cursor: cursor, gap: gap, values: values.map { self.shown($0, in: view) }))
     }
 
     /// Of the sources that had a value, in the order of their cursors; `nil` where one of them cannot be had, or where
@@ -157,14 +161,35 @@ extension Hub {
     }
 
     /// A value of the past as a `snapshot` event, shared by all streams that begin with it.
-    private func frame(of snapshot: PastSnapshot, wire: StreamWire, arrives: Bool) -> Frame {
-        if let version = snapshot.version { return version.frame(wire: wire, step: arrives ? .arrive : .stay) }
-        let form = PastCache.Form(wire: wire, hasID: arrives)
+    private func frame(of snapshot: PastSnapshot, in view: View, wire: StreamWire, arrives: Bool) -> Frame {
+        if let version = snapshot.version {
+            return version.shown(in: view).frame(wire: wire, step: arrives ? .arrive : .stay)
+        }
+        let form = PastCache.Form(wire: wire, hasID: arrives, view: view)
         let cursor = snapshot.value.cursor
         if let frame = self.state.withLock({ $0.past.frame(of: snapshot.source, at: cursor, form) }) { return frame }
         let frame = EventEnvelope(source: snapshot.name, at: snapshot.value.at)
-            .frame(.snapshot, snapshot.value.text, id: arrives ? cursor : nil, wire: wire)
+            .frame(.snapshot, self.shown(snapshot, in: view).value.text, id: arrives ? cursor : nil, wire: wire)
         return self.state.withLock { $0.past.keep(frame, of: snapshot.source, at: cursor, form) }
+    }
+
+    /// What a view shows of a value of the past.
+    private func shown(_ snapshot: PastSnapshot, in view: View) -> PastSnapshot {
+        guard !view.isWhole else { return snapshot }
+        if let version = snapshot.version {
+            let (name, source) = (snapshot.name, snapshot.source)
+            return PastSnapshot(name: name, source: source, version: version.shown(in: view))
+        }
+        var shown = snapshot
+        shown.value.text = self.text(of: snapshot.value, of: snapshot.source, in: view) ?? Array("null".utf8)
+        shown.value.isVerbatim = false
+        return shown
+    }
+
+    /// What a view shows of a value that a source had; `nil` where that is nothing.
+    package func text(of value: PastValue, of source: SourceID, in view: View) -> [UInt8]? {
+        guard let document = try? Document(parsing: value.text, limits: .widest) else { return nil }
+        return view.document(of: KeyedValue(document, rule: self.itemRule(of: source)))?.text
     }
 
     /// The last position before which nothing of these sources is later than `time`; `nil` where what came after that

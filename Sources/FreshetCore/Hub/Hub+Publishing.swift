@@ -58,11 +58,11 @@ extension Hub {
         store.update(source: name, validators: validators, learned: learned)
     }
 
-    /// Takes over a value of an earlier process: no event, no new number.
-    package func restore(_ stored: StoredSource, document: Document, of source: SourceID) {
+    /// Takes over a value of an earlier process: no event, no new number. `rule`: what is known to tell its items apart.
+    package func restore(_ stored: StoredSource, document: Document, of source: SourceID, rule: ItemRule? = nil) {
         self.state.withLock { state in
             guard state[source] != nil else { return }
-            let change = Change(document: document, at: stored.at, validators: stored.validators)
+            let change = Change(document: document, rule: rule, at: stored.at, validators: stored.validators)
             let cursor = Cursor(epoch: state.log.epoch, sequence: stored.sequence)
             state.update(source) { entry in
                 entry.version = SourceVersion(change, cursor: cursor, sourceName: stored.name)
@@ -142,26 +142,67 @@ extension Hub: LogReceiver {
 
     /// Makes a change readable and hands it to the listeners, with its frames in the formats that somebody listens in.
     private func makeReadable(_ record: LogRecord, at cursor: Cursor) {
-        guard let (source, demand) = self.state.withLock({ $0.addressee(of: record) }) else { return record.done(nil) }
+        guard let addressee = self.state.withLock({ $0.addressee(of: record) }) else { return record.done(nil) }
+        let source = addressee.source
         let event = ChangeEvent(record.change, cursor: cursor, source: source, sourceName: record.name)
         var frames = FrameSet()
-        for (format, _) in demand.counts {
+        for (format, _) in addressee.demand.counts {
             if let frame = event.frame(for: format) { frames.add(frame, for: format) }
         }
-        let published = PublishedEvent(
+        var published = PublishedEvent(
             sequence: event.sequence,
             source: source,
             frames: frames,
             touchesNoItem: event.touchesNoItem
         )
         let version = SourceVersion(record.change, cursor: cursor, sourceName: record.name)
-        guard let listeners = self.state.withLock({ $0.append(event, version, .published(published)) }) else {
-            return record.done(nil)
+        if let views = addressee.views {
+            let step = ViewStep(old: addressee.version?.value, new: version.value)
+            self.encode(step, of: event, for: views, into: &published)
         }
+        let finished = published
+        let listeners = self.state.withLock {
+            $0.append(event, version, finished, hasAskedViews: addressee.views != nil)
+        }
+        guard let listeners else { return record.done(nil) }
         for listener in listeners {
             listener.wake()
         }
         record.done(cursor)
+    }
+
+    /// Adds what a change is in the views that it concerns, encoded once for all readers of each.
+    private func encode(
+        _ step: ViewStep,
+        of event: ChangeEvent,
+        for views: ViewRegistry,
+        into published: inout PublishedEvent
+    ) {
+        let asked = views.ask(step)
+        var frames = 0
+        for view in asked {
+            var part = ViewPart(view: view.id, frames: FrameSet())
+            var contents: [StreamMode: ViewContent?] = [:]
+            for format in view.formats {
+                let content = contents[format.mode] ?? Self.content(of: step, in: view, format.mode)
+                contents[format.mode] = .some(content)
+                guard let content else { continue }
+                let frame = event.envelope.frame(content.mode, content.text, id: event.cursor, wire: format.wire)
+                part.frames.add(frame, for: format)
+                frames += 1
+            }
+            if !part.frames.isEmpty { published.parts.append(part) }
+        }
+        for wire in StreamWire.allCases {
+            let frame = event.envelope.checkpoint(id: event.cursor, wire: wire)
+            published.checkpoints.add(frame, for: StreamFormat(wire: wire))
+        }
+        self.viewFigures.count(asked: asked.count, frames: frames)
+    }
+
+    private static func content(of step: ViewStep, in asked: ViewRegistry.Asked, _ mode: StreamMode) -> ViewContent? {
+        if mode == .items, let touched = asked.touched, let content = step.content(of: touched) { return content }
+        return step.content(of: asked.view, in: mode)
     }
 
     package func failed(_ log: any LogBackend, _ error: StoreError) {

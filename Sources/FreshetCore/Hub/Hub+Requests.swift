@@ -3,11 +3,16 @@
 extension Hub {
     /// The values of these sources for a reader that cannot continue from where it was, which is counted, and the cursor
     /// of the same moment.
-    package func values(of sources: [SourceID], because reason: GapReason) -> (Cursor, [PlannedSnapshot]) {
-        self.state.withLock { state in
+    package func values(
+        of sources: [SourceID],
+        in view: View = .whole,
+        because reason: GapReason
+    ) -> (Cursor, [PlannedSnapshot]) {
+        let (cursor, planned) = self.state.withLock { state in
             state.gaps[reason, default: 0] += 1
             return (state.log.cursor, state.snapshots(of: sources, replaces: true))
         }
+        return (cursor, planned.map { $0.shown(in: view) })
     }
 
     /// The position after the newest change.
@@ -99,6 +104,11 @@ extension Hub {
         package var cachedEvents: Int
         package var evictions: UInt64
         package var gaps: [GapReason: UInt64]
+        /// Different views that are read now.
+        package var views: Int
+        /// Views that changes concerned, and frames that were encoded for them.
+        package var viewsAsked: UInt64
+        package var viewFrames: UInt64
     }
 
     package var statistics: Statistics {
@@ -109,7 +119,10 @@ extension Hub {
                 cacheBytes: state.log.cache.bytes,
                 cachedEvents: state.log.cache.count,
                 evictions: state.log.cache.evictions,
-                gaps: state.gaps
+                gaps: state.gaps,
+                views: state.views.count,
+                viewsAsked: self.viewFigures.asked,
+                viewFrames: self.viewFigures.frames
             )
         }
     }

@@ -164,7 +164,7 @@ extension Hub {
 
     /// How many subscribers listen to this source now.
     package func subscriberCount(of source: SourceID) -> Int {
-        self.state.withLock { $0[source]?.demand.subscribers ?? 0 }
+        self.state.withLock { $0[source]?.subscribers ?? 0 }
     }
 
     /// Whether somebody listens to this source now, or waits for its next change.

@@ -31,7 +31,10 @@ extension Hub {
             guard let self else { return }
             let key = FetchKey(subscription: subscription.key, sequence: sequence)
             if let shared = self.state.withLock({ $0.fetched[key] }) { return then(shared) }
-            let feed = self.feedFromStore(subscription, after: sequence, limit: limit)
+            let feed =
+                subscription.view.isWhole
+                ? self.feedFromStore(subscription, after: sequence, limit: limit)
+                : self.viewFeed(subscription, after: sequence, limit: limit)
             if case .frames(let frames, let through, _) = feed, through > sequence {
                 self.share(feed, of: frames.reduce(0) { $0 + $1.frame.bytes.count }, as: key)
             }
@@ -41,7 +44,7 @@ extension Hub {
 
     private func share(_ feed: StreamFeed, of bytes: Int, as key: FetchKey) {
         self.state.withLock { state in
-            guard state.hasStore else { return }
+            guard state.hasStore || !key.subscription.view.isWhole else { return }
             if state.fetchedBytes + bytes > Self.maxSharedBytes { state.forgetFetched() }
             state.fetched[key] = feed
             state.fetchedBytes += bytes
@@ -79,7 +82,7 @@ extension Hub {
         }
     }
 
-    private func readStore(
+    func readStore(
         of sources: [SourceID],
         after sequence: UInt64,
         mode: StreamMode,
@@ -176,8 +179,8 @@ extension Hub {
         Dictionary(sources.compactMap { id in self.name(of: id).map { ($0, id) } }) { first, _ in first }
     }
 
-    private func gap(for subscription: Subscription) -> StreamFeed {
-        let (cursor, planned) = self.values(of: subscription.sources, because: .evicted)
+    func gap(for subscription: Subscription) -> StreamFeed {
+        let (cursor, planned) = self.values(of: subscription.sources, in: subscription.view, because: .evicted)
         let frames = planned.map { $0.frame(wire: subscription.format.wire) }
         return .gap(.evicted, snapshots: frames, through: cursor.sequence)
     }

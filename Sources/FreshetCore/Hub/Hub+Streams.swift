@@ -13,14 +13,20 @@ extension Hub {
     /// Counts a subscriber in, or several. Each needs to be counted out by ``unsubscribe(_:count:)``.
     ///
     /// The sources are in ascending order, each once.
-    package func subscribe(to sources: [SourceID], format: StreamFormat, count: Int = 1) -> Subscription {
+    package func subscribe(
+        to sources: [SourceID],
+        format: StreamFormat,
+        view: View = .whole,
+        count: Int = 1
+    ) -> Subscription {
         self.state.withLock { state in
-            let key = Subscription.Key(sources: sources, format: format)
-            let subscription = state.subscriptions[key] ?? Subscription(key: key)
+            let key = Subscription.Key(sources: sources, format: format, view: view)
+            let id = state.views.join(view, count)
+            let subscription = state.subscriptions[key] ?? Subscription(key: key, viewID: id)
             subscription.join(count)
             state.subscriptions[key] = subscription
             for source in sources {
-                state.update(source) { $0.demand.add(count, in: format) }
+                state.update(source) { $0.join(subscription, count) }
             }
             return subscription
         }
@@ -30,8 +36,9 @@ extension Hub {
     package func unsubscribe(_ subscription: Subscription, count: Int = 1) {
         self.state.withLock { state in
             for source in subscription.sources {
-                state.update(source) { $0.demand.remove(count, in: subscription.format) }
+                state.update(source) { $0.leave(subscription, count) }
             }
+            state.views.leave(subscription.view, count)
             if subscription.leave(count) { state.subscriptions[subscription.key] = nil }
         }
     }
@@ -42,14 +49,14 @@ extension Hub {
     /// reaches the stream as a notice, and the cursor rule removes what is in both.
     package func open(_ subscription: Subscription, at position: StreamPosition) -> StreamOpening {
         let planned = self.state.withLock { $0.plan(subscription, at: position) }
-        return planned.opening(wire: subscription.format.wire)
+        return planned.opening(wire: subscription.format.wire, view: subscription.view)
     }
 
     /// The next part of the log for a subscriber that is behind.
     ///
     /// At most `limit` events, and about `maxBytes` of them but for a single one that is larger. With `maySkip` the
     /// subscriber did not keep up, so that a snapshot may take the place of a backlog that is larger; a subscriber that
-    /// resumes gets every event.
+    /// resumes gets every event. For a view nothing is worked out here: the answer is `.stored` where the log has more.
     package func read(
         _ subscription: Subscription,
         after sequence: UInt64,
@@ -57,6 +64,12 @@ extension Hub {
         maxBytes: Int = .max,
         maySkip: Bool
     ) -> StreamFeed {
+        guard subscription.view.isWhole else {
+            return self.state.withLock { state in
+                state.isComplete(after: sequence, subscription)
+                    ? .frames([], through: max(sequence, state.log.head), isComplete: true) : .stored
+            }
+        }
         let planned = self.state.withLock {
             $0.planRead(subscription, after: sequence, limit: limit, maySkip: maySkip)
         }

@@ -15,6 +15,7 @@ package final class Hub: Sendable {
     let turn = Mutex(())
     let state: BriefLock<HubState>
     let instances = Mutex(Instances())
+    let viewFigures = ViewFigures()
     /// Has the store read and values rebuilt, by threads that may block.
     package let reads: ReadDesk
 

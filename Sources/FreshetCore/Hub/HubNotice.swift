@@ -20,6 +20,18 @@ package struct PublishedEvent: Sendable {
     package var frames: FrameSet
     /// In the mode `items` the frame is a checkpoint (``ChangeEvent/touchesNoItem``).
     package var touchesNoItem = false
+    /// What it is in the views that it concerns. In any other it does no more than move the cursor.
+    package var parts: [ViewPart] = []
+    /// By wire, what moves the cursors of readers of other views; empty where nobody reads one.
+    package var checkpoints = FrameSet()
+}
+
+/// A change in one view.
+package struct ViewPart: Sendable {
+    package var view: ViewID
+    /// Absent for a format without a subscriber at that moment: such a reader reads the log. Empty for a view that came at
+    /// that moment.
+    package var frames: FrameSet
 }
 
 /// Receives every change: a shard.

@@ -95,7 +95,8 @@ extension HubState {
     /// Why a stream cannot continue after this cursor. In mode `snapshot` a missing event is no gap where the current
     /// value can stand for all of them.
     private func gap(after cursor: Cursor, of subscription: Subscription) -> GapReason? {
-        let mode = subscription.format.mode
+        // Of the log a view needs the patches, whatever it makes of them.
+        let mode = subscription.view.isWhole ? subscription.format.mode : .patch
         guard let gap = self.log.gap(after: cursor, of: subscription.sources, mode: mode) else { return nil }
         if gap == .evicted, self.hasStore { return nil }
         guard gap == .evicted, mode == .snapshot, self.onlyChanged(since: cursor.sequence, of: subscription) != nil

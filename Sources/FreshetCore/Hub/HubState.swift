@@ -12,7 +12,13 @@ struct HubState: Sendable {
         var identity: String
         var status: SourceStatus
         var version: SourceVersion?
+        /// Readers of the whole value.
         var demand = FormatDemand()
+        /// Readers of parts of it; `nil` where there never was one.
+        var views: ViewRegistry?
+        var viewers = 0
+        /// The change from which on its items stand where they do now; 0 where they always did.
+        var ruleSince: UInt64 = 0
         /// How often it is waited for: see ``Hub/beginWait(for:)``.
         var waits = 0
         /// Up to here what the store has under this name may be an earlier source's.
@@ -21,7 +27,25 @@ struct HubState: Sendable {
         var idleGroups: [IdleGroup] = []
 
         /// Somebody listens, or waits.
-        var isRead: Bool { self.waits > 0 || !self.demand.isEmpty }
+        var isRead: Bool { self.waits > 0 || self.subscribers > 0 }
+
+        var subscribers: Int { self.demand.subscribers + self.viewers }
+
+        /// Counts subscribers in.
+        mutating func join(_ subscription: Subscription, _ count: Int) {
+            guard !subscription.view.isWhole else { return self.demand.add(count, in: subscription.format) }
+            let views = self.views ?? ViewRegistry()
+            self.views = views
+            self.viewers += count
+            views.join(subscription.viewID, subscription.view, count, in: subscription.format)
+        }
+
+        /// Counts subscribers out.
+        mutating func leave(_ subscription: Subscription, _ count: Int) {
+            guard !subscription.view.isWhole else { return self.demand.remove(count, in: subscription.format) }
+            self.viewers -= count
+            self.views?.leave(subscription.viewID, count, in: subscription.format)
+        }
     }
 
     var log: ChangeLog
@@ -48,6 +72,8 @@ struct HubState: Sendable {
     /// source that was removed and had its name.
     private var unknownThrough: UInt64
     private var retired = RetiredNames()
+    /// What is read of parts of values.
+    var views = ViewNumbers()
     var subscriptions: [Subscription.Key: Subscription] = [:]
     var listeners: [any HubListener] = []
     /// Notified of changes and removals of sources that requests wait for.
@@ -189,18 +215,29 @@ struct HubState: Sendable {
                 name: entry.name,
                 status: entry.status,
                 version: entry.version,
-                subscribers: entry.demand.subscribers
+                subscribers: entry.subscribers
             )
         }
     }
 
     // MARK: Changes
 
-    /// Whose change came out of the log, and in which formats somebody listens; `nil` if this hub does not have the source: it was
-    /// removed, or it is another node's.
-    func addressee(of record: LogRecord) -> (SourceID, FormatDemand)? {
+    /// Whose change came out of the log, and who listens to it.
+    struct Addressee: Sendable {
+        var source: SourceID
+        /// In which formats somebody listens to the whole.
+        var demand: FormatDemand
+        /// The views that are read; `nil` for none.
+        var views: ViewRegistry?
+        /// The value that changes.
+        var version: SourceVersion?
+    }
+
+    /// `nil` if this hub does not have the source: it was removed, or it is another node's.
+    func addressee(of record: LogRecord) -> Addressee? {
         guard let source = record.source ?? self.id(of: record.name), let entry = self[source] else { return nil }
-        return (source, entry.demand)
+        let views = entry.viewers > 0 ? entry.views : nil
+        return Addressee(source: source, demand: entry.demand, views: views, version: entry.version)
     }
 
     /// Makes a change readable and tells of it.
@@ -209,13 +246,20 @@ struct HubState: Sendable {
     mutating func append(
         _ event: ChangeEvent,
         _ version: SourceVersion,
-        _ notice: HubNotice
+        _ published: PublishedEvent,
+        hasAskedViews: Bool
     ) -> [any HubListener]? {
         guard self.entries.indices.contains(event.source.index) else { return nil }
         self.log.append(event)
+        if let before = self.entries[event.source.index].version, before.rule != version.rule {
+            self.entries[event.source.index].ruleSince = event.sequence
+        }
         self.entries[event.source.index].version = version
         self.published += 1
-        return self.enqueue(notice, of: event.source)
+        var published = published
+        let late = self.entries[event.source.index].views?.endAsking(hasAsked: hasAskedViews) ?? []
+        published.parts += late.map { ViewPart(view: $0, frames: FrameSet()) }
+        return self.enqueue(.published(published), of: event.source)
     }
 
     /// Takes note of a source's status, and tells of it where there is a notice.
@@ -223,7 +267,13 @@ struct HubState: Sendable {
     /// - Returns: Those to be woken.
     mutating func report(_ status: SourceStatus, of source: SourceID, _ notice: HubNotice?) -> [any HubListener] {
         guard self[source] != nil else { return [] }
-        self.update(source) { $0.status = status }
+        self.update(source) { entry in
+            entry.status = status
+            // Of a value of an earlier process it becomes known only now.
+            if let rule = status.collection?.rule, let version = entry.version, version.rule == nil {
+                entry.version = version.ruled(by: rule)
+            }
+        }
         guard let notice else { return [] }
         for listener in self.listeners {
             listener.enqueue(notice)
@@ -280,7 +330,7 @@ struct HubState: Sendable {
             )
         }
         for case .committed(let record, let position) in arrivals {
-            guard let (source, _) = self.addressee(of: record) else { continue }
+            guard let source = self.addressee(of: record)?.source else { continue }
             stored[source] = StoredSource(record, position.sequence)
         }
         return stored.values.sorted { $0.sequence < $1.sequence }

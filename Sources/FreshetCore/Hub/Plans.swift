@@ -7,6 +7,11 @@ package struct PlannedSnapshot: Sendable {
     package var step: SourceVersion.Step
 
     func frame(wire: StreamWire) -> Frame { self.version.frame(wire: wire, step: self.step) }
+
+    /// What a view shows of it.
+    func shown(in view: View) -> PlannedSnapshot {
+        PlannedSnapshot(version: self.version.shown(in: view), step: self.step)
+    }
 }
 
 /// The state of a source that is yet to be encoded.
@@ -27,11 +32,11 @@ struct PlannedOpening: Sendable {
     var statuses: [PlannedStatus]
     var isComplete = true
 
-    func opening(wire: StreamWire) -> StreamOpening {
+    func opening(wire: StreamWire, view: View) -> StreamOpening {
         StreamOpening(
             cursor: self.cursor,
             gap: self.gap,
-            snapshots: self.past + self.snapshots.map { $0.frame(wire: wire) },
+            snapshots: self.past + self.snapshots.map { $0.shown(in: view).frame(wire: wire) },
             statuses: self.statuses.map { $0.frame(wire: wire) },
             isComplete: self.isComplete
         )

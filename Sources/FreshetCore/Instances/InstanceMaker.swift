@@ -54,7 +54,7 @@ extension Hub {
     /// - Returns: with whether nobody read it until now.
     package func hold(_ source: SourceID, patience: Duration) -> (hold: SourceHold, wasIdle: Bool) {
         let wasIdle = self.state.withLock { state in
-            let wasIdle = state[source].map { $0.waits == 0 && $0.demand.isEmpty } ?? false
+            let wasIdle = state[source].map { !$0.isRead } ?? false
             state.update(source) { $0.waits += 1 }
             return wasIdle
         }

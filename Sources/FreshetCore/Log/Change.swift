@@ -14,6 +14,8 @@ package struct Change: Sendable {
     /// `{"created":[…],"updated":[…],"deleted":[…]}`, with three empty lists where the change touches no item; `nil` for a
     /// source without keyed items, and where this is not smaller than the value.
     package var items: [UInt8]?
+    /// Where the items of ``document`` stand and what tells them apart; `nil` for a source without keyed items.
+    package var rule: ItemRule?
     /// When the gateway had the response.
     package var at: WallTime
     package var validators: Validators
@@ -27,6 +29,7 @@ package struct Change: Sendable {
         patch: [UInt8]? = nil,
         merge: [UInt8]? = nil,
         items: [UInt8]? = nil,
+        rule: ItemRule? = nil,
         at: WallTime,
         validators: Validators = Validators(),
         freshness: Duration = .zero
@@ -35,6 +38,7 @@ package struct Change: Sendable {
         self.patch = patch
         self.merge = merge
         self.items = items
+        self.rule = rule
         self.at = at
         self.validators = validators
         self.freshness = freshness

@@ -67,6 +67,13 @@ package struct ChangeEvent: Sendable {
         return data?.extracting(Pointer().appending("patch"))
     }
 
+    /// The item event of this change; `nil` where there is none, and where it touches no item.
+    var itemsDocument: Document? {
+        guard let items = self.items, !self.touchesNoItem else { return nil }
+        let data = try? Document(parsing: Array(items.bytes[items.data]), limits: .widest)
+        return data?.extracting(Pointer().appending("items"))
+    }
+
     /// Puts back a value that was dropped, or not kept.
     mutating func restore(value: [UInt8]) {
         self.value = value

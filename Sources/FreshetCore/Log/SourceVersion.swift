@@ -9,6 +9,8 @@ package final class SourceVersion: Sendable {
     package let cursor: Cursor
     package let sourceName: String
     package let document: Document
+    /// See ``Change/rule``.
+    package let rule: ItemRule?
     /// When the gateway had this value.
     package let at: WallTime
     package let validators: Validators
@@ -18,6 +20,10 @@ package final class SourceVersion: Sendable {
     private struct Encoded: Sendable {
         /// Empty until first requested, which happens for few versions.
         private var frames: [Frame?] = []
+        /// What views show of the value; `nil` where that is nothing.
+        var views: [View: SourceVersion?] = [:]
+        /// Made when a view first needs it, which happens for few versions.
+        var value: KeyedValue?
 
         func frame(in slot: Int) -> Frame? { self.frames.isEmpty ? nil : self.frames[slot] }
 
@@ -33,18 +39,77 @@ package final class SourceVersion: Sendable {
     }
 
     private let encoded = Mutex(Encoded())
+    private let ownTag: String?
 
     package init(_ change: Change, cursor: Cursor, sourceName: String) {
         self.cursor = cursor
         self.sourceName = sourceName
         self.document = change.document
+        self.rule = change.rule
         self.at = change.at
         self.validators = change.validators
         self.freshness = change.freshness
+        self.ownTag = nil
     }
 
-    /// The strong entity tag of the value (RFC 9110 §8.8.3): its cursor, since no cursor ever names two values.
-    package var etag: String { "\"\(self.cursor)\"" }
+    /// What was the value of `version`, with another value in its place.
+    private init(_ version: SourceVersion, showing document: Document, rule: ItemRule?, etag: String?) {
+        self.cursor = version.cursor
+        self.sourceName = version.sourceName
+        self.document = document
+        self.rule = rule
+        self.at = version.at
+        self.validators = version.validators
+        self.freshness = version.freshness
+        self.ownTag = etag
+    }
+
+    /// The value with its items, for views.
+    package var value: KeyedValue {
+        self.encoded.withLock { encoded in
+            if let known = encoded.value { return known }
+            let value = KeyedValue(self.document, rule: self.rule)
+            encoded.value = value
+            return value
+        }
+    }
+
+    /// The strong entity tag of the value (RFC 9110 §8.8.3): its cursor, since no cursor ever names two values. Of what a view
+    /// shows it is of the bytes, so that it stays while they do; not beyond this process.
+    package var etag: String { self.ownTag ?? "\"\(self.cursor)\"" }
+
+    /// The same, where what tells its items apart has become known since.
+    func ruled(by rule: ItemRule) -> SourceVersion {
+        SourceVersion(self, showing: self.document, rule: rule, etag: nil)
+    }
+
+    /// What a view shows of it, as a version of its own, the same for all who ask; `nil` where that is nothing.
+    package func viewed(by view: View) -> SourceVersion? {
+        guard !view.isWhole else { return self }
+        if let known = self.encoded.withLock({ $0.views[view] }) { return known }
+        let viewed = view.document(of: self.value).map { document in
+            let tag = "\"v\(String(documentHash(ofName: document.text), radix: 36))\""
+            return SourceVersion(self, showing: document, rule: view.rule(within: self.rule), etag: tag)
+        }
+        return self.encoded.withLock { encoded in
+            if let first = encoded.views[view] { return first }
+            if encoded.views.count >= Self.maxViews { encoded.views = [:] }
+            encoded.views[view] = .some(viewed)
+            return viewed
+        }
+    }
+
+    /// As ``viewed(by:)``, with `null` for nothing.
+    func shown(in view: View) -> SourceVersion {
+        guard let viewed = self.viewed(by: view) else {
+            return Self.null.map { SourceVersion(self, showing: $0, rule: nil, etag: nil) } ?? self
+        }
+        return viewed
+    }
+
+    private static let null = try? Document(parsing: Array("null".utf8))
+    /// The most views whose documents one version keeps to be shared.
+    private static let maxViews = 256
 
     /// What a snapshot does to the cursor of a subscriber. One that gets snapshots of several sources has all of them
     /// only after the last: cut off before, it must not resume as if it had.

@@ -29,9 +29,10 @@ extension SourceStateMachine {
         let new = try self.document(from: response, isPush: isPush)
         let hash = self.value.hash(of: new)
         guard let old = self.value.document else {
-            let change = self.change(from: nil, to: new, wall: wall, validators: response, freshness: freshness)
+            var change = self.change(from: nil, to: new, wall: wall, validators: response, freshness: freshness)
             self.value.adopt(new, hash: hash, body: response.body)
             self.status.collection = self.value.collection
+            change?.rule = self.value.collection?.rule
             return (change, .differs, true)
         }
         guard hash != self.value.hash else {
@@ -39,13 +40,14 @@ extension SourceStateMachine {
             return (nil, .sameValue, true)
         }
         if !isPush, !self.value.mayBecome(new, hash: hash) { return (nil, .differs, false) }
-        guard let change = self.change(from: old, to: new, wall: wall, validators: response, freshness: freshness)
+        guard var change = self.change(from: old, to: new, wall: wall, validators: response, freshness: freshness)
         else {
             self.value.presentReceived(body: response.body)
             return (nil, .sameValue, true)
         }
         self.value.adopt(new, hash: hash, body: response.body)
         self.status.collection = self.value.collection
+        change.rule = self.value.collection?.rule
         return (change, .differs, true)
     }
 
@@ -64,8 +66,9 @@ extension SourceStateMachine {
             self.value.presentReceived(body: nil)
             return nil
         }
-        let change = self.change(from: self.value.document, to: null, wall: wall, validators: nil, freshness: freshness)
+        var change = self.change(from: self.value.document, to: null, wall: wall, validators: nil, freshness: freshness)
         self.value.adopt(null, hash: self.value.hash(of: null), body: null.text)
+        change?.rule = self.value.collection?.rule
         return change
     }
 

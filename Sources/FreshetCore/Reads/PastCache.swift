@@ -10,6 +10,8 @@ struct PastCache: Sendable {
     struct Form: Hashable, Sendable {
         var wire: StreamWire
         var hasID: Bool
+        /// What of the value is shown.
+        var view = View.whole
     }
 
     private struct Key: Hashable, Sendable {

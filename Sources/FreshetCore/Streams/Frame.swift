@@ -135,6 +135,8 @@ package struct FrameSet: Sendable {
 
     package init() {}
 
+    package var isEmpty: Bool { self.frames.isEmpty }
+
     package subscript(format: StreamFormat) -> Frame? {
         self.frames.first { $0.format == format }?.frame
     }

@@ -1,25 +1,30 @@
-// What subscribers have in common: the same sources in the same format. They share frames and positions.
+// What subscribers have in common: the same view of the same sources in the same format. They share frames and positions.
 
 import Synchronization
 
-/// One set of sources in one format, with the number of its subscribers. Interned by the ``Hub``: there is one object
+/// One view of one set of sources in one format, with the number of its subscribers. Interned by the ``Hub``: there is one object
 /// for all subscribers that ask for the same.
 package final class Subscription: Sendable {
     package struct Key: Hashable, Sendable {
         /// In ascending order, each once.
         package var sources: [SourceID]
         package var format: StreamFormat
+        package var view: View
     }
 
     package let key: Key
+    /// The number of the view while it is read.
+    package let viewID: ViewID
     private let count = Atomic<Int>(0)
 
-    init(key: Key) {
+    init(key: Key, viewID: ViewID) {
         self.key = key
+        self.viewID = viewID
     }
 
     package var sources: [SourceID] { self.key.sources }
     package var format: StreamFormat { self.key.format }
+    package var view: View { self.key.view }
 
     func join(_ count: Int) {
         self.count.add(count, ordering: .relaxed)

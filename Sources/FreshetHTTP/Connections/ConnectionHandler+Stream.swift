@@ -60,6 +60,7 @@ extension ConnectionHandler {
                     try await hub.locate(
                         request.position,
                         of: request.sources,
+                        in: request.view,
                         needs: .events(request.format.wire),
                         for: client
                     )
@@ -122,6 +123,7 @@ extension ConnectionHandler {
                 sources: request.sources,
                 pattern: request.pattern,
                 format: request.format,
+                view: request.view,
                 position: position,
                 head: bytes,
                 framing: framing,

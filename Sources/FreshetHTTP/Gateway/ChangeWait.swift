@@ -16,6 +16,8 @@ struct AwaitedChange: Error, Sendable {
     var known: Cursor?
     /// Keep the instances among the sources.
     var holds: [SourceHold] = []
+    /// The tag of what it had then, where it has a part of a value.
+    var tag: String?
 }
 
 /// One wait. Confined to the event loop of its connection.

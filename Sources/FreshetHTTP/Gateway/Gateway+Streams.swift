@@ -24,7 +24,8 @@ extension Gateway {
     func admit(_ request: StreamRequest, from client: PeerAddress) throws(Problem) -> AdmissionTicket {
         if request.position.readsLog { try self.callers.checkReplay(by: request.principal) }
         let caller = self.callers.streamCaller(of: request.principal)
-        switch self.streams.admit(client, sourceSet: request.sourceSet, caller: caller) {
+        let view = request.view.isWhole ? nil : request.view.hashValue
+        switch self.streams.admit(client, sourceSet: request.sourceSet, view: view, caller: caller) {
         case .admitted(let ticket):
             return ticket
         case .refused(let reason, let retryAfter):
@@ -53,6 +54,14 @@ extension Gateway {
                     "The streams of this address name too many different sets of sources; open fewer, or name the same."
                 let field = AnswerField("Retry-After", "\(max(1, seconds))")
                 throw Problem(429, "too_many_source_sets", detail, fields: [field])
+            case .views:
+                let detail = "The streams of this gateway name as many different views as limits.max_views allows."
+                throw .busy("too_many_views", detail, retryAfter: seconds)
+            case .viewsOfAddress:
+                let detail =
+                    "The streams of this address name too many different views; close some, or follow several items in one."
+                let field = AnswerField("Retry-After", "\(max(1, seconds))")
+                throw Problem(429, "too_many_views_from_address", detail, fields: [field])
             case .memory:
                 throw .busy("short_of_memory", "The gateway is short of memory.", retryAfter: seconds)
             case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)

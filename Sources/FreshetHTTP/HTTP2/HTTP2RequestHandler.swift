@@ -284,9 +284,9 @@ final class HTTP2RequestHandler {
         self.task = Task(executorPreference: LoopExecutor(eventLoop)) {
             let located: Result<StreamPosition, ReadRefusal>
             do throws(ReadRefusal) {
-                let needs = PastNeed.events(request.format.wire)
+                let (sources, needs) = (request.sources, PastNeed.events(request.format.wire))
                 located = .success(
-                    try await hub.locate(request.position, of: request.sources, needs: needs, for: client)
+                    try await hub.locate(request.position, of: sources, in: request.view, needs: needs, for: client)
                 )
             } catch {
                 located = .failure(error)
@@ -331,6 +331,7 @@ final class HTTP2RequestHandler {
                 sources: request.sources,
                 pattern: request.pattern,
                 format: request.format,
+                view: request.view,
                 position: position,
                 head: [],
                 framing: .closeDelimited,

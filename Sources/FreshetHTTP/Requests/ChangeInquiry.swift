@@ -9,6 +9,7 @@ struct ChangeInquiry: Sendable {
     /// Keep the instances among the sources.
     var holds: [SourceHold]
     var mode: StreamMode
+    var view: View
     /// The most changes in one answer. Snapshots that open one come on top where they are more.
     var limit: Int
     /// Where to begin; backwards: where to stop.
@@ -36,6 +37,7 @@ struct ChangeInquiry: Sendable {
         }
         self.isJSONLines = type == .jsonLines
         self.mode = try StreamRequest.mode(query)
+        self.view = try ViewQuery.view(query, mode: self.mode, of: self.sources, in: hub)
         self.limit = try Self.limit(query)
         let since = query["since"] ?? ""
         self.position = since.isEmpty ? .earliest : StreamPosition(since: since, now: WallClock.now)

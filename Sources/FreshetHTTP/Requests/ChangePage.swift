@@ -14,6 +14,8 @@ struct ChangePage: Sendable {
     /// The position that the last event brings its reader to.
     private var sent: Cursor?
     private var bytes = 0
+    /// Something in it changes what its reader has.
+    private(set) var isNews = false
 
     /// The most bytes of events in one page, but for a single event that is larger.
     private static let maxBytes = 8 << 20
@@ -31,17 +33,19 @@ struct ChangePage: Sendable {
         var page = next
         page.events = self.events + next.events
         page.gap = self.gap
+        page.isNews = self.isNews || next.isNews
         return page
     }
 
     /// Adds the event that brings a reader to `cursor`, where it does.
     ///
     /// - Returns: `false` where the page is full; the event is not in it then.
-    mutating func append(_ line: EventLine, at cursor: Cursor?) -> Bool {
+    mutating func append(_ line: EventLine, at cursor: Cursor?, isNews: Bool = true) -> Bool {
         guard self.events.isEmpty || self.bytes + line.count <= Self.maxBytes else { return false }
         self.bytes += line.count
         self.events.append(line)
         self.sent = cursor
+        self.isNews = self.isNews || isNews
         return true
     }
 
@@ -49,6 +53,7 @@ struct ChangePage: Sendable {
     /// bytes of the values, and the last says where the page ends.
     mutating func append(_ snapshots: [EventLine]) {
         self.events += snapshots
+        self.isNews = self.isNews || !snapshots.isEmpty
     }
 }
 
@@ -63,6 +68,7 @@ struct ChangeReading: Sendable {
         let position = try await self.hub.locate(
             self.inquiry.position,
             of: self.inquiry.sources,
+            in: self.inquiry.view,
             needs: self.inquiry.isDescending ? .position : .texts,
             for: self.client
         )
@@ -88,6 +94,7 @@ struct ChangeReading: Sendable {
     }
 
     private func page(after cursor: Cursor, limit: Int) async throws(ReadRefusal) -> ChangePage {
+        guard self.inquiry.view.isWhole else { return try await self.viewedPage(after: cursor, limit: limit) }
         let reading = try await self.hub.changes(
             of: self.inquiry.sources,
             after: cursor,
@@ -131,8 +138,12 @@ struct ChangeReading: Sendable {
     }
 
     /// A snapshot of each source in place of what cannot be given any more; the cursor is that of the same moment.
-    private func rebuilt(because reason: GapReason) -> ChangePage {
-        let (cursor, snapshots) = self.hub.values(of: self.inquiry.sources, because: reason)
+    func rebuilt(because reason: GapReason) -> ChangePage {
+        let (cursor, snapshots) = self.hub.values(
+            of: self.inquiry.sources,
+            in: self.inquiry.view,
+            because: reason
+        )
         var page = ChangePage(cursor: cursor, gap: reason)
         page.append(snapshots.map { $0.version.line($0.step) })
         return page
@@ -161,6 +172,7 @@ struct ChangeReading: Sendable {
 
     /// `lower`: the position that was asked for; `nil` to go as far as the log is kept.
     private func backwards(from upper: Cursor, to lower: UInt64?) async throws(ReadRefusal) -> ChangePage {
+        guard self.inquiry.view.isWhole else { return try await self.viewedBackwards(from: upper, to: lower) }
         let past = try await self.hub.changes(
             of: self.inquiry.sources,
             before: upper.sequence &+ 1,

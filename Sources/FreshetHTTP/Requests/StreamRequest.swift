@@ -11,6 +11,7 @@ struct StreamRequest: Sendable {
     /// What named them, as far as the caller may read: sources that come later and are named by it join the stream.
     var pattern: SourcePattern
     var format: StreamFormat
+    var view: View
     var position: StreamPosition
     /// The ticket that opens it; `nil` where the credential came with the request.
     var claim: TicketClaim?
@@ -51,7 +52,8 @@ struct StreamRequest: Sendable {
             mode: try Self.mode(query),
             wire: type == .jsonLines ? .jsonLines : claim == nil ? .eventStream : .markedEventStream
         )
-        for name in ["pointer", "envelope"] where query[name] != nil {
+        self.view = try ViewQuery.view(query, mode: self.format.mode, of: self.sources, in: hub)
+        for name in ["envelope"] where query[name] != nil {
             throw Problem(501, "not_supported", "The parameter \(name) is not supported by this version.")
         }
     }

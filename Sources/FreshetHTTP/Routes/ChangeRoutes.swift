@@ -24,7 +24,8 @@ struct ChangeRoutes: Sendable {
             if let from { try await reading.next(after: from) } else { try await reading.first() }
         }
         // One that was awaited and brings nothing will not bring anything later either.
-        if let deadline, page.events.isEmpty, page.gap == nil, page.cursor != from, NIODeadline.now() < deadline {
+        let isEmpty = inquiry.view.isWhole ? page.events.isEmpty : !page.isNews
+        if let deadline, isEmpty, page.gap == nil, page.cursor != from, NIODeadline.now() < deadline {
             throw AwaitedChange(
                 sources: inquiry.sources,
                 after: page.cursor.sequence,

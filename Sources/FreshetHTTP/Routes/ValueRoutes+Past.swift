@@ -4,13 +4,15 @@ import FreshetCore
 
 extension ValueRoutes {
     /// `text` is a cursor, or a time as `since` takes it.
-    func past(_ source: SourceID, at text: String, _ context: GatewayContext) async throws(Problem) -> Answer {
+    func past(_ source: SourceID, in view: View, at text: String, _ context: GatewayContext) async throws(Problem)
+        -> Answer
+    {
         guard context.request.query["wait"] == nil else {
             throw .badParameter("wait", "A past value does not change; omit wait, or at.")
         }
         try self.gateway.callers.checkReplay(by: context.principal)
         if let cursor = Cursor(text) {
-            return try await self.past(source, at: cursor, isFixed: true, context)
+            return try await self.past(source, in: view, at: cursor, isFixed: true, context)
         }
         guard let time = WallTime(text, before: WallClock.now) else {
             throw .badParameter("at", "Write a cursor, a duration back from now such as 10m, or a time of RFC 3339.")
@@ -28,12 +30,13 @@ extension ValueRoutes {
         }
         // Anything else: what came after the time is not kept, so neither is the value.
         guard case .after(let cursor) = position else { throw self.absence(.gone(.evicted)) }
-        return try await self.past(source, at: cursor, isFixed: false, context)
+        return try await self.past(source, in: view, at: cursor, isFixed: false, context)
     }
 
     /// `isFixed`: the same request will always be about this value.
     private func past(
         _ source: SourceID,
+        in view: View,
         at cursor: Cursor,
         isFixed: Bool,
         _ context: GatewayContext
@@ -44,7 +47,11 @@ extension ValueRoutes {
         } catch {
             throw .unread(error)
         }
-        guard case .value(let value) = answer else { throw self.absence(answer) }
+        guard case .value(var value) = answer else { throw self.absence(answer) }
+        if !view.isWhole {
+            guard let text = self.gateway.hub.text(of: value, of: source, in: view) else { throw Self.nothingThere }
+            value.text = text
+        }
         let tag = "\"\(value.cursor)\""
         var answered = Answer(200)
         answered.fields = [

@@ -19,30 +19,37 @@ struct ValueRoutes: Sendable {
         let hub = self.gateway.hub
         let client = context.request.client
         let (source, holds) = try SourceSelection.openOne(name, in: hub, for: context.principal, from: client)
+        let view = try ViewQuery.viewOfValue(context.request.query, of: source, in: hub)
         if context.request.query["wait"] == nil { try await context.settle(holds, of: self.gateway) }
-        if let at = context.request.query["at"] { return try await self.past(source, at: at, context) }
-        let version = self.gateway.hub.version(of: source)
+        if let at = context.request.query["at"] { return try await self.past(source, in: view, at: at, context) }
+        let whole = hub.version(of: source)
+        let version = whole?.viewed(by: view)
         var isNew = true
         if let deadline = try context.waitDeadline(upTo: self.gateway.settings.maxWait) {
             let awaited = context.request.awaited
             let present = if let awaited { awaited.known } else { version?.cursor }
             let known = try self.known(to: context, present: present)
-            if known.holds(version), NIODeadline.now() < deadline {
+            let isPresent = known.holds(version, awaited: view.isWhole ? nil : awaited)
+            if isPresent, NIODeadline.now() < deadline {
                 throw AwaitedChange(
                     sources: [source],
-                    after: version?.cursor.sequence ?? 0,
+                    after: whole?.cursor.sequence ?? 0,
                     deadline: deadline,
                     known: present,
-                    holds: holds
+                    holds: holds,
+                    tag: version?.etag
                 )
             }
             // Who named nothing that it has gets the value in any case.
-            isNew = known == .present(version?.cursor) || !known.holds(version)
+            isNew = known == .present(present) || !isPresent
         }
         guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
-        guard let version else { throw self.absence(report) }
+        guard whole != nil else { throw self.absence(report) }
+        guard let version else { throw Self.nothingThere }
         return self.answer(context.request.head, version: version, status: report.status, isNew: isNew)
     }
+
+    static let nothingThere = Problem(404, "nothing_at_pointer", "The value has nothing at this pointer.")
 
     /// What the client said that it has: a tag, a cursor, or, as it says nothing or `latest`, what there is now.
     private func known(to context: GatewayContext, present: Cursor?) throws(Problem) -> KnownValue {
@@ -140,7 +147,14 @@ private enum KnownValue: Equatable {
     case present(Cursor?)
 
     /// Whether the client has this value. No value is known to everybody.
-    func holds(_ version: SourceVersion?) -> Bool {
+    ///
+    /// `awaited`: what a client waits for that has a part of a value, which may stay while the value changes.
+    func holds(_ version: SourceVersion?, awaited: AwaitedChange? = nil) -> Bool {
+        switch self {
+        case .upTo, .present:
+            if let awaited { return version?.etag == awaited.tag }
+        case .tagged: break
+        }
         guard let version else { return true }
         switch self {
         case .tagged(let tags): return Precondition.matches(tags, etag: version.etag)

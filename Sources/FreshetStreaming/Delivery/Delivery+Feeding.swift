@@ -182,6 +182,7 @@ extension Delivery {
     private func read(_ group: SubscriberGroup, after sequence: UInt64, maySkip: Bool) -> StreamFeed {
         let position = SubscriberGroup.ReadPosition(after: sequence, maySkip: maySkip)
         if let shared = group.sharedReads[position] { return shared }
+        if group.isViewed, let recent = group.recent.feed(after: sequence, seen: self.lastNotice) { return recent }
         self.tally.logReads += 1
         var feed: StreamFeed
         repeat {

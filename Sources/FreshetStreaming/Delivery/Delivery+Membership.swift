@@ -21,7 +21,13 @@ extension Delivery {
     /// It is in its group before the hub is asked where the stream stands: what is published in between comes both
     /// ways, and the cursor rule removes the duplicate (FAULTS F57).
     private func join(_ handover: StreamHandover<Carrier.Arrival>) {
-        let group = self.enterGroup(handover.sources, handover.pattern, handover.format, handover.framing)
+        let group = self.enterGroup(
+            handover.sources,
+            handover.pattern,
+            handover.format,
+            handover.view,
+            handover.framing
+        )
         guard let index = self.register(handover, in: group) else {
             self.leaveGroup(group)
             self.counters.count(.failed)
@@ -136,15 +142,17 @@ extension Delivery {
         self.groups[Int(self.table.slot(index).pointee.group)]
     }
 
-    /// Finds or makes the group of those who get these sources and what `pattern` names, and counts a member in.
+    /// Finds or makes the group of those who get this view of these sources and of what `pattern` names, and counts a
+    /// member in.
     func enterGroup(
         _ sources: [SourceID],
         _ pattern: SourcePattern?,
         _ format: StreamFormat,
+        _ view: View,
         _ framing: Framing
     ) -> SubscriberGroup {
         let additions = self.hub.additions
-        let subscription = self.hub.subscribe(to: self.sources(sources, and: pattern), format: format)
+        let subscription = self.hub.subscribe(to: self.sources(sources, and: pattern), format: format, view: view)
         let key = SubscriberGroup.Key(
             subscription: ObjectIdentifier(subscription),
             pattern: pattern,
@@ -160,7 +168,9 @@ extension Delivery {
             pattern: pattern,
             additions: additions,
             framing: framing,
-            index: number
+            index: number,
+            // Later than the subscription: what comes after it is in a notice, and says what it is in the view.
+            head: self.hub.cursor.sequence
         )
         group.memberCount = 1
         group.removed = self.hub.removed(among: subscription.sources)
@@ -170,7 +180,30 @@ extension Delivery {
             self.groups[Int(number)] = group
         }
         self.groupNumbers[key] = number
+        self.enterIndex(group)
         return group
+    }
+
+    /// Lets changes find a group: each change of its sources, or those that concern its view.
+    private func enterIndex(_ group: SubscriberGroup) {
+        guard !group.isViewed else {
+            self.viewGroups[group.subscription.viewID, default: []].append(group.index)
+            return self.addToRota(group, group.subscription.sources)
+        }
+        let number = self.wholeIndex.insert(group.subscription.sources)
+        group.wholeNumber = number
+        if Int(number) == self.wholeGroups.count {
+            self.wholeGroups.append(group.index)
+        } else {
+            self.wholeGroups[Int(number)] = group.index
+        }
+    }
+
+    private func leaveIndex(_ group: SubscriberGroup) {
+        if let number = group.wholeNumber { return self.wholeIndex.remove(number) }
+        let id = group.subscription.viewID
+        self.viewGroups[id]?.removeAll { $0 == group.index }
+        if self.viewGroups[id]?.isEmpty == true { self.viewGroups[id] = nil }
     }
 
     /// The sources that are named now. Those that came since the request was read are among them, and those that come
@@ -185,6 +218,12 @@ extension Delivery {
     func grow(_ group: SubscriberGroup, by source: SourceID) {
         self.resubscribe(group, to: (group.subscription.sources + [source]).sorted())
         self.groupIndex.add(source, to: group.index)
+        if let number = group.wholeNumber { return self.wholeIndex.add(source, to: number) }
+        self.addToRota(group, [source])
+        // Changes of the source that came before this were not held against the view.
+        let head = self.hub.cursor.sequence
+        group.recent.restart(after: head)
+        self.sendToTheLog(group, unlessAt: head, maySkip: false)
     }
 
     /// Takes sources that are gone from a group that a pattern named, so that names which come and go leave nothing
@@ -192,14 +231,22 @@ extension Delivery {
     func shrink(_ group: SubscriberGroup) {
         guard group.pattern != nil, !group.isOrphaned, group.live.count == group.memberCount else { return }
         self.resubscribe(group, to: group.subscription.sources.filter { !group.removed.contains($0) })
-        for source in group.removed { self.groupIndex.remove(source, from: group.index) }
+        for source in group.removed {
+            self.groupIndex.remove(source, from: group.index)
+            if let number = group.wholeNumber { self.wholeIndex.remove(source, from: number) }
+        }
         group.removed = []
     }
 
     private func resubscribe(_ group: SubscriberGroup, to sources: [SourceID]) {
         let old = group.subscription
         if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
-        group.subscription = self.hub.subscribe(to: sources, format: old.format, count: group.memberCount)
+        group.subscription = self.hub.subscribe(
+            to: sources,
+            format: old.format,
+            view: old.view,
+            count: group.memberCount
+        )
         self.hub.unsubscribe(old, count: group.memberCount)
         // A newcomer may have made a group of the same kind already; the two go on side by side.
         if self.groupNumbers[group.key] == nil { self.groupNumbers[group.key] = group.index }
@@ -236,6 +283,7 @@ extension Delivery {
             if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
             self.groups[Int(group.index)] = nil
             self.groupIndex.remove(group.index)
+            self.leaveIndex(group)
         }
         self.hub.unsubscribe(group.subscription)
     }

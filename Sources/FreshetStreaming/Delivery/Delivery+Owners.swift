@@ -169,7 +169,13 @@ extension Delivery {
         let kept = named.filter { pattern.names($0.name) }.map(\.id)
         guard !kept.isEmpty else { return self.end(index, .revoked) }
         self.owners[index] = StreamOwner(principal: owner.principal, pattern: pattern, mark: owner.mark)
-        let rest = self.enterGroup(kept, group.pattern.map { _ in pattern }, group.subscription.format, group.framing)
+        let rest = self.enterGroup(
+            kept,
+            group.pattern.map { _ in pattern },
+            group.subscription.format,
+            group.subscription.view,
+            group.framing
+        )
         let isLive = self.backlogs[index] == nil
         self.removeFromLive(index)
         self.table.slot(index).pointee.group = rest.index

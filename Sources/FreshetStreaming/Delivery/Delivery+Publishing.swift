@@ -39,33 +39,56 @@ extension Delivery {
     }
 
     private func gather(_ event: PublishedEvent) {
-        for number in self.groupIndex.members(of: event.source) {
-            guard let group = self.groups[Int(number)] else { continue }
-            if !group.isGathered {
-                group.isGathered = true
-                self.gathered.append(group)
-            }
-            group.runEnd = event.sequence
-            // Any event moves the cursor: a checkpoint is one only as the last.
-            group.checkpoint = nil
-            if let frame = event.frames[group.subscription.format] {
-                let frame = SequencedFrame(sequence: event.sequence, frame: frame)
-                if event.touchesNoItem, group.subscription.format.mode == .items {
-                    group.checkpoint = (event.source, frame)
-                } else {
-                    group.run.append(frame)
+        self.lastNotice = event.sequence
+        for number in self.wholeIndex.members(of: event.source) {
+            guard let group = self.groups[Int(self.wholeGroups[Int(number)])] else { continue }
+            self.gather(event, event.frames[group.subscription.format], for: group)
+        }
+        for part in event.parts {
+            for number in self.viewGroups[part.view] ?? [] {
+                guard let group = self.groups[Int(number)], self.groupIndex.holds(number, event.source) else {
+                    continue
                 }
-            } else {
-                group.mustRead = true
+                self.gather(event, part.frames[group.subscription.format], for: group)
             }
+        }
+        self.rota.passed(event)
+    }
+
+    private func gather(_ event: PublishedEvent, _ frame: Frame?, for group: SubscriberGroup) {
+        if !group.isGathered {
+            group.isGathered = true
+            self.gathered.append(group)
+        }
+        group.runEnd = event.sequence
+        // Any event moves the cursor: a checkpoint is one only as the last.
+        group.checkpoint = nil
+        if let frame {
+            let frame = SequencedFrame(sequence: event.sequence, frame: frame)
+            if event.touchesNoItem, group.subscription.format.mode == .items, !group.isViewed {
+                group.checkpoint = (event.source, frame)
+            } else {
+                group.run.append(frame)
+            }
+        } else {
+            group.mustRead = true
         }
     }
 
     private func deliverGathered() {
+        defer { self.deliverCheckpoints() }
         guard !self.gathered.isEmpty else { return }
         for group in self.gathered {
             if group.mustRead {
+                group.recent.restart(after: group.runEnd)
                 self.sendToTheLog(group, unlessAt: group.runEnd, maySkip: false)
+            } else if group.isViewed {
+                self.deliver(group)
+                if group.live.count == group.memberCount {
+                    group.recent.taken(through: group.runEnd)
+                } else {
+                    group.recent.missed(group.run)
+                }
             } else {
                 self.deliver(group)
             }
@@ -226,7 +249,7 @@ extension Delivery {
     }
 
     /// Members that are not yet at `sequence` read the log: there is no frame for them, or it was left out.
-    private func sendToTheLog(_ group: SubscriberGroup, unlessAt sequence: UInt64, maySkip: Bool) {
+    func sendToTheLog(_ group: SubscriberGroup, unlessAt sequence: UInt64, maySkip: Bool) {
         let behind = group.live.filter { self.table.slot($0).pointee.machine.sequence < sequence }
         for index in behind {
             let machine = self.table.slot(index).pointee.machine
@@ -237,7 +260,10 @@ extension Delivery {
     }
 
     private func sendEverybodyToTheLog() {
+        let head = self.hub.cursor.sequence
         for case let group? in self.groups {
+            // What comes after this is in a notice that is yet to be taken.
+            group.recent.restart(after: head)
             self.sendToTheLog(group, unlessAt: .max, maySkip: true)
         }
     }
@@ -248,7 +274,7 @@ extension Delivery {
 extension Delivery {
     /// Moves the cursors of live members past a change that says nothing to them: at most once a source and heartbeat
     /// (CONTRACT §4). In between they stay where they are: a resumption finds the same again.
-    private func deliver(_ checkpoint: SequencedFrame, of source: SourceID, to group: SubscriberGroup) {
+    func deliver(_ checkpoint: SequencedFrame, of source: SourceID, to group: SubscriberGroup) {
         let tick = self.clock.tick
         if let last = group.checkpointTicks[source], tick &- last < self.clock.heartbeatTicks { return }
         group.checkpointTicks[source] = tick
@@ -282,6 +308,7 @@ extension Delivery {
     private func remove(_ source: SourceID) {
         self.statusPaces[source] = nil
         self.heldStatuses[source] = nil
+        self.rota.remove(source)
         var hasOrphans = false
         for group in self.groups(of: source) {
             group.removed.insert(source)

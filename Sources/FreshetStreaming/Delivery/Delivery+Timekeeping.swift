@@ -34,6 +34,7 @@ extension Delivery {
     func keepTime() {
         self.closeSlow()
         self.tellHeldStatuses()
+        self.deliverRestedCheckpoints()
         self.sendHeartbeats()
     }
 

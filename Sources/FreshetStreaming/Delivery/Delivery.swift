@@ -26,6 +26,15 @@ package final class Delivery<Carrier: Transport> {
     var groupNumbers: [SubscriberGroup.Key: Int32] = [:]
     /// The numbers of the groups that get a source's events.
     var groupIndex = SourceIndex()
+    /// The same of those that get each of them: who reads a view is found by ``viewGroups``.
+    var wholeIndex = SourceIndex()
+    /// By number in ``wholeIndex``, the number of the group.
+    var wholeGroups: [Int32] = []
+    /// The numbers of the groups that read a view.
+    var viewGroups: [ViewID: [Int32]] = [:]
+    /// The last event of which this shard has taken notice.
+    var lastNotice: UInt64 = 0
+    var rota = CheckpointRota()
     /// Groups that have something gathered in this turn.
     var gathered: [SubscriberGroup] = []
     /// Groups with ``SubscriberGroup/sharedReads``, which live until the end of the turn.

@@ -1,4 +1,4 @@
-// The subscribers of one shard that get the very same bytes: same sources, same format, same framing.
+// The subscribers of one shard that get the very same bytes: same sources, same view, same format, same framing.
 
 import FreshetCore
 
@@ -34,6 +34,11 @@ final class SubscriberGroup {
     /// The last state that was reported of each source, numbered by the shard: for members who were behind then.
     var statuses: [SourceID: NumberedStatus] = [:]
 
+    /// What its members have missed who are behind, where it reads a view; see ``RecentEvents``.
+    var recent: RecentEvents
+    /// The group's number in ``Delivery/wholeIndex``; `nil` where it reads a view.
+    var wholeNumber: Int32?
+
     /// What the log gave in this turn: those who stand at one position share it (FAULTS F44, F59).
     ///
     /// What is published after a reading reaches the shard in its next turn, so that who was found complete by it
@@ -54,7 +59,15 @@ final class SubscriberGroup {
         var maySkip: Bool
     }
 
-    init(subscription: Subscription, pattern: SourcePattern?, additions: UInt64, framing: Framing, index: Int32) {
+    init(
+        subscription: Subscription,
+        pattern: SourcePattern?,
+        additions: UInt64,
+        framing: Framing,
+        index: Int32,
+        head: UInt64
+    ) {
+        self.recent = RecentEvents(after: head)
         self.subscription = subscription
         self.additions = additions
         self.pattern = pattern
@@ -77,6 +90,9 @@ final class SubscriberGroup {
             framing: self.framing
         )
     }
+
+    /// Whether it reads a part of the values: then it is asked only about changes that concern that.
+    var isViewed: Bool { !self.subscription.view.isWhole }
 
     var wire: StreamWire { self.subscription.format.wire }
 

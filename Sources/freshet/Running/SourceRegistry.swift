@@ -160,7 +160,7 @@ final class SourceRegistry: Sendable {
             self.hub.release(stored.name)
             return []
         }
-        self.hub.restore(stored, document: document, of: id)
+        self.hub.restore(stored, document: document, of: id, rule: source.itemRule(learned: stored.learned))
         return stored.learned
     }
 

@@ -11,6 +11,7 @@ struct FreshetBench {
           documents   parse and diff: MB/s, and patch bytes beside independent figures, over recorded upstreams
           schema      validating a document of 5 MB beside parsing it
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
+          views       server CPU per delivered event of pointers and items beside that of whole values
           stalled     how late the others are while one subscriber in ten does not read
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
@@ -36,6 +37,7 @@ struct FreshetBench {
             case "schema": try runSchemaBenchmark(arguments: rest)
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
+            case "views": try runViewsBenchmark(arguments: rest)
             case "stalled": try runStalledBenchmark(arguments: rest)
             case "storage": try runStorageBenchmark(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
