@@ -8,6 +8,8 @@ PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-d
 # that the client binds to, and nginx stands before the gateway.
 TEST_PACKAGES = chromium curl nginx nodejs python3-venv node-react node-react-test-renderer node-redux node-eventsource \
   node-typescript libjs-vue
+# What reads the files of Deploy.
+DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25
@@ -18,7 +20,7 @@ LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
 
-.PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test clean
+.PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test deb deploy-check clean
 
 all: build
 
@@ -90,6 +92,23 @@ simulate: setup
 ## crash-test: kill -9 with subscribers that come back, LOOPS=25 times
 crash-test: setup
 	FRESHET_CRASH_LOOPS=$(LOOPS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter CrashTests
+
+# Apart from .build: what is linked otherwise would be linked again at each change between the two.
+STATIC = .build-static/release/freshet
+
+.PHONY: $(STATIC)
+$(STATIC): setup
+	timeout 3000 $(RELEASE) --static-swift-stdlib --scratch-path .build-static --product freshet
+
+## deb: the Debian package, in .build/packages, with the runtime of Swift in the program
+deb: PACKAGES += dpkg-dev python3
+deb: $(STATIC)
+	Deploy/debian/build $(STATIC) .build/packages
+
+## deploy-check: everything in Deploy, by the tools of those who read it
+deploy-check: PACKAGES += $(DEPLOY_PACKAGES)
+deploy-check: $(STATIC)
+	FRESHET=$(STATIC) .ci/deploy
 
 clean:
 	rm -rf .build .build-*
