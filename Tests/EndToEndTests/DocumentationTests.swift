@@ -86,17 +86,21 @@ private enum Treatment {
         "freshet token inspect --config freshet.yaml token": .notRun(Self.tokens),
         #"curl -H "Authorization: Bearer $(cat secrets/feeder)" -d '{"eur":1.08}' http://127.0.0.1:8080/v1/sources/prices/value"#:
             .notRun("PushedSourceTests pushes a value with a key"),
+        "sudo apt-get install ./.build/packages/freshet_0.1.0_amd64.deb": .notRun(Self.deploy),
+        "sudo systemctl edit freshet": .notRun(Self.deploy),
+        "sudo systemctl reload freshet": .notRun(Self.deploy),
+        "docker build -f Deploy/Dockerfile -t freshet .": .notRun(Self.deploy),
+        "docker compose -f Deploy/compose.yaml up --build": .notRun(Self.deploy),
+        "kubectl apply -k Deploy/kubernetes": .notRun(Self.deploy),
     ]
 
+    private static let deploy = "changes the machine, or needs an engine; .ci/deploy checks what it takes"
     private static let tokens = "TokenCommandTests makes and inspects tokens with keys of openssl"
 
     /// Languages whose blocks are not run.
     static let languages = [
         "js": "Tests/CWebTests/catalogue.test.js runs them in a page",
         "text": "shows output, a diagram or an algorithm",
-        "dockerfile":
-            "no container runtime is a part of the tests; its commands are those of `serve` and `healthcheck`",
-        "nginx": "the tests of trusted proxies run the gateway behind nginx with a whole configuration",
     ]
 
     /// Blocks of YAML that are not accepted here; the first words of each, and why.
