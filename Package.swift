@@ -239,7 +239,7 @@ let package = Package(
             name: "FreshetTests",
             dependencies: [
                 "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
-                "FreshetTesting", "HTTPFields", "JSON", "JSONPath", "System",
+                "FreshetTesting", "HTTPFields", "JSON", "JSONSchema", "JSONPath", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],
