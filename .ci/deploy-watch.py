@@ -1,7 +1,7 @@
 """What a Prometheus says of a gateway; for `.ci/deploy dashboard`.
 
 deploy-watch.py URL DASHBOARD expressions   every expression of the dashboard returns data, of which some is a number
-deploy-watch.py URL silent                  no alert fires
+deploy-watch.py URL silent                  no alert fires for eight seconds, four times the `for:` of the exercise
 deploy-watch.py URL fires NAME…             each of these fires within half a minute
 """
 
@@ -58,7 +58,10 @@ def main():
         print(f"{count - len(waiting)} of {count} expressions have data")
         return 1 if waiting else 0
     if rest == ["silent"]:
-        names = firing(url)
+        names = set()
+        for _ in range(16):
+            names |= firing(url)
+            time.sleep(0.5)
         if names:
             print("alerts of a calm run:", *sorted(names))
         return 1 if names else 0
