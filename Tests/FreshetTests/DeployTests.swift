@@ -33,8 +33,8 @@ struct DeployTests {
         let script = Suites.packageRoot.appending(path: ".ci/deploy").path
         let process = try FreshetProcess(
             [script, name],
-            binary: "/bin/bash",
-            environment: ["FRESHET": try FreshetProcess.locateBinary()]
+            environment: ["FRESHET": try FreshetProcess.locateBinary()],
+            binary: "/bin/bash"
         )
         let status = try await process.exitStatus(timeout: .seconds(300))
         #expect(status == .exited(0), "\(process.output)\(process.errors)")
