@@ -19,7 +19,7 @@ struct SourceTemplateDecoder {
         let declared = self.parameters(of: reader)
         let fieldNames = self.fieldNames(of: reader)
         guard let names = self.names(in: source, declared: declared.map(\.name), fieldNames, reader) else { return }
-        guard !names.isEmpty else { return self.refuseKeys(of: reader, declared.map(\.name)) }
+        guard !names.isEmpty else { return self.refuseKeys(of: reader, limits) }
         guard names.count <= InstanceName.maxValues else {
             return self.error(
                 "url",
@@ -204,9 +204,12 @@ struct SourceTemplateDecoder {
         return text.count
     }
 
-    private func refuseKeys(of reader: SectionReader, _ declared: [String]) {
+    /// Refuses what means nothing without a parameter. A default that is written out changes nothing.
+    private func refuseKeys(of reader: SectionReader, _ limits: Limits) {
         for key in SettingSection.templateKeys.sorted() {
             guard let (_, path) = reader.entry(key), path.hasPrefix(reader.path) else { continue }
+            if key == "max_instances", limits.maxInstances == Defaults.Instances.maxInstances { continue }
+            if key == "linger", limits.linger == Defaults.Instances.linger { continue }
             self.error(key, in: reader, "no parameter in this source", fix: "write {name} in `url`, or remove it")
         }
     }
