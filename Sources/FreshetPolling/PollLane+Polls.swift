@@ -223,11 +223,11 @@ extension PollLane {
         if let change = verdict.change {
             self.hub.publish(change, of: source.id) { _ in done() }
             source.keptValidators = source.machine.status.validators
-        } else {
-            if verdict.error == nil { self.keep(source, now: now) }
-            done()
+        } else if verdict.error == nil {
+            self.keep(source, now: now)
         }
         if let error = verdict.error { self.notify(.failed(source.id, name: source.name, error)) }
+        if verdict.change == nil { done() }
     }
 
     /// Tells the store what a poll without a change taught.
