@@ -61,6 +61,16 @@ package enum Defaults {
         package static let maxFilterMembers = 64
     }
 
+    /// Writes (CONTRACT §6).
+    package enum Writes {
+        package static let perSource = 8
+        package static let underWay = 64
+        package static let waitingPerSource = 256
+        package static let waiting = 1024
+        package static let keys = 100_000
+        package static let keyBytes = 64 << 20
+    }
+
     /// The section `shutdown`.
     package enum Shutdown {
         package static let delay: Duration = .zero

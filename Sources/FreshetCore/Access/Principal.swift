@@ -81,5 +81,11 @@ package struct Principal: Hashable, Sendable {
         package var kind: Kind
         package var issuer: String
         package var id: String
+
+        package init(kind: Kind, issuer: String, id: String) {
+            self.kind = kind
+            self.issuer = issuer
+            self.id = id
+        }
     }
 }

@@ -18,6 +18,8 @@ package final class Hub: Sendable {
     let viewFigures = ViewFigures()
     /// Has the store read and values rebuilt, by threads that may block.
     package let reads: ReadDesk
+    /// The tags of items, for those who read them and those who write them.
+    package let itemTags = ItemTags()
 
     /// - Parameters:
     ///   - log: empty, or at the head of what `store` holds.

@@ -103,6 +103,8 @@ package struct StoreContents: Sendable {
     package var prunedThrough: [String: UInt64]
     /// The epoch was drawn anew because an earlier numbering could not be continued: why.
     package var newEpochReason: String?
+    /// Idempotency keys of writes.
+    package var writeKeys: [(IdempotencyScope, IdempotencyRecord)] = []
 
     /// The name under which ``prunedThrough`` speaks of every source that is not in it.
     package static let others = ""

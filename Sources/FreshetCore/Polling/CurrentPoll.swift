@@ -16,6 +16,8 @@ struct CurrentPoll: Sendable {
     var repeats: Repeat?
     /// A value arrived by another way after the poll had begun.
     private(set) var isOvertaken = false
+    /// Items that were written after the poll had begun. Its answer may be of before: they stay as they are.
+    private(set) var writtenKeys: Set<String> = []
     private var isUnderWay = false
     /// Polls in a row that were overtaken.
     private var overtaken = 0
@@ -27,6 +29,7 @@ struct CurrentPoll: Sendable {
         self.sent = self.repeats == nil ? validators : Validators()
         self.isUnderWay = true
         self.isOvertaken = false
+        self.writtenKeys = []
     }
 
     /// The answer is there. `url`: where it came from, as in ``ExchangeResponse/url``.
@@ -38,6 +41,19 @@ struct CurrentPoll: Sendable {
     /// A value arrived by another way.
     mutating func valueArrived() {
         if self.isUnderWay { self.isOvertaken = true }
+    }
+
+    /// The most items that are written while one poll is under way; more of them overtake it.
+    private static let maxWrittenKeys = 1000
+
+    /// An item was written.
+    mutating func itemWritten(_ key: String) {
+        guard self.isUnderWay else { return }
+        if self.writtenKeys.count < Self.maxWrittenKeys {
+            self.writtenKeys.insert(key)
+        } else {
+            self.isOvertaken = true
+        }
     }
 
     /// The answer is dropped because the poll was overtaken.

@@ -87,6 +87,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     package var schema: SourceSchema?
     /// How the upstream proves that it calls when something has changed. The default is that it does not call.
     package var hook: Hook?
+    /// How clients write through to the upstream. The default is not at all.
+    package var write: WritePolicy?
     /// What 404 and 410 do to the value. The default is to keep it.
     package var onMissing: OnMissing = .keep
     /// Take 204, and an empty body, for the value `null`. The default is false: it is a failure.

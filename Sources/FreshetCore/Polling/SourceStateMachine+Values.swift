@@ -26,26 +26,28 @@ extension SourceStateMachine {
             self.value.presentReceived(body: nil)
             return (nil, .sameBytes, true)
         }
-        let new = try self.document(from: response, isPush: isPush)
+        let held = isPush ? [] : self.heldKeys
+        let new = try self.document(from: response, isPush: isPush).holding(held, of: self.value)
+        let body = held.isEmpty ? response.body : new.text
         let hash = self.value.hash(of: new)
         guard let old = self.value.document else {
             var change = self.change(from: nil, to: new, wall: wall, validators: response, freshness: freshness)
-            self.value.adopt(new, hash: hash, body: response.body)
+            self.value.adopt(new, hash: hash, body: body)
             self.status.collection = self.value.collection
             change?.rule = self.value.collection?.rule
             return (change, .differs, true)
         }
         guard hash != self.value.hash else {
-            self.value.presentReceived(body: response.body)
+            self.value.presentReceived(body: held.isEmpty ? body : nil)
             return (nil, .sameValue, true)
         }
         if !isPush, !self.value.mayBecome(new, hash: hash) { return (nil, .differs, false) }
         guard var change = self.change(from: old, to: new, wall: wall, validators: response, freshness: freshness)
         else {
-            self.value.presentReceived(body: response.body)
+            self.value.presentReceived(body: held.isEmpty ? body : nil)
             return (nil, .sameValue, true)
         }
-        self.value.adopt(new, hash: hash, body: response.body)
+        self.value.adopt(new, hash: hash, body: body)
         self.status.collection = self.value.collection
         change.rule = self.value.collection?.rule
         return (change, .differs, true)
@@ -162,18 +164,18 @@ extension SourceStateMachine {
     // MARK: Changes
 
     /// - Returns: `nil` where the two are equal after all.
-    private mutating func change(
+    mutating func change(
         from old: Document?,
         to new: Document,
         wall: WallTime,
         validators response: ExchangeResponse?,
-        freshness: ResponseFreshness
+        freshness: ResponseFreshness?
     ) -> Change? {
         var change = Change(
             document: new,
             at: wall,
             validators: response?.validators ?? Validators(),
-            freshness: freshness.freshFor ?? .zero
+            freshness: freshness?.freshFor ?? .zero
         )
         guard let old else { return change }
         let patch = old.patch(to: new, items: self.value.collection?.rule)

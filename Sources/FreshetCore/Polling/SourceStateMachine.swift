@@ -32,6 +32,8 @@ package struct SourceStateMachine: Sendable {
     var current = CurrentPoll()
     /// Calls of the upstream that no poll has answered yet.
     var hooks = HookPace()
+    /// Writes that are at the upstream.
+    var writing = WritesUnderWay()
 
     /// `phase` is in 0..<1, from a hash of the source's name: sources of equal intervals are spread by it. The first poll
     /// is due from `now` on. `learned` is what ``learned`` gave in an earlier process.
@@ -64,6 +66,7 @@ package struct SourceStateMachine: Sendable {
         self.status.collection = self.value.collection
         self.status.setWarning(.insecure, configuration.tls.isInsecure)
         self.status.schema = configuration.schema
+        self.status.write = configuration.write
     }
 
     /// The `interval_reason` of a source without an upstream.
@@ -123,6 +126,7 @@ package struct SourceStateMachine: Sendable {
         machine.status.setWarning(.insecure, configuration.tls.isInsecure)
         machine.status.setWarning(.gone, false)
         machine.status.schema = configuration.schema
+        machine.status.write = configuration.write
         if self.status.state == .paused {
             machine.nextPoll = .distantFuture
         } else {
@@ -214,7 +218,12 @@ package struct SourceStateMachine: Sendable {
         using generator: inout some RandomNumberGenerator
     ) throws(UpstreamError) -> Verdict {
         let meaning = AnswerMeaning(response, to: self.current.sent, configuration: self.configuration)
-        if self.current.isOvertaken, meaning.isAboutValue { return self.pollOvertaken(now: now, wall: wall) }
+        var isOvertaken = self.current.isOvertaken
+        // That nothing changed is said of the value before the writes; and of a whole value that is being written, nobody
+        // knows which of the two answers is the newer.
+        if case .representation = meaning {} else { isOvertaken = isOvertaken || !self.current.writtenKeys.isEmpty }
+        isOvertaken = isOvertaken || self.writing.isWhole
+        if isOvertaken, meaning.isAboutValue { return self.pollOvertaken(now: now, wall: wall) }
         let change: Change?
         var status = response.status
         switch meaning {
@@ -314,6 +323,9 @@ package struct SourceStateMachine: Sendable {
         let (change, comparison, isAdopted) = try self.take(response, wall: wall, freshness: freshness, isPush: isPush)
         if isPush {
             if change != nil { self.trust.forget() }
+        } else if !self.heldKeys.isEmpty {
+            // Its validators are those of a value with or without what is written meanwhile.
+            self.trust.forget()
         } else {
             self.trust.representationReceived(
                 response.validators,

@@ -73,6 +73,8 @@ package struct SourceStatus: Hashable, Sendable {
     package var caching: CachePolicy?
     /// The configured schema.
     package var schema: SourceSchema?
+    /// How the source is written; `nil` where it is not.
+    package var write: WritePolicy?
     /// Polls that asked without a condition because 304 had been said for too long, and found nothing.
     package var validatorChecks: UInt64 = 0
     /// When a validator was last found to stand for two values.
