@@ -212,14 +212,21 @@ extension CurlTransfer {
     func requestBegins() -> Bool {
         self.sentAt = .now
         self.requestWasSent = true
-        guard let (pool, kept) = self.connection else { return true }
+        guard let (pool, kept) = self.connection else {
+            self.wasEverSent = true
+            return true
+        }
         kept.requestBegins(self.easy)
         pool.learned(from: kept)
-        guard !kept.isMultiplexed, CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS) == 0 else { return true }
+        guard !kept.isMultiplexed, CurlOptions(easy: self.easy).long(CURLINFO_NUM_CONNECTS) == 0 else {
+            self.wasEverSent = true
+            return true
+        }
         let condition = kept.condition()
         guard condition != .silent || kept.isSpent else {
             pool.wasSilent(kept, now: self.sentAt)
             self.isOverUsedConnection = true
+            self.wasEverSent = true
             return true
         }
         self.store.note(condition, over: kept, now: self.sentAt)

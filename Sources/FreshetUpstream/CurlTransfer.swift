@@ -44,6 +44,8 @@ final class CurlTransfer {
     var policy: HopPolicy
     /// Connections opened for the poll under way.
     private(set) var connects = 0
+    /// Some of a request of the poll under way may have left.
+    var wasEverSent = false
     /// How long answers of the poll under way were held.
     private(set) var heldFor = Duration.zero
     /// The pool of the hop, once it was looked up.
@@ -148,6 +150,7 @@ extension CurlTransfer {
         self.disbelieved = nil
         self.policy = HopPolicy(deniesPrivate: self.configuration.denyPrivate)
         self.connects = 0
+        self.wasEverSent = false
         self.heldFor = .zero
         let options = CurlOptions(easy: self.easy)
         let isRenewed = self.isOutOfDate

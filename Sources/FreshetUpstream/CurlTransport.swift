@@ -11,6 +11,8 @@ package struct ExchangeCompletion {
     package var connects = 0
     /// How long the answer was held because it might have been the answer to another request.
     package var held = Duration.zero
+    /// Some of a request may have left. False only where certainly nothing has.
+    package var wasSent = false
 }
 
 /// The transfers of one poll thread. Confined to that thread.
@@ -213,7 +215,8 @@ package final class CurlTransport {
                     id: transfer.id,
                     result: result,
                     connects: transfer.connects,
-                    held: transfer.heldFor
+                    held: transfer.heldFor,
+                    wasSent: transfer.wasEverSent
                 )
             )
         }

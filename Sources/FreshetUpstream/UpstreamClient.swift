@@ -48,8 +48,17 @@ package final class UpstreamClient: Sendable {
         to url: UpstreamURL,
         _ configuration: ExchangeConfiguration = ExchangeConfiguration()
     ) async throws(UpstreamError) -> ExchangeResponse {
+        try await self.carryOut(request, to: url, configuration).result.get()
+    }
+
+    /// As ``send(_:to:_:)``, for who has to know how far a request came that has no answer: ``ExchangeEnd/wasSent``.
+    package func carryOut(
+        _ request: ExchangeRequest,
+        to url: UpstreamURL,
+        _ configuration: ExchangeConfiguration = ExchangeConfiguration()
+    ) async -> ExchangeEnd {
         let id = self.inbox.nextID()
-        let result = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 self.inbox.post(.send(id, request, url, configuration) { continuation.resume(returning: $0) })
                 // A task that was cancelled before has had its handler called already.
@@ -58,21 +67,27 @@ package final class UpstreamClient: Sendable {
         } onCancel: {
             self.inbox.post(.cancel(id))
         }
-        return try result.get()
     }
+}
+
+/// How a single request ended.
+package struct ExchangeEnd: Sendable {
+    package var result: Result<ExchangeResponse, UpstreamError>
+    /// Some of the request may have left. False only where certainly nothing has.
+    package var wasSent: Bool
 }
 
 /// One thing to do on the client's thread.
 private enum ClientCommand: Sendable {
     /// Called once, on the client's thread or where the command is refused.
-    typealias Reply = @Sendable (Result<ExchangeResponse, UpstreamError>) -> Void
+    typealias Reply = @Sendable (ExchangeEnd) -> Void
 
     case send(ExchangeID, ExchangeRequest, UpstreamURL, ExchangeConfiguration, Reply)
     case cancel(ExchangeID)
     case stop
 
     func refuse(_ error: UpstreamError) {
-        if case .send(_, _, _, _, let reply) = self { reply(.failure(error)) }
+        if case .send(_, _, _, _, let reply) = self { reply(ExchangeEnd(result: .failure(error), wasSent: false)) }
     }
 }
 
@@ -128,7 +143,9 @@ private final class ClientLoop {
             for command in self.inbox.take() { self.perform(command) }
             let now = MonotonicTime.now
             if self.transport.deadline <= now { self.transport.timerFired(now: now) }
-            for completion in self.transport.takeCompletions(now: now) { self.end(completion.id, completion.result) }
+            for completion in self.transport.takeCompletions(now: now) {
+                self.end(completion.id, completion.result, wasSent: completion.wasSent)
+            }
             // A single request has no earlier value to doubt; the connection is closed already.
             _ = self.transport.takeUnsolicited()
         }
@@ -141,12 +158,12 @@ private final class ClientLoop {
         case .send(let id, let request, let url, let configuration, let reply):
             guard self.replies.count < self.maxUnderWay else {
                 let text = "\(self.maxUnderWay) requests to upstreams are under way already"
-                return reply(.failure(UpstreamError(.internal, text)))
+                return reply(ExchangeEnd(result: .failure(UpstreamError(.internal, text)), wasSent: false))
             }
             do throws(UpstreamError) {
                 try self.transport.add(id, url: url, configuration: configuration)
             } catch {
-                return reply(.failure(error))
+                return reply(ExchangeEnd(result: .failure(error), wasSent: false))
             }
             self.replies[id] = reply
             self.transport.start(id, request, now: .now)
@@ -157,10 +174,11 @@ private final class ClientLoop {
         }
     }
 
-    private func end(_ id: ExchangeID, _ result: Result<ExchangeResponse, UpstreamError>) {
+    /// `wasSent`: what is given up in the middle may have left.
+    private func end(_ id: ExchangeID, _ result: Result<ExchangeResponse, UpstreamError>, wasSent: Bool = true) {
         guard let reply = self.replies.removeValue(forKey: id) else { return }
         self.transport.remove(id)
-        reply(result)
+        reply(ExchangeEnd(result: result, wasSent: wasSent))
     }
 }
 
