@@ -163,7 +163,10 @@ extension LogFile {
         if let doubt = found.doubt(writer.head, self.path) {
             self.close(StoreError(.closed, "begun anew"))
             self.path.removeFiles()
-            return try self.startOver(after: found, contents.sources, doubt, using: &generator)
+            var opened = try self.startOver(after: found, contents.sources, doubt, using: &generator)
+            // The file may be an old one: what had only begun by then may have been sent since.
+            opened.contents.writeKeys = contents.writeKeys.filter { $0.1.state != .begun }
+            return opened
         }
         return try self.takeOver(writer, contents)
     }
@@ -214,6 +217,7 @@ extension LogFile {
         }
         let writer = LogWriter(head: head, sources: rows, settings: self.settings)
         var contents = StoreContents(epoch: Epoch(stored: head.epoch), head: head.head)
+        if self.schema.format >= WriteKeyRow.firstFormat { contents.writeKeys = try WriteKeyRow.all(database) }
         for row in rows {
             guard let name = row.name else { continue }
             guard let snapshot = try SnapshotRow.of(row.id, database), snapshot.sequence == row.last,

@@ -11,6 +11,7 @@ import GRDB
 /// | `source` | a source: its name, the sequence of its last change, how far its changes are pruned |
 /// | `snapshot` | the latest value of a source |
 /// | `validators` | what its next poll is conditional on, and what its schedule has learned |
+/// | `write_key` | a write with an idempotency key: whose, of which request, where it stands |
 /// | `change` | a change; `previous` is the one before it of the same source, so that a missing row is noticed |
 ///
 /// Each row has a checksum over its other columns. The row of `log` sums up those of `source`, each of which says which
@@ -26,7 +27,7 @@ struct Schema: Sendable {
     /// The format that this version writes.
     var format: Int64 { Int64(self.steps.count) }
 
-    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects])
+    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects, Self.writeKeys])
 
     private static let first: @Sendable (Database) throws -> Void = { database in
         try database.execute(
@@ -56,6 +57,17 @@ struct Schema: Sendable {
     /// Validators belong to the URL that gave them, which a redirect may have led to.
     private static let validatorsOfRedirects: @Sendable (Database) throws -> Void = { database in
         try database.execute(sql: "ALTER TABLE validators ADD COLUMN url TEXT")
+    }
+
+    /// What is known of writes by their idempotency keys.
+    private static let writeKeys: @Sendable (Database) throws -> Void = { database in
+        try database.execute(
+            sql: """
+                CREATE TABLE write_key (
+                    scope BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, at INTEGER NOT NULL, state BLOB NOT NULL,
+                    checksum INTEGER NOT NULL) WITHOUT ROWID
+                """
+        )
     }
 
     /// Makes the tables of a new file. In a transaction of the caller's.

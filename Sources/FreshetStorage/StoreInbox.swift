@@ -12,6 +12,8 @@ final class StoreInbox: Sendable {
         /// A change that found the queue full; its texts are gone already.
         case refused(@Sendable (Result<Void, StoreError>) -> Void)
         case remove(source: String)
+        /// What is to be known of a write after a crash.
+        case key(WriteKeyChange)
         /// A reader met damage.
         case fault(StoreError)
         /// See whether the files are still those of the log.
@@ -74,7 +76,7 @@ final class StoreInbox: Sendable {
                 guard !state.isInspecting else { return (true, false) }
                 state.isInspecting = true
                 state.items.append(item)
-            case .refused, .remove, .fault, .run:
+            case .refused, .remove, .key, .fault, .run:
                 state.items.append(item)
             }
             defer { state.isWaiting = false }

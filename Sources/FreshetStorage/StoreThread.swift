@@ -87,6 +87,9 @@ final class StoreThread: @unchecked Sendable {
                 if isFull { self.commit(&batch) }
             case .remove(let source):
                 batch.steps.append(.remove(source))
+            case .key(let change):
+                batch.keys.append(change)
+                batch.steps.append(.key(batch.keys.count - 1))
             case .refused(let done):
                 self.commit(&batch)
                 self.fail(
@@ -118,10 +121,13 @@ final class StoreThread: @unchecked Sendable {
             /// The index of an append.
             case append(Int)
             case remove(String)
+            /// The index of a change of keys.
+            case key(Int)
         }
 
         var steps: [Step] = []
         var appends: [Append] = []
+        var keys: [WriteKeyChange] = []
         var load = StoreInbox.Load()
     }
 
@@ -135,6 +141,7 @@ final class StoreThread: @unchecked Sendable {
                 switch step {
                 case .append(let index): try writer.write(steps.appends[index], database)
                 case .remove(let source): try writer.remove(source, database)
+                case .key(let index): try steps.keys[index].write(database)
                 }
             }
         }
@@ -151,6 +158,9 @@ final class StoreThread: @unchecked Sendable {
         }
         for append in steps.appends {
             append.done(result)
+        }
+        for key in steps.keys {
+            key.done(result)
         }
     }
 

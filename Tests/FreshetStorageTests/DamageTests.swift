@@ -265,7 +265,9 @@ struct FormatTests {
         old.close()
         let queue = try self.folder.openBeside()
         try queue.write { database in
-            try database.execute(sql: "ALTER TABLE validators DROP COLUMN url; PRAGMA user_version = 1")
+            try database.execute(
+                sql: "ALTER TABLE validators DROP COLUMN url; DROP TABLE write_key; PRAGMA user_version = 1"
+            )
             var head = try LogHead.read(database)
             head.format = 1
             try head.write(database)
