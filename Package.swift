@@ -70,7 +70,10 @@ let package = Package(
         ),
         .target(
             name: "FreshetPolling",
-            dependencies: ["FreshetCore", "FreshetUpstream", "CLinux", "System"],
+            dependencies: [
+                "FreshetCore", "FreshetUpstream", "JSON", "CLinux", "System",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: house
         ),
         .target(

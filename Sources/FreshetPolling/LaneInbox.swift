@@ -10,6 +10,9 @@ import System
 enum LaneCommand: Sendable {
     typealias PushReply = @Sendable (Result<Cursor, UpstreamError>) -> Void
 
+    typealias LeaseReply = @Sendable (Result<WriteLease, UpstreamError>) -> Void
+    typealias TakeReply = @Sendable (Result<WritePlan.Taken, UpstreamError>) -> Void
+
     /// Without a URL the source only takes what is pushed.
     case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8])
     case remove(SourceID)
@@ -26,15 +29,24 @@ enum LaneCommand: Sendable {
     case token(OAuth2, Result<TokenLease, UpstreamError>)
     /// The upstream said that something changed.
     case hook(SourceID)
+    /// A write begins: polls of the source wait for it.
+    /// `key`: of the item; `nil` for the whole value. `isNew`: of an item that has no key yet.
+    case beginWrite(SourceID, key: String?, isNew: Bool, LeaseReply)
+    /// A write makes this of the source's value.
+    case write(SourceID, WriteEdit, tag: [UInt8]?, TakeReply)
+    /// A write has ended. `polls`: the upstream may hold something that nobody here knows.
+    case endWrite(SourceID, key: String?, isNew: Bool, polls: Bool)
     case stop
 
     /// Answers a command that will not be carried out.
     func refuse(_ error: UpstreamError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .renew, .token, .hook, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .token, .hook, .endWrite, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply), .settle(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))
+        case .beginWrite(_, _, _, let reply): reply(.failure(error))
+        case .write(_, _, _, let reply): reply(.failure(error))
         }
     }
 }

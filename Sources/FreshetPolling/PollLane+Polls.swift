@@ -45,6 +45,7 @@ extension PollLane {
         if !source.isUrgent, source.reading == nil, self.sleepsWithoutListeners(source) {
             return self.fallAsleep(source, now: now)
         }
+        if self.waitsForWrites(source, now: now) { return }
         guard self.hasToken(source, now: now) else { return self.awaitToken(source, now: now) }
         if self.rides(source, now: now) { return }
         switch source.host.queue.admit(source.id, now: now) {
@@ -221,7 +222,7 @@ extension PollLane {
         // The status first: who reads the value's event finds the source in its new state.
         self.report(source, transition: verdict.transition)
         if let change = verdict.change {
-            self.hub.publish(change, of: source.id) { _ in done() }
+            self.publish(change, of: source) { _ in done() }
             source.keptValidators = source.machine.status.validators
         } else if verdict.error == nil {
             self.keep(source, now: now)

@@ -67,7 +67,7 @@ extension PollLane {
                 isDue = isWaiting && (member.due <= now || !member.machine.hasValue)
             case .dormant, .awaitingToken, .polling: isDue = false
             }
-            guard isDue else { continue }
+            guard isDue, !member.isHeldByWrites(at: now) else { continue }
             if !member.asksAlone, !self.sleepsWithoutListeners(member) {
                 self.follow(member, leader, now: now)
             } else if member.activity == .riding {

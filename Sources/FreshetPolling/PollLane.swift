@@ -204,6 +204,12 @@ extension PollLane {
             self.tokenArrived(credential, result, now: now)
         case .hook(let id):
             self.hookReceived(id, now: now)
+        case .beginWrite(let id, let key, let isNew, let reply):
+            self.beginWrite(id, key: key, isNew: isNew, reply: reply, now: now)
+        case .write(let id, let edit, let tag, let reply):
+            self.write(id, edit, tag: tag, reply: reply, now: now)
+        case .endWrite(let id, let key, let isNew, let polls):
+            self.endWrite(id, key: key, isNew: isNew, polls: polls, now: now)
         case .stop:
             self.isStopping = true
         }
@@ -370,7 +376,7 @@ extension PollLane {
         self.watchStaleness(source)
         if let error = verdict.error { return reply(.failure(error)) }
         if let change = verdict.change {
-            self.hub.publish(change, of: id) { cursor in
+            self.publish(change, of: source) { cursor in
                 reply(cursor.map { .success($0) } ?? .failure(UpstreamError(.internal, "the source was removed")))
             }
         } else if let version = self.hub.version(of: id) {

@@ -71,6 +71,12 @@ final class PolledSource {
     /// The upstream refused a token, and has accepted none since: another refusal asks for no further token.
     var wasTokenRefused = false
 
+    /// Writes under way, and how long polls wait for them at most.
+    var writes = 0
+    var heldUntil = MonotonicTime(nanoseconds: .min)
+    /// Changes on their way through the log.
+    let publishing = PublishingMark()
+
     init(id: SourceID, host: PolledHost, group: PollGroup, machine: SourceStateMachine) {
         self.id = id
         self.host = host
@@ -94,7 +100,8 @@ final class PolledSource {
 
     /// Whether others may wait for its next poll.
     var takesRiders: Bool {
-        switch self.activity {
+        guard self.writes == 0 else { return false }
+        return switch self.activity {
         case .polling, .inLine: true
         case .scheduled: self.reading != nil || self.machine.nextPoll != .distantFuture
         case .dormant, .riding, .awaitingToken: false

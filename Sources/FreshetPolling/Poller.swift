@@ -91,6 +91,31 @@ package final class Poller: Sendable {
         self.inbox.post(.renew(id, configuration))
     }
 
+    /// A write to a source begins: its polls wait, at most `timeout`, until ``endWrite(of:key:isNew:polls:)``, and its
+    /// item, or its whole value where `key` is `nil`, stays as it is. `isNew`: it creates an item that has no key yet.
+    ///
+    /// - Throws: ``UpstreamError`` where the source is gone, or has no token to ask with.
+    func beginWrite(to id: SourceID, key: String?, isNew: Bool) async throws(UpstreamError) -> WriteLease {
+        let result = await withCheckedContinuation { continuation in
+            self.inbox.post(.beginWrite(id, key: key, isNew: isNew) { continuation.resume(returning: $0) })
+        }
+        return try result.get()
+    }
+
+    /// `polls`: the upstream may hold something that nobody here knows; it is asked soon.
+    func endWrite(of id: SourceID, key: String?, isNew: Bool, polls: Bool) {
+        self.inbox.post(.endWrite(id, key: key, isNew: isNew, polls: polls))
+    }
+
+    /// Makes this of a source's value, and returns once the change is appended and readable.
+    ///
+    /// - Throws: ``UpstreamError`` where the result is none of the source's values.
+    func write(_ edit: WriteEdit, tag: [UInt8]?, to id: SourceID) async -> Result<WritePlan.Taken, UpstreamError> {
+        await withCheckedContinuation { continuation in
+            self.inbox.post(.write(id, edit, tag: tag) { continuation.resume(returning: $0) })
+        }
+    }
+
     /// The figures as they are now.
     package var metrics: PollMetrics {
         self.inbox.metrics.withLock { $0 }
