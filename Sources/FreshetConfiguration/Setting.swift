@@ -420,5 +420,6 @@ extension SettingSection {
         ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),
         ("sources.NAME.paginate", .paginate), ("sources.NAME.hook", .sourceHook),
         ("sources.NAME.parameters.NAME", .parameter),
+        ("sources.NAME.write", .sourceWrite),
     ]
 }

@@ -200,7 +200,12 @@ extension SettingSection {
                 default: "\(Self.unset.denyPrivate)",
                 "Refuse to connect to loopback, private and link-local addresses."
             ),
-            .planned("write", "Writes through to the upstream."),
+            Setting(
+                "write",
+                .mapping,
+                synonyms: ["writes", "writable", "write_through"],
+                "How clients write through to the upstream; without it they cannot."
+            ),
             .planned("access", "Who may subscribe to this source."),
             Setting(
                 "method",

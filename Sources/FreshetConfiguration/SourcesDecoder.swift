@@ -83,6 +83,7 @@ struct SourcesDecoder {
         }
         self.readURL(reader, into: &source)
         SourceTemplateDecoder(context: self.context).read(reader, into: &source)
+        SourceWrites(context: self.context).check(reader, source)
         self.crossCheck(reader, source)
         return isNamed ? source : nil
     }
@@ -181,6 +182,7 @@ extension SourcesDecoder {
         source.expect = rules.expectations(of: reader)
         source.tls = rules.tls(of: reader)
         source.schema = SchemaFiles(context: self.context).schema(of: reader)
+        source.write = SourceWrites(context: self.context).policy(of: reader)
         source.hook = SourceHooks(context: self.context).hook(of: reader)
         SourceCredentials(context: self.context).read(reader, into: &source)
         SourceRequestDecoder(context: self.context).read(reader, into: &source)

@@ -214,6 +214,16 @@ struct ConfigurationFileTests {
         #expect(source.settle == 2)
         #expect(source.verifyEvery == 20)
         #expect(source.schema?.path == "\(ConfigurationCase.folder)/schemas/good.json")
+        var write = WritePolicy()
+        write.itemURL = "https://api.example.com/orders/{key}"
+        write.methods = [.put, .patch, .delete, .post]
+        write.patch = .jsonPatch
+        write.conflict = .merge
+        write.guard = .field
+        write.version = Pointer("/updated_at")
+        write.idempotency = .forward
+        write.forward = ["authorization", "x-tenant"]
+        #expect(source.write == write)
         #expect(source.hook?.style == .standard)
         #expect(source.hook?.secret.count == 24)
         #expect(source.contentTypes.map(\.description) == ["application/json", "text/*"])
