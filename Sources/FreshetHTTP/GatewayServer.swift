@@ -42,7 +42,7 @@ package final class GatewayServer: Service {
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
-    /// changed.
+    /// changed; `writer` carries writes out.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -54,7 +54,8 @@ package final class GatewayServer: Service {
         unread: UnreadAnswers = UnreadAnswers(),
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
-        hooks: HookDesk = HookDesk()
+        hooks: HookDesk = HookDesk(),
+        writer: (any Writer)? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -67,7 +68,8 @@ package final class GatewayServer: Service {
             unread: unread,
             authenticator: authenticator,
             certificates: certificates,
-            hooks: hooks
+            hooks: hooks,
+            writer: writer
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

@@ -26,6 +26,8 @@ final class Gateway: Sendable {
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
     let hooks: HookDesk
+    /// `nil` where nothing can be written.
+    let writer: (any Writer)?
     let counters = HTTPCounters()
     let tlsCounters = TLSCounters()
     let http2Places: HTTP2Places
@@ -57,8 +59,10 @@ final class Gateway: Sendable {
         unread: UnreadAnswers,
         authenticator: Authenticator?,
         certificates: TLSCertificates?,
-        hooks: HookDesk
+        hooks: HookDesk,
+        writer: (any Writer)?
     ) {
+        self.writer = writer
         self.certificates = certificates
         self.hooks = hooks
         self.http2Places = HTTP2Places(settings: settings)

@@ -19,6 +19,7 @@ struct Responder: Sendable {
         self.gateway = gateway
         var routes = RouteTable()
         ValueRoutes(gateway: gateway).add(to: &routes)
+        WriteRoutes(gateway: gateway).add(to: &routes)
         ChangeRoutes(gateway: gateway).add(to: &routes)
         StreamRequest.addRoute(to: &routes)
         SourceRoutes(gateway: gateway).add(to: &routes)
@@ -39,7 +40,12 @@ struct Responder: Sendable {
     ) -> RequestPlan {
         var plan = RequestPlan(head: head, match: self.routes.match(head.path), identity: .nobody)
         if let route = plan.route, route.access != .everybody {
-            plan.identity = self.gateway.access.identity(of: head, by: listener, certificate: certificate)
+            plan.identity = self.gateway.access.identity(
+                of: head,
+                by: listener,
+                certificate: certificate,
+                ignoresForeign: route.isForwarded
+            )
         }
         return plan
     }
@@ -98,7 +104,7 @@ struct Responder: Sendable {
     func respond(to request: IncomingRequest) async -> RouteResponse {
         let head = request.head
         guard head.path != "*" else {
-            return .answer(Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, DELETE, OPTIONS")]))
+            return .answer(Answer(204, fields: [AnswerField("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]))
         }
         guard let match = request.plan.match else {
             return .answer(self.allow(head, Problem.noSuchRoute.answer))

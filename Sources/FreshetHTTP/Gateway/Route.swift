@@ -7,6 +7,8 @@ struct Route: Sendable {
     enum Method: String, Sendable {
         case get = "GET"
         case post = "POST"
+        case put = "PUT"
+        case patch = "PATCH"
         case delete = "DELETE"
 
         /// The methods of RFC 9110 that this one brings along: HEAD is GET whose body the connection leaves out.
@@ -52,5 +54,7 @@ struct Route: Sendable {
     var access: Access
     /// Whether pages of the origins in `cors.origins` may read the answer.
     var isCrossOrigin: Bool
+    /// Without `auth`, what is presented as a credential is for the upstream, and proves nothing here.
+    var isForwarded = false
     var action: Action
 }

@@ -48,6 +48,7 @@ struct RouteTable: Sendable {
         for access: Route.Access,
         bodyLimit: Route.BodyLimit = .dropped,
         isCrossOrigin: Bool = true,
+        isForwarded: Bool = false,
         _ handler: @escaping Route.Handler
     ) {
         let route = Route(
@@ -55,6 +56,7 @@ struct RouteTable: Sendable {
             bodyLimit: bodyLimit,
             access: access,
             isCrossOrigin: isCrossOrigin,
+            isForwarded: isForwarded,
             action: .answer(handler)
         )
         self.add(route, at: path)

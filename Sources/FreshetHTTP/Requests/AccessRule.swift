@@ -31,11 +31,13 @@ struct AccessRule: Sendable {
     let crossOrigin: CrossOrigin
 
     /// What the request proves. A second credential beside the first proves nothing. Never blocks. `certificate` is the
-    /// subject of the client certificate that the connection's handshake verified, as RFC 4514 writes it.
+    /// subject of the client certificate that the connection's handshake verified, as RFC 4514 writes it. `ignoresForeign`:
+    /// without `auth`, a credential that is not the gateway's is none.
     func identity(
         of head: RequestHead,
         by listener: IncomingRequest.Listener,
-        certificate: String? = nil
+        certificate: String? = nil,
+        ignoresForeign: Bool = false
     ) -> Identity {
         if listener.purpose == .administration { return .known(.administrator) }
         let values = head.values(of: "authorization")
@@ -45,7 +47,7 @@ struct AccessRule: Sendable {
             return .known(.administrator)
         }
         guard let authenticator else {
-            return values.isEmpty ? .known(.anonymous(self.anonymous)) : .refused(.invalidCredential)
+            return values.isEmpty || ignoresForeign ? .known(.anonymous(self.anonymous)) : .refused(.invalidCredential)
         }
         switch self.credentials.read(head) {
         case .malformed: return .refused(.invalidCredential)

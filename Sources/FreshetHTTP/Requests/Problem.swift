@@ -18,6 +18,19 @@ struct Problem: Error, Hashable, Sendable {
     struct Member: Hashable, Sendable {
         var name: String
         var text: String
+        /// JSON text, in the place of ``text``.
+        var json: [UInt8]?
+
+        init(name: String, text: String) {
+            self.name = name
+            self.text = text
+        }
+
+        init(name: String, json: [UInt8]) {
+            self.name = name
+            self.text = ""
+            self.json = json
+        }
     }
 
     init(_ status: Int, _ code: String, _ detail: String, fields: [AnswerField] = []) {
@@ -36,7 +49,11 @@ struct Problem: Error, Hashable, Sendable {
             json.member("code", self.code)
             json.member("detail", self.detail)
             for member in self.members {
-                json.member(member.name, member.text)
+                if let raw = member.json {
+                    json.member(member.name, raw: raw)
+                } else {
+                    json.member(member.name, member.text)
+                }
             }
         }
         var answer = Answer(self.statusCode, body: json.text, type: "application/problem+json")

@@ -5,6 +5,7 @@ enum StatusText {
         switch status {
         case 100: "Continue"
         case 200: "OK"
+        case 201: "Created"
         case 202: "Accepted"
         case 204: "No Content"
         case 304: "Not Modified"
@@ -32,6 +33,7 @@ enum StatusText {
         case 501: "Not Implemented"
         case 502: "Bad Gateway"
         case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
         case 505: "HTTP Version Not Supported"
         case _: "Status \(status)"
         }

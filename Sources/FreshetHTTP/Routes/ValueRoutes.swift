@@ -12,6 +12,7 @@ struct ValueRoutes: Sendable {
         routes.on(.get, "/v1/values/:source", for: .caller) { try await self.value($0) }
         // The slashes of an instance's name.
         routes.on(.get, "/v1/values/*source", for: .caller) { try await self.value($0) }
+        routes.on(.get, "/v1/items/:source/:key", for: .caller) { try await self.item($0) }
     }
 
     private func value(_ context: GatewayContext) async throws -> Answer {
@@ -114,14 +115,14 @@ struct ValueRoutes: Sendable {
 
     /// What the upstream's last answer allows, of whose lifetime a cache takes `Age` off (RFC 9111 §4.2); without one
     /// every use has to ask, which the tag makes cheap.
-    private func cacheControl(_ version: SourceVersion, status: SourceStatus) -> String {
+    func cacheControl(_ version: SourceVersion, status: SourceStatus) -> String {
         var policy = status.caching ?? CachePolicy()
         if status.caching == nil { policy.freshFor = version.freshness }
         return policy.cacheControl
     }
 
     /// 503 for a source that has not had one good response.
-    private func absence(_ report: SourceReport) -> Problem {
+    func absence(_ report: SourceReport) -> Problem {
         let now = WallClock.now
         let wait = (report.status.nextPollAt?.seconds ?? now.seconds) - now.seconds
         var problem = Problem.busy(
