@@ -9,6 +9,7 @@ import FreshetPolling
 import FreshetStreaming
 import Logging
 import ServiceLifecycle
+import Synchronization
 import System
 import TLS
 
@@ -23,6 +24,7 @@ struct Composition: Sendable {
     let poller: Poller
     let registry: SourceRegistry
     let renewal: CredentialRenewal
+    let writer: WriteDesk
     /// `nil` without `auth`.
     let access: AccessControl?
     let server: GatewayServer
@@ -73,6 +75,7 @@ struct Composition: Sendable {
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
+        self.writer = Self.writer(hub, self.poller, durable, logger: logger)
         let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
         try registry.apply(configuration.sources)
         self.registry = registry
@@ -112,7 +115,8 @@ struct Composition: Sendable {
             reloader: self.reloader,
             durable: durable,
             authenticator: self.access?.authenticator,
-            instances: registry.instances
+            instances: registry.instances,
+            writer: self.writer
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -131,8 +135,29 @@ struct Composition: Sendable {
             unread: unread,
             authenticator: self.access?.authenticator,
             certificates: certificates,
-            hooks: hooks
+            hooks: hooks,
+            writer: self.writer
         )
+    }
+
+    private static func writer(_ hub: Hub, _ poller: Poller, _ durable: DurableLog?, logger: Logger) -> WriteDesk {
+        var configuration = WriteDesk.Configuration(now: { WallTime.now })
+        configuration.userAgent = "freshet/\(FreshetVersion.current)"
+        let log = WriteLog(logger: logger)
+        let desk = WriteDesk(
+            hub: hub,
+            poller: poller,
+            configuration: configuration,
+            store: durable?.keys,
+            restored: durable?.contents.writeKeys ?? [],
+            audit: { log.note($0) }
+        )
+        if let durable {
+            durable.onRenewal.withLock { $0 = { [weak desk] in desk?.rewriteKeys() } }
+            // The keys of a log that began anew at this start are in memory alone.
+            if durable.contents.newEpochReason != nil { desk.rewriteKeys() }
+        }
+        return desk
     }
 
     private static func hub(_ configuration: GatewayConfiguration, _ durable: DurableLog?) -> Hub {

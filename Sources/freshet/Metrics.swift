@@ -17,6 +17,7 @@ struct GatewayMetrics {
     let durable: DurableLog?
     let authenticator: Authenticator?
     let instances: InstanceDesk?
+    let writer: WriteDesk?
     private let saved = HighWater()
 
     init(
@@ -27,8 +28,10 @@ struct GatewayMetrics {
         reloader: Reloader?,
         durable: DurableLog?,
         authenticator: Authenticator? = nil,
-        instances: InstanceDesk? = nil
+        instances: InstanceDesk? = nil,
+        writer: WriteDesk? = nil
     ) {
+        self.writer = writer
         self.hub = hub
         self.streams = streams
         self.poller = poller
@@ -47,6 +50,7 @@ struct GatewayMetrics {
         self.writePolls(sources, to: &metrics)
         self.writeSources(sources, instances, to: &metrics)
         if let instances = self.instances { InstanceMetrics.write(instances.figures, to: &metrics) }
+        if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)
@@ -109,6 +113,25 @@ struct GatewayMetrics {
         for issuer in access.issuers { metrics.sample(issuer.failures, ("issuer", issuer.issuer)) }
         metrics.family("freshet_deny_list_entries", "gauge", "Lines of auth.deny_file in force.")
         metrics.sample(access.denied)
+    }
+
+    private static func write(_ writes: WriteMetrics, of sources: [SourceReport], to metrics: inout MetricsText) {
+        metrics.family("freshet_writes_total", "counter", "Writes that ended, by outcome.")
+        for source in sources {
+            for outcome in WriteReport.Outcome.allCases {
+                guard let count = writes.outcomes[source.name]?[outcome] else { continue }
+                metrics.sample(count, ("source", source.name), ("outcome", outcome.rawValue))
+            }
+        }
+        metrics.histogram("freshet_write_duration_seconds", "From a write to its answer.", writes.duration)
+        metrics.family("freshet_writes_in_flight", "gauge", "Writes under way.")
+        metrics.sample(writes.underWay)
+        metrics.family("freshet_writes_waiting", "gauge", "Writes that wait for their turn.")
+        metrics.sample(writes.waiting)
+        metrics.family("freshet_idempotency_keys", "gauge", "Idempotency keys of the last 24 hours.")
+        metrics.sample(writes.keys)
+        metrics.family("freshet_idempotency_bytes", "gauge", "Bytes that the answers of idempotency keys take.")
+        metrics.sample(writes.keyBytes)
     }
 
     private func writePolls(_ sources: [SourceReport], to metrics: inout MetricsText) {

@@ -105,7 +105,6 @@ private enum Treatment {
 
     /// Blocks of YAML that are not accepted here; the first words of each, and why.
     static let refused = [
-        "sources:\n  orders:": "write-through to the upstream is not built yet",
         "webhooks:": "webhooks and Web Push are not built yet",
         "auth:\n  anonymous: { read: [\"rates\"": "names `auth.certificates`, which need the files of `tls`",
         "sources:\n  bearer:": "names a client certificate that does not exist here; TLSConnectionTests has one",

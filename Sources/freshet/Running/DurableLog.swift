@@ -21,6 +21,9 @@ final class DurableLog: Sendable {
     /// Of ``StoreStatistics/renewals``: so many were logged.
     private let loggedRenewals = Mutex<UInt64>(0)
 
+    /// Called when the log has begun anew on the disk.
+    let onRenewal = Mutex<(@Sendable () -> Void)?>(nil)
+
     private static let reminderInterval = Duration.seconds(60)
 
     /// Opens the file, or begins one. A disk that is full or fails does not keep the gateway from starting: changes
@@ -113,6 +116,7 @@ final class DurableLog: Sendable {
             }
             try hub.resumeStore(store)
             self.logger.notice("the change log is durable again", metadata: ["cursor": "\(hub.cursor)"])
+            self.onRenewal.withLock { $0 }?()
         } catch {
             self.logger.debug("the change log is still only in memory", metadata: Self.metadata(error))
         }
@@ -121,6 +125,12 @@ final class DurableLog: Sendable {
     private static func metadata(_ error: StoreError) -> Logger.Metadata {
         ["kind": "\(error.kind.rawValue)", "message": "\(error.message)"]
     }
+
+    /// Where idempotency keys are kept.
+    var keys: WriteKeyDesk { WriteKeyDesk(log: self) }
+
+    /// The open store.
+    var open: SQLiteChangeStore? { self.store.withLock { $0 } }
 
     /// The figures of the file; `nil` while it is not open.
     var statistics: StoreStatistics? {
