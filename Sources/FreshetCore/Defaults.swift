@@ -37,6 +37,7 @@ package enum Defaults {
         package static let writeTimeout: Duration = .seconds(30)
         package static let maxBodyBytes = 8 << 20
         package static let maxWaitingReads = 1024
+        package static let maxRowStreams = 256
         package static let maxWaitingReadsPerAddress = 32
         package static let maxUnsentBytes = 128 << 20
     }

@@ -11,6 +11,15 @@ package struct ItemChanges: Hashable, Sendable {
     package let createdCount: Int
     package let updatedCount: Int
     package let deletedCount: Int
+    /// Where the first item that changed stands in either document, as ``Document/value(place:)`` takes it.
+    package let firstUpdated: Places?
+
+    package struct Places: Hashable, Sendable {
+        package let old: Int
+        package let new: Int
+        /// Its identity in the new one.
+        package let key: Int
+    }
 
     /// What ``text`` is where nothing happened to the items.
     package static let emptyText = Array(#"{"created":[],"updated":[],"deleted":[]}"#.utf8)
@@ -56,7 +65,10 @@ extension ItemChanges {
             text: text,
             createdCount: difference.created.count,
             updatedCount: difference.updated.count,
-            deletedCount: difference.deleted.count
+            deletedCount: difference.deleted.count,
+            firstUpdated: difference.updated.first.map { first in
+                Places(old: old.item(first.old).index, new: new.item(first.new).index, key: new.key(first.new).index)
+            }
         )
     }
 }

@@ -187,4 +187,6 @@ package struct SourceReport: Sendable {
     /// The current value; `nil` before the first.
     package var version: SourceVersion?
     package var subscribers: Int
+    /// What the subscribers would have asked the upstream, each for itself, beyond the polls that were made for all.
+    package var requestsSaved: UInt64 = 0
 }

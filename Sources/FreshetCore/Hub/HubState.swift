@@ -21,6 +21,8 @@ struct HubState: Sendable {
         var ruleSince: UInt64 = 0
         /// How often it is waited for: see ``Hub/beginWait(for:)``.
         var waits = 0
+        /// What its subscribers would have asked the upstream, each for itself, beyond what was asked for all.
+        var requestsSaved: UInt64 = 0
         /// Up to here what the store has under this name may be an earlier source's.
         var startsAfter: UInt64 = 0
         /// Those that an instance is counted in; empty for a source that the configuration names.
@@ -45,6 +47,17 @@ struct HubState: Sendable {
             guard !subscription.view.isWhole else { return self.demand.remove(count, in: subscription.format) }
             self.viewers -= count
             self.views?.leave(subscription.viewID, count, in: subscription.format)
+        }
+
+        /// Takes note of a status. Each subscriber would have made the polls that have ended since the last one.
+        mutating func take(_ status: SourceStatus) {
+            let (polls, isOlder) = status.answers.subtractingReportingOverflow(self.status.answers)
+            let others = UInt64(max(0, self.subscribers - 1))
+            if !isOlder, polls > 0, others > 0 {
+                let saved = polls.multipliedReportingOverflow(by: others).partialValue
+                self.requestsSaved = self.requestsSaved.addingReportingOverflow(saved).partialValue
+            }
+            self.status = status
         }
     }
 
@@ -215,7 +228,8 @@ struct HubState: Sendable {
                 name: entry.name,
                 status: entry.status,
                 version: entry.version,
-                subscribers: entry.subscribers
+                subscribers: entry.subscribers,
+                requestsSaved: entry.requestsSaved
             )
         }
     }
@@ -268,7 +282,7 @@ struct HubState: Sendable {
     mutating func report(_ status: SourceStatus, of source: SourceID, _ notice: HubNotice?) -> [any HubListener] {
         guard self[source] != nil else { return [] }
         self.update(source) { entry in
-            entry.status = status
+            entry.take(status)
             // Of a value of an earlier process it becomes known only now.
             if let rule = status.collection?.rule, let version = entry.version, version.rule == nil {
                 entry.version = version.ruled(by: rule)

@@ -23,6 +23,8 @@ package struct Change: Sendable {
     package var freshness: Duration
     /// What is known of the source beside its value by now (``SourceStateMachine/learned``), to be kept with it.
     package var learned: [UInt8] = []
+    /// How much of the value changed; `nil` for the first value.
+    package var summary: ChangeSummary?
 
     package init(
         document: Document,

@@ -16,6 +16,8 @@ package final class SourceVersion: Sendable {
     package let validators: Validators
     /// How long the response may be called fresh, from ``at`` on.
     package let freshness: Duration
+    /// How it differs from the value before it; `nil` for the first, and for one of an earlier process.
+    package let summary: ChangeSummary?
 
     private struct Encoded: Sendable {
         /// Empty until first requested, which happens for few versions.
@@ -50,6 +52,7 @@ package final class SourceVersion: Sendable {
         self.validators = change.validators
         self.freshness = change.freshness
         self.ownTag = nil
+        self.summary = change.summary
     }
 
     /// What was the value of `version`, with another value in its place.
@@ -61,6 +64,7 @@ package final class SourceVersion: Sendable {
         self.at = version.at
         self.validators = version.validators
         self.freshness = version.freshness
+        self.summary = version.summary
         self.ownTag = etag
     }
 

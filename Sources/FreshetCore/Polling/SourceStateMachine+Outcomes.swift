@@ -15,6 +15,7 @@ extension SourceStateMachine {
         self.status.notModified += status == 304 ? 1 : 0
         self.status.unchanged += status != 304 && change == nil ? 1 : 0
         self.status.changes += change == nil ? 0 : 1
+        if change?.summary != nil { self.status.changesPerHour.add(at: wall) }
         let next = self.schedule.responseReceived(
             changed: change != nil,
             waiting: self.value.wait,
@@ -53,6 +54,7 @@ extension SourceStateMachine {
         self.current.ended()
         self.status.failuresInARow += 1
         self.status.failures += 1
+        self.status.failuresPerHour.add(at: wall)
         self.status.lastError = ReportedError(error: error, at: wall)
         let next = self.schedule.pollFailed(
             error.kind,

@@ -183,8 +183,16 @@ extension SourceStateMachine {
         let size = new.text.count
         change.patch = patch.text.count < size ? patch.text : nil
         change.merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
+        let items = self.value.itemChanges(to: new)
+        change.summary = ChangeSummary(
+            from: old,
+            to: new,
+            operations: patch.operationCount,
+            items: items,
+            ignored: self.configuration.ignore
+        )
         // Another order of the items, or a change around them alone, touches none: short of size, that is worth knowing.
-        change.items = self.value.itemChanges(to: new).flatMap { $0.isEmpty || $0.text.count < size ? $0.text : nil }
+        change.items = items.flatMap { $0.isEmpty || $0.text.count < size ? $0.text : nil }
         return change
     }
 

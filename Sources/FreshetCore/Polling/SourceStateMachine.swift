@@ -62,6 +62,7 @@ package struct SourceStateMachine: Sendable {
         let reason = configuration.isPolled ? first.reason : Self.isOnlyPushed
         self.status = SourceStatus(stateSince: wall, interval: first.interval, intervalReason: reason)
         self.status.isPolled = configuration.isPolled
+        self.status.url = URLRedaction.redacted(configuration.url, wholly: true)
         self.status.nextPollAt = configuration.isPolled ? wall : nil
         self.status.collection = self.value.collection
         self.status.setWarning(.insecure, configuration.tls.isInsecure)
@@ -121,6 +122,7 @@ package struct SourceStateMachine: Sendable {
         let fresh = machine.status
         machine.staleness = self.staleness.reconfigured(configuration, interval: fresh.interval)
         machine.status = self.status
+        machine.status.url = fresh.url
         machine.status.validators = machine.trust.validators
         machine.status.collection = machine.value.collection
         machine.status.setWarning(.insecure, configuration.tls.isInsecure)
@@ -287,6 +289,7 @@ package struct SourceStateMachine: Sendable {
             self.current.valueArrived()
             self.status.lastSuccessAt = wall
             self.status.changes += change == nil ? 0 : 1
+            if change?.summary != nil { self.status.changesPerHour.add(at: wall) }
             self.status.failuresInARow = 0
             self.staleness.confirmed(at: now, interval: self.status.interval, freshness: nil)
             return Verdict(

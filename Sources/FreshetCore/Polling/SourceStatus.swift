@@ -66,6 +66,13 @@ package struct SourceStatus: Hashable, Sendable {
     package var flaps: UInt64 = 0
     /// Body bytes received, before decoding.
     package var bytes: UInt64 = 0
+    /// The upstream, without secrets; empty where values are pushed alone.
+    package var url = ""
+    /// Changes, the first value aside, and failed polls of the last day.
+    package var changesPerHour = HourCounts()
+    package var failuresPerHour = HourCounts()
+    /// The last poll that ended.
+    package var lastPoll: PollRecord?
 
     /// Where the keyed items stand, once that is known.
     package var collection: SourceCollection?
@@ -81,6 +88,9 @@ package struct SourceStatus: Hashable, Sendable {
     package var validatorCaughtAt: WallTime?
     /// What the owner should know, one of a kind.
     package internal(set) var warnings: [SourceWarning] = []
+
+    /// Answers that brought or confirmed a value, or failed to.
+    var answers: UInt64 { self.notModified + self.unchanged + self.changes + self.failures }
 
     /// Whether ``lastError`` is why the source is in its state.
     package var isInTrouble: Bool {

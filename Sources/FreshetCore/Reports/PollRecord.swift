@@ -1,0 +1,92 @@
+// The last poll of a source as a person wants to see it: how it ended, where its time went, what was said.
+
+/// What one request to an upstream took, and what both sides said. Made by who carried it out. Holds no secret: fields
+/// whose value is or may be one are named without it.
+package struct ExchangeTrace: Hashable, Sendable {
+    /// Parts of the request's time, in milliseconds; zero for what a kept connection had done before.
+    package struct Timing: Hashable, Sendable {
+        package var dns: Double
+        package var connect: Double
+        package var tls: Double
+        /// From the connection to the first byte of the answer.
+        package var firstByte: Double
+        package var download: Double
+
+        package init(dns: Double = 0, connect: Double = 0, tls: Double = 0, firstByte: Double = 0, download: Double = 0)
+        {
+            (self.dns, self.connect, self.tls) = (dns, connect, tls)
+            (self.firstByte, self.download) = (firstByte, download)
+        }
+    }
+
+    package struct Field: Hashable, Sendable {
+        package var name: String
+        /// `nil` for one that is not shown.
+        package var value: String?
+
+        package init(_ name: String, _ value: String?) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// `HTTP/1.1`, `HTTP/2`; `nil` where no answer came.
+    package var version: String?
+    package var status: Int?
+    /// A connection was opened for it.
+    package var isNewConnection: Bool
+    package var timing: Timing
+    /// The method and the target, then the fields.
+    package var request: [Field]
+    package var response: [Field]
+
+    package init(
+        version: String? = nil,
+        status: Int? = nil,
+        isNewConnection: Bool = true,
+        timing: Timing = Timing(),
+        request: [Field] = [],
+        response: [Field] = []
+    ) {
+        self.version = version
+        self.status = status
+        self.isNewConnection = isNewConnection
+        self.timing = timing
+        self.request = request
+        self.response = response
+    }
+
+    /// The most fields of either side that are kept, and the most bytes of a value.
+    package static let maxFields = 32
+    package static let maxValueBytes = 512
+
+    /// A value as it is kept: cut, and without what a URL in it may hold.
+    package static func shown(_ value: [UInt8]) -> String {
+        let text = String(decoding: value.prefix(Self.maxValueBytes), as: UTF8.self)
+        return URLRedaction.redacted(value.count > Self.maxValueBytes ? text + "…" : text)
+    }
+}
+
+/// The last poll of a source that ended.
+package struct PollRecord: Hashable, Sendable {
+    package var at: WallTime
+    package var outcome: PollOutcome
+    /// Body bytes received, before decoding.
+    package var bytes: Int
+    /// Of the last request of the poll; `nil` where none was made.
+    package var trace: ExchangeTrace?
+
+    package init(at: WallTime, outcome: PollOutcome, bytes: Int, trace: ExchangeTrace?) {
+        self.at = at
+        self.outcome = outcome
+        self.bytes = bytes
+        self.trace = trace
+    }
+}
+
+extension SourceStateMachine {
+    /// A poll of this source ended.
+    package mutating func pollRecorded(_ record: PollRecord) {
+        self.status.lastPoll = record
+    }
+}
