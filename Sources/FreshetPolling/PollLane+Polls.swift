@@ -117,7 +117,7 @@ extension PollLane {
         }
         let followers = source.followers
         source.followers = []
-        self.conclude(source, end, wall: wall, now: now) { verdict, response in
+        self.conclude(source, end, trace: completion.trace, wall: wall, now: now) { verdict, response in
             self.inbox.metrics.withLock { metrics in
                 metrics.pollEnded(
                     source,
@@ -131,7 +131,7 @@ extension PollLane {
         }
         for follower in followers where follower.leader === source {
             guard self.leaves(follower, end, now: now) else { continue }
-            self.conclude(follower, end, wall: wall, now: now) { verdict, _ in
+            self.conclude(follower, end, trace: completion.trace, wall: wall, now: now) { verdict, _ in
                 self.inbox.metrics.withLock { $0.sharedPollEnded(follower, verdict.outcome) }
             }
         }
@@ -141,6 +141,7 @@ extension PollLane {
     private func conclude(
         _ source: PolledSource,
         _ end: PollEnd,
+        trace: ExchangeTrace?,
         wall: WallTime,
         now: MonotonicTime,
         account: (SourceStateMachine.Verdict, ExchangeResponse?) -> Void
@@ -149,6 +150,9 @@ extension PollLane {
         let result = end.result(isConfirmation: source.pagesVersion == version && source.machine.hasValue)
         let verdict = self.verdict(of: source, on: result, now: now, wall: wall)
         let response = try? result.get()
+        source.machine.pollRecorded(
+            PollRecord(at: wall, outcome: verdict.outcome, bytes: response?.wireBytes ?? 0, trace: trace)
+        )
         if case .pages = end {
             let holds = response.map { $0.status == 304 || source.machine.holds($0.body) } ?? false
             source.pagesVersion = verdict.error == nil && holds ? version : nil

@@ -97,6 +97,7 @@ extension CurlTransfer {
         try CurlOptions(easy: self.easy).setFields(list)
         curl_slist_free_all(self.requestFields)
         self.requestFields = list
+        self.shownFields = Self.shown(configured, self.acceptedByDefault, fields.validators)
         self.sentFields = fields
     }
 }

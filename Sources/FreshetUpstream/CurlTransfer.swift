@@ -24,6 +24,10 @@ final class CurlTransfer {
     /// Request fields as libcurl wants them, and what they were made for.
     var requestFields: UnsafeMutablePointer<curl_slist>?
     var sentFields: SentFields?
+    /// The same fields as they may be shown.
+    var shownFields: [ExchangeTrace.Field] = []
+    /// Of the last request of the exchange that ended.
+    private(set) var trace: ExchangeTrace?
     let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     let scratch: UnsafeMutableBufferPointer<UInt8>
     let store: ConnectionStore
@@ -151,6 +155,7 @@ extension CurlTransfer {
         self.policy = HopPolicy(deniesPrivate: self.configuration.denyPrivate)
         self.connects = 0
         self.wasEverSent = false
+        self.trace = nil
         self.heldFor = .zero
         let options = CurlOptions(easy: self.easy)
         let isRenewed = self.isOutOfDate
@@ -203,6 +208,7 @@ extension CurlTransfer {
         options.setCache(nil)
         let opened = options.long(CURLINFO_NUM_CONNECTS)
         self.connects += opened
+        self.trace = self.makeTrace()
         let isReused = opened == 0
         if self.hasExcess { self.connection?.kept.isSpent = true }
         if isReused, !self.isRetry, self.request.isRepeatable, self.shouldRetry(after: code) {

@@ -13,6 +13,8 @@ package struct ExchangeCompletion {
     package var held = Duration.zero
     /// Some of a request may have left. False only where certainly nothing has.
     package var wasSent = false
+    /// What the last request took, and what was said; `nil` where none was made.
+    package var trace: ExchangeTrace?
 }
 
 /// The transfers of one poll thread. Confined to that thread.
@@ -216,7 +218,8 @@ package final class CurlTransport {
                     result: result,
                     connects: transfer.connects,
                     held: transfer.heldFor,
-                    wasSent: transfer.wasEverSent
+                    wasSent: transfer.wasEverSent,
+                    trace: transfer.trace
                 )
             )
         }
