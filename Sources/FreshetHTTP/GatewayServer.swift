@@ -42,7 +42,7 @@ package final class GatewayServer: Service {
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
-    /// changed; `writer` carries writes out.
+    /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -55,7 +55,8 @@ package final class GatewayServer: Service {
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
         hooks: HookDesk = HookDesk(),
-        writer: (any Writer)? = nil
+        writer: (any Writer)? = nil,
+        upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() }
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -69,7 +70,8 @@ package final class GatewayServer: Service {
             authenticator: authenticator,
             certificates: certificates,
             hooks: hooks,
-            writer: writer
+            writer: writer,
+            upstream: upstream
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }
@@ -148,10 +150,19 @@ package final class GatewayServer: Service {
             throw error
         }
         let watch = self.gateway.certificates.map(Self.watch)
+        let pulse = self.gateway.pulse
+        let notes = Task {
+            while !Task.isCancelled {
+                pulse.note()
+                try? await Task.sleep(for: GatewayPulse.interval)
+            }
+        }
+        defer { notes.cancel() }
         // Throws where the task is cancelled, which ends the server as well.
         try? await gracefulShutdown()
         watch?.cancel()
         self.gateway.beginDrain()
+        self.gateway.rows.close()
         await self.close(listeners)
         // A task of its own, so that a cancelled server gives what is under way its time as well.
         await Task { await self.drainConnections() }.value

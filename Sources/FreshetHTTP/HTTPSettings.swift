@@ -57,6 +57,12 @@ package struct HTTPSettings: Sendable {
     /// How old `/metrics`, `/v1/sources` and `/readyz?verbose` may be: they are made at most so often, however many ask
     /// (A15). Default: 1 s.
     package var sharedTextLifetime: Duration = .seconds(1)
+    /// Streams of `/v1/sources` at one time: dashboards, not subscribers. Default: 256.
+    package var maxRowStreams = Defaults.Limits.maxRowStreams
+    /// After how long such a stream shows that it lives. Default: 15 s.
+    package var rowHeartbeat: Duration = Defaults.heartbeat
+    /// What `/v1/gateway` says of the program. Default: nothing.
+    package var version = ""
 
     /// Connections that no stream has taken over yet, at one time. Default: as many as there are descriptors for,
     /// streams and a reserve counted off.

@@ -124,6 +124,7 @@ struct Composition: Sendable {
         }
         var settings = configuration.httpSettings
         settings.adminKey = adminKey
+        settings.version = FreshetVersion.current
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,
@@ -136,7 +137,8 @@ struct Composition: Sendable {
             authenticator: self.access?.authenticator,
             certificates: certificates,
             hooks: hooks,
-            writer: self.writer
+            writer: self.writer,
+            upstream: { metrics.upstreamFigures }
         )
     }
 

@@ -2,6 +2,7 @@
 
 import FreshetAccess
 import FreshetCore
+import FreshetHTTP
 import FreshetPolling
 import FreshetStorage
 import FreshetStreaming
@@ -184,17 +185,23 @@ struct GatewayMetrics {
         metrics.sample(polls.inFlight)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
         metrics.sample(polls.threadCPU.inSeconds)
-        let total = (Array(polls.polls.values) + Array(polls.templatePolls.values))
-            .reduce(into: UInt64(0)) { $0 += $1.values.reduce(0, +) }
-        let delivered = self.streams.statistics.eventsDelivered
         metrics.family(
             "freshet_upstream_requests_saved_total",
             "counter",
             "Events delivered minus polls made: a lower bound on the requests that subscribers saved."
         )
+        metrics.sample(self.upstreamFigures.saved)
+    }
+
+    /// Requests to upstreams, and those that were saved.
+    var upstreamFigures: UpstreamFigures {
+        let polls = self.poller.metrics
+        let total = (Array(polls.polls.values) + Array(polls.templatePolls.values))
+            .reduce(into: UInt64(0)) { $0 += $1.values.reduce(0, +) }
+        let delivered = self.streams.statistics.eventsDelivered
         // Polls that bring nothing for a while take nothing back: a counter never goes down.
         let asked = total - min(total, polls.shared)
-        metrics.sample(self.saved.raise(to: delivered > asked ? delivered - asked : 0))
+        return UpstreamFigures(requests: asked, saved: self.saved.raise(to: delivered > asked ? delivered - asked : 0))
     }
 
     private func writeSources(

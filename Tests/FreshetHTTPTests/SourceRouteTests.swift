@@ -1,3 +1,4 @@
+import EventStream
 import FreshetCore
 import FreshetTesting
 import JSON
@@ -29,10 +30,17 @@ extension HTTPTests {
                     status.validators = Validators(etag: Array(#"W/"x""#.utf8), lastModified: nil)
                     (status.polls, status.notModified, status.unchanged) = (9, 4, 2)
                     (status.changes, status.failures, status.bytes) = (1, 2, 1234)
+                    status.url = "https://api.example.com/rates?key=***"
                 }
                 let reply = try await gateway.get("/v1/sources/rates")
+                let hours = "[\(Array(repeating: "0", count: 24).joined(separator: ","))]"
                 let expected = #"""
-                    {"name":"rates","state":"failing","state_since":"2023-11-14T22:13:20.000Z","interval":"10s",
+                    {"name":"rates","url":"https://api.example.com/rates?key=***",
+                    "problem":{"what":"api.example.com does not answer in time","why":"No answer\nwithin \"30s\".",
+                    "effect":"Nobody listens; who comes will have no value yet and know the state of the source.",
+                    "fix":"Raise timeout, or find out why the upstream is slow."},
+                    "last_change":null,"requests_saved":0,"last_poll":null,
+                    "changes_per_hour":\#(hours),"failures_per_hour":\#(hours),"state":"failing","state_since":"2023-11-14T22:13:20.000Z","interval":"10s",
                     "interval_reason":"as configured","last_error":{"kind":"timeout",
                     "message":"No answer\nwithin \"30s\".","at":"2023-11-14T22:13:21.000Z"},
                     "next_poll_at":"2023-11-14T22:13:22.500Z","last_success_at":null,
@@ -43,6 +51,66 @@ extension HTTPTests {
                     "subscribers":0,"cursor":"\#(gateway.cursor(1))","value_bytes":5}
                     """#
                 #expect(try Document(parsing: reply.body) == Document(parsing: Array(expected.utf8)))
+            }
+        }
+
+        @Test("the last change and the last poll are told, without what may be secret")
+        func reports() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                let (old, new) = (try Document(parsing: Array("[1]".utf8)), try Document(parsing: Array("[2]".utf8)))
+                var change = Change(document: new, at: WallTime(milliseconds: 1_700_000_000_000))
+                change.summary = ChangeSummary(from: old, to: new, operations: 1, items: nil)
+                gateway.hub.publish(change, of: rates)
+                let trace = ExchangeTrace(
+                    version: "HTTP/2",
+                    status: 304,
+                    isNewConnection: false,
+                    timing: .init(firstByte: 38.20049, download: 0.5),
+                    request: [.init("GET", "https://api.example.com/"), .init("Authorization", nil)],
+                    response: [.init("etag", "\"x\"")]
+                )
+                let at = WallTime(milliseconds: 1_700_000_001_000)
+                try gateway.update(rates) {
+                    $0.lastPoll = PollRecord(at: at, outcome: .notModified, bytes: 0, trace: trace)
+                    $0.changesPerHour.add(at: WallClock.now)
+                }
+                let reply = try await gateway.get("/v1/sources/rates")
+                let lastChange = #"""
+                    {"at":"2023-11-14T22:13:20.000Z","cursor":"\#(gateway.cursor(1))","added":0,"removed":0,"updated":0,
+                    "values":1,"sample":{"item":null,"path":"/0","old":1,"new":2}}
+                    """#
+                #expect(try json(reply, "/last_change") == Document(parsing: Array(lastChange.utf8)).root)
+                let lastPoll = #"""
+                    {"at":"2023-11-14T22:13:21.000Z","outcome":"not_modified","status":304,"protocol":"HTTP/2",
+                    "connection":"kept","bytes":0,
+                    "timing_ms":{"dns":0,"connect":0,"tls":0,"first_byte":38.2,"download":0.5},
+                    "request_headers":[["GET","https://api.example.com/"],["Authorization",null]],
+                    "response_headers":[["etag","\"x\""]]}
+                    """#
+                #expect(try json(reply, "/last_poll") == Document(parsing: Array(lastPoll.utf8)).root)
+                #expect(try json(reply, "/changes_per_hour").elements.compactMap(\.int).reduce(0, +) == 1)
+                let listed = try await gateway.get("/v1/sources")
+                #expect(try json(listed, "/sources/0/last_poll/timing_ms/first_byte").double == 38.2)
+                #expect(!listed.text.contains("request_headers"), "headers are told of one source alone")
+            }
+        }
+
+        @Test("polls are saved by every subscriber but one")
+        func saved() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.update(rates) { $0.notModified += 5 }
+                var clients: [EventStreamClient] = []
+                for _ in 0..<3 {
+                    let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/rates")
+                    #expect(try await client.next()?.type == "hello")
+                    clients.append(client)
+                }
+                try gateway.update(rates) { $0.notModified += 10 }
+                let reply = try await gateway.get("/v1/sources/rates")
+                #expect(try json(reply, "/requests_saved").int == 20)
+                for client in clients { await client.close() }
             }
         }
 

@@ -18,6 +18,10 @@ struct AnswerSending {
     var isUnread = false
     /// Bytes that the kernel had not taken when the write deadline was set.
     var unsentAtDeadline = Int.max
+    /// What follows, where the answer comes in parts.
+    var parts: (any AnswerParts)?
+    /// The parts are chunks of HTTP/1.1.
+    var isChunked = false
 }
 
 extension ConnectionHandler {
@@ -28,7 +32,8 @@ extension ConnectionHandler {
 
     func send(_ answer: Answer, head: RequestHead?, context: ChannelHandlerContext) {
         var answer = answer
-        let hasBody = answer.status != 204 && answer.status != 304 && !answer.isStream
+        let isStream = answer.isStream || answer.parts != nil
+        let hasBody = answer.status != 204 && answer.status != 304 && !isStream
         if hasBody, head?.method != "HEAD", answer.body.count > 0 {
             do throws(UnsentRefusal) {
                 self.sending.ticket = try self.gateway.unread.desk.hold(answer.body.held, for: self.client.readClient)
@@ -110,6 +115,7 @@ extension ConnectionHandler {
     /// Lets go of the answer, which has left or never will.
     func stopSending(_ context: ChannelHandlerContext) {
         if self.sending.isUnread { self.gateway.unread.remove(context.channel) }
+        self.sending.parts?.end()
         let isInLoop = self.sending.isInLoop
         self.sending = AnswerSending()
         self.sending.isInLoop = isInLoop

@@ -68,7 +68,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The client has sent its last byte.
     private(set) var isInputClosed = false
     /// Nothing follows the answer under way.
-    private(set) var closesAfterAnswer = false
+    var closesAfterAnswer = false
     /// A read was asked for while nothing could be taken.
     private var holdsRead = false
     private var isProcessing = false
@@ -201,6 +201,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     /// Has the request under way answered with what there is.
     private func endWait(_ context: ChannelHandlerContext) {
+        if self.sending.parts != nil, self.isInputClosed { return context.close(promise: nil) }
         self.task?.cancel()
         self.resumeWithoutWait(context)
     }
@@ -377,6 +378,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.endWaiting(context)
         self.closesAfterAnswer = self.closesAfterAnswer || !head.keepsAlive
         self.log(head, status: answer.status)
+        if let parts = answer.parts {
+            guard !self.isInputClosed else { return context.close(promise: nil) }
+            if head.method != "HEAD" { return self.send(answer, inParts: parts, to: head, context: context) }
+        }
         self.send(answer, head: head, context: context)
     }
 

@@ -38,6 +38,9 @@ final class Gateway: Sendable {
     let pace: RequestPace
     let callers: CallerPace
     let knocks = KnockLog()
+    let rows: RowBook
+    let pulse: GatewayPulse
+    let startedAt = WallClock.now
 
     /// Whether new clients should come here: listening, and not about to shut down.
     let readiness = Mutex(Readiness.starting)
@@ -60,9 +63,12 @@ final class Gateway: Sendable {
         authenticator: Authenticator?,
         certificates: TLSCertificates?,
         hooks: HookDesk,
-        writer: (any Writer)?
+        writer: (any Writer)?,
+        upstream: @escaping @Sendable () -> UpstreamFigures
     ) {
         self.writer = writer
+        self.rows = RowBook(hub: hub, interval: settings.sharedTextLifetime, maxFollowers: settings.maxRowStreams)
+        self.pulse = GatewayPulse(hub: hub, streams: streams, upstream: upstream)
         self.certificates = certificates
         self.hooks = hooks
         self.http2Places = HTTP2Places(settings: settings)

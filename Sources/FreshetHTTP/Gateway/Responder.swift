@@ -23,6 +23,7 @@ struct Responder: Sendable {
         ChangeRoutes(gateway: gateway).add(to: &routes)
         StreamRequest.addRoute(to: &routes)
         SourceRoutes(gateway: gateway).add(to: &routes)
+        GatewayRoutes(gateway: gateway).add(to: &routes)
         AdminRoutes(gateway: gateway).add(to: &routes)
         OperationRoutes(gateway: gateway).add(to: &routes)
         AccessRoutes(gateway: gateway).add(to: &routes)

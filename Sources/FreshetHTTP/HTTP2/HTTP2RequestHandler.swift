@@ -110,7 +110,7 @@ final class HTTP2RequestHandler {
         guard !self.isDone else { return }
         self.task = nil
         switch response {
-        case .answer(let answer): self.answer(answer, to: request.head)
+        case .answer(let answer): self.answerFirstPart(of: answer, to: request.head)
         case .wait(let change): self.park(request, awaiting: change)
         }
     }
@@ -181,11 +181,28 @@ final class HTTP2RequestHandler {
 
     // MARK: Answering
 
+    /// Of an answer that comes in parts what there is: its client comes back for the rest, over the same connection.
+    private func answerFirstPart(of answer: Answer, to head: RequestHead) {
+        guard let parts = answer.parts, head.method != "HEAD" else { return self.answer(answer, to: head) }
+        let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)
+        let eventLoop = self.gate.eventLoop
+        self.task = Task {
+            let part = await parts.next()
+            parts.end()
+            eventLoop.execute {
+                var whole = answer
+                whole.parts = nil
+                whole.body = AnswerBody(part ?? [])
+                bound.value.answer(whole, to: head)
+            }
+        }
+    }
+
     private func answer(_ answer: Answer, to head: RequestHead?) {
         guard !self.isDone else { return }
         self.finish()
         var answer = answer
-        let hasBody = answer.status != 204 && answer.status != 304 && !answer.isStream
+        let hasBody = answer.status != 204 && answer.status != 304 && !answer.isStream && answer.parts == nil
         let sendsBody = hasBody && head?.method != "HEAD"
         var held: UnsentTicket?
         if sendsBody, answer.body.count > 0 {

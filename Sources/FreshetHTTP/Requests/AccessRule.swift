@@ -151,7 +151,7 @@ struct AccessRule: Sendable {
     }
 
     /// The caller as it stands now: a request may have waited since its credential was looked at.
-    private func present(_ principal: Principal) throws(Problem) -> Principal {
+    func present(_ principal: Principal) throws(Problem) -> Principal {
         guard principal.kind != .anonymous, let authenticator else { return principal }
         switch authenticator.standing(of: principal) {
         case .valid(var present):

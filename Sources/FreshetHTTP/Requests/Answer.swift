@@ -18,6 +18,8 @@ struct Answer: Sendable {
     var body: AnswerBody
     /// The head of a stream, asked for with HEAD: there is no length to tell.
     var isStream = false
+    /// What follows the head, in place of ``body``.
+    var parts: (any AnswerParts)?
 
     init(_ status: Int, fields: [AnswerField] = []) {
         self.status = status

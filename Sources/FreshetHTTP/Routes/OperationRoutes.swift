@@ -106,6 +106,7 @@ struct OperationRoutes: Sendable {
         gateway.waits.write(to: &text)
         gateway.pace.write(to: &text)
         gateway.callers.write(to: &text)
+        gateway.rows.write(to: &text)
         return text
     }
 }

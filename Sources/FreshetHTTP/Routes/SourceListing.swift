@@ -22,11 +22,12 @@ struct SourceListing: Sendable {
     init(hub: Hub) {
         self.cursor = hub.cursor
         let reports = hub.sources()
+        let now = WallClock.now
         var rows: [UInt8] = []
         var ends: [Int] = []
         ends.reserveCapacity(reports.count)
         for report in reports {
-            rows.append(contentsOf: SourceRow.text(report))
+            rows.append(contentsOf: SourceRow.text(report, at: now))
             ends.append(rows.count)
             rows.append(UInt8(ascii: ","))
         }

@@ -30,6 +30,10 @@ struct SourceRoutes: Sendable {
     }
 
     private func list(_ context: GatewayContext) async throws -> Answer {
+        let accept = context.request.head.value(of: "accept")
+        guard MediaRange.best(of: [.json, .eventStream], accept: accept) != .eventStream else {
+            return try self.follow(context)
+        }
         let query = context.request.query
         let limit = try Self.limit(query)
         let after = try Self.after(query)
@@ -43,6 +47,35 @@ struct SourceRoutes: Sendable {
         if let next {
             answer.set("Link", "</v1/sources?limit=\(limit)&after=\(next.index)>; rel=\"next\"")
         }
+        return answer
+    }
+
+    /// The rows as an event stream: all of them, and from then on those that change.
+    private func follow(_ context: GatewayContext) throws(Problem) -> Answer {
+        let principal = context.principal
+        if principal.kind == .anonymous, principal.grants.read == .none { throw Problem.credentialRequired }
+        let gateway = self.gateway
+        guard gateway.rows.enter() else {
+            throw .busy(
+                "too_many_row_streams",
+                "As many streams of /v1/sources are open as may be; poll the list, or come later.",
+                retryAfter: Int64.random(in: 1...10)
+            )
+        }
+        var answer = Answer(200)
+        answer.fields = [
+            AnswerField("Content-Type", MediaType.eventStream.rawValue),
+            AnswerField("Cache-Control", "no-store"),
+            AnswerField("X-Accel-Buffering", "no"),
+            AnswerField("X-Content-Type-Options", "nosniff"),
+            AnswerField("Vary", "Accept"),
+        ]
+        answer.parts = RowFollower(
+            book: gateway.rows,
+            principal: principal,
+            lastEventID: context.request.head.value(of: "last-event-id"),
+            heartbeat: gateway.settings.rowHeartbeat
+        ) { principal throws(Problem) in try gateway.access.present(principal) }
         return answer
     }
 
@@ -68,97 +101,6 @@ struct SourceRoutes: Sendable {
 
     /// One source as JSON.
     static func answer(_ report: SourceReport) -> Answer {
-        .json(SourceRow.text(report))
-    }
-}
-
-/// One source as `/v1/sources` tells of it.
-enum SourceRow {
-    static func text(_ report: SourceReport) -> [UInt8] {
-        var json = JSONWriter()
-        self.write(report, to: &json)
-        return json.text
-    }
-
-    private static func write(_ report: SourceReport, to json: inout JSONWriter) {
-        let status = report.status
-        json.object { json in
-            json.member("name", report.name)
-            json.member("state", status.state.rawValue)
-            json.member("state_since", status.stateSince.description)
-            self.write(status.lastError, to: &json)
-            json.member("interval", optional: status.isPolled ? status.interval.text : nil)
-            json.member("interval_reason", status.intervalReason)
-            json.member("next_poll_at", optional: status.nextPollAt?.description)
-            json.member("last_success_at", optional: status.lastSuccessAt?.description)
-            json.name("validator")
-            json.object { json in
-                json.member("etag", optional: status.validators.etag.map { String(decoding: $0, as: UTF8.self) })
-                let date = status.validators.lastModified.map { String(decoding: $0, as: UTF8.self) }
-                json.member("last_modified", optional: date)
-                json.member("checks", status.validatorChecks)
-                json.member("caught_at", optional: status.validatorCaughtAt?.description)
-            }
-            self.write(status.collection, to: &json)
-            self.write(status.warnings, to: &json)
-            json.member("polls", status.polls)
-            json.member("not_modified", status.notModified)
-            json.member("unchanged", status.unchanged)
-            json.member("changes", status.changes)
-            json.member("failures", status.failures)
-            json.member("consecutive_failures", status.failuresInARow)
-            json.member("flaps", status.flaps)
-            json.member("bytes", status.bytes)
-            json.member("subscribers", report.subscribers)
-            json.member("cursor", optional: report.version?.cursor.description)
-            json.member("value_bytes", report.version?.document.text.count ?? 0)
-        }
-    }
-
-    /// The collection with its key, and who named it; `null` if there is none.
-    private static func write(_ collection: SourceCollection?, to json: inout JSONWriter) {
-        json.name("collection")
-        guard let collection else {
-            json.null()
-            return
-        }
-        json.object { json in
-            json.member("items", collection.rule.items.description)
-            json.member("key", optional: collection.rule.key?.description)
-            json.member("origin", collection.isGuessed ? "guessed" : "configured")
-        }
-    }
-
-    private static func write(_ warnings: [SourceWarning], to json: inout JSONWriter) {
-        json.name("warnings")
-        json.array { json in
-            for warning in warnings {
-                json.object { json in
-                    json.member("kind", warning.kind.rawValue)
-                    json.member("message", warning.message)
-                }
-            }
-        }
-    }
-
-    private static func write(_ reported: ReportedError?, to json: inout JSONWriter) {
-        json.name("last_error")
-        guard let reported else {
-            json.null()
-            return
-        }
-        json.object { json in
-            json.member("kind", reported.error.kind.rawValue)
-            json.member("message", reported.error.message)
-            json.member("at", reported.at.description)
-        }
-    }
-}
-
-extension JSONWriter {
-    /// A string member, `null` if absent.
-    mutating func member(_ name: String, optional text: String?) {
-        self.name(name)
-        if let text { self.string(text) } else { self.null() }
+        .json(SourceRow.text(report, at: WallClock.now, isDetailed: true))
     }
 }
