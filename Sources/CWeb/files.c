@@ -24,6 +24,42 @@ static const unsigned char page_page_svg[] = {
 static const unsigned char client_events_js[] = {
 #embed "client/events.js"
 };
+static const unsigned char page_changes_js[] = {
+#embed "page/changes.js"
+};
+static const unsigned char page_elements_js[] = {
+#embed "page/elements.js"
+};
+static const unsigned char page_events_js[] = {
+#embed "page/events.js"
+};
+static const unsigned char page_gateway_js[] = {
+#embed "page/gateway.js"
+};
+static const unsigned char page_overview_js[] = {
+#embed "page/overview.js"
+};
+static const unsigned char page_page_worker_js[] = {
+#embed "page/page.worker.js"
+};
+static const unsigned char page_poll_js[] = {
+#embed "page/poll.js"
+};
+static const unsigned char page_rows_js[] = {
+#embed "page/rows.js"
+};
+static const unsigned char page_snippets_js[] = {
+#embed "page/snippets.js"
+};
+static const unsigned char page_source_js[] = {
+#embed "page/source.js"
+};
+static const unsigned char page_tree_js[] = {
+#embed "page/tree.js"
+};
+static const unsigned char page_words_js[] = {
+#embed "page/words.js"
+};
 static const unsigned char client_feed_js[] = {
 #embed "client/feed.js"
 };
@@ -97,6 +133,18 @@ static const struct web_file files[] = {
     FILE_OF("page/page.js", page_page_js),
     FILE_OF("page/page.svg", page_page_svg),
     FILE_OF("client/events.js", client_events_js),
+    FILE_OF("page/changes.js", page_changes_js),
+    FILE_OF("page/elements.js", page_elements_js),
+    FILE_OF("page/events.js", page_events_js),
+    FILE_OF("page/gateway.js", page_gateway_js),
+    FILE_OF("page/overview.js", page_overview_js),
+    FILE_OF("page/page.worker.js", page_page_worker_js),
+    FILE_OF("page/poll.js", page_poll_js),
+    FILE_OF("page/rows.js", page_rows_js),
+    FILE_OF("page/snippets.js", page_snippets_js),
+    FILE_OF("page/source.js", page_source_js),
+    FILE_OF("page/tree.js", page_tree_js),
+    FILE_OF("page/words.js", page_words_js),
     FILE_OF("client/feed.js", client_feed_js),
     FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
     FILE_OF("client/freshet.js", client_freshet_js),

@@ -17,6 +17,7 @@ struct PageTests {
         #""><img src=/canary onerror=window.pwned=1>"#, #"'><video onerror=window.pwned=1>"#,
         #"<a href="javascript:window.pwned=1">x</a>"#, #"<object data=/canary></object>"#,
         #"<base href=//127.0.0.1:1/>"#,
+        "\u{202e}evil\u{200b}<img src=/canary>",
         #"<meta http-equiv=refresh content="9;url=/canary">"#, #"<link rel=stylesheet href=/canary>"#,
         #"<form action=/canary><input autofocus onfocus=window.pwned=1>"#, #"<math><mi xlink:href=javascript:1>"#,
         #"<template><img src=/canary></template>"#, #"<!--><img src=/canary onerror=window.pwned=1>-->"#,
@@ -25,8 +26,8 @@ struct PageTests {
     /// Says what markup came out of data: elements that the page itself never makes, and what ran or was loaded.
     private static let findings = """
         (() => {
-          const made = "main img, main svg, main iframe, main object, main embed, main base, main meta, main link, main form,"
-            + "main input, main math, main template, main script, main style, main a, body > script, body > svg, body > img";
+          const made = "main img, main iframe, main object, main embed, main base, main meta, main link, main form, main math,"
+            + "main template, main script, main style, main video, main a:not([href^='#']), body > script, body > svg, body > img";
           const found = [...document.querySelectorAll(made)].map((one) => one.outerHTML);
           for (const one of document.querySelectorAll("*")) {
             for (const attribute of one.attributes) {
@@ -56,7 +57,8 @@ struct PageTests {
     /// An answer that fails, with a message that names what was received.
     private static func failure(_ payload: String) -> [UpstreamStep] {
         let type = payload.replacing(" ", with: "")
-        return [.send("HTTP/1.1 200 \(payload)\r\nContent-Type: text/\(type)\r\nContent-Length: 2\r\n\r\n{}")]
+        let head = "HTTP/1.1 200 \(payload)\r\nContent-Type: text/\(type)\r\nServer: \(payload)\r\nContent-Length: 2"
+        return [.send("\(head)\r\n\r\n{}")]
     }
 
     @Test("S26 what an upstream sends stays text in every field of the page")
@@ -78,16 +80,25 @@ struct PageTests {
         let browser = try await Browser()
         try await browser.open("http://127.0.0.1:\(port)/")
         for (index, payload) in Self.payloads.enumerated() {
-            // The page shows values as JSON.
-            let shown = Self.escaped(Self.escaped(payload))
+            // The page shows values as JSON, and writes out what hides or turns the text around it.
+            let plain = Self.escaped(payload).replacing("\u{202e}", with: "\\u202e")
+                .replacing("\u{200b}", with: "\\u200b")
+            let shown = Self.escaped(plain)
             try await Self.choose("value\(index)", in: browser)
-            try await browser.wait(until: #"document.getElementById("value").textContent.includes("\#(shown) 1")"#)
+            try await browser.wait(until: Self.text("tree", includes: "\(shown) 1"))
             #expect(resources[index].advance())
-            try await browser.wait(until: #"document.getElementById("changes").textContent.includes("\#(shown) 2")"#)
+            try await browser.wait(until: Self.text("tail", includes: "\(shown) 2"))
+            try await browser.wait(until: Self.text("headers", includes: "HTTP/1.1"))
             try await Self.choose("failing\(index)", in: browser)
-            try await browser.wait(until: ##"document.querySelector("#notes .error")?.textContent.length > 0"##)
+            try await browser.wait(until: #"document.querySelector(".problem")?.textContent.length > 0"#)
             #expect(try await browser.evaluate(Self.findings) == "", "\(payload)")
         }
+        _ = try await browser.evaluate("location.hash = '#/'")
+        try await browser.wait(until: "document.querySelectorAll('tbody tr .leaf').length > 0")
+        #expect(try await browser.evaluate(Self.findings) == "")
+        let own = "http://127.0.0.1:\(port)/"
+        #expect(browser.requests.allSatisfy { $0.hasPrefix(own) || $0 == "about:blank" }, "\(browser.requests)")
+        #expect(browser.complaints.isEmpty, "\(browser.complaints)")
         #expect(try await gateway.terminate() == .exited(0))
     }
 
@@ -104,23 +115,26 @@ struct PageTests {
         let browser = try await Browser()
         try await browser.open("http://127.0.0.1:\(port)/")
         try await Self.choose("rates", in: browser)
-        try await browser.wait(until: ##"document.querySelector("#changes li em")?.textContent === "snapshot""##)
+        try await browser.wait(until: #"document.querySelectorAll("[data-field=tail] li").length === 1"#)
         #expect(resource.advance())
-        try await browser.wait(until: ##"document.querySelectorAll("#changes li").length === 2"##)
-        let kind = try await browser.evaluate(##"document.querySelector("#changes li em").textContent"##)
-        #expect(kind == "snapshot")
-        let shown = try await browser.evaluate(##"document.querySelector("#changes li").textContent"##)
-        for path in ["/n", "/rates/CHF", "/rates/USD"] { #expect(shown.contains(path), "\(shown)") }
-        #expect(!shown.contains("/base"), "\(shown)")
+        try await browser.wait(until: #"document.querySelectorAll("[data-field=tail] li").length === 2"#)
+        let shown = try await browser.evaluate(#"document.querySelector("[data-field=tail] li").textContent"#)
+        for part in ["3 values changed", "n was 1", "now 2", "CHF was 0.91", "USD"] {
+            #expect(shown.contains(part), "\(shown)")
+        }
+        #expect(!shown.contains("base"), "\(shown)")
         #expect(try await gateway.terminate() == .exited(0))
     }
 
     private static func choose(_ source: String, in browser: Browser) async throws {
-        let button =
-            ##"[...document.querySelectorAll("#sources button")].find((one) => one.textContent === "\##(source)")"##
-        try await browser.wait(until: button)
-        _ = try await browser.evaluate("\(button).click()")
-        try await browser.wait(until: #"document.getElementById("name").textContent === "\#(source)""#)
+        try await browser.wait(until: "document.querySelector('main h1')")
+        _ = try await browser.evaluate("location.hash = '#/sources/\(source)'")
+        let stream = #"document.querySelector("[data-field=stream]")?.textContent"#
+        try await browser.wait(until: #"\#(stream).endsWith("/\#(source)")"#)
+    }
+
+    private static func text(_ field: String, includes text: String) -> String {
+        #"document.querySelector("[data-field=\#(field)]")?.textContent.includes("\#(text)")"#
     }
 
     @Test("S26 the check finds markup where a page takes text for it")

@@ -13,6 +13,10 @@ package final class Browser: Sendable {
         var lastID = 0
         var session = ""
         var hasEnded = false
+        /// What the console was told that is an error or a warning.
+        var complaints: [String] = []
+        /// URLs that pages asked for.
+        var requests: [String] = []
     }
 
     private let state = Watched(State())
@@ -59,6 +63,7 @@ package final class Browser: Sendable {
         )
         let session = attached["sessionId"] as? String ?? ""
         self.state.update { $0.session = session }
+        for domain in ["Runtime", "Log", "Network"] { _ = try await self.command("\(domain).enable") }
     }
 
     deinit {
@@ -99,7 +104,7 @@ package final class Browser: Sendable {
         )
     }
 
-    private func command(_ method: String, _ parameters: [String: any Sendable]) async throws -> [String: Any] {
+    func command(_ method: String, _ parameters: [String: any Sendable] = [:]) async throws -> [String: Any] {
         let (id, session) = self.state.update { state -> (Int, String) in
             state.lastID += 1
             return (state.lastID, state.session)
@@ -120,7 +125,30 @@ package final class Browser: Sendable {
         return result
     }
 
-    /// Reads messages until the browser is let go. Those without a number are events, which nobody waits for.
+    /// Errors and warnings of the console so far, scripts that threw among them.
+    package var complaints: [String] { self.state.value.complaints }
+
+    /// URLs that pages asked for so far, in their order.
+    package var requests: [String] { self.state.value.requests }
+
+    private static func take(_ event: [String: Any], into state: inout State) {
+        let parameters = event["params"] as? [String: Any] ?? [:]
+        switch event["method"] as? String {
+        case "Runtime.exceptionThrown": state.complaints.append("\(parameters)")
+        case "Runtime.consoleAPICalled" where ["error", "warning", "assert"].contains(parameters["type"] as? String):
+            state.complaints.append("\(parameters)")
+        case "Log.entryAdded":
+            let entry = parameters["entry"] as? [String: Any] ?? [:]
+            guard ["error", "warning"].contains(entry["level"] as? String) else { return }
+            state.complaints.append("\(entry)")
+        case "Network.requestWillBeSent":
+            let request = parameters["request"] as? [String: Any]
+            state.requests.append(request?["url"] as? String ?? "")
+        default: break
+        }
+    }
+
+    /// Reads messages until the browser is let go. Those without a number are events.
     private static func read(_ descriptor: Int32, into state: Watched<State>) {
         var message: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -135,7 +163,11 @@ package final class Browser: Sendable {
                 let bytes = Array(message[..<end])
                 message.removeSubrange(...end)
                 let object = try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
-                if let id = object?["id"] as? Int { state.update { $0.answers[id] = bytes } }
+                if let id = object?["id"] as? Int {
+                    state.update { $0.answers[id] = bytes }
+                } else if let object {
+                    state.update { Self.take(object, into: &$0) }
+                }
             }
         }
         _ = clinux_close(descriptor)
