@@ -77,6 +77,11 @@ private enum Treatment {
     /// Each command of a shell block.
     static let commands: [String: Treatment] = [
         "curl -N http://127.0.0.1:8080/v1/streams/stations": .run(against: .demo, output: "event: snapshot"),
+        "curl -N 'http://127.0.0.1:8080/v1/streams/stations?since=earliest'":
+            .run(against: .demo, output: "event: snapshot"),
+        "curl http://127.0.0.1:8080/v1/values/weather": .run(against: .demo, output: "generated_at"),
+        "curl 'http://127.0.0.1:8080/v1/changes/prices?limit=3'": .run(against: .demo, output: #"{"events":["#),
+        "curl http://127.0.0.1:8080/v1/sources/stations": .run(against: .demo, output: #""last_poll":{"#),
         #"curl -X POST -H "Authorization: Bearer $(head -1 /run/freshet/admin.key)" http://127.0.0.1:8080/v1/admin/reload"#:
             .run(against: .serve, output: ""),
         "openssl ecparam -name prime256v1 -genkey -noout -out issuer.pem": .notRun(Self.tokens),
@@ -101,10 +106,18 @@ private enum Treatment {
     static let languages = [
         "js": "Tests/CWebTests/catalogue.test.js runs them in a page",
         "text": "shows output, a diagram or an algorithm",
+        "dockerfile":
+            "no container runtime is a part of the tests; its commands are those of `serve` and `healthcheck`",
+        "nginx": "RecipeTests runs the gateway behind it; that of Deploy is run by the tests of trusted proxies",
+        "caddy": "RecipeTests runs the gateway behind it",
+        "haproxy": "RecipeTests runs the gateway behind it",
+        "traefik": "Traefik is no package of Debian",
+        "jsx": "needs a build step of React; the store that it uses is tested by Tests/CWebTests",
     ]
 
     /// Blocks of YAML that are not accepted here; the first words of each, and why.
     static let refused = [
+        "apiVersion:": "a manifest of Kubernetes, which names the configuration",
         "webhooks:": "webhooks and Web Push are not built yet",
         "auth:\n  anonymous: { read: [\"rates\"": "names `auth.certificates`, which need the files of `tls`",
         "sources:\n  bearer:": "names a client certificate that does not exist here; TLSConnectionTests has one",

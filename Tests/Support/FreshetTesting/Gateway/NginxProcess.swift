@@ -44,7 +44,7 @@ package final class NginxProcess: Sendable {
     }
 
     /// A port that was free a moment ago: nginx cannot let the kernel choose.
-    private static func freePort() throws -> UInt16 {
+    package static func freePort() throws -> UInt16 {
         let socket = try StreamSocket.listening()
         defer { socket.close() }
         return UInt16(clamping: try checked(clinux_local_port(socket.descriptor), "getsockname"))
