@@ -16,11 +16,13 @@ extension ValueRoutes {
     }
 
     func item(_ context: GatewayContext) async throws -> Answer {
-        let source = try SourceSelection.one(
+        let (source, instances) = try SourceSelection.openOne(
             context.segment("source").utf8,
             in: self.gateway.hub,
-            for: context.principal
+            for: context.principal,
+            from: context.request.client
         )
+        if context.request.query["wait"] == nil { try await context.settle(instances, of: self.gateway) }
         let key = PercentCoding.decoded(context.segment("key").utf8, plusIsSpace: false)
         guard WritePolicy.isKey(key) else { throw Problem.unknownItem }
         guard let report = self.gateway.hub.report(of: source) else { throw Problem.unknownSource() }
@@ -36,7 +38,8 @@ extension ValueRoutes {
                     sources: [source],
                     after: version?.cursor.sequence ?? 0,
                     deadline: deadline,
-                    known: present
+                    known: present,
+                    holds: instances
                 )
             }
             // Who named nothing that it has gets the item in any case.

@@ -36,6 +36,19 @@ struct WriteRoutes: Sendable {
             )
             throw Problem(WriteProblem.notAllowed([]), reading: self.isReadable)
         }
+        // An instance of a source with parameters is there while it is read, and for as long as it is written.
+        var instances: [SourceHold] = []
+        let name = PercentCoding.decoded(context.segment("source").utf8, plusIsSpace: false)
+        if InstanceName.isInstance(name) {
+            (_, instances) = try SourceSelection.openOne(
+                context.segment("source").utf8,
+                in: self.gateway.hub,
+                for: context.principal,
+                from: context.request.client
+            )
+            try await context.settle(instances, of: self.gateway)
+        }
+        defer { withExtendedLifetime(instances) {} }
         let answer = await writer.perform(self.request(method, context), for: context.principal)
         if let problem = answer.problem { return Problem(problem, reading: self.isReadable).answer(with: answer) }
         return self.answer(answer)
