@@ -78,7 +78,8 @@ export class Chromium {
   async close() {
     this.process.kill("SIGKILL");
     await this.ended;
-    rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its children end a moment after it, and write until then.
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
   }
 }
 
