@@ -96,7 +96,9 @@ struct TemplateTests {
         let endpoint = try await gateway.process.endpoint()
         let everything = try EventStreamClient(endpoint, path: "/v1/streams/*")
         let stream = try EventStreamClient(endpoint, path: "/v1/streams/user/7")
-        let cursor = try #require(try await stream.next(3).last?.lastEventID)
+        let cursor = try await stream.next { !$0.lastEventID.isEmpty }.lastEventID
+        // A change that whoever comes back with this cursor has not seen.
+        _ = try await stream.next { !$0.lastEventID.isEmpty && $0.lastEventID != cursor }
         #expect(try await gateway.client.get("/v1/sources/user%2F7").status == 200)
         #expect(try await gateway.client.get("/v1/sources/user/7").status == 200)
         #expect(try await Self.text(gateway, "/v1/sources").contains(#""name":"user/7""#))
@@ -111,14 +113,11 @@ struct TemplateTests {
         #expect(
             !metrics.contains("user/") && metrics.contains(#"freshet_polls_total{source="user",outcome="changed"}"#)
         )
-        #expect(metrics.contains(#"freshet_instances_forgotten_total{source="user",reason="linger"} 1"#))
+        #expect(metrics.contains(#"freshet_instances_forgotten_total{source="user",reason="linger"} "#))
         #expect(!(try await Self.text(gateway, "/v1/sources")).contains("user/7"))
         // One who comes back is told that the changes in between are not known.
         let again = try EventStreamClient(endpoint, path: "/v1/streams/user/7", lastEventID: cursor)
-        let events = try await again.next(3)
-        #expect(
-            events.map(\.type) == ["hello", "gap", "snapshot"] || events.map(\.type).prefix(2) == ["hello", "gap"]
-        )
+        #expect(try await again.next(2).map(\.type) == ["hello", "gap"])
         await again.close()
         #expect(everything.bodyBytes.firstRange(of: Array("user/".utf8)) == nil)
         await everything.close()
