@@ -11,7 +11,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Views")
+    @Suite("Views", .overHTTP2)
     struct ViewRouteTests {
         private static let rule = ItemRule(
             items: Pointer(tokens: [.init("orders")]),

@@ -101,7 +101,7 @@ extension StreamingTests {
             let format = StreamFormat(mode: .snapshot)
             let slow = try fixture.subscribe(to: [source], format: format, view: Self.pointer("a"), receiveBuffer: 2048)
             let quick = try fixture.subscribe(to: [source], format: format, view: Self.pointer("a"))
-            #expect(quick.receive(events: 2))
+            #expect(quick.receive(events: 2) && slow.receive(events: 2))
             for number in 2...600 {
                 try Self.publish(value(number), of: source, fixture)
                 if number % 20 == 0 { #expect(quick.receive(through: UInt64(number))) }
