@@ -28,6 +28,7 @@ struct DocumentedDefaultTests {
         "auth.api_key": "name: k, value: v",
         "auth.oauth2": #"token_url: "https://id.example/", client_id: c, client_secret: s"#,
         "graphql": #"query: "{a}""#, "paginate": "style: auto",
+        "write": "methods: [PUT]",
     ]
 
     private func load(_ text: String) throws -> GatewayConfiguration {

@@ -13,6 +13,7 @@ extension WriteHistory {
     /// A request reaches the gateway.
     mutating func submit(_ id: Int) {
         let request = self.writes[id].request
+        self.note("\(id) is submitted: \(request)")
         guard let version = self.log.last else { return self.reply(id, WriteAnswer(.noValue(retryAfter: 1))) }
         let write: CheckedWrite
         do throws(WriteProblem) {
@@ -126,6 +127,7 @@ extension WriteHistory {
 
     private mutating func finish(_ id: Int, _ answer: WriteAnswer, _ end: WritePlan.End, _ plan: WritePlan) {
         guard let run = self.running.removeValue(forKey: id) else { return }
+        self.note("\(id) ends: \(answer.status) \(answer.problem?.code ?? ""), \(end)")
         self.heldWrites -= 1
         if self.writes[id].request.method != .post { self.machine.writeEnded(self.writes[id].request.key) }
         if let key = self.writes[id].request.key { self.versions[key] = plan.upstream }
@@ -143,7 +145,10 @@ extension WriteHistory {
     // MARK: The way to the upstream
 
     mutating func send(_ id: Int, _ exchange: WriteExchange) {
-        guard let number = self.running[id].map({ $0.number + 1 }) else { return }
+        guard self.running[id] != nil else { return }
+        // Of all exchanges: a late answer to an earlier try is no answer to this one.
+        self.exchanges += 1
+        let number = self.exchanges
         self.running[id]?.number = number
         self.running[id]?.isSent = true
         var sent = exchange
@@ -198,8 +203,10 @@ extension WriteHistory {
 
     mutating func arrive(_ sent: WorldExchange) {
         self.checkAlone(sent)
+        self.note("\(sent.write) arrives: \(sent.exchange), \(sent.fault)\(sent.losesAnswer ? ", answer lost" : "")")
         var effects: [(String, Document?, Document?)] = []
         let response = self.upstream.carryOut(sent.exchange, sent.fault) { effects.append(($0, $1, $2)) }
+        self.note("\(sent.write) is answered \(response.status), \(effects.count) effects")
         for (key, before, after) in effects { self.checkEffect(sent.write, key, before, after) }
         guard !sent.losesAnswer else { return }
         self.schedule(

@@ -44,9 +44,12 @@ struct WriteHistory {
     var current: [Int?]
     var read: [(cursor: UInt64, value: Document)?]
     var unique = 100
+    var exchanges = 0
     var isCalm = false
 
     var problems: [String] = []
+    /// What happened to writes, where somebody wants to know.
+    var trace: [String]?
     /// What happened, for the report of a failure.
     var figures = (applied: 0, conflicts: 0, unknown: 0, replays: 0, resumed: 0, kills: 0, merges: 0)
 
@@ -140,6 +143,10 @@ struct WriteHistory {
         case .kill: self.kill()
         case .others: self.othersWrite()
         }
+    }
+
+    mutating func note(_ text: @autoclosure () -> String) {
+        if self.trace != nil { self.trace?.append("\(self.now) \(text())") }
     }
 
     // MARK: Others
