@@ -208,7 +208,8 @@ let package = Package(
             name: "FreshetHTTPTests",
             dependencies: [
                 "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
-                "JSONSchema", "EventStream", "System", "TLS", .product(name: "Crypto", package: "swift-crypto"),
+                "JSONSchema", "EventStream", "HTTPFields", "System", "TLS",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

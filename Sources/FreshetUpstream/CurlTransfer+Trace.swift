@@ -10,19 +10,22 @@ extension CurlTransfer {
     func makeTrace() -> ExchangeTrace {
         let options = CurlOptions(easy: self.easy)
         let isNew = options.long(CURLINFO_NUM_CONNECTS) > 0
-        let fields = self.head.fields.prefix(ExchangeTrace.maxFields).map { field in
-            ExchangeTrace.Field(String(decoding: field.name, as: UTF8.self), ExchangeTrace.shown(field.value))
-        }
-        let target = URLRedaction.redacted(self.hop.text, wholly: true)
-        let line = ExchangeTrace.Field(self.request.method.rawValue, target)
+        let request = self.shownRequest ?? self.makeShownRequest()
+        self.shownRequest = request
+        let fields = self.head.fields
         return ExchangeTrace(
             version: self.head.isComplete ? Self.name(ofVersion: self.head.version) : nil,
             status: self.head.isComplete ? self.head.status : nil,
             isNewConnection: isNew,
             timing: options.timing(isNew: isNew),
-            request: [line] + self.shownFields,
-            response: fields
+            request: request,
+            received: fields.count <= ExchangeTrace.maxFields ? fields : Array(fields.prefix(ExchangeTrace.maxFields))
         )
+    }
+
+    private func makeShownRequest() -> [ExchangeTrace.Field] {
+        let target = URLRedaction.redacted(self.hop.text, wholly: true)
+        return [ExchangeTrace.Field(self.request.method.rawValue, target)] + self.shownFields
     }
 
     private static func name(ofVersion version: Int) -> String {

@@ -25,7 +25,9 @@ final class CurlTransfer {
     var requestFields: UnsafeMutablePointer<curl_slist>?
     var sentFields: SentFields?
     /// The same fields as they may be shown.
-    var shownFields: [ExchangeTrace.Field] = []
+    var shownFields: [ExchangeTrace.Field] = [] { didSet { self.shownRequest = nil } }
+    /// With the method and the target; made when it is first asked for.
+    var shownRequest: [ExchangeTrace.Field]?
     /// Of the last request of the exchange that ended.
     private(set) var trace: ExchangeTrace?
     let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -40,7 +42,7 @@ final class CurlTransfer {
     // The poll under way.
     private var deadline = MonotonicTime.distantFuture
     var request = ExchangeRequest()
-    var hop: UpstreamURL
+    var hop: UpstreamURL { didSet { self.shownRequest = nil } }
     /// Where the poll under way begins: the URL of the exchange, or a page.
     var start: UpstreamURL
     var target = RedirectRule.Target.home

@@ -78,7 +78,7 @@ private enum Treatment {
     static let commands: [String: Treatment] = [
         "curl -N http://127.0.0.1:8080/v1/streams/stations": .run(against: .demo, output: "event: snapshot"),
         "curl -N 'http://127.0.0.1:8080/v1/streams/stations?since=earliest'":
-            .run(against: .demo, output: "event: snapshot"),
+            .run(against: .demo, output: "event: hello"),
         "curl http://127.0.0.1:8080/v1/values/weather": .run(against: .demo, output: "generated_at"),
         "curl 'http://127.0.0.1:8080/v1/changes/prices?limit=3'": .run(against: .demo, output: #"{"events":["#),
         "curl http://127.0.0.1:8080/v1/sources/stations": .run(against: .demo, output: #""last_poll":{"#),

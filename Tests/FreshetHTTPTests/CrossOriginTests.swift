@@ -55,8 +55,14 @@ extension HTTPTests {
             }
         }
 
-        @Test("a preflight of a listed origin is answered", arguments: ["/v1/streams/rates", "/v1/values/rates"])
-        func preflight(path: String) async throws {
+        @Test(
+            "a preflight of a listed origin is answered",
+            arguments: [
+                ("/v1/streams/rates", "GET, HEAD, OPTIONS"),
+                ("/v1/values/rates", "GET, HEAD, PUT, PATCH, DELETE, POST, OPTIONS"),
+            ]
+        )
+        func preflight(path: String, methods: String) async throws {
             try await withGateway({ $0.corsOrigins = ["https://app.example"] }) { gateway in
                 try gateway.source("rates")
                 let headers: HeaderFields = [

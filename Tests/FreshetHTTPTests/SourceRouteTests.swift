@@ -1,6 +1,7 @@
 import EventStream
 import FreshetCore
 import FreshetTesting
+import HTTPFields
 import JSON
 import NIOPosix
 import Synchronization
@@ -68,7 +69,7 @@ extension HTTPTests {
                     isNewConnection: false,
                     timing: .init(firstByte: 38.20049, download: 0.5),
                     request: [.init("GET", "https://api.example.com/"), .init("Authorization", nil)],
-                    response: [.init("etag", "\"x\"")]
+                    received: [HeaderField(name: Array("etag".utf8), value: Array("\"x\"".utf8))]
                 )
                 let at = WallTime(milliseconds: 1_700_000_001_000)
                 try gateway.update(rates) {

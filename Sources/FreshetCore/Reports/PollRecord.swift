@@ -1,5 +1,7 @@
 // The last poll of a source as a person wants to see it: how it ended, where its time went, what was said.
 
+package import HTTPFields
+
 /// What one request to an upstream took, and what both sides said. Made by who carried it out. Holds no secret: fields
 /// whose value is or may be one are named without it.
 package struct ExchangeTrace: Hashable, Sendable {
@@ -38,7 +40,12 @@ package struct ExchangeTrace: Hashable, Sendable {
     package var timing: Timing
     /// The method and the target, then the fields.
     package var request: [Field]
-    package var response: [Field]
+    /// As they came: they are made text where they are shown, so that a poll that nobody looks at costs nothing.
+    package var received: [HeaderField]
+
+    package var response: [Field] {
+        self.received.map { Field(String(decoding: $0.name, as: UTF8.self), Self.shown($0.value)) }
+    }
 
     package init(
         version: String? = nil,
@@ -46,14 +53,14 @@ package struct ExchangeTrace: Hashable, Sendable {
         isNewConnection: Bool = true,
         timing: Timing = Timing(),
         request: [Field] = [],
-        response: [Field] = []
+        received: [HeaderField] = []
     ) {
         self.version = version
         self.status = status
         self.isNewConnection = isNewConnection
         self.timing = timing
         self.request = request
-        self.response = response
+        self.received = received
     }
 
     /// The most fields of either side that are kept, and the most bytes of a value.
