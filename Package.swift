@@ -50,12 +50,14 @@ let package = Package(
         .target(name: "TLS", dependencies: ["CTLS"], swiftSettings: house),
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: house),
+        .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: house),
 
         // Layer 1: every decision, no I/O.
         .target(
             name: "FreshetCore",
             dependencies: [
                 "JSON", "JSONSchema", "JSONPath", "Charsets", "XML", "EventStream", "HTTPFields",
+                "WebSocket",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
@@ -79,7 +81,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "HTTP2", "TLS", "CLinux", "System",
+                "FreshetCore", "HTTP2", "TLS", "WebSocket", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -106,7 +108,7 @@ let package = Package(
             name: "FreshetHTTP",
             dependencies: [
                 "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTP2", "HTTPFields", "JSON", "JSONSchema", "TLS",
-                "CLinux", "CWeb", "System",
+                "WebSocket", "CLinux", "CWeb", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -130,7 +132,7 @@ let package = Package(
             dependencies: [
                 "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
                 "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "CLinux", "CSignals",
-                "System", "TLS",
+                "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -167,6 +169,7 @@ let package = Package(
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "FreshetTesting"], swiftSettings: house),
+        .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: house),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
@@ -257,6 +260,7 @@ let package = Package(
                 "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            exclude: ["socket_cases.py"],
             swiftSettings: house
         ),
     ]

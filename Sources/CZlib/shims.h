@@ -13,4 +13,12 @@ static inline int czlib_deflate_init_gzip(z_stream *stream) {
     return deflateInit2(stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
 }
 
+/// Prepares `stream` to deflate without a wrapper (RFC 1951), as WebSocket messages are.
+static inline int czlib_deflate_init_raw(z_stream *stream, int level) {
+    return deflateInit2(stream, level, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
+}
+
+/// Prepares `stream` to inflate what has no wrapper.
+static inline int czlib_inflate_init_raw(z_stream *stream) { return inflateInit2(stream, -15); }
+
 #endif
