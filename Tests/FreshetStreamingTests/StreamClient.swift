@@ -203,7 +203,7 @@ final class StreamClient {
             self.blockStart = stop + end.utf8CodeUnitCount
             switch self.wire {
             case .eventStream, .markedEventStream: self.parse(block: block + [0x0A])
-            case .jsonLines: self.parse(line: block)
+            case .jsonLines, .messages, .deflatedMessages: self.parse(line: block)
             }
         }
     }

@@ -20,6 +20,10 @@ package struct SourceConfiguration: Hashable, Sendable {
         case subscribed
     }
 
+    /// Whether its events may be compressed (CONTRACT §9). What is written by one caller and read by another is compressed
+    /// only where the source says so: the length of what is compressed tells of its content.
+    package var mayCompress: Bool { self.compress ?? true }
+
     /// Which of the upstream's lifetimes hold polls back; the raw values are those of the configuration.
     package enum RespectCache: String, CaseIterable, Sendable {
         /// `max-age` and `Expires`.
@@ -102,6 +106,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     /// Take the heads of devices: lines that end in LF alone, white space between a field's name and its colon. The
     /// default is false: where two parsers read a head differently, bodies are cut and smuggled (FAULTS F10).
     package var lenientHTTP = false
+    /// Whether events may be compressed towards clients. `nil` decides by what else the source says: see ``mayCompress``.
+    package var compress: Bool?
     package var tls = TLS()
     /// How the upstream is asked. The default is GET.
     package var method: Method = .get

@@ -3,6 +3,7 @@
 import EventStream
 import HTTPFields
 import JSON
+import WebSocket
 
 /// What the data of a change event says beside the change itself.
 struct EventEnvelope {
@@ -70,6 +71,8 @@ package enum CloseReason: String, CaseIterable, Sendable {
     case slow
     /// None of its sources exists any more.
     case removed
+    /// By its client, which stays: a subscription of a socket. Said by no `bye`.
+    case unsubscribed
 }
 
 extension Frame {
@@ -77,11 +80,20 @@ extension Frame {
     ///
     /// `write` appends the data, JSON text without line breaks, about `dataBytes` of it.
     init(event: String, id: Cursor?, wire: StreamWire, dataBytes: Int, _ write: (inout [UInt8]) -> Void) {
+        guard !wire.isMessages else {
+            self.init(messageOf: dataBytes + 96, deflates: wire == .deflatedMessages) { bytes in
+                Self.appendObject(event, id: id, to: &bytes, write)
+            }
+            return
+        }
         self.init(capacity: dataBytes + 96) { bytes in
             switch wire {
-            case .eventStream: Self.appendEvent(event, id: id, hasMark: false, to: &bytes, write)
-            case .markedEventStream: Self.appendEvent(event, id: id, hasMark: true, to: &bytes, write)
-            case .jsonLines: Self.appendLine(event, id: id, to: &bytes, write)
+            case .eventStream: return Self.appendEvent(event, id: id, hasMark: false, to: &bytes, write)
+            case .markedEventStream: return Self.appendEvent(event, id: id, hasMark: true, to: &bytes, write)
+            case .jsonLines, .messages, .deflatedMessages:
+                let places = Self.appendObject(event, id: id, to: &bytes, write)
+                bytes.append(0x0A)
+                return places
             }
         }
     }
@@ -119,7 +131,7 @@ extension Frame {
         return Places(data: data, markStart: markStart)
     }
 
-    private static func appendLine(
+    private static func appendObject(
         _ event: String,
         id: Cursor?,
         to bytes: inout [UInt8],
@@ -129,7 +141,7 @@ extension Frame {
         let start = bytes.count
         write(&bytes)
         let end = bytes.count
-        bytes.append(contentsOf: [UInt8(ascii: "}"), 0x0A])
+        bytes.append(UInt8(ascii: "}"))
         return Places(data: start..<end)
     }
 
@@ -214,17 +226,18 @@ package enum ControlFrame {
         return self.withRetry(retry, frame, wire: wire)
     }
 
-    /// Shows proxies and clients that the stream lives: a comment line, or an event for JSON lines.
+    /// Shows proxies and clients that the stream lives: a comment line, an event for JSON lines, or a Ping.
     package static func heartbeat(wire: StreamWire) -> Frame {
         switch wire {
         case .eventStream, .markedEventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A])
         case .jsonLines: Frame(payload: Array(#"{"event":"heartbeat"}"#.utf8) + [0x0A])
+        case .messages, .deflatedMessages: Frame(payload: FrameHeader.frame(.ping, []))
         }
     }
 
-    /// Puts the reconnection time (WHATWG HTML §9.2.6, `retry`) before an event; JSON lines have no such field.
+    /// Puts the reconnection time (WHATWG HTML §9.2.6, `retry`) before an event; JSON has no such field.
     private static func withRetry(_ milliseconds: Int64, _ frame: Frame, wire: StreamWire) -> Frame {
-        guard wire != .jsonLines else { return frame }
+        guard wire != .jsonLines, !wire.isMessages else { return frame }
         var payload: [UInt8] = []
         EventStreamEncoder.appendRetry(milliseconds: Int(clamping: milliseconds), to: &payload)
         let markStart = frame.markStart > 0 ? frame.markStart + payload.count : 0

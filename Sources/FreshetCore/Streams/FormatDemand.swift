@@ -2,7 +2,7 @@
 
 /// The subscribers of one source, counted by format.
 struct FormatDemand: Sendable {
-    // A list, not a table: there are eight formats, and nearly always one is asked for.
+    // A list, not a table: there are twenty formats, and nearly always one is asked for.
     private(set) var counts: [(format: StreamFormat, subscribers: Int)] = []
 
     var isEmpty: Bool { self.counts.isEmpty }

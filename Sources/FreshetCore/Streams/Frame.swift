@@ -1,6 +1,7 @@
 // The bytes of one event as they go to a socket: encoded once, shared by every subscriber and every shard.
 
 import HTTPFields
+import WebSocket
 
 /// What a subscriber asked to receive of a change (CONTRACT §4, `mode`).
 package enum StreamMode: String, CaseIterable, Sendable {
@@ -22,6 +23,14 @@ package enum StreamWire: Int, CaseIterable, Sendable {
     case jsonLines
     /// `text/event-stream` whose ids have room for a ticket's suffix: see ``TicketMark``.
     case markedEventStream
+    /// One message of a WebSocket an event: the JSON line without its line feed, behind the header of its frame, which is no
+    /// other for any socket (RFC 6455 §5.1: a server's frames have no mask).
+    case messages
+    /// The same, compressed where that makes it shorter (RFC 7692): each message by itself, so that it is done once for all.
+    case deflatedMessages
+
+    /// Whether events are messages of a WebSocket.
+    package var isMessages: Bool { self == .messages || self == .deflatedMessages }
 }
 
 /// The form in which a subscriber gets its events. Subscribers with equal formats share frames.
@@ -56,7 +65,7 @@ package enum Framing: CaseIterable, Hashable, Sendable {
 package struct Frame: Sendable {
     /// Room for the longest chunk size, unused in part; then the payload and CRLF.
     package let bytes: [UInt8]
-    /// Where the event with its chunk framing stands in ``bytes``.
+    /// Where the event with its chunk framing stands in ``bytes``; of a WebSocket's message, as ``payload``.
     package let chunk: Range<Int>
     /// Where the event itself stands in ``bytes``.
     package let payload: Range<Int>
@@ -105,6 +114,38 @@ package struct Frame: Sendable {
         } while rest > 0
         self.chunk = start..<bytes.count
         self.bytes = bytes
+    }
+
+    /// A message of a WebSocket, of about `capacity` bytes: `write` appends its text.
+    init(messageOf capacity: Int, deflates: Bool, _ write: (inout [UInt8]) -> Places) {
+        BriefLocks.expectNoneHeld()
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(FrameHeader.maxBytes + capacity)
+        bytes.append(contentsOf: repeatElement(0, count: FrameHeader.maxBytes))
+        var places = write(&bytes)
+        var isCompressed = false
+        if deflates, let deflated = Deflation.deflate(bytes[FrameHeader.maxBytes...]) {
+            bytes.replaceSubrange(FrameHeader.maxBytes..., with: deflated)
+            places = Places(data: bytes.count..<bytes.count)
+            isCompressed = true
+        }
+        let header = FrameHeader.bytes(.text, count: bytes.count - FrameHeader.maxBytes, isCompressed: isCompressed)
+        let start = FrameHeader.maxBytes - header.count
+        bytes.replaceSubrange(start..<FrameHeader.maxBytes, with: header)
+        self.payload = start..<bytes.count
+        self.chunk = self.payload
+        self.data = places.data
+        self.markStart = 0
+        self.bytes = bytes
+    }
+
+    /// The line of a frame as a message.
+    package init(messageOf line: Frame, deflates: Bool) {
+        let text = line.bytes[line.payload].dropLast()
+        self.init(messageOf: text.count, deflates: deflates) { bytes in
+            bytes.append(contentsOf: text)
+            return Places(data: bytes.count..<bytes.count)
+        }
     }
 
     /// `payload` is the event as the wire format has it, without data that another format could wrap.
