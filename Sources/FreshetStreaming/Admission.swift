@@ -55,9 +55,32 @@ package final class AdmissionTicket: Sendable {
     let caller: StreamCaller?
     fileprivate let sourceSet: Int?
     fileprivate let view: Int?
+    /// The place that this is a part of: a socket's, whose subscriptions count by their sources alone.
+    fileprivate let whole: AdmissionTicket?
     private let desk: AdmissionDesk
 
-    fileprivate init(address: PeerAddress, caller: StreamCaller?, sourceSet: Int?, view: Int?, desk: AdmissionDesk) {
+    /// A place for a subscription of a socket that has this one; `nil` where the streams of the address name too many
+    /// different sets of sources.
+    package func part(sourceSet: Int) -> AdmissionTicket? {
+        guard self.desk.admitPart(sourceSet, of: self.address) else { return nil }
+        return AdmissionTicket(
+            address: self.address,
+            caller: self.caller,
+            sourceSet: sourceSet,
+            whole: self,
+            desk: self.desk
+        )
+    }
+
+    fileprivate init(
+        address: PeerAddress,
+        caller: StreamCaller?,
+        sourceSet: Int?,
+        view: Int? = nil,
+        whole: AdmissionTicket? = nil,
+        desk: AdmissionDesk
+    ) {
+        self.whole = whole
         self.address = address
         self.caller = caller
         self.sourceSet = sourceSet
@@ -213,8 +236,36 @@ package final class AdmissionDesk: Sendable {
         return holding.sourceSets.count >= self.maxSourceSetsPerAddress ? .sourceSets : nil
     }
 
+    /// Counts the sources of a part of a place.
+    ///
+    /// - Returns: Whether there may be one more set of them.
+    fileprivate func admitPart(_ sourceSet: Int, of address: PeerAddress) -> Bool {
+        guard let network = self.network(of: address) else { return true }
+        return self.state.withLock { state in
+            let sets = state.byNetwork[network]?.sourceSets ?? [:]
+            let isFull = self.maxSourceSetsPerAddress > 0 && sets.count >= self.maxSourceSetsPerAddress
+            guard sets[sourceSet] != nil || !isFull else {
+                state.refusals[.sourceSets, default: 0] += 1
+                return false
+            }
+            state.byNetwork[network, default: Holding()].sourceSets[sourceSet, default: 0] += 1
+            return true
+        }
+    }
+
+    private static func release(_ sourceSet: Int, of network: PeerAddress, in state: inout State) {
+        guard let count = state.byNetwork[network]?.sourceSets[sourceSet] else { return }
+        state.byNetwork[network]?.sourceSets[sourceSet] = count > 1 ? count - 1 : nil
+    }
+
     fileprivate func release(_ ticket: AdmissionTicket) {
         self.state.withLock { state in
+            guard ticket.whole == nil else {
+                if let network = self.network(of: ticket.address), let sourceSet = ticket.sourceSet {
+                    Self.release(sourceSet, of: network, in: &state)
+                }
+                return
+            }
             state.total -= 1
             if let account = ticket.caller?.account, let streams = state.byCaller[account]?.streams {
                 if streams > 1 { state.byCaller[account]?.streams = streams - 1 } else { state.byCaller[account] = nil }
@@ -230,10 +281,7 @@ package final class AdmissionDesk: Sendable {
             if let view = ticket.view, let count = state.byNetwork[network]?.views[view] {
                 state.byNetwork[network]?.views[view] = count > 1 ? count - 1 : nil
             }
-            guard let sourceSet = ticket.sourceSet,
-                let count = state.byNetwork[network]?.sourceSets[sourceSet]
-            else { return }
-            state.byNetwork[network]?.sourceSets[sourceSet] = count > 1 ? count - 1 : nil
+            if let sourceSet = ticket.sourceSet { Self.release(sourceSet, of: network, in: &state) }
         }
     }
 

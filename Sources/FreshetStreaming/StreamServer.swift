@@ -12,6 +12,7 @@ package final class StreamServer: Sendable {
     private struct ShardHandle: Sendable {
         var inbox: DeliveryInbox<EpollTransport>
         var http2: HTTP2Inbox
+        var webSockets: WebSocketInbox
         var counters: ShardCounters
         var thread: SystemThread
     }
@@ -28,6 +29,7 @@ package final class StreamServer: Sendable {
     private let state = Mutex(State())
     private let desk: AdmissionDesk
     private let http2Counters = HTTP2Counters()
+    private let webSocketCounters = WebSocketCounters()
 
     /// `unsent` bounds what streams keep in memory for those who do not read; one for all of a gateway.
     package init(hub: Hub, settings: StreamSettings = StreamSettings(), unsent: UnsentDesk = UnsentDesk()) {
@@ -59,6 +61,7 @@ package final class StreamServer: Sendable {
         let epoll = try EpollTransport.makeEpoll(watching: waker)
         let inbox = DeliveryInbox<EpollTransport>(maxNotices: self.settings.maxInboxDepth, waker: waker)
         let http2 = HTTP2Inbox(waker: waker)
+        let webSockets = WebSocketInbox(waker: waker)
         let counters = ShardCounters()
         let launch = ShardLaunch(
             number: number,
@@ -69,11 +72,19 @@ package final class StreamServer: Sendable {
             unsent: self.unsent,
             epoll: epoll,
             http2: http2,
-            http2Counters: self.http2Counters
+            http2Counters: self.http2Counters,
+            webSockets: webSockets,
+            webSocketCounters: self.webSocketCounters
         )
         self.hub.attach(inbox)
         do throws(SystemError) {
-            return ShardHandle(inbox: inbox, http2: http2, counters: counters, thread: try launch.start())
+            return ShardHandle(
+                inbox: inbox,
+                http2: http2,
+                webSockets: webSockets,
+                counters: counters,
+                thread: try launch.start()
+            )
         } catch {
             self.hub.detach(inbox)
             _ = clinux_close(epoll)
@@ -93,6 +104,8 @@ private final class ShardLaunch: Sendable {
     private let epoll: Int32
     private let http2: HTTP2Inbox
     private let http2Counters: HTTP2Counters
+    private let webSockets: WebSocketInbox
+    private let webSocketCounters: WebSocketCounters
 
     init(
         number: Int,
@@ -103,8 +116,12 @@ private final class ShardLaunch: Sendable {
         unsent: UnsentDesk,
         epoll: Int32,
         http2: HTTP2Inbox,
-        http2Counters: HTTP2Counters
+        http2Counters: HTTP2Counters,
+        webSockets: WebSocketInbox,
+        webSocketCounters: WebSocketCounters
     ) {
+        self.webSockets = webSockets
+        self.webSocketCounters = webSocketCounters
         self.http2 = http2
         self.http2Counters = http2Counters
         self.number = number
@@ -133,7 +150,10 @@ private final class ShardLaunch: Sendable {
                 epoll: self.epoll,
                 settings: self.settings,
                 http2: self.http2,
-                counters: self.http2Counters
+                counters: self.http2Counters,
+                webSockets: self.webSockets,
+                webSocketCounters: self.webSocketCounters,
+                delivery: self.inbox
             )
         ).run()
     }
@@ -192,6 +212,22 @@ extension StreamServer {
         _ = clinux_close(arrival.descriptor)
     }
 
+    /// Takes over a WebSocket, whose messages come back to ``WebSocketArrival/requests``. Never blocks.
+    package func adopt(_ arrival: WebSocketArrival) {
+        let inbox = self.state.withLock { state -> WebSocketInbox? in
+            guard !state.isStopped, !state.shards.isEmpty else { return nil }
+            state.next = (state.next + 1) % state.shards.count
+            let shard = arrival.connection.shard ?? state.next
+            return state.shards.indices.contains(shard) ? state.shards[shard].webSockets : nil
+        }
+        guard inbox?.post(.open(arrival)) != true else { return }
+        arrival.connection.abandon()
+        arrival.requests.closed()
+    }
+
+    /// Figures of WebSockets, for metrics.
+    package var webSocketFigures: WebSocketCounters.Figures { self.webSocketCounters.figures }
+
     /// Figures of HTTP/2, for metrics.
     package var http2Figures: HTTP2Counters.Figures { self.http2Counters.figures }
 
@@ -231,7 +267,10 @@ extension StreamServer {
     /// Has the owners of all streams looked at again, after credentials or grants have changed. Returns at once; `decide` is
     /// called on the shards' threads, once for each stream that has an owner.
     package func review(_ decide: @escaping @Sendable (StreamOwner) -> OwnerVerdict) {
-        for inbox in self.inboxes { _ = inbox.post(.review(decide)) }
+        for shard in self.state.withLock({ $0.shards }) {
+            _ = shard.inbox.post(.review(decide))
+            _ = shard.webSockets.post(.review(decide))
+        }
     }
 
     var inboxes: [DeliveryInbox<EpollTransport>] {
@@ -259,7 +298,10 @@ extension StreamServer {
     /// Returns when all are closed: at the end of the time those who do not take their `bye` are closed without.
     package func drain(over duration: Duration) async {
         self.desk.close()
-        for shard in self.state.withLock({ $0.shards }) { _ = shard.http2.post(.drain) }
+        for shard in self.state.withLock({ $0.shards }) {
+            _ = shard.http2.post(.drain)
+            _ = shard.webSockets.post(.drain)
+        }
         await withTaskGroup(of: Void.self) { group in
             for inbox in self.inboxes {
                 group.addTask {

@@ -120,12 +120,24 @@ extension HTTP2Session {
         case ":scheme": stream.head.scheme = bytes
         case ":authority": stream.head.authority = bytes
         case ":path": stream.head.path = bytes
+        case ":protocol": stream.head.protocolName = bytes
         case _: break
         }
     }
 
     fileprivate func data(_ bytes: UnsafeBufferPointer<UInt8>, of id: Int32) {
-        guard let stream = self.streams[id] else { return }
+        guard let stream = self.streams[id] else {
+            nghttp2_session_consume(self.pointer, id, bytes.count)
+            return
+        }
+        guard !stream.head.isTunnel else {
+            // At most a window of it, which the client may fill again when it was taken.
+            nghttp2_session_consume_connection(self.pointer, bytes.count)
+            stream.body.append(contentsOf: bytes)
+            self.events.append(.received(stream))
+            return
+        }
+        nghttp2_session_consume(self.pointer, id, bytes.count)
         guard !stream.isComplete else { return self.drop(bytes.count, of: stream) }
         let taken = bytes.prefix(stream.bodyLimit - stream.body.count)
         stream.body.append(contentsOf: taken)
@@ -152,11 +164,17 @@ extension HTTP2Session {
             guard let stream = self.streams[header.stream_id] else { return }
             let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
             stream.hasRemoteEnded = stream.hasRemoteEnded || isEnd
+            if isEnd, stream.head.isTunnel { self.events.append(.received(stream)) }
             guard !stream.isComplete else { return }
             if UInt32(header.type) == NGHTTP2_HEADERS.rawValue, !stream.hasHead {
                 stream.hasHead = true
                 stream.head.isWhole = isEnd
-                stream.bodyLimit = isEnd ? 0 : max(0, self.limitBody(stream.head))
+                stream.bodyLimit = isEnd || stream.head.isTunnel ? 0 : max(0, self.limitBody(stream.head))
+                if stream.head.isTunnel {
+                    stream.isComplete = true
+                    self.events.append(.complete(stream))
+                    return
+                }
             }
             guard isEnd else { return }
             stream.isComplete = true

@@ -6,6 +6,8 @@ import CNGHTTP2
 package enum HTTP2Event {
     /// The request is there whole, or its body is longer than it may be.
     case complete(HTTP2Stream)
+    /// Bytes of a tunnel came: see ``HTTP2Session/takeBytes(of:)``. Or the client has ended its side of it.
+    case received(HTTP2Stream)
     /// The stream is no more: reset by either side, or ended by both.
     case closed(HTTP2Stream)
 }
@@ -70,6 +72,8 @@ package final class HTTP2Session {
         nghttp2_option_set_max_deflate_dynamic_table_size(option, 0)
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_continuations(option, limits.maxContinuations)
+        // What a tunnel has received is counted when it is taken, so that a client waits for whoever reads.
+        nghttp2_option_set_no_auto_window_update(option, 1)
         let context = Unmanaged.passUnretained(self).toOpaque()
         guard nghttp2_session_server_new2(&self.pointer, Self.callbacks.pointer, context, option) == 0 else {
             return nil
@@ -77,6 +81,8 @@ package final class HTTP2Session {
         let entries = [
             Self.setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.maxStreams),
             Self.setting(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits.maxFieldBytes),
+            // RFC 8441.
+            Self.setting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1),
         ]
         guard nghttp2_submit_settings(self.pointer, UInt8(NGHTTP2_FLAG_NONE.rawValue), entries, entries.count) == 0
         else { return nil }
@@ -121,6 +127,16 @@ package final class HTTP2Session {
     package func takeBody(of stream: HTTP2Stream) -> [UInt8] {
         defer { stream.body = [] }
         return stream.body
+    }
+
+    /// Takes what has come of a tunnel. The client may send as much again.
+    package func takeBytes(of stream: HTTP2Stream) -> [UInt8] {
+        let bytes = stream.body
+        stream.body = []
+        guard !bytes.isEmpty, !stream.isClosed else { return bytes }
+        nghttp2_session_consume_stream(self.pointer, stream.id, bytes.count)
+        self.gather()
+        return bytes
     }
 
     /// Whether anything is still to be read or written.

@@ -17,11 +17,16 @@ package struct HTTP2Head: Hashable, Sendable {
     package var scheme: [UInt8] = []
     package var authority: [UInt8]?
     package var path: [UInt8] = []
+    /// What an extended CONNECT asks for (RFC 8441 §4).
+    package var protocolName: [UInt8]?
     package var fields: [HTTP2Field] = []
     /// The fields were more than is taken; those beyond are not here.
     package var isTooLarge = false
     /// No body follows.
     package var isWhole = false
+
+    /// The stream is to carry bytes both ways.
+    package var isTunnel: Bool { self.method.elementsEqual("CONNECT".utf8) && self.protocolName != nil }
 }
 
 /// A stream. Belongs to its connection's thread.

@@ -41,6 +41,7 @@ private final class Peer {
         for event in events {
             switch event {
             case .complete(let stream): self.completed.append(stream)
+            case .received: break
             case .closed(let stream): self.closed.append(stream)
             }
         }

@@ -93,7 +93,9 @@ extension Delivery {
             wire: group.wire
         )
         let gap = opening.gap.map { ControlFrame.gap($0, wire: group.wire) }
-        let frames = [hello] + (gap.map { [$0] } ?? []) + opening.snapshots + opening.statuses
+        // The answer to a subscription stands in its place, behind what is replayed.
+        let beginning = group.wire.isMessages ? [] : [hello]
+        let frames = beginning + (gap.map { [$0] } ?? []) + opening.snapshots + opening.statuses
         return frames.reduce(into: [OutgoingPart(head)]) { parts, frame in
             parts += OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
         }
@@ -292,6 +294,10 @@ extension Delivery {
     func enterLive(_ index: Int32, in group: SubscriberGroup) {
         self.table.updateRecord(index) { $0.livePosition = Int32(group.live.count) }
         group.live.append(index)
+        let slot = self.table.slot(index)
+        guard self.transport.awaitsLive(slot.pointee.connection) else { return }
+        let cursor = Cursor(epoch: self.hub.cursor.epoch, sequence: slot.pointee.machine.sequence)
+        self.transport.becameLive(slot.pointee.connection, at: cursor)
     }
 
     /// Takes a subscriber out of its live set; never while that is iterated.
@@ -358,8 +364,11 @@ extension Delivery {
             ?? Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick)
         guard backlog.closing == nil else { return }
         if reason.endsRight { backlog.dropEventsNotBegun() }
-        let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
-        backlog.append(bye, framing: group.framing, mark: nil)
+        // The end of a subscription is not that of its socket, which says `bye` by itself.
+        if !group.wire.isMessages {
+            let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
+            backlog.append(bye, framing: group.framing, mark: nil)
+        }
         backlog.append(OutgoingPart(group.framing.terminator))
         backlog.closing = reason
         self.table.slot(index).pointee.machine.closed()

@@ -66,7 +66,7 @@ extension CloseReason {
     var endsRight: Bool {
         switch self {
         case .expired, .revoked: true
-        case .drain, .slow, .removed: false
+        case .drain, .slow, .removed, .unsubscribed: false
         }
     }
 }
@@ -129,7 +129,8 @@ extension Delivery {
         }
         // No more than are ended in a turn, so that the others wait for nothing else (A08).
         self.expiries.take(until: now, limit: TurnLimits.ends) { key in
-            guard self.table.holds(key) else { return }
+            // One that was renewed since has a later end in the queue.
+            guard self.table.holds(key), self.owners[key.index]?.principal.isExpired(at: now) == true else { return }
             self.endLater(key.index, .expired)
         }
     }
@@ -156,6 +157,50 @@ extension Delivery {
         }
     }
 
+    /// Gives streams a later credential of their subject, or takes them what it does not cover.
+    func renew(_ keys: [SlotKey], for principal: Principal) {
+        for key in keys where self.table.holds(key) {
+            guard let group = self.group(of: key.index), self.backlogs[key.index]?.closing == nil else { continue }
+            let pattern = self.owners[key.index]?.pattern ?? group.pattern ?? .all
+            let kept = pattern.intersection(principal.grants.read)
+            self.own(key.index, StreamOwner(principal: principal, pattern: pattern))
+            guard kept != pattern else { continue }
+            self.narrow(key.index, to: kept)
+        }
+    }
+
+    /// Takes a stream sources that its client does not want any more.
+    func drop(_ key: SlotKey, keeping pattern: SourcePattern) {
+        guard self.table.holds(key), let group = self.group(of: key.index), self.backlogs[key.index]?.closing == nil
+        else { return }
+        let kept = group.subscription.sources.filter { id in self.hub.name(of: id).map(pattern.matches) ?? false }
+        if let owner = self.owners[key.index] {
+            self.owners[key.index] = StreamOwner(principal: owner.principal, pattern: pattern, mark: owner.mark)
+        }
+        self.regroup(key.index, to: kept, named: pattern)
+    }
+
+    /// Moves a subscriber to the group of those who get these sources. It stays where it is in the log.
+    ///
+    /// - Returns: The group.
+    @discardableResult
+    private func regroup(_ index: Int32, to kept: [SourceID], named pattern: SourcePattern) -> SubscriberGroup? {
+        guard let group = self.group(of: index) else { return nil }
+        let rest = self.enterGroup(
+            kept,
+            group.pattern.map { _ in pattern },
+            group.subscription.format,
+            group.subscription.view,
+            group.framing
+        )
+        let isLive = self.backlogs[index] == nil
+        self.removeFromLive(index)
+        self.table.slot(index).pointee.group = rest.index
+        self.leaveGroup(group)
+        if isLive { self.enterLive(index, in: rest) }
+        return rest
+    }
+
     /// Takes a subscriber's stream the sources that it may no longer read, and tells it of each (CONTRACT §8). Where none is
     /// left, the stream ends.
     ///
@@ -169,18 +214,7 @@ extension Delivery {
         let kept = named.filter { pattern.names($0.name) }.map(\.id)
         guard !kept.isEmpty else { return self.end(index, .revoked) }
         self.owners[index] = StreamOwner(principal: owner.principal, pattern: pattern, mark: owner.mark)
-        let rest = self.enterGroup(
-            kept,
-            group.pattern.map { _ in pattern },
-            group.subscription.format,
-            group.subscription.view,
-            group.framing
-        )
-        let isLive = self.backlogs[index] == nil
-        self.removeFromLive(index)
-        self.table.slot(index).pointee.group = rest.index
-        self.leaveGroup(group)
-        if isLive { self.enterLive(index, in: rest) }
+        guard let rest = self.regroup(index, to: kept, named: pattern) else { return }
         let key = self.table.key(of: index)
         for source in named where !pattern.names(source.name) && self.table.holds(key) {
             let frame = ControlFrame.removal(of: source.name, at: self.transport.wall, wire: rest.wire)

@@ -8,6 +8,15 @@ struct StatusNotice {
     var eventStream: Frame
     var jsonLine: Frame
     var number: UInt64
+
+    /// As subscribers of a wire format receive it.
+    func frame(for wire: StreamWire) -> Frame {
+        switch wire {
+        case .eventStream, .markedEventStream: self.eventStream
+        case .jsonLines: self.jsonLine
+        case .messages, .deflatedMessages: Frame(messageOf: self.jsonLine, deflates: wire == .deflatedMessages)
+        }
+    }
 }
 
 extension Delivery {
@@ -65,7 +74,7 @@ extension Delivery {
         as number: UInt64? = nil
     ) {
         for group in self.groups(of: source) {
-            let frame = group.wire == .jsonLines ? notice.jsonLine : notice.eventStream
+            let frame = notice.frame(for: group.wire)
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
             for index in group.live {
                 let opening = UInt64(self.table.record(index).openingStatus)
@@ -77,8 +86,10 @@ extension Delivery {
 
     /// Streams that were opened since the inbox was last taken may have begun with the state of a notice that was in it.
     private func noteOpenings(_ notice: StatusNotice) {
-        for (index, told) in self.sentAtOpening
-        where told.contains(where: { [notice.eventStream.bytes, notice.jsonLine.bytes].contains($0.bytes) }) {
+        for (index, told) in self.sentAtOpening {
+            guard let wire = self.group(of: index)?.wire else { continue }
+            let bytes = notice.frame(for: wire).bytes
+            guard told.contains(where: { $0.bytes == bytes }) else { continue }
             self.table.updateRecord(index) { $0.openingStatus = UInt32(clamping: notice.number) }
         }
     }

@@ -75,7 +75,10 @@ extension Delivery {
     private func sendHeartbeat(to index: Int32) {
         guard let group = self.group(of: index) else { return }
         self.table.updateRecord(index) { $0.lastHeartbeat = self.clock.tick }
-        self.sendToLive(index, self.heartbeats[group.wire], in: group)
+        guard let heartbeat = self.heartbeats[group.wire] else {
+            return self.table.slot(index).pointee.lastSend = self.clock.tick
+        }
+        self.sendToLive(index, heartbeat, in: group)
     }
 }
 
@@ -101,7 +104,9 @@ extension Delivery {
             let key = plan.order[plan.next]
             plan.next += 1
             guard self.table.holds(key) else { continue }
+            let siblings = self.transport.siblings(of: self.table.slot(key.index).pointee.connection)
             self.end(key.index, .drain)
+            for sibling in siblings where self.table.holds(sibling) { self.end(sibling.index, .drain) }
         }
         self.drain = plan
         guard plan.isOver(at: self.clock.now), plan.next == plan.order.count else { return }

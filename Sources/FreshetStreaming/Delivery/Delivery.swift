@@ -166,6 +166,12 @@ package final class Delivery<Carrier: Transport> {
         case .close(let id, let reason, let first, let reply): reply(self.close(id, reason, first: first))
         case .review(let decide): self.review(decide)
         case .supersede(let ticket): self.supersede(ticket)
+        case .renew(let keys, let principal, let done):
+            self.renew(keys, for: principal)
+            done()
+        case .drop(let key, let pattern, let done):
+            self.drop(key, keeping: pattern)
+            done()
         case .fetched(let feed, let subscription, let sequence, let key):
             self.takeFetched(feed, of: subscription, after: sequence, for: key)
         case .stop: self.isStopping = true
@@ -181,6 +187,7 @@ package final class Delivery<Carrier: Transport> {
 
     private func handle(_ events: TransportReport.Events, of index: Int32) {
         if events.contains(.broken) { return self.release(index, .gone) }
+        if events.contains(.left) { return self.end(index, .unsubscribed) }
         if events.contains(.readable), let end = self.discardInput(of: index) { return self.release(index, end) }
         guard events.contains(.writable), let backlog = self.backlogs[index], !backlog.isQueued else { return }
         self.feed(index)
@@ -218,10 +225,12 @@ struct HeartbeatFrames {
     private let eventStream = ControlFrame.heartbeat(wire: .eventStream)
     private let jsonLines = ControlFrame.heartbeat(wire: .jsonLines)
 
-    subscript(wire: StreamWire) -> Frame {
+    /// `nil` where the transport beats by itself.
+    subscript(wire: StreamWire) -> Frame? {
         switch wire {
         case .eventStream, .markedEventStream: self.eventStream
         case .jsonLines: self.jsonLines
+        case .messages, .deflatedMessages: nil
         }
     }
 }

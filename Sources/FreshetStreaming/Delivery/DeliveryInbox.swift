@@ -16,6 +16,10 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     )
     /// Credentials or grants have changed.
     case review(@Sendable (StreamOwner) -> OwnerVerdict)
+    /// The subject of these streams has another credential.
+    case renew([SlotKey], for: Principal, done: @Sendable () -> Void)
+    /// A stream is to go on with what this names.
+    case drop(SlotKey, keeping: SourcePattern, done: @Sendable () -> Void)
     /// Another shard has a later stream of this ticket.
     case supersede(Fingerprint)
     /// What the disk gave of a subscription for the subscriber in a slot.
@@ -29,7 +33,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
         case .drain(_, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, _, let reply): reply(false)
-        case .review, .supersede, .fetched, .stop: break
+        case .review, .supersede, .fetched, .renew, .drop, .stop: break
         }
     }
 }

@@ -96,7 +96,8 @@ struct SubscriberTable<Connection: BitwiseCopyable>: ~Copyable {
     /// Gives a slot back.
     mutating func release(_ index: Int32) {
         self.slot(index).pointee.group = -1
-        self.slot(index).pointee.generation &+= 1
+        // Thirty bits: see ``SlotKey/rawValue``.
+        self.slot(index).pointee.generation = (self.slot(index).pointee.generation &+ 1) & 0x3FFF_FFFF
         self.records[Int(index)] = SubscriberRecord()
         self.free.append(index)
         self.count -= 1

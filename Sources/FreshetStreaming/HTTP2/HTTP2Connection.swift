@@ -72,9 +72,14 @@ final class HTTP2Connection {
     }
 }
 
-/// A subscriber on a stream of a connection.
+/// A subscriber on a stream of a connection, or a WebSocket.
 struct HTTP2Subscriber {
+    enum Role {
+        case subscriber(SlotKey)
+        case tunnel(HTTP2Tunnel)
+    }
+
     let connection: HTTP2Connection
     let stream: HTTP2Stream
-    let key: SlotKey
+    let role: Role
 }

@@ -13,6 +13,8 @@ final class HTTP2Connections {
     private var subscribers = PlaceTable<HTTP2Subscriber>()
     /// For the next look of the delivery.
     private var reports: [TransportReport] = []
+    /// For the next look of the WebSockets.
+    private var tunnelReports: [HTTP2TunnelReport] = []
     private var dirty: [HTTP2Connection] = []
     /// Connections that have more to read than one turn takes.
     private var unread: [HTTP2Connection] = []
@@ -54,7 +56,7 @@ final class HTTP2Connections {
 
     /// How long a wait may take, of the milliseconds that it is asked for.
     func patience(_ milliseconds: Int32, now: Int64) -> Int32 {
-        guard self.reports.isEmpty, self.unread.isEmpty else { return 0 }
+        guard self.reports.isEmpty, self.tunnelReports.isEmpty, self.unread.isEmpty else { return 0 }
         guard self.connections.count > 0 else { return milliseconds }
         return min(milliseconds, Int32(clamping: max(0, self.nextSweep &- now) / 1_000_000 + 1))
     }
@@ -63,6 +65,20 @@ final class HTTP2Connections {
     func takeReports() -> [TransportReport] {
         defer { self.reports = [] }
         return self.reports
+    }
+
+    /// What happened to tunnels since this was last asked.
+    func takeTunnelReports() -> [HTTP2TunnelReport] {
+        defer { self.tunnelReports = [] }
+        return self.tunnelReports
+    }
+
+    private func report(_ events: TransportReport.Events, of place: Int32) {
+        switch self.subscribers[place]?.role {
+        case .subscriber(let key): self.reports.append(TransportReport(events, of: key))
+        case .tunnel(let tunnel): self.tunnelReports.append(HTTP2TunnelReport(tunnel: tunnel, events: events))
+        case nil: break
+        }
     }
 
     /// Takes what waits in the inbox, goes on reading, and looks at deadlines.
@@ -181,9 +197,14 @@ final class HTTP2Connections {
         for event in events {
             switch event {
             case .complete(let stream): self.request(stream, on: connection, now: now)
+            case .received(let stream): self.received(stream)
             case .closed(let stream): self.closed(stream, of: connection)
             }
         }
+    }
+
+    private func received(_ stream: HTTP2Stream) {
+        self.report(stream.hasRemoteEnded ? [.readable, .broken] : .readable, of: stream.subscriber)
     }
 
     private func request(_ stream: HTTP2Stream, on connection: HTTP2Connection, now: Int64) {
@@ -211,8 +232,7 @@ final class HTTP2Connections {
     private func closed(_ stream: HTTP2Stream, of connection: HTTP2Connection) {
         connection.held[stream.id] = nil
         connection.exchanges.removeValue(forKey: stream.id)?.close()
-        guard let subscriber = self.subscribers[stream.subscriber] else { return }
-        self.reports.append(TransportReport(.broken, of: subscriber.key))
+        self.report(.broken, of: stream.subscriber)
     }
 
     // MARK: What goes
@@ -224,7 +244,11 @@ final class HTTP2Connections {
         // It has more to say, and the others have their turn first.
         if connection.socket.hasWritten, !connection.session.output.isEmpty { self.unread.append(connection) }
         for event in connection.session.takeEvents() {
-            if case .closed(let stream) = event { self.closed(stream, of: connection) }
+            switch event {
+            case .closed(let stream): self.closed(stream, of: connection)
+            case .received(let stream): self.received(stream)
+            case .complete: break
+            }
         }
         if connection.hasWritten {
             for place in connection.awaitsWrite { self.reportWritable(place) }
@@ -239,10 +263,7 @@ final class HTTP2Connections {
         if connection.isEnding, isDone, connection.hasWritten { self.close(connection) }
     }
 
-    private func reportWritable(_ place: Int32) {
-        guard let subscriber = self.subscribers[place] else { return }
-        self.reports.append(TransportReport(.writable, of: subscriber.key))
-    }
+    private func reportWritable(_ place: Int32) { self.report(.writable, of: place) }
 
     /// Writes what streams were given in this turn, each connection once.
     func flush(now: Int64) {
@@ -265,11 +286,40 @@ final class HTTP2Connections {
 
     /// - Returns: The place of the subscriber; `nil` where its stream is gone.
     func adopt(_ exchange: HTTP2Exchange, _ fields: [HTTP2Field], as key: SlotKey) -> Int32? {
+        self.adopt(exchange, fields) { _ in .subscriber(key) }
+    }
+
+    /// - Returns: What carries the socket of this place; `nil` where its stream is gone.
+    func openTunnel(_ exchange: HTTP2Exchange, _ fields: [HTTP2Field], for socket: Int32) -> HTTP2Tunnel? {
+        let place = self.adopt(exchange, fields) { .tunnel(HTTP2Tunnel(self, place: $0, socket: socket)) }
+        guard let place, case .tunnel(let tunnel) = self.subscribers[place]?.role else { return nil }
+        return tunnel
+    }
+
+    /// What has come of a tunnel.
+    func takeBytes(of place: Int32) -> [UInt8] {
+        guard let subscriber = self.subscribers[place] else { return [] }
+        defer { self.touch(subscriber.connection) }
+        return subscriber.connection.session.takeBytes(of: subscriber.stream)
+    }
+
+    /// Ends our side of a tunnel.
+    func endTunnel(_ place: Int32) {
+        guard let subscriber = self.subscribers[place] else { return }
+        subscriber.connection.session.end(subscriber.stream)
+        self.touch(subscriber.connection)
+    }
+
+    private func adopt(
+        _ exchange: HTTP2Exchange,
+        _ fields: [HTTP2Field],
+        _ role: (Int32) -> HTTP2Subscriber.Role
+    ) -> Int32? {
         guard let (connection, stream) = self.find(exchange.name),
             connection.session.open(stream, status: 200, fields)
         else { return nil }
-        stream.subscriber = self.subscribers.insert { _ in
-            HTTP2Subscriber(connection: connection, stream: stream, key: key)
+        stream.subscriber = self.subscribers.insert { place in
+            HTTP2Subscriber(connection: connection, stream: stream, role: role(place))
         }
         connection.subscribers.insert(stream.subscriber)
         // Its request is done; whoever handled it is let go.
@@ -344,10 +394,7 @@ final class HTTP2Connections {
     }
 
     private func loseStreams(of connection: HTTP2Connection) {
-        for place in connection.subscribers {
-            guard let subscriber = self.subscribers[place] else { continue }
-            self.reports.append(TransportReport(.broken, of: subscriber.key))
-        }
+        for place in connection.subscribers { self.report(.broken, of: place) }
         for exchange in connection.exchanges.values { exchange.close() }
         connection.exchanges = [:]
         connection.held = [:]

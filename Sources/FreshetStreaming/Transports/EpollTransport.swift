@@ -1,4 +1,5 @@
-// Sockets on an epoll instance, plain and with TLS: streams of HTTP/1.1 and HTTP/1.0, and connections of HTTP/2 with theirs.
+// Sockets on an epoll instance, plain and with TLS: streams of HTTP/1.1 and HTTP/1.0, connections of HTTP/2 with theirs, and
+// WebSockets with their subscriptions.
 
 import CLinux
 import FreshetCore
@@ -14,6 +15,7 @@ package struct Socket: Sendable {
         case whole(descriptor: Int32, TLSSession?)
         /// With the fields of the answer's head.
         case stream(HTTP2Exchange, [HTTP2Field])
+        case subscription(WebSocketSubscription)
     }
 
     let kind: Kind
@@ -27,9 +29,17 @@ package struct Socket: Sendable {
         self.kind = .stream(stream, fields)
     }
 
+    init(_ subscription: WebSocketSubscription) {
+        self.kind = .subscription(subscription)
+    }
+
     /// The shard that has the connection; `nil` where any may have it.
     var shard: Int? {
-        if case .stream(let exchange, _) = self.kind { exchange.name.shard } else { nil }
+        switch self.kind {
+        case .whole: nil
+        case .stream(let exchange, _): exchange.name.shard
+        case .subscription(let subscription): subscription.exchange.name.shard
+        }
     }
 }
 
@@ -38,6 +48,7 @@ extension Socket: ArrivingConnection {
         switch self.kind {
         case .whole(let descriptor, _): _ = clinux_close(descriptor)
         case .stream(let exchange, _): exchange.refuse()
+        case .subscription(let subscription): subscription.exchange.refuse()
         }
     }
 }
@@ -48,23 +59,27 @@ extension WakeUp: TransportWaker {
     package var now: Int64 { clinux_monotonic_ns() }
 }
 
-/// How ``EpollTransport`` names a connection: a plain socket by its descriptor, one with TLS, or a stream of HTTP/2, by its
-/// place in a table.
+/// How ``EpollTransport`` names a connection: a plain socket by its descriptor; one with TLS, a stream of HTTP/2, or a
+/// subscription of a WebSocket, by its place in a table.
 struct SocketName: BitwiseCopyable {
     private let rawValue: Int32
 
     private static let streamBit: Int32 = 1 << 30
+    private static let subscriptionBit: Int32 = 1 << 29
 
     init(descriptor: Int32) { self.rawValue = descriptor }
     init(place: Int32) { self.rawValue = ~place }
     init(stream place: Int32) { self.rawValue = ~(place | Self.streamBit) }
+    init(subscription place: Int32) { self.rawValue = ~(place | Self.subscriptionBit) }
 
     /// Below zero for a place.
     var descriptor: Int32 { self.rawValue }
     /// Whether it is a place among streams.
     var isStream: Bool { self.rawValue < 0 && ~self.rawValue & Self.streamBit != 0 }
+    /// Whether it is a place among subscriptions.
+    var isSubscription: Bool { self.rawValue < 0 && ~self.rawValue & Self.subscriptionBit != 0 }
     /// Below zero for a descriptor.
-    var place: Int32 { ~self.rawValue & ~Self.streamBit }
+    var place: Int32 { ~self.rawValue & ~(Self.streamBit | Self.subscriptionBit) }
 }
 
 /// Sends with `send(2)`, hears of sockets from epoll, edges only, and reads the system's clocks.
@@ -77,6 +92,7 @@ final class EpollTransport: Transport {
     private var sealed = PlaceTable<SealedSocket>()
     private let workspace: TLSWorkspace
     private let http2: HTTP2Connections
+    private let webSockets: WebSocketConnections
     /// What ``wait(milliseconds:)`` found: reports of epoll, then those of streams of HTTP/2.
     private var epollReports = 0
     private var streamReports: [TransportReport] = []
@@ -91,7 +107,16 @@ final class EpollTransport: Transport {
     private static let inputBytes = 256 << 10
 
     /// `epoll`: of ``makeEpoll(watching:)``; owned from now on.
-    init(shard: Int, epoll: Int32, settings: StreamSettings, http2: HTTP2Inbox, counters: HTTP2Counters) {
+    init(
+        shard: Int,
+        epoll: Int32,
+        settings: StreamSettings,
+        http2: HTTP2Inbox,
+        counters: HTTP2Counters,
+        webSockets: WebSocketInbox,
+        webSocketCounters: WebSocketCounters,
+        delivery: DeliveryInbox<EpollTransport>
+    ) {
         let epoll = EpollSet(descriptor: epoll, settings: settings)
         self.epoll = epoll
         self.workspace = TLSWorkspace()
@@ -105,9 +130,20 @@ final class EpollTransport: Transport {
             input: self.input,
             epoll: epoll
         )
+        self.webSockets = WebSocketConnections(
+            shard: shard,
+            inbox: webSockets,
+            delivery: delivery,
+            counters: webSocketCounters,
+            http2: self.http2,
+            workspace: self.workspace,
+            input: self.input,
+            epoll: epoll
+        )
     }
 
     deinit {
+        self.webSockets.stop()
         self.http2.stop()
         self.events.deallocate()
         self.input.deallocate()
@@ -131,17 +167,22 @@ final class EpollTransport: Transport {
     var wall: WallTime { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
 
     func wait(milliseconds: Int32) -> Int {
-        let patience = self.http2.patience(milliseconds, now: self.now)
+        let now = self.now
+        let patience = self.webSockets.patience(self.http2.patience(milliseconds, now: now), now: now)
         self.epollReports = max(0, Int(clinux_epoll_wait(self.epoll.descriptor, self.events, Self.maxEvents, patience)))
         for number in 0..<self.epollReports {
             let event = self.events[number]
-            guard event.data & HTTP2Connections.mark == HTTP2Connections.mark, event.data != Self.wakeUpMark else {
-                continue
+            guard event.data != Self.wakeUpMark else { continue }
+            switch event.data & HTTP2Connections.mark {
+            case HTTP2Connections.mark: self.http2.happened(event.data, Self.events(of: event), now: self.now)
+            case WebSocketConnections.mark:
+                self.webSockets.happened(event.data, Self.events(of: event), now: self.now)
+            case _: continue
             }
-            self.http2.happened(event.data, Self.events(of: event), now: self.now)
         }
         self.http2.work(now: self.now)
-        self.streamReports = self.http2.takeReports()
+        self.webSockets.work(now: self.now)
+        self.streamReports = self.http2.takeReports() + self.webSockets.takeReports()
         return self.epollReports + self.streamReports.count
     }
 
@@ -156,7 +197,8 @@ final class EpollTransport: Transport {
     func report(_ number: Int) -> TransportReport? {
         guard number < self.epollReports else { return self.streamReports[number - self.epollReports] }
         let event = self.events[number]
-        guard event.data != Self.wakeUpMark, event.data & HTTP2Connections.mark != HTTP2Connections.mark else {
+        let kind = event.data & HTTP2Connections.mark
+        guard event.data != Self.wakeUpMark, kind != HTTP2Connections.mark, kind != WebSocketConnections.mark else {
             return nil
         }
         let events = Self.events(of: event)
@@ -191,6 +233,8 @@ extension EpollTransport {
         switch socket.kind {
         case .stream(let exchange, let fields):
             return self.http2.adopt(exchange, fields, as: key).map { SocketName(stream: $0) }
+        case .subscription(let subscription):
+            return self.webSockets.adopt(subscription, as: key).map { SocketName(subscription: $0) }
         case .whole(let descriptor, nil):
             return self.watch(descriptor, as: key.rawValue) ? SocketName(descriptor: descriptor) : nil
         case .whole(let descriptor, let session?):
@@ -220,6 +264,7 @@ extension EpollTransport {
 
     @inline(never)
     private func seal(_ bytes: UnsafeRawBufferPointer, on socket: SocketName) -> Int {
+        guard !socket.isSubscription else { return self.webSockets.send(bytes, on: socket.place) }
         guard !socket.isStream else { return self.http2.send(bytes, on: socket.place) }
         return self.sealed[socket.place]?.send(bytes, with: self.workspace) ?? -1
     }
@@ -228,12 +273,13 @@ extension EpollTransport {
 
     func hasWritten(_ socket: SocketName) -> Bool {
         guard !socket.isStream else { return self.http2.hasWritten(socket.place) }
+        guard !socket.isSubscription else { return self.webSockets.hasWritten(socket.place) }
         return socket.descriptor >= 0 || self.sealed[socket.place]?.hasWritten ?? true
     }
 
     func discardInput(of socket: SocketName, upTo limit: Int) -> Int {
-        // What clients send on a connection of HTTP/2 is read by itself.
-        guard !socket.isStream else { return 0 }
+        // What clients send on a connection of HTTP/2, and on a WebSocket, is read by itself.
+        guard !socket.isStream, !socket.isSubscription else { return 0 }
         guard socket.descriptor >= 0 else {
             return self.sealed[socket.place]?.discardInput(upTo: limit, input: self.input, with: self.workspace) ?? -1
         }
@@ -245,9 +291,22 @@ extension EpollTransport {
     func close(_ socket: SocketName, after end: StreamEnd) {
         guard socket.descriptor < 0 else { return self.close(socket.descriptor, after: end) }
         guard !socket.isStream else { return self.http2.close(socket.place, after: end) }
+        guard !socket.isSubscription else { return self.webSockets.close(socket.place, after: end) }
         guard let sealed = self.sealed.remove(socket.place) else { return }
         if case .told(let reason) = end, reason != .slow { sealed.sayEnd(with: self.workspace) }
         self.close(sealed.descriptor, after: end)
+    }
+
+    func awaitsLive(_ socket: SocketName) -> Bool {
+        socket.isSubscription && self.webSockets.awaitsLive(socket.place)
+    }
+
+    func becameLive(_ socket: SocketName, at cursor: Cursor) {
+        if socket.isSubscription { self.webSockets.becameLive(socket.place, at: cursor) }
+    }
+
+    func siblings(of socket: SocketName) -> [SlotKey] {
+        socket.isSubscription ? self.webSockets.siblings(of: socket.place) : []
     }
 
     private func close(_ descriptor: Int32, after end: StreamEnd) {

@@ -55,6 +55,19 @@ package protocol Transport: AnyObject, SendableMetatype {
     /// Closes a connection, in the way that the end of its stream asks for: what was written reaches a client that was sent `bye`
     /// of the end, and is thrown away for one that does not read.
     func close(_ connection: Connection, after end: StreamEnd)
+
+    /// Whether ``becameLive(_:at:)`` is to be called when the subscriber has caught up.
+    func awaitsLive(_ connection: Connection) -> Bool
+    /// The subscriber has everything up to a cursor, and gets what comes after it as it comes.
+    func becameLive(_ connection: Connection, at cursor: Cursor)
+    /// The other subscribers on what carries this one, where they end with it at a drain.
+    func siblings(of connection: Connection) -> [SlotKey]
+}
+
+extension Transport {
+    package func awaitsLive(_ connection: Connection) -> Bool { false }
+    package func becameLive(_ connection: Connection, at cursor: Cursor) {}
+    package func siblings(of connection: Connection) -> [SlotKey] { [] }
 }
 
 /// A connection between two owners.
@@ -78,7 +91,7 @@ package struct SlotKey: Hashable, Sendable {
 }
 
 extension SlotKey {
-    /// Both in one number, which is below 2^63.
+    /// Both in one number, which is below 2^62.
     var rawValue: UInt64 { UInt64(self.generation) << 32 | UInt64(UInt32(bitPattern: self.index)) }
 
     init(rawValue: UInt64) {
@@ -100,6 +113,8 @@ package struct TransportReport: Sendable {
         package static let readable = Events(rawValue: 2)
         /// The client is gone.
         package static let broken = Events(rawValue: 4)
+        /// The client wants the stream no more, and stays.
+        package static let left = Events(rawValue: 8)
     }
 
     var key: SlotKey
