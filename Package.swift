@@ -143,7 +143,7 @@ let package = Package(
         // For tests and benchmarks only.
         .target(
             name: "FreshetTesting",
-            dependencies: ["CLinux", "CNGHTTP2", "CTLSTesting", "EventStream", "System"],
+            dependencies: ["CLinux", "CNGHTTP2", "CTLSTesting", "CZlib", "EventStream", "System"],
             path: "Tests/Support/FreshetTesting",
             swiftSettings: house
         ),

@@ -96,6 +96,9 @@ static const unsigned char client_redux_d_ts[] = {
 static const unsigned char client_redux_js[] = {
 #embed "client/redux.js"
 };
+static const unsigned char client_socket_js[] = {
+#embed "client/socket.js"
+};
 static const unsigned char client_source_js[] = {
 #embed "client/source.js"
 };
@@ -157,6 +160,7 @@ static const struct web_file files[] = {
     FILE_OF("client/react.js", client_react_js),
     FILE_OF("client/redux.d.ts", client_redux_d_ts),
     FILE_OF("client/redux.js", client_redux_js),
+    FILE_OF("client/socket.js", client_socket_js),
     FILE_OF("client/source.js", client_source_js),
     FILE_OF("client/stream.js", client_stream_js),
     FILE_OF("client/tabs.js", client_tabs_js),

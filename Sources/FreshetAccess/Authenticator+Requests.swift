@@ -90,6 +90,13 @@ extension Authenticator {
         return self.mint.redeem(text, sources: sources, suffix: suffix, now: self.clock(), standing: self.standing(of:))
     }
 
+    /// What a ticket is good for that the handshake of a socket presents, which names sources later: it is to be kept to those
+    /// of the ticket.
+    package func redeem(_ ticket: Secret) -> Redemption {
+        let text = String(decoding: ticket.bytes, as: UTF8.self)
+        return self.mint.redeem(text, sources: nil, suffix: nil, now: self.clock(), standing: self.standing(of:))
+    }
+
     /// Puts a ticket back that ``redeem(_:sources:suffix:)`` used up, since its stream was not opened after all: it opens one
     /// until its time is over.
     package func giveBack(_ stream: TicketStream) {

@@ -17,6 +17,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var heartbeat: Duration = Defaults.heartbeat
     /// The reconnection delay that a subscriber is sent, before jitter.
     package var retry: Duration = Defaults.retry
+    package var streams = Streams()
     package var shutdown = Shutdown()
     package var cors = CORS()
     package var polling = Polling()
@@ -105,12 +106,27 @@ package struct GatewayConfiguration: Hashable, Sendable {
         /// Requests that may wait for a read of the log.
         package var maxWaitingReads = Defaults.Limits.maxWaitingReads
         package var maxWaitingReadsPerAddress = Defaults.Limits.maxWaitingReadsPerAddress
+        /// Subscriptions of one WebSocket.
+        package var maxSubscriptionsPerSocket = Defaults.Limits.maxSubscriptionsPerSocket
+        /// Messages a second of one.
+        package var maxMessagesPerSocket = Defaults.Limits.maxMessagesPerSocket
+        /// Requests of one that were not answered.
+        package var maxUnansweredPerSocket = Defaults.Limits.maxUnansweredPerSocket
+        /// Of a message.
+        package var maxSocketMessageBytes = Defaults.Limits.maxSocketMessageBytes
         /// Bytes of answers that are not read. By default 128 MiB, or a quarter of the memory where that is less.
         package var maxUnsentBytes: Int?
         /// Bytes. By default what the control group or the machine allows.
         package var maxMemory: Int?
         /// Proxies whose `X-Forwarded-For` names the client that limits per address count.
         package var trustedProxies: [TrustedProxies.Entry] = []
+
+        package init() {}
+    }
+
+    package struct Streams: Hashable, Sendable {
+        /// Events are compressed for clients that ask for it. Only WebSockets can by now.
+        package var compression = false
 
         package init() {}
     }

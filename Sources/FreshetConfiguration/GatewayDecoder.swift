@@ -28,6 +28,9 @@ struct GatewayDecoder {
         if let section = reader.section("limits", as: .limits) {
             self.decode(section, into: &configuration.limits)
         }
+        if let section = reader.section("streams", as: .streams) {
+            configuration.streams.compression = section.flag("compression") ?? configuration.streams.compression
+        }
         if let section = reader.section("shutdown", as: .shutdown) {
             self.decode(section, into: &configuration.shutdown)
         }
@@ -178,6 +181,14 @@ struct GatewayDecoder {
         limits.maxWaitingReads = reader.count("max_waiting_reads", in: 1...1_000_000) ?? limits.maxWaitingReads
         limits.maxWaitingReadsPerAddress =
             reader.count("max_waiting_reads_per_address", in: 1...1_000_000) ?? limits.maxWaitingReadsPerAddress
+        limits.maxSubscriptionsPerSocket =
+            reader.count("max_subscriptions_per_socket", in: 1...10_000) ?? limits.maxSubscriptionsPerSocket
+        limits.maxMessagesPerSocket =
+            reader.count("max_messages_per_socket", in: 1...1_000_000) ?? limits.maxMessagesPerSocket
+        limits.maxUnansweredPerSocket =
+            reader.count("max_unanswered_per_socket", in: 1...10_000) ?? limits.maxUnansweredPerSocket
+        limits.maxSocketMessageBytes =
+            reader.size("max_socket_message_bytes", in: 1024...(1 << 30)) ?? limits.maxSocketMessageBytes
         limits.maxUnsentBytes = reader.size("max_unsent_bytes", in: (1 << 20)...(1 << 40))
         limits.maxMemory = reader.size("max_memory", in: (16 << 20)...(1 << 50))
         for value in reader.list("trusted_proxies") {

@@ -118,6 +118,7 @@ extension SettingSection {
             Setting("cache", .mapping, "How much of the change log stays in memory."),
             Setting("log", .mapping, "The durable change log; without it, changes are kept in memory alone."),
             Setting("limits", .mapping, "Limits on clients, requests and memory."),
+            Setting("streams", .mapping, "How events are sent."),
             Setting("shutdown", .mapping, "Shutdown on SIGTERM."),
             Setting("cors", .mapping, "Web pages of other origins that may read."),
             Setting("polling", .mapping, "Limits on polling, over all sources."),
@@ -208,6 +209,19 @@ extension SettingSection {
                 synonyms: ["ttl", "retention"],
                 "How long a change is kept."
             ),
+        ]
+    )
+
+    static let streams = SettingSection(
+        title: "streams",
+        settings: [
+            Setting(
+                "compression",
+                .flag,
+                default: "\(Self.unset.streams.compression)",
+                synonyms: ["compress", "gzip", "deflate"],
+                "Compress events for clients that ask for it: of WebSockets, by permessage-deflate."
+            )
         ]
     )
 
@@ -325,6 +339,30 @@ extension SettingSection {
                 "The most such requests from one address."
             ),
             Setting(
+                "max_subscriptions_per_socket",
+                .count,
+                default: "\(Self.unset.limits.maxSubscriptionsPerSocket)",
+                "The most subscriptions of one WebSocket."
+            ),
+            Setting(
+                "max_messages_per_socket",
+                .count,
+                default: "\(Self.unset.limits.maxMessagesPerSocket)",
+                "The most messages a second of one WebSocket, ten seconds' worth of them at once; above it they are read more slowly."
+            ),
+            Setting(
+                "max_unanswered_per_socket",
+                .count,
+                default: "\(Self.unset.limits.maxUnansweredPerSocket)",
+                "The most requests of one WebSocket that wait for an answer; no more are read then."
+            ),
+            Setting(
+                "max_socket_message_bytes",
+                .size,
+                default: SizeText.describe(Self.unset.limits.maxSocketMessageBytes),
+                "The largest message of a WebSocket, compressed or not; a larger one closes it with 1009."
+            ),
+            Setting(
                 "max_unsent_bytes",
                 .size,
                 "The most bytes of answers that clients have not read, half of them for one address; above it 503. "
@@ -410,7 +448,7 @@ extension SettingSection {
     /// Every section with the path under which it stands.
     static let all: [(path: String, section: SettingSection)] = [
         ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
-        ("shutdown", .shutdown),
+        ("streams", .streams), ("shutdown", .shutdown),
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),

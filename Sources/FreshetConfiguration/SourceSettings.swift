@@ -193,6 +193,12 @@ extension SettingSection {
                 synonyms: ["lenient", "insecure_http_parser", "relaxed_http"],
                 "Accept response heads as some devices send them: lines that end in a bare LF, `Name : value`."
             ),
+            Setting(
+                "compress",
+                .flag,
+                synonyms: ["gzip"],
+                "Compress the events of this source where `streams.compression` is set. By default they are."
+            ),
             Setting("tls", .mapping, synonyms: ["ssl"], "Verification of the upstream's certificate."),
             Setting(
                 "deny_private",

@@ -175,6 +175,7 @@ extension SourcesDecoder {
         source.acceptEncoding =
             reader.choice("accept_encoding", of: SourceConfiguration.AcceptEncoding.self) ?? source.acceptEncoding
         source.denyPrivate = reader.flag("deny_private") ?? source.denyPrivate
+        source.compress = reader.flag("compress")
         source.lenientHTTP = reader.flag("lenient_http") ?? source.lenientHTTP
         let rules = SourceRules(context: self.context)
         source.redirects = rules.redirects(of: reader) ?? source.redirects

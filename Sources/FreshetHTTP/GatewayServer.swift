@@ -42,7 +42,8 @@ package final class GatewayServer: Service {
     /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
-    /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`.
+    /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`; `compression` which sources may
+    /// not be compressed.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -56,7 +57,8 @@ package final class GatewayServer: Service {
         certificates: TLSCertificates? = nil,
         hooks: HookDesk = HookDesk(),
         writer: (any Writer)? = nil,
-        upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() }
+        upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() },
+        compression: CompressionDesk = CompressionDesk()
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -71,7 +73,8 @@ package final class GatewayServer: Service {
             certificates: certificates,
             hooks: hooks,
             writer: writer,
-            upstream: upstream
+            upstream: upstream,
+            compression: compression
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

@@ -1,7 +1,7 @@
 // What an operator may set about the HTTP side, with its defaults.
 
 package import FreshetCore
-import FreshetStreaming
+package import FreshetStreaming
 package import System
 
 /// Limits, addresses and origins of the HTTP server.
@@ -91,6 +91,10 @@ package struct HTTPSettings: Sendable {
     /// How long a connection is not read after such a request above the rate: a client that asks again at once, whatever
     /// `Retry-After` says, is refused once in this time (A12). Default: 1 s.
     package var overRatePause: Duration = .seconds(1)
+    /// What a WebSocket may do.
+    package var sockets = WebSocketLimits()
+    /// Events are compressed for clients that ask for it (`streams.compression`). Default: they are not.
+    package var compressesStreams = false
     /// Connections that the kernel may hold until they are accepted. Default: 4096.
     package var backlog = 4096
 

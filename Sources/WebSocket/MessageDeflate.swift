@@ -83,8 +83,11 @@ package final class MessageInflater {
                 output += piece
                 guard output.count <= maxBytes else { return .tooLong }
                 switch result {
-                // A last block ends the message (RFC 7692 §7.2.3.4); what follows it would be another.
-                case Z_STREAM_END: return self.stream.pointee.avail_in <= UInt32(flushMark.count) ? nil : .malformed
+                // A last block (RFC 7692 §7.2.3.4): the empty one that the sender put behind it begins anew.
+                case Z_STREAM_END:
+                    guard self.stream.pointee.avail_in > 0 else { return nil }
+                    guard inflateReset(self.stream) == Z_OK else { return .malformed }
+                    continue
                 case Z_OK, Z_BUF_ERROR: break
                 case _: return .malformed
                 }

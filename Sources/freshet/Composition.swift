@@ -93,6 +93,8 @@ struct Composition: Sendable {
         }
         let hooks = HookDesk()
         hooks.update(configuration.sources)
+        let compression = CompressionDesk()
+        compression.update(configuration.sources)
         renewal.attach(registry)
         self.renewal = renewal
         self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
@@ -102,6 +104,7 @@ struct Composition: Sendable {
                 authenticator: authenticator,
                 certificates: certificates,
                 hooks: hooks,
+                compression: compression,
                 logger: logger,
                 systemd: systemd,
                 load: load
@@ -138,7 +141,8 @@ struct Composition: Sendable {
             certificates: certificates,
             hooks: hooks,
             writer: self.writer,
-            upstream: { metrics.upstreamFigures }
+            upstream: { metrics.upstreamFigures },
+            compression: compression
         )
     }
 
@@ -299,6 +303,13 @@ extension GatewayConfiguration {
         settings.maxRequestsPerAddress = self.limits.maxRequestsPerAddress
         settings.maxRequestsPerCaller = self.limits.maxRequestsPerCaller
         settings.maxReplayBytesPerCaller = self.limits.maxReplayBytesPerCaller
+        settings.compressesStreams = self.streams.compression
+        settings.sockets.maxSubscriptions = self.limits.maxSubscriptionsPerSocket
+        settings.sockets.maxMessagesPerSecond = self.limits.maxMessagesPerSocket
+        settings.sockets.maxUnanswered = self.limits.maxUnansweredPerSocket
+        settings.sockets.maxMessageBytes = self.limits.maxSocketMessageBytes
+        settings.sockets.writeTimeout = self.limits.writeTimeout
+        settings.sockets.heartbeat = self.heartbeat
         // Streams are ended before; what is left is answers under way, and waits that would last minutes.
         settings.shutdownTimeout = .seconds(1)
         return settings

@@ -227,6 +227,24 @@ extension HTTPTests {
             }
         }
 
+        @Test("a subscription of a socket is answered as a stream is", arguments: Self.callers)
+        func sockets(tenant: String, credential: AccessOracle.Credential) async throws {
+            try await self.with(tenant, credential) { _, caller in
+                guard caller.ticketOwner == nil else { return }
+                let client = try await SocketClient(caller.endpoint, SocketClient.path, caller.fields)
+                var wrong: [String] = []
+                for (index, source) in (AccessOracle.sources + ["\(tenant)-0x", "none"]).enumerated() {
+                    let message = #"{"re":\#(index),"op":"subscribe","sources":"\#(source)","since":"latest"}"#
+                    let answer = try Document(parsing: Array(try await client.ask(message, re: index).utf8)).root
+                    let status = answer["problem"]?["status"]?.int ?? (answer["ok"] == nil ? 0 : 200)
+                    let expected = AccessOracle.status(tenant, credential, .stream, source)
+                    if status != expected { wrong.append("\(source): \(status) instead of \(expected)") }
+                }
+                #expect(wrong.isEmpty)
+                client.close()
+            }
+        }
+
         @Test("* is what the caller may read, in streams, changes and lists", arguments: Self.callers)
         func star(tenant: String, credential: AccessOracle.Credential) async throws {
             try await self.with(tenant, credential) { gateway, caller in

@@ -107,6 +107,7 @@ struct ConfigurationFileTests {
         #expect(configuration.log?.maxAge == .seconds(172_800))
         #expect(configuration.cache.maxBytes == 16 << 20)
         #expect(configuration.cache.maxAge == .seconds(86_400))
+        #expect(configuration.streams.compression)
         #expect(configuration.shutdown.delay == .seconds(1))
         #expect(configuration.shutdown.drain == .seconds(10))
         #expect(configuration.cors.origins == ["https://app.example", "http://localhost:3000"])
@@ -141,6 +142,10 @@ struct ConfigurationFileTests {
         limits.maxBodyBytes = 1 << 20
         limits.maxWaitingReads = 200
         limits.maxWaitingReadsPerAddress = 10
+        limits.maxSubscriptionsPerSocket = 8
+        limits.maxMessagesPerSocket = 20
+        limits.maxUnansweredPerSocket = 4
+        limits.maxSocketMessageBytes = 64 << 10
         limits.maxUnsentBytes = 32 << 20
         limits.maxMemory = 512 << 20
         limits.trustedProxies = ["10.0.0.0/8", "2001:db8::1", "unix"].compactMap { TrustedProxies.Entry($0) }
@@ -232,6 +237,7 @@ struct ConfigurationFileTests {
         #expect(source.onMissing == .tombstone)
         #expect(source.allowEmpty)
         #expect(source.acceptEncoding == .identity)
+        #expect(source.compress == false && !source.mayCompress)
         #expect(source.denyPrivate)
         #expect(source.redirects == .origins(["https://cdn.example", "http://127.0.0.1:4001"]))
         #expect(source.lenientHTTP)

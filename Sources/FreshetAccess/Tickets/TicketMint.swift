@@ -28,6 +28,8 @@ package struct TicketStream: Sendable {
     /// What every id of the stream carries after its cursor: 22 characters of base64url. With the URL it resumes the stream,
     /// so it is half a secret.
     package let suffix: String
+    /// What the ticket names: nothing else is shown with it.
+    package let sources: SourcePattern
     /// What it is given back as; `nil` where the stream was resumed.
     fileprivate let unused: TicketMint.Unused?
 }
@@ -119,20 +121,21 @@ final class TicketMint: Sendable {
     ///
     /// - Parameters:
     ///   - text: the ticket.
-    ///   - sources: what the request names; it must not go beyond what the ticket names.
+    ///   - sources: what the request names; it must not go beyond what the ticket names. `nil` for a socket, which names
+    ///     sources later.
     ///   - suffix: what follows the cursor in `Last-Event-ID`; `nil` if absent.
     ///   - now: the time of day.
     ///   - standing: whether the credential is still good, and what it may now.
     /// - Returns: the stream that it opens or resumes, or the reason for the refusal.
     func redeem(
         _ text: String,
-        sources: SourceSelector,
+        sources: SourceSelector?,
         suffix: String?,
         now: WallTime,
         standing: (Principal) -> Standing
     ) -> Redemption {
         guard let sealed = SealedTicket(text, key: self.key), let named = SourceSelector(sealed.sources),
-            sources.terms.allSatisfy(SourcePattern(named).covers)
+            sources?.terms.allSatisfy(SourcePattern(named).covers) ?? true
         else { return self.count(.invalid) }
         let own = Base64URL.encode(self.key.suffix(sealed.id))
         let resumes = suffix.map { equalInConstantTime($0.utf8, own) } ?? false
@@ -144,6 +147,7 @@ final class TicketMint: Sendable {
             principal: principal,
             ticket: sealed.fingerprint,
             suffix: String(decoding: own, as: UTF8.self),
+            sources: SourcePattern(named),
             unused: resumes ? nil : unused
         )
         return self.count(resumes ? .resumed(stream) : .opened(stream))

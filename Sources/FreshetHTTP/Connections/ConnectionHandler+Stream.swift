@@ -137,7 +137,7 @@ extension ConnectionHandler {
 
     /// The connection as it leaves, with its session where it has one; `nil` where that has failed, and the connection is
     /// being closed.
-    private func socket(_ descriptor: Int32) -> Socket? {
+    func socket(_ descriptor: Int32) -> Socket? {
         guard let tls else { return Socket(descriptor: descriptor) }
         guard let session = tls.takeSession() else {
             _ = clinux_close(descriptor)

@@ -331,6 +331,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if let route = plan.route, case .stream = route.action {
             return self.stream(plan, route, context: context)
         }
+        if let route = plan.route, case .socket = route.action {
+            return self.openSocket(plan, route, context: context)
+        }
         let request = IncomingRequest(
             plan: plan,
             body: body,

@@ -23,9 +23,19 @@ extension Gateway {
     /// Asks for a place among the subscribers, and whether its caller may read what it wants of the log.
     func admit(_ request: StreamRequest, from client: PeerAddress) throws(Problem) -> AdmissionTicket {
         if request.position.readsLog { try self.callers.checkReplay(by: request.principal) }
-        let caller = self.callers.streamCaller(of: request.principal)
         let view = request.view.isWhole ? nil : request.view.hashValue
-        switch self.streams.admit(client, sourceSet: request.sourceSet, view: view, caller: caller) {
+        return try self.admit(request.principal, sourceSet: request.sourceSet, view: view, from: client)
+    }
+
+    /// Asks for a place among the subscribers: of a stream, or of a socket, which has no sources of its own.
+    func admit(
+        _ principal: Principal,
+        sourceSet: Int?,
+        view: Int? = nil,
+        from client: PeerAddress
+    ) throws(Problem) -> AdmissionTicket {
+        let caller = self.callers.streamCaller(of: principal)
+        switch self.streams.admit(client, sourceSet: sourceSet, view: view, caller: caller) {
         case .admitted(let ticket):
             return ticket
         case .refused(let reason, let retryAfter):
@@ -49,11 +59,7 @@ extension Gateway {
                     "This caller has as many streams as limits.max_subscribers_per_caller allows; close some, or come later.",
                     retryAfter: seconds
                 )
-            case .sourceSets:
-                let detail =
-                    "The streams of this address name too many different sets of sources; open fewer, or name the same."
-                let field = AnswerField("Retry-After", "\(max(1, seconds))")
-                throw Problem(429, "too_many_source_sets", detail, fields: [field])
+            case .sourceSets: throw .tooManySourceSets(retryAfter: seconds)
             case .views:
                 let detail = "The streams of this gateway name as many different views as limits.max_views allows."
                 throw .busy("too_many_views", detail, retryAfter: seconds)
@@ -64,8 +70,25 @@ extension Gateway {
                 throw Problem(429, "too_many_views_from_address", detail, fields: [field])
             case .memory:
                 throw .busy("short_of_memory", "The gateway is short of memory.", retryAfter: seconds)
-            case .draining: throw .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
+            case .draining: throw .draining(retryAfter: seconds)
             }
         }
+    }
+}
+
+extension Problem {
+    static func tooManySourceSets(retryAfter seconds: Int64) -> Problem {
+        let detail =
+            "The streams of this address name too many different sets of sources; open fewer, or name the same."
+        return Problem(
+            429,
+            "too_many_source_sets",
+            detail,
+            fields: [AnswerField("Retry-After", "\(max(1, seconds))")]
+        )
+    }
+
+    static func draining(retryAfter seconds: Int64) -> Problem {
+        .busy("draining", "The gateway is shutting down.", retryAfter: seconds)
     }
 }

@@ -28,6 +28,7 @@ final class Gateway: Sendable {
     let hooks: HookDesk
     /// `nil` where nothing can be written.
     let writer: (any Writer)?
+    let compression: CompressionDesk
     let counters = HTTPCounters()
     let tlsCounters = TLSCounters()
     let http2Places: HTTP2Places
@@ -64,13 +65,15 @@ final class Gateway: Sendable {
         certificates: TLSCertificates?,
         hooks: HookDesk,
         writer: (any Writer)?,
-        upstream: @escaping @Sendable () -> UpstreamFigures
+        upstream: @escaping @Sendable () -> UpstreamFigures,
+        compression: CompressionDesk
     ) {
         self.writer = writer
         self.rows = RowBook(hub: hub, interval: settings.sharedTextLifetime, maxFollowers: settings.maxRowStreams)
         self.pulse = GatewayPulse(hub: hub, streams: streams, upstream: upstream)
         self.certificates = certificates
         self.hooks = hooks
+        self.compression = compression
         self.http2Places = HTTP2Places(settings: settings)
         self.unread = unread
         self.hub = hub

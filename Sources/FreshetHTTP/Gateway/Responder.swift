@@ -22,6 +22,7 @@ struct Responder: Sendable {
         WriteRoutes(gateway: gateway).add(to: &routes)
         ChangeRoutes(gateway: gateway).add(to: &routes)
         StreamRequest.addRoute(to: &routes)
+        SocketHandshake.addRoute(to: &routes)
         SourceRoutes(gateway: gateway).add(to: &routes)
         GatewayRoutes(gateway: gateway).add(to: &routes)
         AdminRoutes(gateway: gateway).add(to: &routes)

@@ -47,6 +47,8 @@ struct Route: Sendable {
         case answer(Handler)
         /// The connection becomes a stream.
         case stream
+        /// The connection becomes a WebSocket.
+        case socket
     }
 
     var method: Method

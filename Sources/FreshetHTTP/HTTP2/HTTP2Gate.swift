@@ -51,7 +51,13 @@ final class HTTP2Gate: HTTP2Requests {
 extension RequestHead {
     /// The head of a request of HTTP/2 in the terms of HTTP/1.1, read as strictly (RFC 9113 §8.3.1).
     init(_ head: HTTP2Head, hasBody: Bool, maxTargetBytes: Int) throws(Problem) {
-        let target = head.method + [UInt8(ascii: " ")] + head.path + Array(" HTTP/1.1".utf8)
+        // RFC 8441: as the GET with an upgrade that it stands for.
+        let isTunnel = head.isTunnel
+        guard !isTunnel || head.protocolName?.elementsEqual("websocket".utf8) == true else {
+            throw Problem(501, "not_supported", "The only protocol that an extended CONNECT may ask for is websocket.")
+        }
+        let method = isTunnel ? Array("GET".utf8) : head.method
+        let target = method + [UInt8(ascii: " ")] + head.path + Array(" HTTP/1.1".utf8)
         let line = try Self.line(target, maxTargetBytes: maxTargetBytes)
         var fields: [Field] = []
         // A browser sends each of its cookies in a field of its own (RFC 9113 §8.2.3).
@@ -69,7 +75,8 @@ extension RequestHead {
         }
         try self.init(line, fields: fields)
         // The body is delimited by its frames; nghttp2 compares its length with `Content-Length`.
-        self.framing = hasBody ? .chunked : .none
+        self.framing = hasBody && !isTunnel ? .chunked : .none
+        self.isTunnel = isTunnel
         self.keepsAlive = true
     }
 }

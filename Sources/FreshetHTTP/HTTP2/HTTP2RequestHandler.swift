@@ -85,7 +85,10 @@ final class HTTP2RequestHandler {
         guard !self.request.isBodyTooLong else {
             return self.answer(Problem.bodyTooLarge(limit: self.responder.bodyLimit(plan)).answer, to: plan.head)
         }
-        if let route = plan.route, case .stream = route.action { return self.stream(plan, route) }
+        if let route = plan.route, case .stream = route.action, !plan.head.isTunnel { return self.stream(plan, route) }
+        if let route = plan.route, case .socket = route.action { return self.openSocket(plan, route) }
+        // 200 would open the tunnel.
+        guard !plan.head.isTunnel else { return self.answer(Problem.noSuchRoute.answer, to: plan.head) }
         self.respond(
             to: IncomingRequest(
                 plan: plan,
@@ -234,7 +237,9 @@ final class HTTP2RequestHandler {
     private static func fields(of answer: Answer) -> [HTTP2Field] {
         [HTTP2Field(name: Array("date".utf8), value: Array(WallClock.now.httpDate.bytes))]
             + answer.fields.filter { field in
-                field.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+                // Of a connection of HTTP/1.1 (RFC 9113 §8.2.2).
+                field.name != "Connection" && field.name != "Upgrade"
+                    && field.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
             }.map { Self.field($0.name.lowercased(), $0.value) }
     }
 
@@ -250,6 +255,33 @@ final class HTTP2RequestHandler {
                 "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
             ]
         )
+    }
+
+    // MARK: Sockets
+
+    private func openSocket(_ plan: RequestPlan, _ route: Route) {
+        let head = plan.head
+        do throws(Problem) {
+            let opening = try self.responder.openSocket(plan, by: self.gate.listener, for: route, from: self.client)
+            var answer = Answer(200)
+            answer.fields = opening.handshake.fields
+            let arrival = self.responder.arrival(
+                of: opening,
+                head,
+                by: self.gate.listener,
+                from: self.client,
+                on: self.gate.eventLoop,
+                connection: self.request.exchange.stream(Self.fields(of: answer)),
+                answer: [],
+                received: []
+            )
+            self.log(head, status: 200)
+            self.gateway.counters.handedOver()
+            self.finish()
+            self.gateway.streams.adopt(arrival)
+        } catch {
+            self.answer(self.responder.allow(head, error.answer), to: head)
+        }
     }
 
     // MARK: Streams

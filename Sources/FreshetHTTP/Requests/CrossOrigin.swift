@@ -101,6 +101,13 @@ struct CrossOrigin: Hashable, Sendable {
         return head.value(of: "sec-fetch-site") != "cross-site"
     }
 
+    /// Whether a page may open a WebSocket, which a browser lets any page do: one that may read our answers. Who says no origin
+    /// is no page.
+    func mayOpenSocket(_ head: RequestHead) -> Bool {
+        guard let origin = head.value(of: "origin") else { return true }
+        return self.allowsAny || self.isListed(origin) || self.isOwn(origin, of: head)
+    }
+
     private func isOwn(_ origin: String, of head: RequestHead) -> Bool {
         guard let authority = head.authority, !authority.isEmpty else { return false }
         return ["http://", "https://"].contains { origin.utf8.elementsEqual("\($0)\(authority)".utf8) }

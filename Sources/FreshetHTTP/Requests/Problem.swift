@@ -40,22 +40,25 @@ struct Problem: Error, Hashable, Sendable {
         self.fields = fields
     }
 
-    var answer: Answer {
-        var json = JSONWriter()
-        json.object { json in
-            json.member("type", "about:blank")
-            json.member("title", StatusText.of(self.statusCode))
-            json.member("status", self.statusCode)
-            json.member("code", self.code)
-            json.member("detail", self.detail)
-            for member in self.members {
-                if let raw = member.json {
-                    json.member(member.name, raw: raw)
-                } else {
-                    json.member(member.name, member.text)
-                }
+    /// The members of the problem, inside of an object.
+    func write(to json: inout JSONWriter) {
+        json.member("type", "about:blank")
+        json.member("title", StatusText.of(self.statusCode))
+        json.member("status", self.statusCode)
+        json.member("code", self.code)
+        json.member("detail", self.detail)
+        for member in self.members {
+            if let raw = member.json {
+                json.member(member.name, raw: raw)
+            } else {
+                json.member(member.name, member.text)
             }
         }
+    }
+
+    var answer: Answer {
+        var json = JSONWriter()
+        json.object { self.write(to: &$0) }
         var answer = Answer(self.statusCode, body: json.text, type: "application/problem+json")
         answer.fields.append(contentsOf: self.fields)
         answer.set("Cache-Control", "no-store")

@@ -139,7 +139,7 @@ extension AdminRoutes {
                 }
             }
             json.member("mode", report.format.mode.rawValue)
-            json.member("format", report.format.wire == .jsonLines ? "ndjson" : "sse")
+            json.member("format", report.format.wire.name)
             json.member("cursor", Cursor(epoch: epoch, sequence: report.sequence).description)
             json.member("state", report.state.rawValue)
             json.member("since", report.since.description)
@@ -157,5 +157,16 @@ extension AdminRoutes {
             throw Problem(404, "unknown_subscriber", "There is no such subscriber.")
         }
         return Answer(204)
+    }
+}
+
+extension StreamWire {
+    /// As administrators see it.
+    fileprivate var name: String {
+        switch self {
+        case .eventStream, .markedEventStream: "sse"
+        case .jsonLines: "ndjson"
+        case .messages, .deflatedMessages: "socket"
+        }
     }
 }

@@ -100,6 +100,7 @@ struct OperationRoutes: Sendable {
         if let certificates = gateway.certificates {
             gateway.tlsCounters.write(to: &text)
             gateway.streams.http2Figures.write(to: &text)
+            gateway.streams.webSocketFigures.write(to: &text)
             certificates.write(to: &text)
         }
         HTTPCounters.write(gateway.hooks.counts, to: &text)

@@ -37,6 +37,8 @@ struct RequestHead: Hashable, Sendable {
     var keepsAlive: Bool
     /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     var expectsContinue: Bool
+    /// The extended CONNECT of HTTP/2 for a WebSocket (RFC 8441), read as the GET that HTTP/1.1 has for it.
+    var isTunnel = false
 
     /// The values of a field, in order; several lines are several values.
     func values(of name: String) -> [String] {

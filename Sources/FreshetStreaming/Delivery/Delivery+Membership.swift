@@ -96,7 +96,8 @@ extension Delivery {
         // The answer to a subscription stands in its place, behind what is replayed.
         let beginning = group.wire.isMessages ? [] : [hello]
         let frames = beginning + (gap.map { [$0] } ?? []) + opening.snapshots + opening.statuses
-        return frames.reduce(into: [OutgoingPart(head)]) { parts, frame in
+        // A part without bytes would never be sent.
+        return frames.reduce(into: head.isEmpty ? [] : [OutgoingPart(head)]) { parts, frame in
             parts += OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
         }
     }

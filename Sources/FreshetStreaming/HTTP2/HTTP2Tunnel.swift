@@ -27,7 +27,7 @@ final class HTTP2Tunnel {
 
     /// Gives the stream up.
     func close(resets: Bool) {
-        self.connections?.close(self.place, after: resets ? .told(.slow) : .gone)
+        self.connections?.close(self.place, after: .told(resets ? .slow : .unsubscribed))
     }
 }
 

@@ -77,8 +77,9 @@ final class WebSocketConnection {
     /// The code of the Close frame that was sent; 0 for none.
     var closeCode: UInt16 = 0
     var closedAt: Int64 = 0
-    /// The client has said Close.
+    /// The client has said Close, and with which code.
     var hasPeerClosed = false
+    var farewell: CloseCode?
     var isGone = false
     /// The peer's system was told that nothing follows.
     var hasSaidEnd = false

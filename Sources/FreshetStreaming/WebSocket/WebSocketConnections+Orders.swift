@@ -168,7 +168,7 @@ extension WebSocketConnections {
         let limits = connection.arrival.limits
         let now = self.now
         func isOver(_ duration: Duration, since: Int64) -> Bool { .nanoseconds(now &- since) > duration }
-        if connection.closeCode != 0 {
+        if connection.closeCode != 0 || connection.hasPeerClosed {
             if isOver(limits.closeTimeout, since: connection.closedAt) { self.lose(connection, resets: true) }
             return
         }

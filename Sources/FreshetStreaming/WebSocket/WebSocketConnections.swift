@@ -151,6 +151,8 @@ final class WebSocketConnections {
         if self.isDraining { self.endSoon(connection, .goingAway, .drain) }
         connection.arrival.received.withUnsafeBytes { connection.reader.append($0) }
         self.process(connection)
+        // What a stream of HTTP/2 had before nobody was told of.
+        if connection.pipe.descriptor == nil { self.unread.append(connection) }
     }
 
     // MARK: What comes
@@ -283,7 +285,9 @@ final class WebSocketConnections {
         case .close(let code):
             connection.hasPeerClosed = true
             guard connection.closeCode == 0 else { return self.lose(connection) }
-            self.end(connection, code ?? .normal, "")
+            connection.farewell = code ?? .normal
+            connection.closedAt = self.now
+            self.endAnswered(connection)
         }
     }
 
@@ -303,7 +307,9 @@ final class WebSocketConnections {
 
     /// Reads a socket on that was paused, where its reason is over.
     func resume(_ connection: WebSocketConnection) {
-        guard connection.throttle != nil, !connection.isGone, connection.mustPause(now: self.now) == nil else { return }
+        guard connection.throttle != nil, !connection.isGone else { return }
+        // One reason may be over, and another not: then that one wakes it.
+        if let throttle = connection.mustPause(now: self.now) { return self.pause(connection, throttle) }
         connection.throttle = nil
         self.process(connection)
         guard !connection.isGone, connection.throttle == nil else { return }
@@ -322,6 +328,7 @@ final class WebSocketConnections {
         guard !connection.isGone else { return }
         self.say(FrameHeader.frame(.text, text), held: held, on: connection)
         connection.answered()
+        self.endAnswered(connection)
         self.resume(connection)
     }
 
@@ -358,6 +365,12 @@ final class WebSocketConnections {
         connection.closeCode = code.rawValue
         connection.closedAt = self.now
         self.finish(connection)
+    }
+
+    /// Answers the client's Close frame, behind the answers to what it asked for.
+    private func endAnswered(_ connection: WebSocketConnection) {
+        guard let code = connection.farewell, connection.unanswered == 0 else { return }
+        self.end(connection, code, "")
     }
 
     /// Ends a socket with its subscriptions, which the delivery ends; at once where it has none.

@@ -29,6 +29,7 @@ final class Reloader: Sendable {
     private let authenticator: Authenticator?
     private let certificates: TLSCertificates?
     private let hooks: HookDesk
+    private let compression: CompressionDesk
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -41,6 +42,7 @@ final class Reloader: Sendable {
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
         hooks: HookDesk = HookDesk(),
+        compression: CompressionDesk = CompressionDesk(),
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
@@ -50,6 +52,7 @@ final class Reloader: Sendable {
         self.authenticator = authenticator
         self.certificates = certificates
         self.hooks = hooks
+        self.compression = compression
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -130,6 +133,7 @@ final class Reloader: Sendable {
                 throw error
             }
             self.hooks.update(loaded.configuration.sources)
+            self.compression.update(loaded.configuration.sources)
             self.warnOfRestart(loaded.configuration)
             self.state.withLock { state in
                 state.configuration = loaded.configuration
@@ -187,6 +191,7 @@ final class Reloader: Sendable {
         compare("limits", \.limits)
         compare("heartbeat", \.heartbeat)
         compare("retry", \.retry)
+        compare("streams", \.streams)
         compare("shutdown", \.shutdown)
         compare("cors", \.cors)
         compare("polling", \.polling)

@@ -46,7 +46,8 @@ struct TicketMarkTests {
     @Test("are only where there is an id")
     func none() {
         let cursor = Cursor(epoch: Self.epoch, sequence: 3)
-        for wire in StreamWire.allCases {
+        // The header of a message may hold any byte.
+        for wire in StreamWire.allCases where !wire.isMessages {
             let frames = [
                 ControlFrame.hello(cursor: cursor, heartbeat: .seconds(15), retry: 1, wire: wire),
                 ControlFrame.bye(.expired, retry: 1, wire: wire), ControlFrame.gap(.epoch, wire: wire),

@@ -1,0 +1,165 @@
+// The same over a WebSocket: one for all streams of a gateway, each a subscription with a cursor of its own. Loaded where
+// `transport: "socket"` asks for it.
+
+import { readStream } from "./stream.js";
+
+const sockets = new WeakMap();
+
+// How long a socket without subscriptions stays: another often comes at once.
+const linger = 5000;
+// A browser tells nobody of the server's pings: after so long a silence we ask.
+const heartbeat = 15;
+
+/** As `readStream`. Where no WebSocket can be opened, it is one of those. */
+export async function openSocket(request) {
+  const { gateway, path, sources, headers, signal, on, alive } = request;
+  let socket;
+  try {
+    socket = await socketOf(gateway, headers.Authorization?.replace(/^Bearer /, ""), alive);
+  } catch (error) {
+    if (error.status) throw error;
+    return readStream(request);
+  }
+  const query = Object.fromEntries(new URLSearchParams(path.split("?")[1]));
+  return socket.subscribe(sources.map(({ name }) => name), query, { signal, on, alive }).catch((error) => {
+    // The same source by another query: a socket has each once.
+    if (error.problem?.code !== "already_subscribed") throw error;
+    return readStream(request);
+  });
+}
+
+/** The socket of a gateway, open, with this token. */
+async function socketOf(gateway, token) {
+  let socket = sockets.get(gateway);
+  if (!socket || socket.isOver) {
+    socket = new Socket(gateway);
+    sockets.set(gateway, socket);
+  }
+  await socket.opened;
+  if (token && token !== socket.token) {
+    try {
+      await socket.ask("auth", { token });
+      socket.token = token;
+    } catch (error) {
+      // A socket keeps its subject.
+      if (error.problem?.code !== "other_subject") throw error;
+      socket.close();
+      return socketOf(gateway, token);
+    }
+  }
+  return socket;
+}
+
+class Socket {
+  #asked = new Map();
+  #subscriptions = new Set();
+  #gaps = [];
+  #number = 0;
+
+  constructor({ url, options }) {
+    const { WebSocket } = { ...globalThis, ...options };
+    this.channel = new WebSocket(`${url.replace(/^http/, "ws")}/v1/socket`, "freshet.v1");
+    this.opened = new Promise((resolve, reject) => {
+      this.channel.onopen = resolve;
+      this.channel.onclose = ({ code }) => {
+        reject(new Error("the socket did not open"));
+        this.#end(code);
+      };
+    });
+    this.channel.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    this.#rest();
+  }
+
+  close() {
+    this.isOver = true;
+    this.channel.close();
+  }
+
+  /** Sends a request; resolves with what its answer says, and rejects with a problem. */
+  ask(op, members) { return new Promise((resolve, reject) => { this.#send(op, members, { resolve, reject }); }); }
+
+  /** `waiting` is told of the answer at once, before what comes behind it. */
+  #send(op, members, waiting) {
+    this.#number += 1;
+    this.#asked.set(this.#number, waiting);
+    this.channel.send(JSON.stringify({ re: this.#number, op, ...members }));
+    return this.#number;
+  }
+
+  /** Resolves when the subscription ends by the server's `bye` or by its signal; rejects where it is refused or cut off. */
+  subscribe(names, query, { signal, on, alive }) {
+    clearTimeout(this.resting);
+    return new Promise((resolve, reject) => {
+      const subscription = { names: new Set(names), on, alive, resolve };
+      const end = (settle, reason) => {
+        if (!this.#subscriptions.delete(subscription)) return;
+        if (!this.#subscriptions.size) this.#rest();
+        settle(reason);
+      };
+      subscription.fail = (error) => end(reject, error);
+      subscription.end = () => end(resolve);
+      this.#subscriptions.add(subscription);
+      alive();
+      subscription.number = this.#send("subscribe", { sources: names.join(","), ...query }, {
+        resolve: ({ cursor }) => on("hello", { cursor, heartbeat }),
+        reject: subscription.fail,
+      });
+      signal.addEventListener("abort", () => {
+        if (!this.#subscriptions.has(subscription)) return;
+        if (!this.isOver) this.ask("unsubscribe", { sources: names.join(",") }).catch(() => {});
+        subscription.fail(signal.reason);
+      });
+    });
+  }
+
+  #rest() {
+    clearTimeout(this.resting);
+    if (this.isOver) return;
+    this.resting = setTimeout(() => this.#subscriptions.size || this.close(), linger);
+  }
+
+  #receive({ re, ok, problem, event, data, id }) {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.ask("ping").catch(() => {}), heartbeat * 1000);
+    for (const { alive } of this.#subscriptions) alive();
+    if (re !== undefined) this.#answered(re, ok, problem);
+    else if (event === "gap") this.#gaps.push(data);
+    else if (event === "bye") {
+      for (const { on } of this.#subscriptions) on(event, data);
+    } else {
+      for (const { names, on } of this.#subscriptions) {
+        if (!matches(names, data.source)) continue;
+        // A gap stands before the first event of what it is of.
+        for (const gap of this.#gaps.splice(0)) on("gap", gap);
+        on(event, data, id);
+      }
+    }
+  }
+
+  #answered(re, ok, problem) {
+    const wait = (problem?.retry_after ?? 0) * 1000;
+    const error = problem && Object.assign(new Error(problem.detail), { status: problem.status, problem, wait });
+    const asked = this.#asked.get(re);
+    this.#asked.delete(re);
+    if (asked) return problem ? asked.reject(error) : asked.resolve(ok);
+    // It was answered before: a subscription has ended.
+    for (const subscription of [...this.#subscriptions]) if (subscription.number === re) subscription.fail(error);
+    return undefined;
+  }
+
+  #end(code) {
+    this.isOver = true;
+    clearTimeout(this.silence);
+    clearTimeout(this.resting);
+    const error = new Error(`the socket was closed with ${code}`);
+    for (const { reject } of this.#asked.values()) reject(error);
+    this.#asked.clear();
+    for (const subscription of [...this.#subscriptions]) {
+      if (code === 1001 || code === 1008) subscription.end();
+      else subscription.fail(error);
+    }
+  }
+}
+
+const matches = (names, name) => names.has(name)
+  || [...names].some((term) => term.endsWith("*") && name?.startsWith(term.slice(0, -1)));
