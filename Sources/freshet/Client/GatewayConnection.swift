@@ -47,13 +47,17 @@ final class GatewayConnection {
         _ = clinux_close(self.descriptor)
     }
 
-    /// Sends a GET and reads the head of the answer. Once.
+    /// Sends a GET and reads the head of the answer. Once. `upgrades`: to another protocol, whose bytes then are the body.
     ///
     /// - Throws: ``GatewayConnectionError`` where the answer is not HTTP, or the connection breaks or stays silent.
-    func get(_ target: String, fields: [(String, String)], address: GatewayAddress) throws(GatewayConnectionError)
-        -> Head
-    {
-        var text = "GET \(target) HTTP/1.1\r\nHost: \(address.authority)\r\nConnection: close\r\n"
+    func get(
+        _ target: String,
+        fields: [(String, String)],
+        address: GatewayAddress,
+        upgrades: Bool = false
+    ) throws(GatewayConnectionError) -> Head {
+        var text = "GET \(target) HTTP/1.1\r\nHost: \(address.authority)\r\n"
+        text += upgrades ? "Connection: Upgrade\r\n" : "Connection: close\r\n"
         for (name, value) in fields {
             text += "\(name): \(value)\r\n"
         }
@@ -63,7 +67,7 @@ final class GatewayConnection {
                 let head = try self.head(self.buffer[..<end])
                 self.buffer.removeFirst(end)
                 // Answers in between, such as 103, are followed by the one that counts.
-                guard head.status >= 200 else { continue }
+                guard head.status >= 200 || upgrades && head.status == 101 else { continue }
                 self.framing = try Self.framing(of: head)
                 return head
             }
@@ -91,7 +95,7 @@ final class GatewayConnection {
 // MARK: - Reading and writing
 
 extension GatewayConnection {
-    private func send(_ bytes: [UInt8]) throws(GatewayConnectionError) {
+    func send(_ bytes: [UInt8]) throws(GatewayConnectionError) {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {

@@ -30,7 +30,7 @@ struct StreamLine: Sendable {
 /// Reads a stream for ever. Confined to the thread that runs it, which it blocks.
 struct StreamFollower {
     /// How one connection ended.
-    private enum End {
+    enum End {
         /// The reader has enough.
         case finished
         /// Trying again does not help.
@@ -52,14 +52,16 @@ struct StreamFollower {
     var mode = "patch"
     /// Where to begin: a cursor, `latest`, `earliest`; with a snapshot where absent.
     var since: String?
+    /// Follows over a WebSocket, and not a stream of JSON lines.
+    var usesSocket = false
 
-    private var failures = 0
+    var failures = 0
     private var generator = SystemRandomNumberGenerator()
 
     /// Silence after which the gateway counts as gone; its heartbeats come more often.
     private static let silence = Duration.seconds(60)
     /// The longest line; a snapshot is one.
-    private static let maxLineBytes = 256 << 20
+    static let maxLineBytes = 256 << 20
 
     init(target: GatewayOptions.Target, sources: String) {
         self.target = target
@@ -85,14 +87,12 @@ struct StreamFollower {
     private mutating func connectOnce(_ take: (Event) -> Bool) -> End {
         do throws(GatewayConnectionError) {
             let connection = try GatewayConnection(self.target.address, timeout: Self.silence)
+            guard !self.usesSocket else { return try self.followSocket(connection, take) }
             var fields = [("Accept", "application/x-ndjson")] + self.target.fields.map { ($0.name, $0.value) }
             if let since = self.since { fields.append(("Last-Event-ID", since)) }
             let path = "/v1/streams/\(self.sources)?mode=\(self.mode)"
             let head = try connection.get(path, fields: fields, address: self.target.address)
-            guard head.status == 200 else {
-                let reason = try Self.problem(connection, status: head.status)
-                return (400..<500).contains(head.status) && head.status != 429 ? .refused(reason) : .interrupted(reason)
-            }
+            guard head.status == 200 else { return try Self.refusal(connection, status: head.status) }
             return try self.read(connection, take) ? .interrupted("the stream ended") : .finished
         } catch {
             return .interrupted(error.description)
@@ -124,6 +124,16 @@ struct StreamFollower {
             }
         }
         return true
+    }
+
+    /// What an answer says that is no stream.
+    static func refusal(_ connection: GatewayConnection, status: Int) throws(GatewayConnectionError) -> End {
+        self.end(status, try self.problem(connection, status: status))
+    }
+
+    /// Whether trying again helps after a refusal of this status.
+    static func end(_ status: Int, _ reason: String) -> End {
+        (400..<500).contains(status) && status != 429 ? .refused(reason) : .interrupted(reason)
     }
 
     /// The `detail` of a problem document (RFC 9457), or the status.

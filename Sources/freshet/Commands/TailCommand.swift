@@ -30,6 +30,9 @@ struct TailCommand: AsyncParsableCommand {
     @Flag(help: "Print each event as one line of JSON.")
     var json = false
 
+    @Flag(help: "Follow over a WebSocket.")
+    var socket = false
+
     func validate() throws {
         guard let selector = SourceSelector(self.sources.joined(separator: ",")), !selector.terms.isEmpty else {
             throw ValidationError(
@@ -48,6 +51,7 @@ struct TailCommand: AsyncParsableCommand {
         let names = selector?.terms.map(\.description) ?? self.sources
         var follower = StreamFollower(target: target, sources: names.joined(separator: ","))
         follower.since = self.since
+        follower.usesSocket = self.socket
         var printer = ChangePrinter(hasColour: Terminal.hasColour)
         let refusal = follower.run { event in
             switch event {

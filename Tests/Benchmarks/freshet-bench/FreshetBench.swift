@@ -13,6 +13,7 @@ struct FreshetBench {
           fanout      server CPU per delivered event beside the floor of the kernel; memory per idle subscriber
           views       server CPU per delivered event of pointers and items beside that of whole values
           stalled     how late the others are while one subscriber in ten does not read
+          sockets     fan-out over WebSockets beside event streams: CPU per delivered event, memory per idle subscriber
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
@@ -40,6 +41,7 @@ struct FreshetBench {
             case "fanout-server": try runFanOutServer(arguments: rest)
             case "views": try runViewsBenchmark(arguments: rest)
             case "stalled": try runStalledBenchmark(arguments: rest)
+            case "sockets": try runSocketsBenchmark(arguments: rest)
             case "storage": try runStorageBenchmark(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
             case "peers": try runPeersBenchmark(arguments: rest)
