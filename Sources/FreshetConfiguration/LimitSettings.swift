@@ -19,19 +19,19 @@ extension SettingSection {
             Setting(
                 "max_source_sets_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxSourceSetsPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxSourceSetsPerAddress)",
                 "The most different sets of sources that the streams of one address may name."
             ),
             Setting(
                 "max_views",
                 .count,
-                default: "\(Self.unset.limits.maxViews)",
+                default: "\(Self.unsetGateway.limits.maxViews)",
                 "The most different views (pointer, item, where) in all streams at one time."
             ),
             Setting(
                 "max_views_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxViewsPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxViewsPerAddress)",
                 "The most different views in the streams of one address, this machine apart."
             ),
             Setting(
@@ -42,7 +42,7 @@ extension SettingSection {
             Setting(
                 "max_connections_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxConnectionsPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxConnectionsPerAddress)",
                 "The most such connections from one address, this machine apart."
             ),
             Setting(
@@ -53,13 +53,13 @@ extension SettingSection {
             Setting(
                 "max_waiting_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxWaitingPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxWaitingPerAddress)",
                 "The most such requests from one address, this machine apart."
             ),
             Setting(
                 "max_requests_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxRequestsPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxRequestsPerAddress)",
                 "The most requests a second from one address, this machine apart, ten seconds' worth of them at once; above it 429."
             ),
             Setting(
@@ -71,73 +71,73 @@ extension SettingSection {
             Setting(
                 "max_requests_per_caller",
                 .count,
-                default: "\(Self.unset.limits.maxRequestsPerCaller)",
+                default: "\(Self.unsetGateway.limits.maxRequestsPerCaller)",
                 "The most requests a second of one such caller, ten seconds' worth of them at once; above it 429."
             ),
             Setting(
                 "max_replay_bytes_per_caller",
                 .size,
-                default: SizeText.describe(Self.unset.limits.maxReplayBytesPerCaller),
+                default: SizeText.describe(Self.unsetGateway.limits.maxReplayBytesPerCaller),
                 "The most bytes of the log a second that one such caller may read, ten seconds' worth at once; above it 429."
             ),
             Setting(
                 "header_timeout",
                 .duration,
-                default: DurationText.describe(Self.unset.limits.headerTimeout),
+                default: DurationText.describe(Self.unsetGateway.limits.headerTimeout),
                 "From the first byte of a request to the end of its header."
             ),
             Setting(
                 "idle_timeout",
                 .duration,
-                default: DurationText.describe(Self.unset.limits.idleTimeout),
+                default: DurationText.describe(Self.unsetGateway.limits.idleTimeout),
                 "How long a connection without a request is kept."
             ),
             Setting(
                 "write_timeout",
                 .duration,
-                default: DurationText.describe(Self.unset.limits.writeTimeout),
+                default: DurationText.describe(Self.unsetGateway.limits.writeTimeout),
                 "How long a subscriber may read nothing while data is waiting for it."
             ),
             Setting(
                 "max_body_bytes",
                 .size,
-                default: SizeText.describe(Self.unset.limits.maxBodyBytes),
+                default: SizeText.describe(Self.unsetGateway.limits.maxBodyBytes),
                 "The largest body that an upstream may push."
             ),
             Setting(
                 "max_waiting_reads",
                 .count,
-                default: "\(Self.unset.limits.maxWaitingReads)",
+                default: "\(Self.unsetGateway.limits.maxWaitingReads)",
                 "The most requests that wait for a read of the log; above it 503."
             ),
             Setting(
                 "max_waiting_reads_per_address",
                 .count,
-                default: "\(Self.unset.limits.maxWaitingReadsPerAddress)",
+                default: "\(Self.unsetGateway.limits.maxWaitingReadsPerAddress)",
                 "The most such requests from one address."
             ),
             Setting(
                 "max_subscriptions_per_socket",
                 .count,
-                default: "\(Self.unset.limits.maxSubscriptionsPerSocket)",
+                default: "\(Self.unsetGateway.limits.maxSubscriptionsPerSocket)",
                 "The most subscriptions of one WebSocket."
             ),
             Setting(
                 "max_messages_per_socket",
                 .count,
-                default: "\(Self.unset.limits.maxMessagesPerSocket)",
+                default: "\(Self.unsetGateway.limits.maxMessagesPerSocket)",
                 "The most messages a second of one WebSocket, ten seconds' worth of them at once; above it they are read more slowly."
             ),
             Setting(
                 "max_unanswered_per_socket",
                 .count,
-                default: "\(Self.unset.limits.maxUnansweredPerSocket)",
+                default: "\(Self.unsetGateway.limits.maxUnansweredPerSocket)",
                 "The most requests of one WebSocket that wait for an answer; no more are read then."
             ),
             Setting(
                 "max_socket_message_bytes",
                 .size,
-                default: SizeText.describe(Self.unset.limits.maxSocketMessageBytes),
+                default: SizeText.describe(Self.unsetGateway.limits.maxSocketMessageBytes),
                 "The largest message of a WebSocket, compressed or not; a larger one closes it with 1009."
             ),
             Setting(

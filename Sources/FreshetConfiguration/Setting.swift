@@ -80,7 +80,7 @@ struct SettingSection: Hashable, Sendable {
 
 /// The defaults that the manual names are those of the values that decoding starts from.
 extension SettingSection {
-    static let unset = GatewayConfiguration()
+    static let unsetGateway = GatewayConfiguration()
     private static let unsetLog = GatewayConfiguration.Log(path: "")
 
     static let gateway = SettingSection(
@@ -89,7 +89,7 @@ extension SettingSection {
             Setting(
                 "listen",
                 .text,
-                default: "\(Self.unset.listen)",
+                default: "\(Self.unsetGateway.listen)",
                 synonyms: ["port", "bind", "address", "host"],
                 "Where the gateway listens: HOST:PORT, or unix:PATH. Port 0 lets the system choose."
             ),
@@ -104,14 +104,14 @@ extension SettingSection {
             Setting(
                 "heartbeat",
                 .duration,
-                default: DurationText.describe(Self.unset.heartbeat),
+                default: DurationText.describe(Self.unsetGateway.heartbeat),
                 synonyms: ["keepalive"],
                 "The time between heartbeats on a quiet stream."
             ),
             Setting(
                 "retry",
                 .duration,
-                default: DurationText.describe(Self.unset.retry),
+                default: DurationText.describe(Self.unsetGateway.retry),
                 synonyms: ["reconnect"],
                 "The reconnection delay sent to subscribers; jittered."
             ),
@@ -173,7 +173,7 @@ extension SettingSection {
             Setting(
                 "max_bytes",
                 .size,
-                default: SizeText.describe(Self.unset.cache.maxBytes),
+                default: SizeText.describe(Self.unsetGateway.cache.maxBytes),
                 synonyms: ["size", "max_size"],
                 "The bytes of changes kept for replay; those of the least recently used sources are evicted first."
             ),
@@ -218,7 +218,7 @@ extension SettingSection {
             Setting(
                 "compression",
                 .flag,
-                default: "\(Self.unset.streams.compression)",
+                default: "\(Self.unsetGateway.streams.compression)",
                 synonyms: ["compress", "gzip", "deflate"],
                 "Compress events for clients that ask for it: of WebSockets, by permessage-deflate."
             )
@@ -231,13 +231,13 @@ extension SettingSection {
             Setting(
                 "delay",
                 .duration,
-                default: DurationText.describe(Self.unset.shutdown.delay),
+                default: DurationText.describe(Self.unsetGateway.shutdown.delay),
                 "How long everything continues after /readyz fails, for load balancers to notice."
             ),
             Setting(
                 "drain",
                 .duration,
-                default: DurationText.describe(Self.unset.shutdown.drain),
+                default: DurationText.describe(Self.unsetGateway.shutdown.drain),
                 "The time over which streams are closed."
             ),
         ]
@@ -261,21 +261,21 @@ extension SettingSection {
             Setting(
                 "concurrency",
                 .count,
-                default: "\(Self.unset.polling.concurrency)",
+                default: "\(Self.unsetGateway.polling.concurrency)",
                 synonyms: ["max_concurrent"],
                 "The most polls under way at one time."
             ),
             Setting(
                 "host_concurrency",
                 .count,
-                default: "\(Self.unset.polling.hostConcurrency)",
+                default: "\(Self.unsetGateway.polling.hostConcurrency)",
                 synonyms: ["per_host"],
                 "The most polls under way to one host."
             ),
             Setting(
                 "host_gap",
                 .duration,
-                default: DurationText.describe(Self.unset.polling.hostGap),
+                default: DurationText.describe(Self.unsetGateway.polling.hostGap),
                 "The time between the starts of two polls to one host."
             ),
             Setting(

@@ -50,7 +50,13 @@ extension SocketSession {
         var head = self.head
         head.query = message.query
         head.fields = [RequestHead.Field(name: "accept", value: MediaType.jsonLines.rawValue)]
-        var request = try StreamRequest(head, names: names.utf8, hub: self.gateway.hub, principal: self.present())
+        var request = try StreamRequest(
+            head,
+            names: names.utf8,
+            hub: self.gateway.hub,
+            principal: self.present(),
+            from: self.client
+        )
         // A source that may not be compressed, or may come to be one of them, is not.
         let mayCompress = self.deflates && self.gateway.compression.uncompressed.intersection(request.pattern) == .none
         request.format.wire = mayCompress ? .deflatedMessages : .messages
