@@ -88,12 +88,14 @@ extension SocketSession {
                     sources: request.sources,
                     pattern: request.pattern,
                     format: request.format,
+                    view: request.view,
                     position: located,
                     head: [],
                     framing: .closeDelimited,
                     ticket: place,
                     held: held,
-                    owner: self.gateway.access.owner(of: request)
+                    owner: self.gateway.access.owner(of: request),
+                    holds: request.holds
                 )
             )
         } catch {

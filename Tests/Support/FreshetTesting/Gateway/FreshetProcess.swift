@@ -191,7 +191,8 @@ private final class ProcessCore: Sendable {
                 }
                 self.state.update { state in
                     state[keyPath: output] += buffer[..<count]
-                    state.listeningPort = state.listeningPort ?? Self.port(in: state[keyPath: output])
+                    state.listeningPort =
+                        state.listeningPort ?? Self.port(in: state[keyPath: output], isLog: output == \.errors)
                 }
             }
             _ = clinux_close(descriptor)
@@ -214,9 +215,11 @@ private final class ProcessCore: Sendable {
     }
 
     /// The port of the first `http://127.0.0.1:PORT` that is followed by something, so that it is whole.
-    private static func port(in output: [UInt8]) -> UInt16? {
+    private static func port(in output: [UInt8], isLog: Bool) -> UInt16? {
         let text = String(decoding: output, as: UTF8.self)
-        guard let start = text.range(of: "http://127.0.0.1:") else { return nil }
+        // A line of the log may name an upstream first.
+        let mark = "http://127.0.0.1:"
+        guard let start = text.range(of: isLog ? "listening on \(mark)" : mark) else { return nil }
         let digits = text[start.upperBound...].prefix { $0.isASCII && $0.isNumber }
         return digits.endIndex == text.endIndex ? nil : UInt16(digits)
     }
