@@ -80,7 +80,7 @@ extension HTTPTests {
                 let tag = try #require(try await gateway.get("/v1/items/orders/1").headers["ETag"])
                 async let changed = gateway.get("/v1/items/orders/1?wait=20s", ["If-None-Match": tag])
                 async let created = gateway.get("/v1/items/orders/3?wait=20s")
-                while !gateway.hub.isListenedTo(source) { await Task.yield() }
+                try await gateway.waitForWaiters(2)
                 try gateway.publish(#"[{"id":1,"a":1},{"id":2,"a":2}]"#, of: source)
                 try gateway.publish(#"[{"id":1,"a":2},{"id":2,"a":2},{"id":3}]"#, of: source)
                 #expect(try await changed.text == #"{"id":1,"a":2}"#)
