@@ -224,6 +224,14 @@ struct DocumentationTests {
             )
         }
         let port = try await process.listeningPort()
+        if case .demo = subject {
+            // A reader of the page has looked at it for longer than the first polls take.
+            let client = HTTPTestClient(.port(port))
+            for name in ["stations", "weather", "prices"] {
+                let path = "/v1/values/\(name)?wait=20s"
+                #expect(try await client.get(path, headers: ["If-None-Match": "\"none\""]).status == 200)
+            }
+        }
         // A stream goes on for ever: curl ends it after the time, with 28, and what came counts.
         let shown = command.replacing("http://127.0.0.1:8080", with: "http://127.0.0.1:\(port)")
             .replacing("/run/freshet", with: folder.path)

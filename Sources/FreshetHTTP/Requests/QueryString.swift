@@ -24,6 +24,8 @@ struct QueryString: Hashable, Sendable {
         }
     }
 
+    var isEmpty: Bool { self.parameters.isEmpty }
+
     /// The values of a parameter, in order.
     func values(of name: String) -> [String] {
         self.parameters.filter { $0.name.utf8.elementsEqual(name.utf8) }.map(\.value)

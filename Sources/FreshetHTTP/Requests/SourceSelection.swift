@@ -133,7 +133,9 @@ enum SourceSelection {
         from client: PeerAddress
     ) throws(Problem) -> (source: SourceID, holds: [SourceHold]) {
         let name = self.name(path)
-        guard InstanceName.isInstance(name) else { return (try self.one(path, in: hub, for: principal), []) }
+        guard InstanceName.isInstance(name) else {
+            return (try self.one(named: name, in: hub, for: principal, \.read), [])
+        }
         guard InstanceName(name) != nil else {
             throw self.absence(of: nil, in: hub, principal.grants.read, for: principal)
         }
@@ -189,7 +191,15 @@ enum SourceSelection {
         for principal: Principal,
         _ grant: KeyPath<Grants, SourcePattern> = \.read
     ) throws(Problem) -> SourceID {
-        let name = self.name(path)
+        try self.one(named: self.name(path), in: hub, for: principal, grant)
+    }
+
+    private static func one(
+        named name: String,
+        in hub: Hub,
+        for principal: Principal,
+        _ grant: KeyPath<Grants, SourcePattern>
+    ) throws(Problem) -> SourceID {
         let pattern = principal.grants[keyPath: grant]
         // Both are looked at in any case: how long it takes says nothing about what is there (FAULTS F52).
         let source = hub.source(named: name)

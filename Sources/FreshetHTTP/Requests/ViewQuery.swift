@@ -30,6 +30,7 @@ enum ViewQuery {
     /// - Throws: as ``view(_:mode:of:in:)``.
     static func viewOfValue(_ query: QueryString, of source: SourceID, in hub: Hub) throws(Problem) -> View {
         let view = try self.view(query)
+        guard !view.isWhole else { return view }
         if case .filter = view {
             throw .badParameter(
                 "where",
@@ -56,6 +57,7 @@ enum ViewQuery {
     }
 
     private static func view(_ query: QueryString) throws(Problem) -> View {
+        guard !query.isEmpty else { return .whole }
         let given = self.names.filter { query[$0] != nil }
         guard given.count < 2 else {
             throw .badParameter("view", "Give one of pointer, item and where.")
