@@ -120,12 +120,13 @@ extension HTTPTests {
         }
 
         @Test(
-            "keeps its subject; what a later token does not cover ends, and the rest goes on past the earlier one's end"
+            "keeps its subject; what a later token does not cover ends, and the rest goes on past the earlier one's end",
+            .ownTransport
         )
         func renewal() async throws {
             try await Self.withSources { gateway in
                 let client = try await SocketClient(gateway.endpoint)
-                let first = try await Self.token("ida", "a,b,c", milliseconds: 4000)
+                let first = try await Self.token("ida", "a,b,c", milliseconds: 2500)
                 _ = try await Self.authenticate(client, first, re: 1)
                 #expect(try await Self.subscribe(client, "a,b", re: 2) == 200)
                 #expect(try await Self.subscribe(client, "c", re: 3) == 200)
@@ -137,7 +138,7 @@ extension HTTPTests {
                 let gone = texts.filter { $0.contains(#""state":"removed""#) }
                 #expect(gone.contains { $0.contains(#""source":"b""#) })
                 #expect(texts.contains { $0.hasPrefix(#"{"re":3,"problem":"#) && $0.contains("subscription_ended") })
-                try await Task.sleep(for: .milliseconds(4200))
+                try await Task.sleep(for: .milliseconds(2700))
                 for name in ["c", "b", "a"] {
                     try gateway.publish("[1]", of: try #require(gateway.hub.source(named: name)))
                 }
@@ -148,7 +149,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("ends with the credential: bye, then 1008, with subscriptions or without")
+        @Test("ends with the credential: bye, then 1008, with subscriptions or without", .ownTransport)
         func expiry() async throws {
             try await Self.withSources { gateway in
                 let token = try await Self.token("ida", "*", milliseconds: 3000)

@@ -150,7 +150,7 @@ extension HTTPTests {
 
         @Test("answers pings, and says why it closes")
         func closes() async throws {
-            try await withGateway { gateway in
+            try await withGateway({ $0.sockets.closeTimeout = .milliseconds(200) }) { gateway in
                 try gateway.source("a")
                 let cases: [([UInt8], Int)] = [
                     (SocketClient.frame(0x88, [0x03, 0xE9]), 1001), (SocketClient.frame(0x88, []), 1000),
