@@ -10,8 +10,11 @@ export interface Options {
   ticket?: string | ((sources: string[]) => string | Promise<string>);
   /** The connection to use instead of `fetch`. With a token, tickets are fetched, since it cannot send fields. */
   EventSource?: new (url: string, init?: { withCredentials?: boolean }) => EventTarget & { close(): void };
-  /** What opens streams instead of `fetch`; see `Transport`. */
-  transport?: Transport;
+  /**
+   * What opens streams instead of `fetch`; see `Transport`. `"socket"` is one WebSocket for all streams; where none can be
+   * opened, streams as without.
+   */
+  transport?: Transport | "socket";
   /** `include` sends cookies to a gateway of another origin, which has to allow it. */
   credentials?: RequestCredentials;
   /** Whether pages of the same gateway and identity share one connection; the default is true. */

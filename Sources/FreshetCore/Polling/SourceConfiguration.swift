@@ -22,7 +22,7 @@ package struct SourceConfiguration: Hashable, Sendable {
 
     /// Whether its events may be compressed (CONTRACT §9). What is written by one caller and read by another is compressed
     /// only where the source says so: the length of what is compressed tells of its content.
-    package var mayCompress: Bool { self.compress ?? true }
+    package var mayCompress: Bool { self.compress ?? (self.write == nil && self.template?.isBound != true) }
 
     /// Which of the upstream's lifetimes hold polls back; the raw values are those of the configuration.
     package enum RespectCache: String, CaseIterable, Sendable {

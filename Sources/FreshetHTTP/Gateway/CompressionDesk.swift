@@ -11,8 +11,11 @@ package final class CompressionDesk: Sendable {
 
     /// Puts another configuration in force. Subscriptions that are there stay as they are.
     package func update(_ sources: [SourceConfiguration]) {
-        let names = sources.filter { !$0.mayCompress }.map(\.name)
-        self.state.withLock { $0 = SourcePattern(names.map(SourceSelector.Term.exact)) }
+        let terms = sources.filter { !$0.mayCompress }.flatMap { source in
+            // Of a source with parameters it holds for the instances, whose names begin with its own.
+            [SourceSelector.Term.exact(source.name)] + (source.template == nil ? [] : [.prefix(source.name + "/")])
+        }
+        self.state.withLock { $0 = SourcePattern(terms) }
     }
 
     /// Sources that are sent as they are, whatever a client asks for.

@@ -6,7 +6,7 @@ import JSON
 
 extension Gateway {
     /// What carries out the writes of sockets; `nil` where nothing does.
-    var socketWriter: (any Writer)? { nil }
+    var socketWriter: (any Writer)? { self.writer }
 }
 
 extension SocketSession {
