@@ -248,9 +248,12 @@ export function sourcePage(page, name) {
     let since;
     try {
       const found = await gateway.history(name);
-      changes = compared(found.changes.length ? found.changes : [await gateway.value(name)]);
+      const isEmpty = found.changes.length === 0;
+      // A source that never had a value is not asked for one.
+      const values = isEmpty && source()?.cursor ? [await gateway.value(name)] : found.changes;
+      changes = compared(values);
       older = found.before;
-      since = found.changes.length ? found.cursor : changes[0].cursor;
+      since = isEmpty ? values[0]?.cursor : found.cursor;
     } catch {
       // There is no value yet, or no answer: the stream brings what there is.
       changes = [];
