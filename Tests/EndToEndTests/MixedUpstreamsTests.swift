@@ -216,7 +216,10 @@ struct MixedUpstreamsTests {
         }
         #expect(rounds >= 3)
         let state = world.state.value
-        #expect(state.grants >= (Self.isLong ? 19 : 2) && state.grants <= (Self.isLong ? 25 : 5), "\(state.grants)")
+        // Tokens are renewed by the clock, and a machine that is busy takes longer.
+        let overrun = max(1, (ContinuousClock.now - start) / duration)
+        let most = Int((overrun * (Self.isLong ? 25 : 5)).rounded(.up))
+        #expect(state.grants >= (Self.isLong ? 19 : 2) && state.grants <= most, "\(state.grants) of at most \(most)")
         #expect(world.elsewhere.requests.isEmpty, "a next page took a source to another origin")
         #expect(world.upstream.failures.isEmpty)
 
