@@ -57,7 +57,7 @@ struct SecretTests {
         "A04: what refuses a URL does not repeat its secrets",
         arguments: [
             "https://user:canary@api.example.com/", "https://api.example.com/a b?key=canary",
-            "ftp://user:canary@api.example.com/?key=canary", "https://api.example.com/{x}?key=canary",
+            "ftp://user:canary@api.example.com/?key=canary", "https://{x}.example.com/?key=canary",
             "https://api.example.com/?key=canary#canary", "https://api.example.com:99999/?canary",
         ]
     )
