@@ -41,7 +41,7 @@ extension StreamingTests {
             let (many, alone) = (try fixture.source("many"), try fixture.source("alone"))
             for source in [many, alone] { try fixture.publish(1, of: source, hasPatch: false) }
             // As long as it takes to open them, and then some.
-            let until = WallTime(milliseconds: clinux_realtime_ns() / 1_000_000 + 4000 + Int64(Self.count) * 2)
+            let until = WallTime(milliseconds: clinux_realtime_ns() / 1_000_000 + 6000 + Int64(Self.count) * 3)
             let crowd = try (0..<Self.count).map { _ in
                 try fixture.subscribe(to: [many], at: .latest, owner: Self.owner(until: until))
             }
