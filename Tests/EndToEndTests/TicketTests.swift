@@ -167,48 +167,38 @@ struct TicketTests {
         let (gateway, endpoint) = try await setting.start()
         guard case .tcp(_, let port) = endpoint else { return }
         let browser = try await Browser()
+        let form = "document.getElementById('key')"
         func signIn(_ key: String) async throws {
-            try await browser.wait(until: #"document.getElementById("signin")?.hidden === false"#)
-            _ = try await browser.evaluate(
-                """
-                document.getElementById("credential").value = "\(key)";
-                document.getElementById("signin").requestSubmit();
-                1
-                """
-            )
+            try await browser.wait(until: "\(form) !== null")
+            let submit = "\(form).value = '\(key)'; document.querySelector('form button').click(); 1"
+            _ = try await browser.evaluate(submit)
         }
-        let isLive = #"document.getElementById("connection")?.textContent === "live""#
+        let refusal = "document.querySelector('[data-field=refusal]')?.textContent.length > 0"
+        func row(_ name: String) -> String {
+            "[...document.querySelectorAll('tbody tr')].some((one) => one.textContent.includes('\(name)'))"
+        }
         try await browser.open("http://127.0.0.1:\(port)/")
-        try await browser.wait(until: #"document.getElementById("connection")?.textContent === "signed out""#)
         try await signIn("nonsense")
-        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("unknown")"#)
+        try await browser.wait(until: refusal)
         try await signIn(Self.mobile)
-        try await browser.wait(until: isLive)
-        let row = { (name: String) in
-            ##"[...document.querySelectorAll("#sources button")].some((one) => one.textContent === "\##(name)")"##
-        }
         try await browser.wait(until: row("orders"))
-        try await Self.publish(7, to: endpoint)
-        try await browser.wait(until: ##"document.querySelector("#changes .op")?.textContent.includes("7")"##)
         #expect(try await browser.evaluate(#"document.getElementById("caller").textContent"#) == "mobile")
         let shown = try await browser.evaluate("document.documentElement.outerHTML")
         #expect(!shown.contains("canary-"))
-        #expect(try await browser.evaluate("location.href") == "http://127.0.0.1:\(port)/")
+        #expect(try await browser.evaluate("location.origin + location.pathname") == "http://127.0.0.1:\(port)/")
         // A grant is gone, and then the key.
         try gateway.write(setting.configuration(read: "[orders]"))
         gateway.process.send(SIGHUP)
         try await browser.wait(until: "!\(row("rates"))")
         try gateway.write(setting.configuration(read: nil))
         gateway.process.send(SIGHUP)
-        try await browser.wait(until: #"document.getElementById("refusal")?.textContent.includes("unknown")"#)
-        #expect(try await browser.evaluate(#"document.getElementById("changes").childElementCount"#) == "0")
+        try await browser.wait(until: refusal)
+        #expect(try await browser.evaluate("document.querySelectorAll('tbody tr').length") == "0")
         try await signIn(Self.feeder)
-        try await browser.wait(until: "\(isLive) && \(row("rates"))")
-        _ = try await browser.evaluate(##"document.querySelector("#sources button").click(); 1"##)
-        try await browser.wait(until: #"document.getElementById("actions")?.hidden === false"#)
+        try await browser.wait(until: row("rates"))
         _ = try await browser.evaluate(#"document.getElementById("session").click(); 1"#)
-        try await browser.wait(until: #"document.getElementById("connection")?.textContent === "signed out""#)
-        #expect(try await browser.evaluate(##"document.querySelectorAll("#sources tr").length"##) == "0")
+        try await browser.wait(until: "\(form) !== null")
+        #expect(try await browser.evaluate("document.querySelectorAll('tbody tr').length") == "0")
         #expect(try await gateway.terminate() == .exited(0))
     }
 
