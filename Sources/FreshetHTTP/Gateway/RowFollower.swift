@@ -18,6 +18,8 @@ protocol AnswerParts: Sendable {
 final class RowFollower: AnswerParts {
     private struct State: Sendable {
         var revision: UInt64
+        /// What the client may read, as of the last rows.
+        var pattern: SourcePattern?
         /// The head of the stream was sent.
         var hasBegun = false
         var isOver = false
@@ -82,7 +84,11 @@ final class RowFollower: AnswerParts {
                 return self.bye(self.principal.isExpired(at: WallClock.now) ? .expired : .revoked)
             }
             if isFirst, text.isEmpty { text = self.hello(of: self.book.count(within: pattern)) }
-            let from = self.state.withLock { $0.revision }
+            let (from, before) = self.state.withLock { state in
+                defer { state.pattern = pattern }
+                return (state.revision, state.pattern)
+            }
+            if let before, before != pattern { self.append(changesFrom: before, to: pattern, upTo: from, to: &text) }
             let (rows, revision) = self.book.rows(after: from, within: pattern, maxBytes: Self.partBytes)
             for row in rows { self.append(row, isLast: row.revision == rows.last?.revision, to: &text) }
             let isQuiet = self.state.withLock { state in
@@ -123,6 +129,23 @@ final class RowFollower: AnswerParts {
     private func bye(_ reason: CloseReason) -> [UInt8] {
         self.end()
         return Array("event: bye\ndata: {\"reason\":\"\(reason.rawValue)\"}\n\n".utf8)
+    }
+
+    /// Rows that the client may no longer read, as removed ones, and rows that it may read only now.
+    private func append(
+        changesFrom before: SourcePattern,
+        to pattern: SourcePattern,
+        upTo revision: UInt64,
+        to text: inout [UInt8]
+    ) {
+        let known = self.book.rows(after: 0, within: before, maxBytes: .max).rows
+        for row in known where !pattern.matches(row.name) {
+            self.append(RowBook.Row(name: row.name, text: nil, revision: row.revision), isLast: false, to: &text)
+        }
+        let present = self.book.rows(after: 0, within: pattern, maxBytes: .max).rows
+        for row in present where !before.matches(row.name) && row.revision <= revision && row.text != nil {
+            self.append(row, isLast: false, to: &text)
+        }
     }
 
     private func append(_ row: RowBook.Row, isLast: Bool, to text: inout [UInt8]) {
