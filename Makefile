@@ -16,7 +16,7 @@ LOOPS ?= 25
 # What `make test-long` does more often, or for longer, than `make test`. Tests read these variables.
 LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1 FRESHET_REPLAYS=1000 \
-  FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=10000 \
+  FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=9000 \
   FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000 FRESHET_WRITE_HISTORIES=1-10000 FRESHET_SWAPS=1000
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
 
@@ -53,7 +53,7 @@ test: setup
 test-long: PACKAGES += $(TEST_PACKAGES)
 test-long: setup
 	timeout 3000 $(SWIFT) build --build-tests -j $(JOBS)
-	$(LONG) timeout 28800 $(SWIFT) test --skip-build --no-parallel
+	ulimit -n "$$(ulimit -Hn)"; $(LONG) timeout 28800 $(SWIFT) test --skip-build --no-parallel
 
 ## lint: formatting, and the rules that the compiler does not hold
 lint:

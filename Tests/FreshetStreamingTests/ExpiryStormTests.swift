@@ -10,7 +10,7 @@ import Testing
 extension StreamingTests {
     @Suite("Streams that end together")
     struct ExpiryStormTests {
-        /// `make test-long` has 10,000.
+        /// `make test-long` has 9,000: both ends of each are descriptors of this process, which may have 20,000.
         private static let count = getenv("FRESHET_EXPIRING").flatMap { Int(String(cString: $0)) } ?? 1000
 
         private static func owner(until: WallTime) -> StreamOwner {
