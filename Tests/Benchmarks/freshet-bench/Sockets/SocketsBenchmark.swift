@@ -222,9 +222,7 @@ private final class DrainThread: Sendable {
             for number in 0..<max(0, Int(count)) {
                 _ = clinux_recv(Int32(truncatingIfNeeded: events[number].data), buffer, 64 << 10)
             }
-            var time = timespec()
-            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-            let seconds = Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+            let seconds = Double(clinux_thread_cpu_ns()) / 1e9
             self.state.withLock { $0.seconds = seconds }
         }
     }

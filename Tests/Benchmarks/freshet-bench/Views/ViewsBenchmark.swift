@@ -118,7 +118,7 @@ private final class ViewRun {
         try self.publish()
         try self.wait { $0 >= UInt64(self.load.subscribers) }
         let before = self.server.statistics.eventsDelivered
-        let (cpu, clients) = (Self.processCPU, drain.cpu)
+        let (cpu, clients) = (clinux_process_cpu_ns(), drain.cpu)
         for change in 0..<changes {
             self.touch(change + 1)
             try self.publish()
@@ -126,7 +126,7 @@ private final class ViewRun {
             try self.wait { $0 >= expected }
         }
         let events = self.server.statistics.eventsDelivered - before
-        let spent = (Self.processCPU - cpu) - (drain.cpu - clients)
+        let spent = (clinux_process_cpu_ns() - cpu) - (drain.cpu - clients)
         return (events, Double(spent) / 1000 / Double(events))
     }
 
@@ -165,13 +165,6 @@ private final class ViewRun {
                 ticket: ticket
             )
         )
-    }
-
-    private static var processCPU: Int64 {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        func nanoseconds(_ time: timeval) -> Int64 { Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_usec) * 1000 }
-        return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
     }
 }
 
