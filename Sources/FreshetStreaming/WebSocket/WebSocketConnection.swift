@@ -12,7 +12,14 @@ import WebSocket
 /// one is out in part, the others and the socket's own frames wait: no frame is copied for that.
 final class WebSocketConnection {
     let pipe: WebSocketPipe
-    let arrival: WebSocketArrival
+    /// Shared by the sockets of a shard.
+    let limits: SharedLimits
+    let deflates: Bool
+    let requests: any WebSocketRequests
+    /// Holds its place among those that were admitted.
+    private let ticket: AdmissionTicket
+    /// What came behind the handshake, until it is read.
+    var received: [UInt8]
     let exchange: WebSocketExchange
     /// Where it stands in the table, and how many were made before it.
     let place: Int32
@@ -87,13 +94,18 @@ final class WebSocketConnection {
     init(
         _ arrival: WebSocketArrival,
         _ pipe: WebSocketPipe,
+        limits: SharedLimits,
         exchange: WebSocketExchange,
         place: Int32,
         number: UInt32,
         now: Int64
     ) {
-        self.arrival = arrival
         self.pipe = pipe
+        self.limits = limits
+        self.deflates = arrival.deflates
+        self.requests = arrival.requests
+        self.ticket = arrival.ticket
+        self.received = arrival.received
         self.exchange = exchange
         self.place = place
         self.number = number
@@ -243,7 +255,7 @@ final class WebSocketConnection {
     ///
     /// - Returns: `false` where it is one too many for now; ``readableAt`` says until when.
     func takeToken(now: Int64) -> Bool {
-        let perSecond = Double(self.arrival.limits.maxMessagesPerSecond)
+        let perSecond = Double(self.limits.value.maxMessagesPerSecond)
         guard perSecond > 0 else { return true }
         self.tokens = min(
             perSecond * Self.burstSeconds,
@@ -270,12 +282,24 @@ final class WebSocketConnection {
 
     /// Why it is not to be read any further now.
     func mustPause(now: Int64) -> WebSocketCounters.Throttle? {
-        let limits = self.arrival.limits
+        let limits = self.limits.value
         if self.unanswered >= max(1, limits.maxUnanswered) || self.unansweredBytes > limits.maxMessageBytes {
             return .unanswered
         }
         if self.ownCount > limits.maxWaitingBytes { return .unread }
         return self.readableAt > now ? .messages : nil
+    }
+}
+
+/// The limits of sockets, kept once where many sockets have the same.
+final class SharedLimits: Sendable {
+    let value: WebSocketLimits
+
+    init(_ value: WebSocketLimits) { self.value = value }
+
+    /// Itself where it says the same: limits change by a reload only.
+    func reused(for limits: WebSocketLimits) -> SharedLimits {
+        self.value == limits ? self : SharedLimits(limits)
     }
 }
 

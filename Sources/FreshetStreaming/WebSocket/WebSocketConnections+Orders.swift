@@ -45,7 +45,7 @@ extension WebSocketConnections {
             guard number <= connection.lastAdopted else {
                 return connection.deferred.append(.unsubscribe(connection.exchange.name, number, answer))
             }
-            connection.arrival.requests.ended(number)
+            connection.requests.ended(number)
             if let answer { self.answer(answer, on: connection) }
             return
         }
@@ -63,11 +63,11 @@ extension WebSocketConnections {
             guard number <= connection.lastAdopted else {
                 return connection.deferred.append(.narrow(connection.exchange.name, number, pattern, answer))
             }
-            connection.arrival.requests.ended(number)
+            connection.requests.ended(number)
             if let answer { self.answer(answer, on: connection) }
             return
         }
-        let (exchange, requests) = (connection.exchange, connection.arrival.requests)
+        let (exchange, requests) = (connection.exchange, connection.requests)
         let done: @Sendable () -> Void = {
             requests.narrowed(number)
             if let answer { exchange.answer(answer) }
@@ -131,7 +131,7 @@ extension WebSocketConnections {
         guard let subscriber = self.subscribers.remove(place) else { return }
         let connection = subscriber.connection
         let isBetweenFrames = connection.remove(place)
-        connection.arrival.requests.ended(subscriber.subscription.number)
+        connection.requests.ended(subscriber.subscription.number)
         guard !connection.isGone else { return }
         guard isBetweenFrames else { return self.lose(connection) }
         switch end {
@@ -165,7 +165,7 @@ extension WebSocketConnections {
     // MARK: Deadlines
 
     func sweep(_ connection: WebSocketConnection) {
-        let limits = connection.arrival.limits
+        let limits = connection.limits.value
         let now = self.now
         func isOver(_ duration: Duration, since: Int64) -> Bool { .nanoseconds(now &- since) > duration }
         if connection.closeCode != 0 || connection.hasPeerClosed {
@@ -193,7 +193,7 @@ extension WebSocketConnections {
 
     /// Pings a quiet socket, and gives one up that does not answer: where nothing else waits in front of it.
     private func beat(_ connection: WebSocketConnection, _ isOver: (Duration, Int64) -> Bool) {
-        let limits = connection.arrival.limits
+        let limits = connection.limits.value
         if connection.pingedAt != 0, connection.lastSent <= connection.pingedAt,
             isOver(limits.pongTimeout, connection.pingedAt)
         {

@@ -18,6 +18,7 @@ final class WebSocketConnections {
     private var paused: [WebSocketConnection] = []
     private var heldBytes = 0
     private var nextNumber: UInt32 = 0
+    private var lastLimits = SharedLimits(WebSocketLimits())
     private var nextSweep: Int64 = 0
     var isDraining = false
     /// Of this turn.
@@ -110,10 +111,12 @@ final class WebSocketConnections {
     func open(_ arrival: WebSocketArrival) {
         self.nextNumber = (self.nextNumber &+ 1) & 0x3FFF_FFFF
         let number = self.nextNumber
+        self.lastLimits = self.lastLimits.reused(for: arrival.limits)
         let place = self.connections.insert { place in
             WebSocketConnection(
                 arrival,
                 self.pipe(for: arrival, place: place, number: number),
+                limits: self.lastLimits,
                 exchange: WebSocketExchange(
                     WebSocketName(shard: self.shard, place: place, number: number),
                     inbox: self.inbox
@@ -149,7 +152,8 @@ final class WebSocketConnections {
     func begin(_ connection: WebSocketConnection) {
         guard connection.sendOwn(now: self.now) else { return self.lose(connection) }
         if self.isDraining { self.endSoon(connection, .goingAway, .drain) }
-        connection.arrival.received.withUnsafeBytes { connection.reader.append($0) }
+        connection.received.withUnsafeBytes { connection.reader.append($0) }
+        connection.received = []
         self.process(connection)
         // What a stream of HTTP/2 had before nobody was told of.
         if connection.pipe.descriptor == nil { self.unread.append(connection) }
@@ -244,7 +248,7 @@ final class WebSocketConnections {
             connection.throttle = nil
             let event: WebSocketEvent?
             do throws(WebSocketFailure) {
-                event = try connection.reader.next(connection.arrival.deflates ? self.inflater : nil)
+                event = try connection.reader.next(connection.deflates ? self.inflater : nil)
             } catch {
                 return self.fail(connection, error.code, error.reason)
             }
@@ -277,7 +281,7 @@ final class WebSocketConnections {
             // Behind our Close frame nothing is done any more.
             guard connection.closeCode == 0 else { return }
             connection.asked(text.count)
-            connection.arrival.requests.take(text, on: connection.exchange)
+            connection.requests.take(text, on: connection.exchange)
         case .ping(let payload):
             _ = connection.takeToken(now: self.now)
             self.say(FrameHeader.frame(.pong, payload), on: connection)
@@ -411,7 +415,7 @@ final class WebSocketConnections {
         self.breakSubscribers(of: connection)
         self.connections.remove(connection.place)
         self.account(for: connection)
-        connection.arrival.requests.closed()
+        connection.requests.closed()
         self.counters.closed(connection.closeCode == 0 ? 1006 : connection.closeCode)
         connection.shut(epoll: self.epoll, resets: resets)
     }

@@ -7,7 +7,7 @@ import System
 package import WebSocket
 
 /// What one socket may do and how long it may take.
-package struct WebSocketLimits: Sendable {
+package struct WebSocketLimits: Hashable, Sendable {
     /// Of a message, as it comes and as it is after decompression. Default: 1 MiB.
     package var maxMessageBytes = Defaults.Limits.maxSocketMessageBytes
     /// Messages and pings a second, ten seconds' worth of them at once; a socket that sends more is read no faster. Default:
