@@ -114,7 +114,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxUnansweredPerSocket = Defaults.Limits.maxUnansweredPerSocket
         /// Of a message.
         package var maxSocketMessageBytes = Defaults.Limits.maxSocketMessageBytes
-        /// Bytes of answers that are not read. By default 128 MiB, or a quarter of the memory where that is less.
+        /// Bytes of answers that are not read. By default 128 MiB, or an eighth of the memory where that is less.
         package var maxUnsentBytes: Int?
         /// Bytes. By default what the control group or the machine allows.
         package var maxMemory: Int?

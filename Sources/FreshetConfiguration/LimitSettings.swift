@@ -144,7 +144,7 @@ extension SettingSection {
                 "max_unsent_bytes",
                 .size,
                 "The most bytes of answers that clients have not read, half of them for one address; above it 503. "
-                    + "By default 128MiB, or a quarter of max_memory where that is less."
+                    + "By default 128MiB, or an eighth of max_memory where that is less."
             ),
             Setting(
                 "max_memory",

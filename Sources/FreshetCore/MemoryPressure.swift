@@ -6,9 +6,7 @@
 /// given up: the values stay fresh for those who are there.
 package enum MemoryPressure: Int, CaseIterable, Comparable, Sendable {
     case none
-    /// From 70 % on: answers that their clients do not read are ended.
-    case moderate
-    /// From 80 % on: an address gets no second stream.
+    /// From 80 % on: answers that their clients do not read are ended, and an address gets no second stream.
     case elevated
     /// From 90 % on: no new stream is taken, and events in memory are dropped, the least recently used first.
     case high
@@ -21,7 +19,6 @@ package enum MemoryPressure: Int, CaseIterable, Comparable, Sendable {
     private var threshold: Double {
         switch self {
         case .none: 0
-        case .moderate: 0.70
         case .elevated: 0.80
         case .high: 0.90
         case .critical: 0.95

@@ -315,10 +315,10 @@ extension GatewayConfiguration {
         return settings
     }
 
-    /// What unread answers may hold: as configured, else 128 MiB, or a quarter of the memory where that is less.
+    /// What unread answers may hold: as configured, else 128 MiB, or an eighth of the memory where that is less.
     func unsentLimits(memory: Int) -> UnsentLedger.Limits {
         self.limits.maxUnsentBytes.map(UnsentLedger.Limits.init)
-            ?? UnsentLedger.Limits(maxBytes: min(Defaults.Limits.maxUnsentBytes, max(1, memory / 4)))
+            ?? UnsentLedger.Limits(maxBytes: min(Defaults.Limits.maxUnsentBytes, max(1, memory / 8)))
     }
 
     /// What the polling room takes.

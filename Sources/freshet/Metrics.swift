@@ -294,8 +294,7 @@ struct GatewayMetrics {
         metrics.family(
             "freshet_memory_pressure",
             "gauge",
-            "0 none, 1 unread answers ended (70 %), 2 one stream per address (80 %), 3 no new streams and events dropped (90 %), "
-                + "4 slow streams ended (95 %)."
+            "0 none, 1 unread answers ended, one stream per address (80 %), 2 no new streams (90 %), 3 slow streams ended (95 %)."
         )
         metrics.sample(figures.pressure.rawValue)
         metrics.family("freshet_memory_streams_ended_total", "counter", "Streams ended for memory; all were behind.")

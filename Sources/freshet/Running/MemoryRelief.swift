@@ -50,7 +50,7 @@ final class MemoryRelief: Sendable {
         }
         if before != pressure { self.log(pressure, reading) }
         self.streams.setMemoryPressure(pressure)
-        if pressure == .moderate || pressure == .elevated, self.unread.endStalled() > 0 { clinux_trim_heap() }
+        if pressure == .elevated, self.unread.endStalled() > 0 { clinux_trim_heap() }
         if pressure >= .high {
             self.hub.shrinkCache(to: self.hub.statistics.cacheBytes / 2)
             // An answer can be had again, a stream goes on: so answers end first, and streams only where no answer did.
@@ -65,7 +65,6 @@ final class MemoryRelief: Sendable {
         let metadata: Logger.Metadata = ["used": "\(reading.used)", "limit": "\(reading.limit)"]
         switch pressure {
         case .none: self.logger.notice("memory has recovered: accepting new streams", metadata: metadata)
-        case .moderate: self.logger.notice("memory is filling: aborting unread answers", metadata: metadata)
         case .elevated:
             self.logger.warning(
                 "memory is low: aborting unread answers, and admitting one stream per address",
