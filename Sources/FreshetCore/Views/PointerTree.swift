@@ -86,31 +86,60 @@ struct PointerTree: Sendable {
         return found
     }
 
-    /// Pairs the children of both values, and keeps those that differ and that a pointer leads to.
+    /// Pairs the children of both values, and keeps those that differ and that a pointer leads to. Only those that differ are
+    /// looked up by name.
     private func descend(
         _ children: [Pointer.Token: Int],
         _ old: Value?,
         _ new: Value?,
         into pending: inout [(node: Int, old: Value?, new: Value?)]
     ) {
-        let before = Self.children(of: old)
-        var after = Self.children(of: new)
-        for (token, value) in before {
-            let other = after.removeValue(forKey: token)
-            if let other, other.hash == value.hash { continue }
-            if let child = children[token] { pending.append((child, value, other)) }
+        func differ(_ token: Pointer.Token, _ old: Value?, _ new: Value?) {
+            if let child = children[token] { pending.append((child, old, new)) }
         }
-        for (token, value) in after {
-            if let child = children[token] { pending.append((child, nil, value)) }
+        var before = old?.elements.makeIterator()
+        var after = new?.elements.makeIterator()
+        var position = 0
+        while true {
+            let (was, became) = (before?.next(), after?.next())
+            if was == nil, became == nil { break }
+            if was?.hash != became?.hash { differ(Pointer.Token(String(position)), was, became) }
+            position += 1
         }
+        for (name, was, became) in Self.differingMembers(old, new) { differ(name, was, became) }
     }
 
-    private static func children(of value: Value?) -> [Pointer.Token: Value] {
-        guard let value, value.isContainer else { return [:] }
-        var found: [Pointer.Token: Value] = [:]
-        found.reserveCapacity(value.count)
-        for member in value.members { found[Pointer.Token(utf8: member.key.utf8 ?? [])] = member.value }
-        for (position, element) in value.elements.enumerated() { found[Pointer.Token(String(position))] = element }
+    /// Members of two objects in step for as long as they have the same names; behind that by a table.
+    private static func differingMembers(
+        _ old: Value?,
+        _ new: Value?
+    ) -> [(name: Pointer.Token, old: Value?, new: Value?)] {
+        func name(_ member: Value.Member) -> Pointer.Token { Pointer.Token(utf8: member.key.utf8 ?? []) }
+        var found: [(name: Pointer.Token, old: Value?, new: Value?)] = []
+        var before = old?.members.makeIterator()
+        var after = new?.members.makeIterator()
+        var left: [Value.Member] = []
+        var others: [Pointer.Token: Value] = [:]
+        while let was = before?.next() {
+            guard let became = after?.next() else {
+                left.append(was)
+                break
+            }
+            guard was.key == became.key else {
+                left.append(was)
+                others[name(became)] = became.value
+                break
+            }
+            if was.value.hash != became.value.hash { found.append((name(was), was.value, became.value)) }
+        }
+        while let was = before?.next() { left.append(was) }
+        while let became = after?.next() { others[name(became)] = became.value }
+        for was in left {
+            let name = name(was)
+            let became = others.removeValue(forKey: name)
+            if became?.hash != was.value.hash { found.append((name, was.value, became)) }
+        }
+        for (name, became) in others { found.append((name, nil, became)) }
         return found
     }
 }
