@@ -295,22 +295,38 @@ extension Difference {
 enum PathText {
     static func append(_ name: UnsafeBufferPointer<UInt8>, to path: inout [UInt8]) {
         path.append(UInt8(ascii: "/"))
-        var plain = 0
-        for index in name.indices {
-            let byte = name[index]
-            guard
-                byte < 0x20 || byte == UInt8(ascii: "~") || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "\"")
-                    || byte == UInt8(ascii: "\\")
-            else { continue }
-            path.append(contentsOf: UnsafeBufferPointer(rebasing: name[plain..<index]))
-            switch byte {
+        var start = 0
+        while start < name.count {
+            let plain = self.plainCount(name, from: start)
+            path.append(contentsOf: UnsafeBufferPointer(rebasing: name[start..<(start + plain)]))
+            start += plain
+            guard start < name.count else { break }
+            switch name[start] {
             case UInt8(ascii: "~"): path.append(contentsOf: "~0".utf8)
             case UInt8(ascii: "/"): path.append(contentsOf: "~1".utf8)
-            default: Escapes.append(byte, to: &path)
+            default: Escapes.append(name[start], to: &path)
             }
-            plain = index + 1
+            start += 1
         }
-        path.append(contentsOf: UnsafeBufferPointer(rebasing: name[plain...]))
+    }
+
+    /// How many bytes from `start` on stand for themselves.
+    private static func plainCount(_ name: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        guard let base = name.baseAddress else { return 0 }
+        var position = start
+        while name.count &- position >= 8 {
+            let special = Word.needsPathEscape(loadWord(base + position))
+            guard special == 0 else { return position &- start &+ special.trailingZeroBitCount >> 3 }
+            position &+= 8
+        }
+        while position < name.count {
+            let byte = name[position]
+            guard byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte != UInt8(ascii: "~"),
+                byte != UInt8(ascii: "/")
+            else { break }
+            position &+= 1
+        }
+        return position &- start
     }
 
     /// A name without escapes is copied, since then the source's text is right as it is, `~` and `/` aside.

@@ -10,9 +10,18 @@ package struct Document: Sendable {
 
     /// Parses `bytes`.
     ///
+    /// - Parameters:
+    ///   - bytes: the text.
+    ///   - last: an earlier version of the same text, if there is one. What is the same in both is taken from it, which is
+    ///     faster; the result does not depend on it.
+    ///   - limits: what the document may cost.
     /// - Throws: why and where they are not a JSON text within `limits`.
-    package init(parsing bytes: [UInt8], limits: ParseLimits = ParseLimits()) throws(ParseError) {
-        let result: Result<Storage, ParseError> = bytes.withUnsafeBytes { Storage.parse($0, limits: limits) }
+    package init(
+        parsing bytes: [UInt8],
+        after last: Document? = nil,
+        limits: ParseLimits = ParseLimits()
+    ) throws(ParseError) {
+        let result = bytes.withUnsafeBytes { Storage.parse($0, after: last?.storage, limits: limits) }
         self.storage = try result.get()
     }
 
@@ -59,12 +68,18 @@ final class Storage: @unchecked Sendable {
     /// `count` nodes, at least one, owned by this object. Freed at once: there is no object per value.
     let nodes: UnsafePointer<Node>
     let count: Int
+    /// The limit of depth that the text was accepted within.
+    let maxDepth: Int
+    /// How many of the next versions are not to be compared with the version before, since comparing did not pay.
+    let plainVersions: Int
 
     /// Takes over `nodes`, an allocation that holds `count` of them.
-    init(text: [UInt8], nodes: UnsafePointer<Node>, count: Int) {
+    init(text: [UInt8], nodes: UnsafePointer<Node>, count: Int, maxDepth: Int, plainVersions: Int = 0) {
         self.text = text
         self.nodes = nodes
         self.count = count
+        self.maxDepth = maxDepth
+        self.plainVersions = plainVersions
     }
 
     deinit {
@@ -82,85 +97,7 @@ final class Storage: @unchecked Sendable {
             node.next &-= UInt32(truncatingIfNeeded: index)
             (nodes + offset).initialize(to: node)
         }
-        return Storage(text: Array(self.text[top.first..<(top.first + top.byteCount)]), nodes: nodes, count: count)
-    }
-}
-
-// MARK: - Parsing
-
-extension Storage {
-    static func parse(_ source: UnsafeRawBufferPointer, limits: ParseLimits) -> Result<Storage, ParseError> {
-        let limits = limits.clamped
-        let length = source.count
-        guard length <= limits.maxBytes else {
-            return .failure(ParseError(reason: .tooLong(limitBytes: limits.maxBytes), offset: limits.maxBytes))
-        }
-        guard let base = source.baseAddress, length > 0 else {
-            return .failure(ParseError(reason: .unexpectedEnd, offset: 0))
-        }
-        var tape: Result<Tape, ParseError> = .failure(ParseError(reason: .unexpectedEnd, offset: 0))
-        var text = [UInt8](unsafeUninitializedCapacity: length + Parser.padding) { buffer, count in
-            guard let bytes = buffer.baseAddress else { return }
-            UnsafeMutableRawPointer(bytes).copyMemory(from: base, byteCount: length)
-            (bytes + length).initialize(repeating: 0, count: Parser.padding)
-            tape = Tape.parse(bytes, end: length, limits: limits)
-            if case .success(let tape) = tape { count = tape.textLength }
-        }
-        switch tape {
-        case .failure(let error):
-            return .failure(error)
-        case .success(let tape):
-            if length - text.count > length / 4 {
-                // Mostly indentation: do not keep a buffer of the input's size for as long as the document lives.
-                text = text.withUnsafeBufferPointer { Array($0) }
-            }
-            let storage = Storage(text: text, nodes: tape.nodes, count: tape.count)
-            return tape.mayRepeatNames ? storage.withoutRepeatedNames() : .success(storage)
-        }
-    }
-}
-
-/// What a parser leaves behind.
-private struct Tape {
-    var nodes: UnsafePointer<Node>
-    var count: Int
-    var textLength: Int
-    var mayRepeatNames: Bool
-
-    static func parse(
-        _ bytes: UnsafeMutablePointer<UInt8>,
-        end: Int,
-        limits: ParseLimits
-    ) -> Result<Tape, ParseError> {
-        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process)
-        do throws(ParseError) {
-            let textLength = try parser.document()
-            parser.finish()
-            return .success(
-                Tape(
-                    nodes: parser.exactNodes(),
-                    count: parser.count,
-                    textLength: textLength,
-                    mayRepeatNames: parser.names.foundDuplicate
-                )
-            )
-        } catch {
-            parser.finish()
-            parser.nodes.deallocate()
-            return .failure(error)
-        }
-    }
-}
-
-extension Parser {
-    /// The nodes in an allocation that is not much larger than they are; the parser's own is given up.
-    fileprivate mutating func exactNodes() -> UnsafePointer<Node> {
-        guard self.capacity - self.count > self.capacity / 4 else { return UnsafePointer(self.nodes) }
-        let nodes = UnsafeMutablePointer<Node>.allocate(capacity: max(self.count, 1))
-        nodes.moveInitialize(from: self.nodes, count: self.count)
-        self.nodes.deallocate()
-        self.nodes = nodes
-        self.capacity = self.count
-        return UnsafePointer(nodes)
+        let text = Array(self.text[top.first..<(top.first + top.byteCount)])
+        return Storage(text: text, nodes: nodes, count: count, maxDepth: self.maxDepth)
     }
 }

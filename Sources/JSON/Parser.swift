@@ -46,13 +46,20 @@ struct Parser {
     ///   - end: the length of the input.
     ///   - limits: already clamped, so that every position and count fits 32 bits.
     ///   - seed: the secrets of the hashes.
-    init(bytes: UnsafeMutablePointer<UInt8>, end: Int, limits: ParseLimits, seed: HashSeed) {
+    ///   - expectedNodes: how many there will be, where that is known.
+    init(
+        bytes: UnsafeMutablePointer<UInt8>,
+        end: Int,
+        limits: ParseLimits,
+        seed: HashSeed,
+        expectedNodes: Int = Parser.firstCapacity
+    ) {
         self.bytes = bytes
         self.end = end
         self.seed = seed
         self.limits = limits
         self.frames = .allocate(capacity: limits.maxDepth + 1)
-        self.capacity = min(end / 2 + 2, Parser.firstCapacity, limits.maxNodes)
+        self.capacity = min(end / 2 + 2, expectedNodes, limits.maxNodes)
         self.nodes = .allocate(capacity: max(self.capacity, 1))
     }
 
@@ -72,22 +79,37 @@ struct Parser {
             self.squeeze.drop(from: 0, to: 3, in: self.bytes)
             position = 3
         }
-        position = self.skip(position)
-        while true {
-            if self.isObject { position = try self.name(at: position) }
-            guard try self.value(at: &position) else { continue }
-            if try self.closeFinished(at: &position) { break }
-        }
+        position = try self.values(from: self.skip(position))
         position = self.skip(position)
         guard position >= self.end else { throw self.error(.trailingContent, at: position) }
         return self.squeeze.finish(at: self.end, in: self.bytes)
+    }
+
+    /// An input that has lost its byte order mark and its whitespace: one value and nothing around it.
+    ///
+    /// - Throws: an error whose offset says nothing about the original text.
+    mutating func minifiedDocument() throws(ParseError) {
+        let position = try self.values(from: 0)
+        guard position >= self.end, self.squeeze.shift == 0 else { throw self.error(.trailingContent, at: position) }
+    }
+
+    /// Reads on from a value, or in an object from a name, until the outermost value is complete.
+    ///
+    /// - Returns: the position behind the outermost value.
+    mutating func values(from position: Int) throws(ParseError) -> Int {
+        var position = position
+        while true {
+            if self.isObject { position = try self.name(at: position) }
+            guard try self.value(at: &position) else { continue }
+            if try self.closeFinished(at: &position) { return position }
+        }
     }
 
     /// Reads a scalar or an empty container, or opens a container.
     ///
     /// - Returns: whether the value is complete; otherwise `position` is at the container's first member.
     @inline(__always)
-    private mutating func value(at position: inout Int) throws(ParseError) -> Bool {
+    mutating func value(at position: inout Int) throws(ParseError) -> Bool {
         switch self.bytes[position] {
         case UInt8(ascii: "\""):
             position = try self.string(from: position &+ 1)
@@ -139,7 +161,7 @@ struct Parser {
 
     /// A member's name and its colon.
     @inline(__always)
-    private mutating func name(at position: Int) throws(ParseError) -> Int {
+    mutating func name(at position: Int) throws(ParseError) -> Int {
         guard self.bytes[position] == UInt8(ascii: "\"") else { throw self.unexpected(at: position) }
         var position = try self.string(from: position &+ 1)
         if self.bytes[position] != UInt8(ascii: ":") {
@@ -155,6 +177,13 @@ struct Parser {
 extension Parser {
     @inline(__always)
     private mutating func open(_ kind: Value.Kind, at position: Int) throws(ParseError) {
+        try self.enter(self.count, isObject: kind == .object, at: position)
+        try self.push(kind, from: position, to: position, escaped: false, hash: 0)
+    }
+
+    /// Makes the container at `index`, a node that is there or comes next, the innermost one.
+    @inline(__always)
+    mutating func enter(_ index: Int, isObject: Bool, at position: Int) throws(ParseError) {
         guard self.depth < self.limits.maxDepth else {
             throw self.error(.tooDeep(limit: self.limits.maxDepth), at: position)
         }
@@ -166,10 +195,8 @@ extension Parser {
             container: UInt32(truncatingIfNeeded: self.container)
         )
         self.depth &+= 1
-        let index = self.count
-        try self.push(kind, from: position, to: position, escaped: false, hash: 0)
         self.container = index
-        self.isObject = kind == .object
+        self.isObject = isObject
         self.children = 0
         self.shape = 0
         self.accumulator = self.isObject ? 0 : self.seed.array
@@ -178,20 +205,29 @@ extension Parser {
     /// Completes the innermost container, whose last byte is at `position`.
     @inline(__always)
     private mutating func close(at position: Int) -> Int {
+        self.close(at: position, end: self.count, namesAreDistinct: false)
+    }
+
+    /// Completes the innermost container, whose last byte is at `position` and whose nodes end in front of `end`. Names that
+    /// are known to be distinct need no check.
+    ///
+    /// - Returns: the position behind it.
+    @inline(__always)
+    mutating func close(at position: Int, end: Int, namesAreDistinct: Bool) -> Int {
         let index = self.container
         let count = UInt64(self.children)
         let hash =
             self.isObject
             ? self.seed.closeObject(self.accumulator, count: count)
             : self.seed.closeArray(self.accumulator, count: count)
-        if self.isObject, self.children > 1, !self.names.isKnown(self.shape) {
-            self.names.check(shape: self.shape, nodes: self.nodes, object: index, end: self.count, names: Int(count))
+        if self.isObject, self.children > 1, !namesAreDistinct, !self.names.isKnown(self.shape) {
+            self.names.check(shape: self.shape, nodes: self.nodes, object: index, end: end, names: Int(count))
         }
         // `container` is a node that `open` appended, so it is below `count`.
         self.nodes[index].length = UInt32(
             truncatingIfNeeded: position &+ 1 &- self.squeeze.shift &- self.nodes[index].first
         )
-        self.nodes[index].next = UInt32(truncatingIfNeeded: self.count)
+        self.nodes[index].next = UInt32(truncatingIfNeeded: end)
         self.nodes[index].tag |= self.children << 4
         self.nodes[index].hash = hash
 
@@ -214,7 +250,7 @@ extension Parser {
 
     /// Adds a complete value to the innermost container.
     @inline(__always)
-    private mutating func add(_ hash: UInt64, index: Int) {
+    mutating func add(_ hash: UInt64, index: Int) {
         self.children &+= 1
         if self.isObject {
             // The name is the node in front: in an object a value is never its first node.
@@ -260,14 +296,21 @@ extension Parser {
         self.count &+= 1
     }
 
+    /// Makes room for so many more nodes.
+    @inline(__always)
+    mutating func reserve(_ count: Int, at position: Int) throws(ParseError) {
+        if self.capacity &- self.count < count { try self.grow(by: count, at: position) }
+    }
+
     @inline(never)
-    private mutating func grow(at position: Int) throws(ParseError) {
-        guard self.capacity < self.limits.maxNodes else {
+    private mutating func grow(by needed: Int = 1, at position: Int) throws(ParseError) {
+        guard self.count + needed <= self.limits.maxNodes else {
             throw self.error(.tooManyNodes(limit: self.limits.maxNodes), at: position)
         }
         // As dense as so far, and a tenth; at least half as much again, so that growing stays linear.
         let expected = Int(Double(self.count) * Double(self.end) / Double(max(position, 1)) * 1.1)
-        let capacity = min(max(expected, self.capacity + self.capacity / 2 + 1), self.limits.maxNodes)
+        let least = max(self.capacity + self.capacity / 2 + 1, self.count + needed)
+        let capacity = min(max(expected, least), self.limits.maxNodes)
         let nodes = UnsafeMutablePointer<Node>.allocate(capacity: capacity)
         nodes.moveInitialize(from: self.nodes, count: self.count)
         self.nodes.deallocate()

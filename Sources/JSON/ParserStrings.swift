@@ -32,6 +32,14 @@ enum Word {
         return (quote | backslash | control) & ~word & highs
     }
 
+    /// The same for a name in a JSON pointer, where `~` and `/` are escaped too.
+    @inline(__always)
+    static func needsPathEscape(_ word: UInt64) -> UInt64 {
+        let tilde = (word ^ (ones &* 0x7E)) &- ones
+        let slash = (word ^ (ones &* 0x2F)) &- ones
+        return self.needsEscape(word) | (tilde | slash) & ~word & highs
+    }
+
     /// The `count` lowest bytes, 0 to 7.
     @inline(__always)
     static func low(_ word: UInt64, count: Int) -> UInt64 {

@@ -10,14 +10,16 @@ enum Vocabulary {
 
     /// Whether an element stands in an array even if it is the only one: by a vocabulary above, or since its parent's name is its
     /// own with an `s`.
-    static func isItem(_ name: ArraySlice<UInt8>, in parent: ArraySlice<UInt8>) -> Bool {
-        if parent.count == name.count + 1, parent.last == UInt8(ascii: "s"), parent.dropLast() == name { return true }
+    static func isItem(_ name: UnsafeRawBufferPointer, in parent: UnsafeRawBufferPointer) -> Bool {
+        if parent.count == name.count + 1, parent.last == UInt8(ascii: "s"), parent.dropLast().elementsEqual(name) {
+            return true
+        }
         return self.items.contains { $0.item == name && $0.parent == parent }
     }
 }
 
 extension StaticString {
-    fileprivate static func == (left: StaticString, right: ArraySlice<UInt8>) -> Bool {
+    fileprivate static func == (left: StaticString, right: UnsafeRawBufferPointer) -> Bool {
         left.utf8CodeUnitCount == right.count
             && UnsafeBufferPointer(start: left.utf8Start, count: left.utf8CodeUnitCount).elementsEqual(right)
     }

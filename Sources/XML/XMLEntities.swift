@@ -26,7 +26,10 @@ struct XMLEntities {
                     continue
                 }
                 index = name.endIndex
-                guard seen.insert(Array(name)).inserted else { continue }
+                // Most references are one of these two, and some feeds are full of them.
+                guard !name.elementsEqual("lt".utf8), !name.elementsEqual("gt".utf8),
+                    seen.insert(Array(name)).inserted
+                else { continue }
                 guard self.names.count < Self.maxNames else { return false }
                 self.names.append(Array(name))
             }

@@ -44,7 +44,10 @@ package struct XMLImage {
         }
     }
 
-    private let tree: XMLTree
+    /// The image as JSON text without white space. Little longer than the document in UTF-8.
+    package let json: [UInt8]
+    /// Where this document and the earlier ones held lists, to be given to the next one.
+    package let lists: XMLLists
 
     /// Reads a document.
     ///
@@ -67,21 +70,17 @@ package struct XMLImage {
             throw XMLError(reason: .tooLong(limitBytes: Limits.maxBytes), offset: Limits.maxBytes)
         }
         let text = try XMLText(body, charset: charset, maxBytes: limits.maxTextBytes)
-        self.tree = try XMLReader.read(text, collection: collection, lists: lists, limits: limits)
-    }
-
-    /// Where this document and the earlier ones held lists, to be given to the next one.
-    package var lists: XMLLists { self.tree.paths?.found ?? XMLLists() }
-
-    /// The image as JSON text without white space. Little longer than the document in UTF-8.
-    package var json: [UInt8] {
-        var writer = XMLImageWriter(tree: self.tree)
+        let tree = try XMLReader.read(text, collection: collection, lists: lists, limits: limits)
+        defer { tree.deallocate() }
+        var writer = XMLImageWriter(tree: tree)
+        defer { writer.deallocate() }
         writer.write()
-        return writer.text
+        self.json = Array(writer.text.bytes)
+        self.lists = tree.paths?.found ?? XMLLists()
     }
 }
 
-/// Writes a tree without recursion: a document nests as deep as its author likes.
+/// Writes a tree without recursion: a document nests as deep as its author likes. To be deallocated.
 private struct XMLImageWriter {
     /// An object that is being written.
     private struct Frame {
@@ -95,12 +94,17 @@ private struct XMLImageWriter {
     }
 
     private let tree: XMLTree
-    private var frames: [Frame] = []
-    private(set) var text: [UInt8] = []
+    private var frames = Growing<Frame>()
+    private(set) var text: Growing<UInt8>
 
     init(tree: XMLTree) {
         self.tree = tree
-        self.text.reserveCapacity(tree.store.count * 2)
+        self.text = Growing(capacity: tree.store.count * 2)
+    }
+
+    func deallocate() {
+        self.frames.deallocate()
+        self.text.deallocate()
     }
 
     mutating func write() {
@@ -118,21 +122,21 @@ private struct XMLImageWriter {
         if frame.isInArray {
             guard frame.member >= 0 else {
                 self.text.append(UInt8(ascii: "]"))
-                self.frames[top].isInArray = false
+                self.frames.base[top].isInArray = false
                 return
             }
             self.text.append(UInt8(ascii: ","))
-            self.frames[top].member = Int(self.tree[frame.member].next)
+            self.frames.base[top].member = Int(self.tree[frame.member].next)
             self.open(frame.member)
         } else if frame.group >= 0 {
             let child = self.tree[frame.group]
             self.separate(top)
             self.appendName(of: frame.group)
-            self.frames[top].group = Int(child.nextName)
+            self.frames.base[top].group = Int(child.nextName)
             if self.tree.isArray(child) {
                 self.text.append(UInt8(ascii: "["))
-                self.frames[top].isInArray = true
-                self.frames[top].member = Int(child.next)
+                self.frames.base[top].isInArray = true
+                self.frames.base[top].member = Int(child.next)
             }
             self.open(frame.group)
         } else {
@@ -145,7 +149,7 @@ private struct XMLImageWriter {
         let element = self.tree[index]
         guard element.isObject else {
             if element.text.isEmpty {
-                self.text.append(contentsOf: "\"\"".utf8)
+                self.text.append("\"\"")
             } else {
                 self.text.append(contentsOf: self.tree.json(element.text))
             }
@@ -157,24 +161,24 @@ private struct XMLImageWriter {
     }
 
     private mutating func close(_ top: Int) {
-        let element = self.tree[self.frames[top].element]
+        let element = self.tree[self.frames.base[top].element]
         if element.lacksItems, let name = self.tree.itemName {
             self.separate(top)
             self.text.append(contentsOf: self.tree.names.json(name))
-            self.text.append(contentsOf: ":[]".utf8)
+            self.text.append(":[]")
         }
         if !element.text.isEmpty {
             self.separate(top)
-            self.text.append(contentsOf: "\"#text\":".utf8)
+            self.text.append("\"#text\":")
             self.text.append(contentsOf: self.tree.json(element.text))
         }
         self.text.append(UInt8(ascii: "}"))
-        self.frames.removeLast()
+        self.frames.cut(to: top)
     }
 
     private mutating func separate(_ top: Int) {
-        if !self.frames[top].isEmpty { self.text.append(UInt8(ascii: ",")) }
-        self.frames[top].isEmpty = false
+        if !self.frames.base[top].isEmpty { self.text.append(UInt8(ascii: ",")) }
+        self.frames.base[top].isEmpty = false
     }
 
     private mutating func appendName(of index: Int) {

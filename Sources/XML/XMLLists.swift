@@ -65,7 +65,7 @@ struct XMLPaths {
 
     /// The number of the way that leads on by `name` from the one of `parent`, which is nil at the root; -1 where it is
     /// not distinguished.
-    mutating func number(of name: Int, text: ArraySlice<UInt8>, in parent: Int?) -> Int {
+    mutating func number(of name: Int, text: UnsafeRawBufferPointer, in parent: Int?) -> Int {
         let parent = parent ?? -2
         if parent == -1 { return -1 }
         if parent >= 0, self.entries[parent].lastName == name { return self.entries[parent].lastChild }
@@ -78,10 +78,10 @@ struct XMLPaths {
         return number
     }
 
-    private mutating func add(_ step: Step, _ name: ArraySlice<UInt8>) -> Int {
+    private mutating func add(_ step: Step, _ name: UnsafeRawBufferPointer) -> Int {
         let lead = step.parent >= 0 ? self.entries[step.parent].text + [UInt8(ascii: "/")] : []
         guard self.entries.count < Self.maxPaths, lead.count + name.count <= XMLLists.maxPathBytes else { return -1 }
-        let text = lead + name
+        let text = lead + Array(name)
         self.entries.append(Entry(text: text, isList: self.lists.contains(text)))
         self.steps[step] = self.entries.count - 1
         return self.entries.count - 1

@@ -3,15 +3,26 @@
 import CExpat
 import Charsets
 
-/// Builds a tree from expat's callbacks. Lives for one document, on one thread.
-final class XMLReader {
+/// Builds a tree from expat's callbacks. Lives for one document, on one thread, where expat's pointer to it leads.
+///
+/// A value and not an object: its properties are looked at at every tag, and each look at an object's is checked for
+/// exclusivity. No method may hold it while it lets expat parse.
+struct XMLReader {
+    /// An element that is open.
+    private struct Open {
+        var index: Int
+        /// Where its text begins in `texts`.
+        var text: Int
+    }
+
     private let parser: XML_Parser
     private let limits: XMLImage.Limits
     private let collection: [[UInt8]]
     private var tree = XMLTree()
-    /// The elements that are open, from the root in, and the text of each so far.
-    private var open: [Int] = []
-    private var texts: [[UInt8]] = []
+    /// The elements that are open, from the root in.
+    private var open = Growing<Open>()
+    /// The text of each of them so far, one behind the other.
+    private var texts = Growing<UInt8>(capacity: 1024)
     /// How many elements of the way to the source's items are open, from the root in.
     private var matched = 0
     private var nodes = 0
@@ -28,6 +39,7 @@ final class XMLReader {
     /// Entities that the document declares, but for those of HTML that it declares as HTML does.
     private var declaredEntities: Set<[UInt8]> = []
 
+    /// - Returns: a tree that the caller has to deallocate.
     static func read(
         _ text: XMLText,
         collection: [[UInt8]],
@@ -37,7 +49,21 @@ final class XMLReader {
         // The text is UTF-8 by now, whatever its declaration says.
         guard let parser = XML_ParserCreate("UTF-8") else { throw XMLError(reason: .noMemory, offset: 0) }
         defer { XML_ParserFree(parser) }
-        return try XMLReader(parser: parser, collection: collection, lists: lists, limits: limits).read(text)
+        let reader = UnsafeMutablePointer<XMLReader>.allocate(capacity: 1)
+        reader.initialize(to: XMLReader(parser: parser, collection: collection, lists: lists, limits: limits))
+        defer {
+            reader.pointee.open.deallocate()
+            reader.pointee.texts.deallocate()
+            reader.deinitialize(count: 1)
+            reader.deallocate()
+        }
+        do throws(XMLError) {
+            try self.read(text, with: reader)
+        } catch {
+            reader.pointee.tree.deallocate()
+            throw error
+        }
+        return reader.pointee.tree
     }
 
     private init(parser: XML_Parser, collection: [[UInt8]], lists: XMLLists?, limits: XMLImage.Limits) {
@@ -47,25 +73,29 @@ final class XMLReader {
         self.tree.paths = lists.map(XMLPaths.init)
     }
 
-    private func read(_ text: XMLText) throws(XMLError) -> XMLTree {
-        XML_SetUserData(self.parser, Unmanaged.passUnretained(self).toOpaque())
+    private static func read(_ text: XMLText, with reader: UnsafeMutablePointer<XMLReader>) throws(XMLError) {
+        let parser = reader.pointee.parser
+        XML_SetUserData(parser, reader)
         XML_SetElementHandler(
-            self.parser,
-            { reader, name, attributes in XMLReader.from(reader)?.started(name, attributes) },
-            { reader, _ in XMLReader.from(reader)?.ended() }
+            parser,
+            { reader, name, attributes in XMLReader.from(reader)?.pointee.started(name, attributes) },
+            { reader, _ in XMLReader.from(reader)?.pointee.ended() }
         )
-        XML_SetCharacterDataHandler(self.parser) { reader, text, count in
-            XMLReader.from(reader)?.received(text, count)
+        XML_SetCharacterDataHandler(parser) { reader, text, count in
+            XMLReader.from(reader)?.pointee.received(text, count)
         }
-        XML_SetAttlistDeclHandler(self.parser) { reader, _, _, _, _, _ in XMLReader.from(reader)?.declaredAttribute() }
+        XML_SetAttlistDeclHandler(parser) { reader, _, _, _, _, _ in
+            XMLReader.from(reader)?.pointee.declaredAttribute()
+        }
         var text = text
         guard let entities = XMLEntities(in: text.bytes[text.start...]) else {
             throw XMLError(reason: .entity, offset: text.start)
         }
         if !entities.names.isEmpty { text.dropStandalone() }
-        self.prepare(for: entities)
-        let isComplete = withExtendedLifetime(self) { self.feed(text.bytes, from: text.start) }
-        if var failure = self.failure ?? (isComplete ? nil : XMLError(reason: self.fault, offset: self.offset)) {
+        self.prepare(reader, for: entities)
+        let isComplete = self.feed(text.bytes, from: text.start, to: reader)
+        let fault = isComplete ? nil : XMLError(reason: reader.pointee.fault, offset: reader.pointee.offset)
+        if var failure = reader.pointee.failure ?? fault {
             failure.offset += text.start
             // The parser says of bytes that are no text what it says of a stray `&`.
             if case .malformed = failure.reason, let place = TextEncoding.firstInvalidUTF8(in: text.bytes[...]) {
@@ -73,20 +103,21 @@ final class XMLReader {
             }
             throw failure
         }
-        return self.tree
     }
 
-    private func feed(_ body: [UInt8], from start: Int) -> Bool {
-        body.withUnsafeBytes { bytes in
-            self.input = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            defer { self.input = UnsafeRawBufferPointer(start: nil, count: 0) }
-            let text = self.input.assumingMemoryBound(to: CChar.self).baseAddress
-            return XML_Parse(self.parser, text, Int32(clamping: self.input.count), 1) == XML_STATUS_OK
+    private static func feed(_ body: [UInt8], from start: Int, to reader: UnsafeMutablePointer<XMLReader>) -> Bool {
+        let parser = reader.pointee.parser
+        return body.withUnsafeBytes { bytes in
+            let input = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            reader.pointee.input = input
+            defer { reader.pointee.input = UnsafeRawBufferPointer(start: nil, count: 0) }
+            let text = input.assumingMemoryBound(to: CChar.self).baseAddress
+            return XML_Parse(parser, text, Int32(clamping: input.count), 1) == XML_STATUS_OK
         }
     }
 
-    private static func from(_ pointer: UnsafeMutableRawPointer?) -> XMLReader? {
-        pointer.map { Unmanaged<XMLReader>.fromOpaque($0).takeUnretainedValue() }
+    private static func from(_ pointer: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<XMLReader>? {
+        pointer?.assumingMemoryBound(to: XMLReader.self)
     }
 
     /// What the parser itself found.
@@ -108,7 +139,7 @@ final class XMLReader {
     /// Of the tag or text that the parser is at, from where it began to read.
     private var offset: Int { max(0, Int(XML_GetCurrentByteIndex(self.parser))) }
 
-    private func fail(_ reason: XMLError.Reason) {
+    private mutating func fail(_ reason: XMLError.Reason) {
         guard self.failure == nil else { return }
         self.failure = XMLError(reason: reason, offset: self.offset)
         XML_StopParser(self.parser, 0)
@@ -116,37 +147,34 @@ final class XMLReader {
 
     // MARK: Callbacks
 
-    private func started(
+    private mutating func started(
         _ name: UnsafePointer<CChar>?,
         _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>?
     ) {
         guard self.failure == nil, let name else { return }
         guard self.open.count < self.limits.maxDepth else { return self.fail(.tooDeep(limit: self.limits.maxDepth)) }
         let number = self.tree.names.number(of: name.bytes)
-        let index = self.tree.append(number, to: self.open.last)
-        self.tree.findPath(of: index, in: self.open.last)
+        let parent = self.open.last?.index
+        let index = self.tree.append(number, to: parent)
+        self.tree.findPath(of: index, in: parent)
         if !self.declaredEntities.isEmpty, XMLEntities.tag(self.currentTag, refersTo: self.declaredEntities) {
             return self.fail(.entity)
         }
-        self.matchCollection(at: index)
-        if let parent = self.open.last, !self.tree[index].isItem {
-            self.tree[index].isItem = Vocabulary.isItem(
-                self.tree.names.text(number),
-                in: self.tree.names.text(Int(self.tree[parent].name))
-            )
+        self.matchCollection(at: index, in: parent)
+        if let parent, !self.tree[index].isItem {
+            self.tree.base[index].isItem = self.tree.names.isItem(number, in: Int(self.tree[parent].name))
         }
-        self.open.append(index)
-        if self.texts.count < self.open.count { self.texts.append([]) }
+        self.open.append(Open(index: index, text: self.texts.count))
         self.nodes += 1
-        if let attributes { self.keep(attributes, of: index) }
+        if let attributes, attributes[0] != nil { self.keep(attributes, of: index) }
         if self.nodes > self.limits.maxNodes { self.fail(.tooManyNodes(limit: self.limits.maxNodes)) }
     }
 
     /// Those that the document itself has: defaults of a document type come after them.
-    private func keep(_ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, of index: Int) {
+    private mutating func keep(_ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, of index: Int) {
         let count = Int(XML_GetSpecifiedAttributeCount(self.parser)) / 2
         guard count > 0 else { return }
-        self.tree[index].attributes = self.tree.keep { text in
+        let piece = self.tree.keep { text in
             for attribute in 0..<count {
                 guard let name = attributes[2 * attribute], let value = attributes[2 * attribute + 1] else { break }
                 if attribute > 0 { text.append(UInt8(ascii: ",")) }
@@ -155,64 +183,65 @@ final class XMLReader {
                 text.appendJSONString(value.bytes)
             }
         }
+        self.tree.base[index].attributes = piece
         self.nodes += count
     }
 
     /// A document type declares an attribute.
-    private func declaredAttribute() {
+    private mutating func declaredAttribute() {
         self.declarations += 1
         guard self.declarations > XMLImage.Limits.maxDeclarations else { return }
         self.fail(.tooManyDeclarations(limit: XMLImage.Limits.maxDeclarations))
     }
 
     /// Follows the way to the source's items.
-    private func matchCollection(at index: Int) {
+    private mutating func matchCollection(at index: Int, in parent: Int?) {
         let depth = self.open.count
         guard depth == self.matched, depth < self.collection.count,
             self.tree.names.text(Int(self.tree[index].name)).elementsEqual(self.collection[depth])
         else { return }
         if depth == self.collection.count - 1 {
-            self.tree[index].isItem = true
+            self.tree.base[index].isItem = true
             self.tree.itemName = Int(self.tree[index].name)
-            if let parent = self.open.last { self.tree[parent].lacksItems = false }
+            if let parent { self.tree.base[parent].lacksItems = false }
             return
         }
         self.matched += 1
         if depth == self.collection.count - 2, let last = self.collection.last {
-            self.tree[index].lacksItems = true
+            self.tree.base[index].lacksItems = true
             self.tree.itemName = last.withUnsafeBytes { self.tree.names.number(of: $0) }
         }
     }
 
-    private func received(_ text: UnsafePointer<CChar>?, _ count: Int32) {
-        guard self.failure == nil, let text, count > 0, !self.open.isEmpty else { return }
-        self.texts[self.open.count - 1]
-            .append(contentsOf: UnsafeRawBufferPointer(start: text, count: Int(count)))
+    private mutating func received(_ text: UnsafePointer<CChar>?, _ count: Int32) {
+        guard self.failure == nil, let text, count > 0, self.open.count > 0 else { return }
+        self.texts.append(contentsOf: UnsafeRawBufferPointer(start: text, count: Int(count)))
     }
 
-    private func ended() {
-        guard self.failure == nil, let index = self.open.popLast() else { return }
-        let depth = self.open.count
-        self.matched = min(self.matched, depth)
-        self.tree.groupChildren(of: index)
-        self.keepText(at: depth, of: index)
-        // Nothing else refers to the text any more: a shared one would be given a new buffer as long as the longest.
-        self.texts[depth].removeAll(keepingCapacity: true)
+    private mutating func ended() {
+        guard self.failure == nil, let element = self.open.last else { return }
+        self.open.cut(to: self.open.count - 1)
+        self.matched = min(self.matched, self.open.count)
+        self.tree.groupChildren(of: element.index)
+        self.keepText(from: element.text, of: element.index)
+        // What is left is the text of the elements around it, which goes on behind it.
+        self.texts.cut(to: element.text)
     }
 
-    private func keepText(at depth: Int, of index: Int) {
-        let text = Self.trimmed(self.texts[depth][...])
+    private mutating func keepText(from start: Int, of index: Int) {
+        let text = Self.trimmed(self.texts.bytes[start...])
         guard !text.isEmpty else { return }
-        self.tree[index].text = self.tree.keep { $0.appendJSONString(text) }
+        let piece = self.tree.keep { $0.appendJSONString(text) }
+        self.tree.base[index].text = piece
     }
 
     /// Without the white space of XML around it.
-    private static func trimmed(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    private static func trimmed(_ text: Slice<UnsafeRawBufferPointer>) -> UnsafeRawBufferPointer {
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
-        guard let first = text.firstIndex(where: { !isSpace($0) }),
-            let last = text.lastIndex(where: { !isSpace($0) })
-        else { return [] }
-        return text[first...last]
+        var (start, end) = (text.startIndex, text.endIndex)
+        while start < end, isSpace(text[end - 1]) { end -= 1 }
+        while start < end, isSpace(text[start]) { start += 1 }
+        return UnsafeRawBufferPointer(rebasing: text[start..<end])
     }
 }
 
@@ -230,36 +259,37 @@ extension XMLReader {
     ///
     /// What a document type elsewhere may declare is never fetched; in its place the parser is given declarations of
     /// HTML's names. References in the text are reported by name, those in attributes are expanded by the parser.
-    private func prepare(for entities: XMLEntities) {
-        _ = XML_SetBillionLaughsAttackProtectionMaximumAmplification(self.parser, Self.maxAmplification)
-        _ = XML_SetBillionLaughsAttackProtectionActivationThreshold(self.parser, Self.amplificationThreshold)
-        XML_SetParamEntityParsing(self.parser, XML_PARAM_ENTITY_PARSING_ALWAYS)
-        XML_SetExternalEntityRefHandlerArg(self.parser, Unmanaged.passUnretained(self).toOpaque())
-        XML_SetExternalEntityRefHandler(self.parser) { reader, context, _, systemID, publicID in
+    private static func prepare(_ reader: UnsafeMutablePointer<XMLReader>, for entities: XMLEntities) {
+        let parser = reader.pointee.parser
+        _ = XML_SetBillionLaughsAttackProtectionMaximumAmplification(parser, Self.maxAmplification)
+        _ = XML_SetBillionLaughsAttackProtectionActivationThreshold(parser, Self.amplificationThreshold)
+        XML_SetParamEntityParsing(parser, XML_PARAM_ENTITY_PARSING_ALWAYS)
+        XML_SetExternalEntityRefHandlerArg(parser, reader)
+        XML_SetExternalEntityRefHandler(parser) { reader, context, _, systemID, publicID in
             let reader = reader.flatMap { XMLReader.from(UnsafeMutableRawPointer($0)) }
-            return reader?.referred(isGeneral: context != nil, systemID, publicID) ?? 0
+            return reader.map { XMLReader.referred($0, isGeneral: context != nil, systemID, publicID) } ?? 0
         }
-        XML_SetStartDoctypeDeclHandler(self.parser) { reader, _, systemID, _, _ in
-            XMLReader.from(reader)?.systemID = systemID.map { Array($0.bytes) }
+        XML_SetStartDoctypeDeclHandler(parser) { reader, _, systemID, _, _ in
+            XMLReader.from(reader)?.pointee.systemID = systemID.map { Array($0.bytes) }
         }
         guard !entities.names.isEmpty else { return }
-        self.documentType = entities.documentType
-        XML_UseForeignDTD(self.parser, XML_Bool(1))
+        reader.pointee.documentType = entities.documentType
+        XML_UseForeignDTD(parser, XML_Bool(1))
         // With such a handler the parser does not expand what the document declares.
-        XML_SetDefaultHandler(self.parser) { _, _, _ in }
-        XML_SetEntityDeclHandler(self.parser) { reader, name, isParameter, value, count, _, _, _, _ in
+        XML_SetDefaultHandler(parser) { _, _, _ in }
+        XML_SetEntityDeclHandler(parser) { reader, name, isParameter, value, count, _, _, _, _ in
             guard let name, isParameter == 0 else { return }
             let text = value.map { Array(UnsafeRawBufferPointer(start: $0, count: Int(count))) }
-            XMLReader.from(reader)?.declaredEntity(Array(name.bytes), as: text)
+            XMLReader.from(reader)?.pointee.declaredEntity(Array(name.bytes), as: text)
         }
-        XML_SetSkippedEntityHandler(self.parser) { reader, name, isParameter in
+        XML_SetSkippedEntityHandler(parser) { reader, name, isParameter in
             guard let name, isParameter == 0 else { return }
-            XMLReader.from(reader)?.referred(to: Array(name.bytes))
+            XMLReader.from(reader)?.pointee.referred(to: Array(name.bytes))
         }
     }
 
     /// The document declares an entity; nil for what stands elsewhere.
-    private func declaredEntity(_ name: [UInt8], as text: [UInt8]?) {
+    private mutating func declaredEntity(_ name: [UInt8], as text: [UInt8]?) {
         guard !self.isReadingOwnType, !XMLEntities.predefined.contains(name) else { return }
         if let text, text == HTMLEntities.text(of: name) { return }
         guard self.declaredEntities.count < XMLEntities.maxNames else {
@@ -269,37 +299,39 @@ extension XMLReader {
     }
 
     /// The text refers to an entity.
-    private func referred(to name: [UInt8]) {
-        guard self.failure == nil, let depth = self.open.indices.last else { return }
+    private mutating func referred(to name: [UInt8]) {
+        guard self.failure == nil, self.open.count > 0 else { return }
         guard !self.declaredEntities.contains(name), let text = HTMLEntities.text(of: name) else {
             return self.fail(.entity)
         }
-        self.texts[depth].append(contentsOf: text)
+        text.withUnsafeBytes { self.texts.append(contentsOf: $0) }
     }
 
     /// The document refers to what stands elsewhere: its own type, and HTML's names as the W3C publishes them, stand for
     /// the declarations given here; all else is refused.
     ///
     /// - Returns: 0 for a reference that ends the document.
-    private func referred(
+    private static func referred(
+        _ reader: UnsafeMutablePointer<XMLReader>,
         isGeneral: Bool,
         _ systemID: UnsafePointer<CChar>?,
         _ publicID: UnsafePointer<CChar>?
     ) -> Int32 {
         let isHTML = publicID.map { $0.bytes.starts(with: Self.namesOfHTML.utf8) } ?? false
-        guard !isGeneral, isHTML || systemID.map({ Array($0.bytes) }) == self.systemID else {
-            self.fail(.entity)
+        guard !isGeneral, isHTML || systemID.map({ Array($0.bytes) }) == reader.pointee.systemID else {
+            reader.pointee.fail(.entity)
             return 0
         }
-        guard !self.documentType.isEmpty else { return 1 }
-        guard let inner = XML_ExternalEntityParserCreate(self.parser, nil, "UTF-8") else {
-            self.fail(.noMemory)
+        let documentType = reader.pointee.documentType
+        guard !documentType.isEmpty else { return 1 }
+        guard let inner = XML_ExternalEntityParserCreate(reader.pointee.parser, nil, "UTF-8") else {
+            reader.pointee.fail(.noMemory)
             return 0
         }
         defer { XML_ParserFree(inner) }
-        self.isReadingOwnType = true
-        defer { self.isReadingOwnType = false }
-        return self.documentType.withUnsafeBytes { bytes in
+        reader.pointee.isReadingOwnType = true
+        defer { reader.pointee.isReadingOwnType = false }
+        return documentType.withUnsafeBytes { bytes in
             let text = bytes.assumingMemoryBound(to: CChar.self).baseAddress
             return XML_Parse(inner, text, Int32(clamping: bytes.count), 1) == XML_STATUS_OK ? 1 : 0
         }

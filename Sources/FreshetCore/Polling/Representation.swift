@@ -84,6 +84,9 @@ package enum Representation {
         package var separator: UInt8?
         /// Where the source's items are, if its configuration says: a lone XML element there is an array too.
         package var collection: Pointer?
+        /// An earlier document of the source: what is the same in the new one is not parsed again. The result does not
+        /// depend on it.
+        package var last: Document?
         /// Where earlier documents of the source, and this one, held lists of XML elements; brought up to date.
         package var lists = XMLLists()
 
@@ -133,14 +136,17 @@ package enum Representation {
         let usual = ParseLimits().maxBytes / self.widestImage
         imageLimits.maxBytes = max(limits.maxBytes, self.widestImage * min(limits.maxBytes, usual))
         switch format {
-        case .json: return try self.parse(text, limits: limits)
-        case .ndjson: return try self.parse(JSONRecords.array(of: text, limits: limits), limits: imageLimits)
+        case .json: return try self.parse(text, after: hints.last, limits: limits)
+        case .ndjson:
+            return try self.parse(JSONRecords.array(of: text, limits: limits), after: hints.last, limits: imageLimits)
         case .csv:
             let isTabs = hints.contentType.map(self.essence) == self.tabs
             let table = SeparatedValues(text, separator: hints.separator, isTabs: isTabs)
-            return try self.parse(table.json(maxBytes: imageLimits.maxBytes), limits: imageLimits)
-        case .xml: return try self.parse(self.image(ofXML: body, limits: limits, &hints), limits: imageLimits)
-        case .text: return try self.parse(self.string(text), limits: imageLimits)
+            return try self.parse(table.json(maxBytes: imageLimits.maxBytes), after: hints.last, limits: imageLimits)
+        case .xml:
+            let image = try self.image(ofXML: body, limits: limits, &hints)
+            return try self.parse(image, after: hints.last, limits: imageLimits)
+        case .text: return try self.parse(self.string(text), after: nil, limits: imageLimits)
         }
     }
 
@@ -148,9 +154,13 @@ package enum Representation {
     /// record, which a table of hostile make could use to fill the memory.
     private static let widestImage = 4
 
-    private static func parse(_ text: [UInt8], limits: ParseLimits) throws(UpstreamError) -> Document {
+    private static func parse(
+        _ text: [UInt8],
+        after last: Document?,
+        limits: ParseLimits
+    ) throws(UpstreamError) -> Document {
         do throws(ParseError) {
-            return try Document(parsing: text, limits: limits)
+            return try Document(parsing: text, after: last, limits: limits)
         } catch {
             throw UpstreamError(error)
         }

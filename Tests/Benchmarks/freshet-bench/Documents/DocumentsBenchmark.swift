@@ -5,10 +5,23 @@ import FreshetCore
 import FreshetTesting
 import JSON
 
-/// Prints a table: made-up documents of the sizes that JSON.md names, then every recorded upstream.
+/// Prints a table: made-up documents of the sizes that JSON.md names, then every recorded upstream. Rates are of the bytes
+/// as they come: of a parse without an earlier version; of a parse by comparison with the last version; of that and the
+/// patch; and of all that a poll makes of a change: parse, patch, merge patch and items.
 func runDocumentsBenchmark() throws {
-    print("documents: parse the new version and diff it with the last one, one thread")
-    Table.row("document", "bytes", "steps", "MB/s", "patch bytes", "independent", "ratio")
+    print("documents: parse the new version and diff it with the last one, one thread, MB/s")
+    Table.row(
+        "document",
+        "bytes",
+        "steps",
+        "parse",
+        "compare",
+        "and patch",
+        "whole poll",
+        "patch bytes",
+        "independent",
+        "ratio"
+    )
     for sample in DocumentSample.all {
         try DocumentsRun(sample.name, versions: [sample.before, sample.after]).print()
     }
@@ -21,12 +34,21 @@ func runDocumentsBenchmark() throws {
     }
 }
 
-/// One history, measured until half a second of work is done.
+/// One history, measured until a second and a half of work is done.
 private struct DocumentsRun {
+    /// How much of a poll is done.
+    private enum Extent: CaseIterable {
+        case parse
+        case compare
+        case patch
+        case poll
+    }
+
     private let name: String
     private let bytes: Int
     private let steps: Int
-    private let rate: Double
+    /// MB/s, of the best round.
+    private var rates: [Extent: Double] = [:]
     private let patchBytes: Int
     private let baseline: Int?
 
@@ -36,39 +58,60 @@ private struct DocumentsRun {
         versions: [[UInt8]],
         baseline: Int? = nil
     ) throws {
-        func parse(_ body: [UInt8]) throws -> Document {
-            try Representation.document(from: body, format: format, limits: ParseLimits())
+        func parse(_ body: [UInt8], after last: Document? = nil) throws -> Document {
+            var hints = Representation.Hints()
+            hints.last = last
+            return try Representation.document(from: body, format: format, limits: ParseLimits(), hints: &hints)
         }
         self.name = name
         self.baseline = baseline
         self.steps = versions.count - 1
-        let documents = try versions.map(parse)
+        var documents: [Document] = []
+        for body in versions { documents.append(try parse(body, after: documents.last)) }
+        let rule = documents.first.flatMap(ItemKeyGuess.rule)
         self.bytes = versions.dropFirst().reduce(0) { $0 + $1.count }
         self.patchBytes = zip(documents, documents.dropFirst()).reduce(0) { sum, pair in
             sum + min(pair.0.patch(to: pair.1).text.count, pair.1.text.count)
         }
-        var best = Int64.max
-        let deadline = clinux_monotonic_ns() + 500_000_000
+
+        func run(_ extent: Extent) throws -> Int {
+            var sink = 0
+            for (old, body) in zip(documents, versions.dropFirst()) {
+                let new = try parse(body, after: extent == .parse ? nil : old)
+                sink &+= new.nodeCount
+                guard extent == .patch || extent == .poll else { continue }
+                sink &+= old.patch(to: new, items: rule).text.count
+                guard extent == .poll else { continue }
+                sink &+= old.mergePatch(to: new)?.count ?? 0
+                sink &+= rule.flatMap { old.itemChanges(to: new, items: $0) }?.text.count ?? 0
+            }
+            return sink
+        }
+        var best: [Extent: Int64] = [:]
+        let deadline = clinux_monotonic_ns() + 1_500_000_000
         var rounds = 0
         while rounds < 5 || clinux_monotonic_ns() < deadline {
-            let start = clinux_monotonic_ns()
-            var sink = 0
-            for (old, new) in zip(documents, versions.dropFirst()) {
-                sink &+= try old.patch(to: parse(new)).text.count
+            // In turn, so that all meet the same load of the machine.
+            for extent in Extent.allCases {
+                let start = clinux_monotonic_ns()
+                guard try run(extent) > 0 else { throw BenchmarkFailure("\(name): nothing was parsed") }
+                best[extent] = min(best[extent] ?? .max, clinux_monotonic_ns() - start)
             }
-            guard sink > 0 else { throw BenchmarkFailure("\(name): no patch was made") }
-            best = min(best, clinux_monotonic_ns() - start)
             rounds += 1
         }
-        self.rate = Double(self.bytes) / Double(best) * 1000
+        self.rates = best.mapValues { [bytes] in Double(bytes) / Double($0) * 1000 }
     }
 
     func print() {
+        func rate(_ extent: Extent) -> String { "\(Int(self.rates[extent] ?? 0))" }
         Table.row(
             self.name,
             "\(self.bytes)",
             "\(self.steps)",
-            "\(Int(self.rate))",
+            rate(.parse),
+            rate(.compare),
+            rate(.patch),
+            rate(.poll),
             "\(self.patchBytes)",
             self.baseline.map { "\($0)" } ?? "-",
             self.baseline.map { Table.ratio(Double(self.patchBytes) / Double($0)) } ?? "-"
