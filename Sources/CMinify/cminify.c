@@ -78,8 +78,8 @@ static inline void check_joins(struct state *state, uint64_t drop, uint64_t scal
     state->scalar = scalar >> 63;
 }
 
-static inline __attribute__((always_inline)) void
-block(struct state *state, struct masks masks, const uint8_t *text, bool is_last)
+/// The whitespace of one block that is outside of strings.
+static inline __attribute__((always_inline)) uint64_t find_dropped(struct state *state, struct masks masks)
 {
     uint64_t in_string = state->in_string;
     if (masks.backslash | state->escaped) masks.quote &= ~find_escaped(masks.backslash, &state->escaped);
@@ -90,34 +90,42 @@ block(struct state *state, struct masks masks, const uint8_t *text, bool is_last
     uint64_t drop = masks.space & ~in_string;
     // In `in_string`, an opening quote is inside and a closing one is not.
     check_joins(state, drop, ~(masks.space | masks.separator | masks.quote | in_string));
+    return drop;
+}
+
+/// Copies what stands between runs of whitespace.
+static inline __attribute__((always_inline)) void
+compact(struct state *state, uint64_t drop, const uint8_t *text, bool is_last)
+{
     if (!drop) {
         memcpy(state->out, text, BLOCK);
         state->out += BLOCK;
         return;
     }
+    uint8_t *out = state->out;
     uint64_t keep = ~drop;
     while (keep) {
         unsigned start = (unsigned)__builtin_ctzll(keep);
         // Not zero: the shift brings zeros in, and where nothing is shifted a byte is dropped.
         unsigned count = (unsigned)__builtin_ctzll(~(keep >> start));
         if (is_last) {
-            memcpy(state->out, text + start, count);
+            memcpy(out, text + start, count);
         } else {
-            for (unsigned done = 0; done < count; done += OVERREAD)
-                memcpy(state->out + done, text + start + done, OVERREAD);
+            for (unsigned done = 0; done < count; done += OVERREAD) memcpy(out + done, text + start + done, OVERREAD);
         }
-        state->out += count;
+        out += count;
         keep &= start + count < 64 ? ~UINT64_C(0) << (start + count) : 0;
     }
+    state->out = out;
 }
 
-/// The loop, once for each way to make masks.
-#define MINIFY(name, attributes, find_masks)                                                   \
+/// The loop, once for each way to make masks and to copy.
+#define MINIFY(name, attributes, find_masks, compact)                                          \
     attributes static size_t name(const uint8_t *text, size_t count, uint8_t *target)          \
     {                                                                                          \
         struct state state = {.out = target};                                                  \
         while (count >= BLOCK + OVERREAD) {                                                    \
-            block(&state, find_masks(text), text, false);                                      \
+            compact(&state, find_dropped(&state, find_masks(text)), text, false);              \
             text += BLOCK;                                                                     \
             count -= BLOCK;                                                                    \
         }                                                                                      \
@@ -127,7 +135,7 @@ block(struct state *state, struct masks masks, const uint8_t *text, bool is_last
             size_t size = count < BLOCK ? count : BLOCK;                                       \
             memset(rest, ' ', BLOCK);                                                          \
             memcpy(rest, text, size);                                                          \
-            block(&state, find_masks(rest), rest, true);                                       \
+            compact(&state, find_dropped(&state, find_masks(rest)), rest, true);               \
             text += size;                                                                      \
             count -= size;                                                                     \
         }                                                                                      \
@@ -152,32 +160,46 @@ static struct masks scalar_masks(const uint8_t *text)
     return masks;
 }
 
-MINIFY(minify_scalar, , scalar_masks)
+MINIFY(minify_scalar, , scalar_masks, compact)
 
 // MARK: x86-64
 
 #if defined(__x86_64__)
 
+/// Keeps the compiler from seeing where the bits come from: it would work on 64 single bits.
+static inline uint64_t opaque(uint64_t bits)
+{
+    __asm__("" : "+r"(bits));
+    return bits;
+}
+
 static inline uint64_t join16(__m128i a, __m128i b, __m128i c, __m128i d)
 {
-    return (uint64_t)(uint16_t)_mm_movemask_epi8(a) | (uint64_t)(uint16_t)_mm_movemask_epi8(b) << 16
-        | (uint64_t)(uint16_t)_mm_movemask_epi8(c) << 32 | (uint64_t)(uint16_t)_mm_movemask_epi8(d) << 48;
+    uint64_t low = (uint64_t)(uint16_t)_mm_movemask_epi8(a) | (uint64_t)(uint16_t)_mm_movemask_epi8(b) << 16;
+    uint64_t high = (uint64_t)(uint16_t)_mm_movemask_epi8(c) | (uint64_t)(uint16_t)_mm_movemask_epi8(d) << 16;
+    return opaque(low | high << 32);
 }
 
 static inline __m128i is16(__m128i bytes, char byte) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte)); }
 
+/// Either of two. The compiler must not see that both compare the same bytes: it makes a table of bits out of several
+/// comparisons, and asks it for each byte alone.
+static inline __m128i either16(__m128i a, __m128i b)
+{
+    __asm__("" : "+x"(a));
+    return _mm_or_si128(a, b);
+}
+
 static inline __m128i space16(__m128i bytes)
 {
-    return _mm_or_si128(_mm_or_si128(is16(bytes, ' '), is16(bytes, '\t')),
-                        _mm_or_si128(is16(bytes, '\n'), is16(bytes, '\r')));
+    return either16(either16(is16(bytes, ' '), is16(bytes, '\t')), either16(is16(bytes, '\n'), is16(bytes, '\r')));
 }
 
 static inline __m128i separator16(__m128i bytes)
 {
     // Brackets become braces: `[` | 0x20 is `{`.
     __m128i lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
-    return _mm_or_si128(_mm_or_si128(is16(lower, '{'), is16(lower, '}')),
-                        _mm_or_si128(is16(bytes, ','), is16(bytes, ':')));
+    return either16(either16(is16(lower, '{'), is16(lower, '}')), either16(is16(bytes, ','), is16(bytes, ':')));
 }
 
 static inline struct masks vector_masks(const uint8_t *text)
@@ -198,22 +220,31 @@ static inline struct masks vector_masks(const uint8_t *text)
 
 AVX2 static inline uint64_t join32(__m256i a, __m256i b)
 {
-    return (uint64_t)(uint32_t)_mm256_movemask_epi8(a) | (uint64_t)(uint32_t)_mm256_movemask_epi8(b) << 32;
+    uint64_t low = opaque((uint32_t)_mm256_movemask_epi8(a));
+    return low | opaque((uint32_t)_mm256_movemask_epi8(b)) << 32;
 }
 
 AVX2 static inline __m256i is32(__m256i bytes, char byte) { return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte)); }
 
+/// The bytes that are the one in the table which has their four low bits: characters of different low bits are found by
+/// one comparison. No byte above 0x7F is.
+AVX2 static inline __m256i in_table(__m256i bytes, __m128i table)
+{
+    return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), bytes), bytes);
+}
+
 AVX2 static inline __m256i space32(__m256i bytes)
 {
-    return _mm256_or_si256(_mm256_or_si256(is32(bytes, ' '), is32(bytes, '\t')),
-                           _mm256_or_si256(is32(bytes, '\n'), is32(bytes, '\r')));
+    return in_table(bytes, _mm_setr_epi8(' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', 0, 0, '\r', 0, 0));
 }
 
 AVX2 static inline __m256i separator32(__m256i bytes)
 {
+    // Brackets become braces: `[` | 0x20 is `{`.
     __m256i lower = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
-    return _mm256_or_si256(_mm256_or_si256(is32(lower, '{'), is32(lower, '}')),
-                           _mm256_or_si256(is32(bytes, ','), is32(bytes, ':')));
+    // A comma and a colon have that bit; without it they are control characters.
+    __m256i found = in_table(lower, _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0));
+    return _mm256_and_si256(found, _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x1F)));
 }
 
 AVX2 static inline struct masks avx2_masks(const uint8_t *text)
@@ -228,10 +259,45 @@ AVX2 static inline struct masks avx2_masks(const uint8_t *text)
     };
 }
 
-MINIFY(minify_vector, , vector_masks)
-MINIFY(minify_avx2, AVX2, avx2_masks)
+MINIFY(minify_vector, , vector_masks, compact)
+MINIFY(minify_avx2, AVX2, avx2_masks, compact)
 
-bool cminify_has(int way) { return way != CMINIFY_AVX2 || __builtin_cpu_supports("avx2"); }
+#define AVX512 __attribute__((target("avx512bw,avx512vbmi2")))
+
+AVX512 static inline uint64_t is64(__m512i bytes, char byte)
+{
+    return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte));
+}
+
+AVX512 static inline struct masks avx512_masks(const uint8_t *text)
+{
+    __m512i bytes = _mm512_loadu_si512(text);
+    __m512i lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+    return (struct masks){
+        .quote = is64(bytes, '"'),
+        .backslash = is64(bytes, '\\'),
+        .space = is64(bytes, ' ') | is64(bytes, '\t') | is64(bytes, '\n') | is64(bytes, '\r'),
+        .separator = is64(lower, '{') | is64(lower, '}') | is64(bytes, ',') | is64(bytes, ':'),
+    };
+}
+
+AVX512 static inline void avx512_compact(struct state *state, uint64_t drop, const uint8_t *text, bool is_last)
+{
+    (void)is_last;
+    _mm512_storeu_si512(state->out, _mm512_maskz_compress_epi8(~drop, _mm512_loadu_si512(text)));
+    state->out += BLOCK - __builtin_popcountll(drop);
+}
+
+MINIFY(minify_avx512, AVX512, avx512_masks, avx512_compact)
+
+bool cminify_has(int way)
+{
+    switch (way) {
+    case CMINIFY_AVX512: return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2");
+    case CMINIFY_AVX2: return __builtin_cpu_supports("avx2");
+    default: return true;
+    }
+}
 
 // MARK: arm64
 
@@ -249,15 +315,24 @@ static inline uint64_t join16(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16
 
 static inline uint8x16_t is16(uint8x16_t bytes, uint8_t byte) { return vceqq_u8(bytes, vdupq_n_u8(byte)); }
 
+/// The bytes that are the one in the table which has their four low bits.
+static inline uint8x16_t in_table(uint8x16_t bytes, uint8x16_t table)
+{
+    return vceqq_u8(vqtbl1q_u8(table, vandq_u8(bytes, vdupq_n_u8(0x0F))), bytes);
+}
+
 static inline uint8x16_t space16(uint8x16_t bytes)
 {
-    return vorrq_u8(vorrq_u8(is16(bytes, ' '), is16(bytes, '\t')), vorrq_u8(is16(bytes, '\n'), is16(bytes, '\r')));
+    const uint8x16_t table = {' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', 0, 0, '\r', 0, 0};
+    return in_table(bytes, table);
 }
 
 static inline uint8x16_t separator16(uint8x16_t bytes)
 {
+    // Brackets become braces; a control character must not become a comma or a colon.
+    const uint8x16_t table = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0};
     uint8x16_t lower = vorrq_u8(bytes, vdupq_n_u8(0x20));
-    return vorrq_u8(vorrq_u8(is16(lower, '{'), is16(lower, '}')), vorrq_u8(is16(bytes, ','), is16(bytes, ':')));
+    return vandq_u8(in_table(lower, table), vcgtq_u8(bytes, vdupq_n_u8(0x1F)));
 }
 
 static inline struct masks vector_masks(const uint8_t *text)
@@ -271,9 +346,9 @@ static inline struct masks vector_masks(const uint8_t *text)
     };
 }
 
-MINIFY(minify_vector, , vector_masks)
+MINIFY(minify_vector, , vector_masks, compact)
 
-bool cminify_has(int way) { return way != CMINIFY_AVX2; }
+bool cminify_has(int way) { return way <= CMINIFY_VECTOR; }
 
 #else
 
@@ -286,6 +361,7 @@ bool cminify_has(int way) { return way == CMINIFY_SCALAR; }
 size_t cminify_by(int way, const uint8_t *text, size_t count, uint8_t *target)
 {
 #if defined(__x86_64__)
+    if (way == CMINIFY_AVX512) return minify_avx512(text, count, target);
     if (way == CMINIFY_AVX2) return minify_avx2(text, count, target);
 #endif
 #if defined(__x86_64__) || defined(__aarch64__)
@@ -297,5 +373,7 @@ size_t cminify_by(int way, const uint8_t *text, size_t count, uint8_t *target)
 
 size_t cminify(const uint8_t *text, size_t count, uint8_t *target)
 {
-    return cminify_by(cminify_has(CMINIFY_AVX2) ? CMINIFY_AVX2 : CMINIFY_VECTOR, text, count, target);
+    int way = CMINIFY_AVX512;
+    while (!cminify_has(way)) way--;
+    return cminify_by(way, text, count, target);
 }

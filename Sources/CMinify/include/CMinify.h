@@ -15,6 +15,8 @@ enum {
     CMINIFY_VECTOR,
     /// Thirty-two bytes at a time, on an x86-64 processor that has AVX2.
     CMINIFY_AVX2,
+    /// A whole block at a time, on an x86-64 processor that has AVX-512 BW and VBMI2.
+    CMINIFY_AVX512,
 };
 
 /// What `cminify` returns where whitespace stands between two characters of which neither is a quote, a bracket, a comma
