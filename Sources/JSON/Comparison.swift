@@ -13,21 +13,25 @@ struct ComparisonCosts {
     /// Never gives up, for tests.
     var isEndless = false
 
-    /// What a plain parser takes for a node, and for four bytes.
-    static let node = 12
-    /// One comparison in vain; sixteen bytes of it take another.
-    static let attempt = 6
+    /// What a plain parser takes for a node; six bytes take another nanosecond.
+    static let node = 6
+    /// What a token takes here beyond what it takes a plain parser.
+    static let token = 4
+    /// One comparison in vain; sixteen bytes of it take another nanosecond.
+    static let attempt = 10
     /// To take a run over, its nodes apart.
-    static let run = 40
+    static let run = 50
     /// One entry of a table of elements.
     static let entry = 14
     /// A document shorter than this is parsed plainly.
     static let shortestDocument = 256
     /// Old elements that are looked at for one that equals what was parsed.
-    static let lookAhead = 64
+    static let lookAhead = 24
+    /// After so many comparisons in vain a stretch of the text is read plainly, and a longer one after each further one.
+    static let patience = 8
 
     /// What a plain parser would take for so much.
-    static func parsing(bytes: Int, nodes: Int) -> Int { nodes &* self.node &+ bytes / 4 }
+    static func parsing(bytes: Int, nodes: Int) -> Int { nodes &* self.node &+ bytes / 6 }
 }
 
 /// One parse of a text by comparison with a document.
@@ -74,12 +78,12 @@ struct Comparison {
 
     /// Nanoseconds that may still be lost.
     private var balance: Int
-    /// What was gained so far: less than nothing where comparing cost more than it saved.
-    private var gain: Int { self.balance - self.allowance }
+    /// What it was at first.
     private let allowance: Int
+    /// Comparisons in vain since the last run.
     private var failures = 0
-    /// Tokens at which no comparison is tried, after many in vain.
-    private var pause = 0
+    /// Names in a row that were not found in the old object.
+    private var strangers = 0
     /// Bytes taken over so far.
     private var taken = 0
 
@@ -97,12 +101,12 @@ struct Comparison {
         self.costs = costs
         self.pairs = .allocate(capacity: parser.limits.maxDepth + 1)
         let nodes = Int(Double(old.count) * Double(parser.end) / Double(max(old.text.count, 1)))
-        self.allowance = ComparisonCosts.parsing(bytes: parser.end, nodes: nodes) / 8 + 64
+        self.allowance = ComparisonCosts.parsing(bytes: parser.end, nodes: nodes) / 16 + 64
         self.balance = self.allowance
     }
 
-    /// Whether comparing cost more than it saved.
-    var wasLoss: Bool { self.gain < 0 }
+    /// Whether comparing cost more than it saved, by some hundredths of a plain parse.
+    var wasLoss: Bool { self.balance < self.allowance * 3 / 4 }
 
     /// Frees everything but what is the parser's.
     func finish() {
@@ -126,6 +130,10 @@ struct Comparison {
         while true {
             // Without comparisons the plain parser is faster.
             guard self.balance >= 0 || self.costs.isEndless else { return try self.parser.values(from: position) }
+            self.balance &-= ComparisonCosts.token
+            if self.failures > ComparisonCosts.patience, !self.costs.isEndless {
+                guard try !self.readPlainly(from: &position) else { return position }
+            }
             var counterpart: Int
             var isValue = false
             switch try self.next(at: &position) {
@@ -174,11 +182,14 @@ struct Comparison {
     @inline(__always)
     private mutating func open(_ old: Int, isObject: Bool) {
         let kind = UInt32((isObject ? Value.Kind.object : .array).rawValue)
+        let depth = self.parser.depth
+        // A name that comes again must not be taken for the same old one, whatever its value is now.
+        if old >= 0 { self.pairs[depth &- 1].cursor = self.old[old].end }
         guard old >= 0, self.old[old].tag & 7 == kind else {
-            self.pairs[self.parser.depth] = .none
+            self.pairs[depth] = .none
             return
         }
-        self.pairs[self.parser.depth] = Pair(
+        self.pairs[depth] = Pair(
             old: old,
             end: self.old[old].end,
             cursor: old &+ 1,
@@ -238,11 +249,16 @@ struct Comparison {
         let hash = self.parser.nodes[name].hash
         let end = self.pairs[depth].end
         var candidate = self.pairs[depth].cursor
-        for _ in 0..<16 {
+        // Where many were not found, the next one alone is looked at.
+        for _ in 0..<(self.strangers < 8 ? 16 : 1) {
             guard candidate < end else { break }
-            guard self.old[candidate].hash != hash else { return candidate &+ 1 }
+            guard self.old[candidate].hash != hash else {
+                self.strangers = 0
+                return candidate &+ 1
+            }
             candidate = self.old[candidate &+ 1].end
         }
+        self.strangers &+= 1
         self.pairs[depth].isInOrder = false
         return -1
     }
@@ -256,10 +272,6 @@ extension Comparison {
     private mutating func next(at position: inout Int) throws(ParseError) -> Step {
         let pair = self.pairs[self.parser.depth]
         guard pair.old >= 0 else { return .child(old: -1) }
-        guard self.pause == 0 else {
-            self.pause &-= 1
-            return .child(old: pair.cursor < pair.end ? pair.cursor : -1)
-        }
         return try self.compare(pair, at: &position)
     }
 
@@ -332,7 +344,6 @@ extension Comparison {
     @inline(never)
     private mutating func searchEqual(_ hash: UInt64) {
         let pair = self.pairs[self.parser.depth]
-        guard self.pause == 0 else { return }
         var candidate = pair.anchor
         var count = 0
         while candidate < pair.end, count < ComparisonCosts.lookAhead {
@@ -351,7 +362,51 @@ extension Comparison {
     private mutating func failed(_ compared: Int) {
         self.balance &-= ComparisonCosts.attempt &+ compared / 16
         self.failures &+= 1
-        if self.failures > 8, !self.costs.isEndless { self.pause = 1 &<< min(self.failures &- 8, 6) }
+    }
+
+    /// Reads a stretch of the text without a comparison, up to an element of the array around it where there is one.
+    ///
+    /// - Returns: whether the outermost value is complete.
+    @inline(never)
+    private mutating func readPlainly(from position: inout Int) throws(ParseError) -> Bool {
+        let stretch = 256 &<< min(self.failures &- ComparisonCosts.patience, 6)
+        // One more comparison, and a longer stretch if that is in vain too.
+        self.failures &+= 1
+        var depth = self.parser.depth
+        var children = Int(self.parser.children)
+        if self.parser.isObject, depth > 1, self.pairs[depth &- 1].old >= 0 {
+            depth &-= 1
+            children = Int(self.parser.frames[depth].children)
+        }
+        let start = position
+        self.parser.pauseDepth = depth
+        self.parser.pausePosition = start &+ stretch
+        position = try self.parser.values(from: start)
+        self.parser.pauseDepth = -1
+        let reached = self.parser.depth
+        guard reached > 0 else { return true }
+        if reached < depth {
+            let closed = self.pairs[reached &+ 1].old
+            if closed >= 0 { self.pairs[reached].cursor = self.old[closed].end }
+        } else {
+            self.advance(by: Int(self.parser.children) &- children, bytes: position &- start)
+        }
+        // Names were read that were not looked up.
+        for level in 0...reached { self.pairs[level].isInOrder = false }
+        return false
+    }
+
+    /// Passes over old children of the innermost container, as many as new ones were read, unless they are so short that
+    /// this would take as long as to read them.
+    private mutating func advance(by count: Int, bytes: Int) {
+        let pair = self.pairs[self.parser.depth]
+        guard pair.old >= 0, count &* 32 <= bytes else { return }
+        var cursor = pair.cursor
+        for _ in 0..<count where cursor < pair.end {
+            cursor = self.old[self.parser.isObject ? cursor &+ 1 : cursor].end
+        }
+        self.pairs[self.parser.depth].cursor = cursor
+        self.balance &-= count
     }
 
     /// How many bytes of the new text from `position` on are those of the old one from `start` on.
@@ -440,17 +495,31 @@ extension Comparison {
         return low
     }
 
-    /// Appends old nodes to the new tape, which has room for them.
+    /// Appends old nodes to the new tape, which has room for them: two at a time, as three words of four fields.
     private mutating func copy(_ first: Int, _ count: Int, _ shift: Shift) {
         let text = UInt32(truncatingIfNeeded: shift.text)
         let nodes = UInt32(truncatingIfNeeded: shift.nodes)
-        let source = self.old + first
-        let target = self.parser.nodes + self.parser.count
-        for index in 0..<count {
-            var node = source[index]
+        // Of a node: start, length, next, tag, and the two halves of the hash.
+        let a = SIMD4<UInt32>(text, 0, nodes, 0)
+        let b = SIMD4<UInt32>(0, 0, text, 0)
+        let c = SIMD4<UInt32>(nodes, 0, 0, 0)
+        var source = UnsafeRawPointer(self.old + first)
+        var target = UnsafeMutableRawPointer(self.parser.nodes + self.parser.count)
+        for _ in 0..<(count / 2) {
+            let first = source.loadUnaligned(as: SIMD4<UInt32>.self)
+            let second = source.loadUnaligned(fromByteOffset: 16, as: SIMD4<UInt32>.self)
+            let third = source.loadUnaligned(fromByteOffset: 32, as: SIMD4<UInt32>.self)
+            target.storeBytes(of: first &+ a, as: SIMD4<UInt32>.self)
+            target.storeBytes(of: second &+ b, toByteOffset: 16, as: SIMD4<UInt32>.self)
+            target.storeBytes(of: third &+ c, toByteOffset: 32, as: SIMD4<UInt32>.self)
+            source += 48
+            target += 48
+        }
+        if count & 1 == 1 {
+            var node = self.old[first &+ count &- 1]
             node.start &+= text
             node.next &+= nodes
-            (target + index).initialize(to: node)
+            (self.parser.nodes + self.parser.count + count - 1).initialize(to: node)
         }
         self.parser.count &+= count
     }

@@ -38,6 +38,11 @@ struct Parser {
     /// Chained hash of the names so far: tells objects of a known layout.
     var shape: UInt64 = 0
 
+    /// Where to stop: at the first value or name behind `pausePosition` in a container at `pauseDepth`, or behind that
+    /// container. Never, below zero.
+    var pauseDepth = -1
+    var pausePosition = 0
+
     var squeeze = Squeeze()
     var names = NameCheck()
 
@@ -93,11 +98,11 @@ struct Parser {
         guard position >= self.end, self.squeeze.shift == 0 else { throw self.error(.trailingContent, at: position) }
     }
 
-    /// Reads on from a value, or in an object from a name, until the outermost value is complete.
+    /// Reads on from a value, or in an object from a name, until the outermost value is complete or `pausePosition` reached.
     ///
-    /// - Returns: the position behind the outermost value.
-    mutating func values(from position: Int) throws(ParseError) -> Int {
-        var position = position
+    /// - Returns: the position behind the outermost value, or of the next value or name. There, a container is open.
+    mutating func values(from start: Int) throws(ParseError) -> Int {
+        var position = start
         while true {
             if self.isObject { position = try self.name(at: position) }
             guard try self.value(at: &position) else { continue }
@@ -141,7 +146,7 @@ struct Parser {
 
     /// Takes what follows a complete value: a comma, or the end of one or more containers.
     ///
-    /// - Returns: whether the outermost value is complete; otherwise `position` is at the next member.
+    /// - Returns: whether the outermost value is complete or a pause is due; otherwise `position` is at the next member.
     @inline(__always)
     private mutating func closeFinished(at position: inout Int) throws(ParseError) -> Bool {
         while self.depth > 0 {
@@ -149,7 +154,8 @@ struct Parser {
             switch self.bytes[position] {
             case UInt8(ascii: ","):
                 position = self.skip(position &+ 1)
-                return false
+                return self.depth <= self.pauseDepth
+                    && (position >= self.pausePosition || self.depth < self.pauseDepth)
             case UInt8(ascii: "}") where self.isObject, UInt8(ascii: "]") where !self.isObject:
                 position = self.close(at: position)
             default:

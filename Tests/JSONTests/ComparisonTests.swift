@@ -165,6 +165,7 @@ struct ComparisonTests {
             "[true,false]", "[\"a\"]", "[\"a\",\"b\"]", "{\"a\":1}", "{\"a\":12}", "{\"a\":{}}", "{\"a\":[]}",
             "{\"a\"}",
             "{\"a\":1,}", "{\"a\":1,\"b\":2}", "[[1],[2]]", "[[1],[2],[3]]", "[[1,[2]]]", "{\"a\":{\"b\":1}}", "{", "",
+            "{\"a\":{\"b\":1},\"a\":2}", "{\"a\":[1],\"a\":[2]}", "{\"a\":{},\"b\":1,\"a\":{}}",
         ]
         for old in texts {
             let last = Self.compare(Array(old.utf8), after: nil)
@@ -185,9 +186,11 @@ struct ComparisonTests {
     @Test("after a loss the next versions are parsed plainly, then compared again")
     func pause() throws {
         func version(_ number: Int) -> [UInt8] {
-            // Equal beginnings that are too short to be taken over.
-            let records = (0..<400).map { #"{"a":\#($0 * 7 + number),"b":\#($0 &* number &+ 13)}"# }
-            return Array("[\(records.joined(separator: ","))]".utf8)
+            // What is equal is just long enough to be taken over, and too short to pay.
+            let parts = (0..<400).map {
+                "\"a text of fifty characters that is the same \($0 + 1000)\",\($0 * 7 + number)"
+            }
+            return Array("[\(parts.joined(separator: ","))]".utf8)
         }
         var last = try #require(Self.compare(version(1), after: nil))
         var pauses: [Int] = []

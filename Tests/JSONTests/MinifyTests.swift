@@ -7,7 +7,8 @@ import Testing
 /// What removes whitespace, against a loop over bytes.
 @Suite("Whitespace out first")
 struct MinifyTests {
-    private static let ways = [Int(CMINIFY_SCALAR), Int(CMINIFY_VECTOR), Int(CMINIFY_AVX2), Int(CMINIFY_AVX512)].filter {
+    private static let ways = [Int(CMINIFY_SCALAR), Int(CMINIFY_VECTOR), Int(CMINIFY_AVX2), Int(CMINIFY_AVX512)].filter
+    {
         cminify_has(Int32($0))
     }
 
