@@ -6,7 +6,7 @@ RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-dev libnghttp2-dev pkg-config
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts with the libraries
 # that the client binds to, and nginx stands before the gateway.
-TEST_PACKAGES = chromium curl nginx nodejs python3-venv node-react node-react-test-renderer node-redux node-eventsource \
+TEST_PACKAGES = chromium curl nginx nodejs python3-venv node-react node-react-test-renderer node-redux node-eventsource node-ws \
   node-typescript libjs-vue
 # What reads the files of Deploy.
 DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck

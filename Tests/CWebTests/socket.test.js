@@ -128,3 +128,65 @@ test("a refusal and a later end are errors with their status, and a cut is one w
   channel.end(1006);
   assert.equal((await cut.ended).error.status, undefined);
 });
+
+test("what comes before an earlier subscription has ended is not taken for the next one's", async () => {
+  const { open } = world();
+  const first = open("a");
+  await turn();
+  const [channel] = Channel.all;
+  channel.open();
+  await turn();
+  channel.tell({ re: 1, ok: { cursor: "k-1" } });
+  first.abort.abort(new Error("another query"));
+  const second = open("a,b", "mode=patch&since=k-1");
+  await turn();
+  assert.deepEqual(channel.sent.slice(1), [
+    { re: 2, op: "unsubscribe", sources: "a" },
+    { re: 3, op: "subscribe", sources: "a,b", mode: "patch", since: "k-1" },
+  ]);
+  // Ahead of what the second one is yet to be told of `b`.
+  channel.tell({ id: "k-5", event: "patch", data: { source: "a", patch: [] } });
+  channel.tell({ re: 2, ok: {} });
+  channel.tell({ id: "k-3", event: "patch", data: { source: "b", patch: [] } });
+  channel.tell({ id: "k-5", event: "patch", data: { source: "a", patch: [] } });
+  channel.tell({ re: 3, ok: { cursor: "k-5" } });
+  assert.deepEqual(second.events.map(([type, , id]) => [type, id]), [["patch", "k-3"], ["patch", "k-5"], ["hello", undefined]]);
+  assert.equal((await first.ended).error.message, "another query");
+  channel.end(1006);
+});
+
+test("a name with a comma in it is one name", async () => {
+  const { gateway } = world();
+  const events = [];
+  openSocket({
+    gateway, path: "streams/x?mode=patch", sources: [{ name: "geo/1,2" }, { name: "b" }], headers: {},
+    signal: new AbortController().signal, on: (...event) => events.push(event), alive: () => {},
+  }).catch(() => {});
+  await turn();
+  const [channel] = Channel.all;
+  channel.open();
+  await turn();
+  assert.equal(channel.sent[0].sources, "geo%2F1%2C2,b");
+  channel.tell({ id: "k-1", event: "snapshot", data: { source: "geo/1,2", value: 1 } });
+  assert.equal(events.length, 1);
+  channel.end(1006);
+});
+
+test("a socket that does not open is one that there is not: the stream comes without", async () => {
+  const { gateway } = world();
+  const asked = [];
+  gateway.ask = (path) => {
+    asked.push(path);
+    return Promise.reject(Object.assign(new Error("no"), { status: 404 }));
+  };
+  const real = globalThis.setTimeout;
+  // Whoever swallows the handshake is waited for, but not in this test.
+  globalThis.setTimeout = (action, delay, ...rest) => real(action, delay === 10_000 ? 0 : delay, ...rest);
+  try {
+    const request = { path: "streams/a?mode=patch", sources: [{ name: "a" }], headers: {}, on: () => {}, alive: () => {} };
+    const failure = await openSocket({ gateway, signal: new AbortController().signal, ...request }).catch((error) => error);
+    assert.deepEqual([failure.status, asked, Channel.all.length], [404, ["streams/a?mode=patch"], 1]);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});

@@ -138,8 +138,9 @@ export class Feed {
     const names = sources.map((source) => encodeURIComponent(source.name));
     const from = since(sources);
     const path = `streams/${names}?${sources[0].query}${from ? `&since=${from}` : ""}`;
-    const open = transport === "socket" ? (await import("./socket.js")).openSocket
-      : transport ?? (EventSource || ticket ? (await import("./events.js")).openEvents : readStream);
+    // A ticket is for one connection of its own.
+    const open = transport === "socket" && !ticket ? (await import("./socket.js")).openSocket
+      : typeof transport === "function" ? transport : (EventSource || ticket ? (await import("./events.js")).openEvents : readStream);
     return open({ gateway, sources, path, headers, signal, on, alive }).finally(() => clearTimeout(watchdog));
   }
 

@@ -5,6 +5,8 @@ import { readStream } from "./stream.js";
 
 const sockets = new WeakMap();
 
+// How long a socket may take to open: something in between may swallow the handshake, and says nothing.
+const patience = 10_000;
 // How long a socket without subscriptions stays: another often comes at once.
 const linger = 5000;
 // A browser tells nobody of the server's pings: after so long a silence we ask.
@@ -14,12 +16,14 @@ const heartbeat = 15;
 export async function openSocket(request) {
   const { gateway, path, sources, headers, signal, on, alive } = request;
   let socket;
+  alive();
   try {
-    socket = await socketOf(gateway, headers.Authorization?.replace(/^Bearer /, ""), alive);
+    socket = await socketOf(gateway, headers.Authorization?.replace(/^Bearer /, ""));
   } catch (error) {
     if (error.status) throw error;
     return readStream(request);
   }
+  signal.throwIfAborted();
   const query = Object.fromEntries(new URLSearchParams(path.split("?")[1]));
   return socket.subscribe(sources.map(({ name }) => name), query, { signal, on, alive }).catch((error) => {
     // The same source by another query: a socket has each once.
@@ -55,13 +59,21 @@ class Socket {
   #subscriptions = new Set();
   #gaps = [];
   #number = 0;
+  // The last request that ended a subscription, and the last of those that was answered.
+  #leaving = 0;
+  #left = 0;
 
   constructor({ url, options }) {
     const { WebSocket } = { ...globalThis, ...options };
     this.channel = new WebSocket(`${url.replace(/^http/, "ws")}/v1/socket`, "freshet.v1");
     this.opened = new Promise((resolve, reject) => {
-      this.channel.onopen = resolve;
+      const late = setTimeout(() => this.channel.close(), patience);
+      this.channel.onopen = () => {
+        clearTimeout(late);
+        resolve();
+      };
       this.channel.onclose = ({ code }) => {
+        clearTimeout(late);
         reject(new Error("the socket did not open"));
         this.#end(code);
       };
@@ -89,8 +101,10 @@ class Socket {
   /** Resolves when the subscription ends by the server's `bye` or by its signal; rejects where it is refused or cut off. */
   subscribe(names, query, { signal, on, alive }) {
     clearTimeout(this.resting);
+    const sources = names.map(encodeURIComponent).join(",");
     return new Promise((resolve, reject) => {
-      const subscription = { names: new Set(names), on, alive, resolve };
+      // What comes until an earlier subscription has ended is that one's: it may be ahead of where this one begins.
+      const subscription = { names: new Set(names), after: this.#leaving, on, alive, resolve };
       const end = (settle, reason) => {
         if (!this.#subscriptions.delete(subscription)) return;
         if (!this.#subscriptions.size) this.#rest();
@@ -100,16 +114,22 @@ class Socket {
       subscription.end = () => end(resolve);
       this.#subscriptions.add(subscription);
       alive();
-      subscription.number = this.#send("subscribe", { sources: names.join(","), ...query }, {
+      subscription.number = this.#send("subscribe", { sources, ...query }, {
         resolve: ({ cursor }) => on("hello", { cursor, heartbeat }),
         reject: subscription.fail,
       });
       signal.addEventListener("abort", () => {
         if (!this.#subscriptions.has(subscription)) return;
-        if (!this.isOver) this.ask("unsubscribe", { sources: names.join(",") }).catch(() => {});
+        if (!this.isOver) this.#leave(sources);
         subscription.fail(signal.reason);
       });
     });
+  }
+
+  #leave(sources) {
+    const over = () => { this.#left = number; };
+    const number = this.#send("unsubscribe", { sources }, { resolve: over, reject: over });
+    this.#leaving = number;
   }
 
   #rest() {
@@ -127,8 +147,8 @@ class Socket {
     else if (event === "bye") {
       for (const { on } of this.#subscriptions) on(event, data);
     } else {
-      for (const { names, on } of this.#subscriptions) {
-        if (!matches(names, data.source)) continue;
+      for (const { names, after, on } of this.#subscriptions) {
+        if (after > this.#left || !names.has(data.source)) continue;
         // A gap stands before the first event of what it is of.
         for (const gap of this.#gaps.splice(0)) on("gap", gap);
         on(event, data, id);
@@ -160,6 +180,3 @@ class Socket {
     }
   }
 }
-
-const matches = (names, name) => names.has(name)
-  || [...names].some((term) => term.endsWith("*") && name?.startsWith(term.slice(0, -1)));

@@ -20,6 +20,7 @@ export const paths = {
   react: "/usr/share/nodejs/react/index.js",
   renderer: "/usr/share/nodejs/react-test-renderer/index.js",
   redux: "/usr/share/nodejs/redux/dist/redux.js",
+  sockets: "/usr/share/nodejs/ws/index.js",
   vue: "/usr/share/javascript/vue/vue.runtime.common.dev.js",
 };
 
