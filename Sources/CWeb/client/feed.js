@@ -138,9 +138,10 @@ export class Feed {
     const names = sources.map((source) => encodeURIComponent(source.name));
     const from = since(sources);
     const path = `streams/${names}?${sources[0].query}${from ? `&since=${from}` : ""}`;
-    // A ticket is for one connection of its own.
-    const open = transport === "socket" && !ticket ? (await import("./socket.js")).openSocket
-      : typeof transport === "function" ? transport : (EventSource || ticket ? (await import("./events.js")).openEvents : readStream);
+    // A ticket opens one connection, and not one for all.
+    const open = typeof transport === "function" ? transport
+      : transport && !ticket ? (await import("./socket.js")).openSocket
+      : EventSource || ticket ? (await import("./events.js")).openEvents : readStream;
     return open({ gateway, sources, path, headers, signal, on, alive }).finally(() => clearTimeout(watchdog));
   }
 
