@@ -224,7 +224,7 @@ extension HTTP2Session {
             stream.answerStart += count
             stream.progress = self.now
             if stream.answerStart == answer.count {
-                flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
+                if stream.isEnding { flags |= NGHTTP2_DATA_FLAG_EOF.rawValue }
                 stream.answer = nil
                 stream.answerStart = 0
             }

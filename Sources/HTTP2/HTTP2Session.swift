@@ -214,6 +214,20 @@ extension HTTP2Session {
         return true
     }
 
+    /// Sends the next part of an answer that was opened, whole: what the windows have no room for waits here. The part before
+    /// it has to be gone: see ``HTTP2Stream/unsentCount``. After the part that `isLast` the stream ends.
+    package func add(_ part: [UInt8], isLast: Bool, to stream: HTTP2Stream, now: Int64) {
+        guard !stream.isClosed else { return }
+        self.now = now
+        stream.progress = now
+        stream.answer = part.isEmpty ? nil : part
+        stream.answerStart = 0
+        stream.isEnding = isLast
+        if stream.answer != nil { self.answering.insert(stream.id) }
+        _ = nghttp2_session_resume_data(self.pointer, stream.id)
+        self.gather()
+    }
+
     /// Begins an answer whose body is sent piece by piece.
     package func open(_ stream: HTTP2Stream, status: Int, _ fields: [HTTP2Field]) -> Bool {
         guard self.submit(stream, status, fields, hasBody: true) else { return false }

@@ -61,7 +61,7 @@ package final class HTTP2Stream {
     var fieldBytes = 0
     /// Bytes that are being sent, while that call lasts.
     var next = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The body of an answer that is known whole, sent from ``answerStart`` on.
+    /// The body of an answer that is known whole, or a part of one, sent from ``answerStart`` on.
     var answer: [UInt8]?
     var answerStart = 0
 
@@ -73,6 +73,6 @@ package final class HTTP2Stream {
     /// The body is longer than it may be.
     package var isBodyTooLong: Bool { self.bodyCount > self.bodyLimit }
 
-    /// Bytes of the answer's body that have not been taken.
+    /// Bytes of the answer's body, or of its present part, that have not been taken.
     package var unsentCount: Int { (self.answer?.count ?? 0) - self.answerStart }
 }

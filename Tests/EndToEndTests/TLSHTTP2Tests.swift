@@ -186,6 +186,35 @@ struct TLSHTTP2Tests {
         #expect(try await setting.gateway.process.exitStatus() == .exited(0))
     }
 
+    @Test(
+        "the stream of rows goes on over HTTP/2, past a window that is shut for a while, and a drain ends it with bye"
+    )
+    func rows() async throws {
+        let setting = try await Setting(TemporaryFolder(), sources: 40)
+        let fields = Self.fields + [("accept", "text/event-stream")]
+        // Room for a part of what comes first.
+        let client = try await FrameConnection(setting.endpoint, settings: [(4, 5000)])
+        try await client.send(.request(1, "GET", "/v1/sources", fields))
+        let begun = try await client.receive { $0.text(of: 1).utf8.count >= 5000 }
+        #expect(begun.isOK(1) && begun.text(of: 1).contains("event: hello\n"))
+        try await client.send([.windowUpdate(0, 1 << 30), .windowUpdate(1, 1 << 30)])
+        try await client.receive { $0.text(of: 1).contains("\"name\":\"s39\"") }
+        // Each change comes on the same stream.
+        for number in 1...3 {
+            try await setting.push(number, to: 7)
+            let cursor = "-\(number)\""
+            try await client.receive { frames in
+                let rows = frames.text(of: 1).components(separatedBy: "\n\n").filter { $0.contains("\"name\":\"s7\"") }
+                return rows.last?.contains(cursor) == true
+            }
+        }
+        #expect(try await setting.metrics().contains("freshet_row_streams 1\n"))
+        setting.gateway.process.send(15)
+        let all = try await client.receiveToEnd()
+        #expect(all.hasEnded(1) && all.text(of: 1).hasSuffix("event: bye\ndata: {\"reason\":\"drain\"}\n\n"))
+        #expect(try await setting.gateway.process.exitStatus() == .exited(0))
+    }
+
     @Test("a stream whose window is shut holds up none of its neighbours, and goes on when it opens")
     func stalledStream() async throws {
         let setting = try await Setting(TemporaryFolder(), top: "limits: { write_timeout: 60s }")

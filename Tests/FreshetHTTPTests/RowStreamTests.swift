@@ -9,7 +9,7 @@ import Testing
 @testable import FreshetHTTP
 
 extension HTTPTests {
-    @Suite("Rows as a stream")
+    @Suite("Rows as a stream", .overHTTP2)
     struct RowStreamTests {
         private static let accept: HeaderFields = ["Accept": "text/event-stream"]
 

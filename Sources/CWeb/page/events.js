@@ -55,7 +55,6 @@ export async function follow({ open, on, opened, lost, signal }) {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => silence.abort(new Error("silent for too long")), seconds * 2500 + 5000);
     };
-    let isFinite = false;
     try {
       alive();
       const answer = await open({ id, signal: either(signal, silence) });
@@ -67,8 +66,6 @@ export async function follow({ open, on, opened, lost, signal }) {
         if (event.type !== "retry") on(event);
       });
       const decoder = new TextDecoder();
-      // Over HTTP/2 the gateway answers with what there is, whose length it tells, and is asked again.
-      isFinite = answer.headers.has("Content-Length");
       for await (const bytes of chunks(answer.body)) {
         alive();
         reader.take(decoder.decode(bytes, { stream: true }));
@@ -83,7 +80,7 @@ export async function follow({ open, on, opened, lost, signal }) {
     if (error?.status === 401 || error?.status === 403 || error?.status === 404) return lost({ error });
     const wait = error ? Math.min(longestWait, retry * 2 ** failures) * (0.5 + Math.random() / 2) : retry;
     failures += error ? 1 : 0;
-    if (error || !isFinite) lost({ error, retryAt: Date.now() + wait });
+    lost({ error, retryAt: Date.now() + wait });
     await pause(wait, signal);
   }
 }

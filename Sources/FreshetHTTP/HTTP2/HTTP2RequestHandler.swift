@@ -21,6 +21,8 @@ final class HTTP2RequestHandler {
     /// With where the wait is kept: at the end of the gateway that is not to be found any more.
     private var parked: (request: IncomingRequest, wait: ChangeWait, waits: LoopWaits)?
     private var deadline = DeadlineTimer()
+    /// What follows the head, where the answer comes in parts.
+    private var parts: (any AnswerParts)?
     private var isWaiting = false
     private var isDone = false
     /// The gateway goes: what there is is answered.
@@ -113,7 +115,12 @@ final class HTTP2RequestHandler {
         guard !self.isDone else { return }
         self.task = nil
         switch response {
-        case .answer(let answer): self.answerFirstPart(of: answer, to: request.head)
+        case .answer(let answer):
+            if let parts = answer.parts, request.head.method != "HEAD" {
+                self.send(answer, inParts: parts, to: request.head)
+            } else {
+                self.answer(answer, to: request.head)
+            }
         case .wait(let change): self.park(request, awaiting: change)
         }
     }
@@ -176,6 +183,8 @@ final class HTTP2RequestHandler {
     private func finish() {
         self.isDone = true
         self.task = nil
+        self.parts?.end()
+        self.parts = nil
         _ = self.unpark()
         guard self.isWaiting else { return }
         self.isWaiting = false
@@ -184,21 +193,36 @@ final class HTTP2RequestHandler {
 
     // MARK: Answering
 
-    /// Of an answer that comes in parts what there is: its client comes back for the rest, over the same connection.
-    private func answerFirstPart(of answer: Answer, to head: RequestHead) {
-        guard let parts = answer.parts, head.method != "HEAD" else { return self.answer(answer, to: head) }
+    /// Sends the head, and then what comes, for as long as the client listens: the next part is asked for once the kernel has
+    /// the one before, as over HTTP/1.1.
+    private func send(_ answer: Answer, inParts parts: any AnswerParts, to head: RequestHead) {
+        self.parts = parts
+        self.gateway.counters.answered(answer.status)
+        self.log(head, status: answer.status)
+        let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)
+        let eventLoop = self.gate.eventLoop
+        let begun = HTTP2Answer(status: answer.status, fields: Self.fields(of: answer), body: nil)
+        self.request.exchange.begin(begun) { eventLoop.execute { bound.value.awaitPart() } }
+    }
+
+    private func awaitPart() {
+        guard !self.isDone, self.task == nil, let parts else { return }
         let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)
         let eventLoop = self.gate.eventLoop
         self.task = Task {
             let part = await parts.next()
-            parts.end()
-            eventLoop.execute {
-                var whole = answer
-                whole.parts = nil
-                whole.body = AnswerBody(part ?? [])
-                bound.value.answer(whole, to: head)
-            }
+            eventLoop.execute { bound.value.partCame(part) }
         }
+    }
+
+    private func partCame(_ part: [UInt8]?) {
+        guard !self.isDone else { return }
+        self.task = nil
+        guard let part else {
+            self.finish()
+            return self.request.exchange.add(HTTP2Part([], isLast: true))
+        }
+        self.request.exchange.add(HTTP2Part(part))
     }
 
     private func answer(_ answer: Answer, to head: RequestHead?) {

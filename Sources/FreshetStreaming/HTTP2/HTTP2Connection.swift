@@ -16,6 +16,8 @@ final class HTTP2Connection {
     var exchanges: [Int32: HTTP2Exchange] = [:]
     /// What answers hold in memory, by stream.
     var held: [Int32: any AnyObject & Sendable] = [:]
+    /// Streams whose answers come in parts, while a part is on its way.
+    var awaitsPart: Set<Int32> = []
     /// Subscribers that wait until everything is written.
     var awaitsWrite: [Int32] = []
     /// Frames wait for the end of the turn.

@@ -107,6 +107,17 @@ final class HTTP2Connections {
                 now: now
             )
             self.settle(connection, now: now)
+        case .begin(let name, let head):
+            guard let (connection, stream) = self.find(name),
+                connection.session.open(stream, status: head.status, head.fields)
+            else { return }
+            connection.awaitsPart.insert(name.id)
+            self.settle(connection, now: now)
+        case .part(let name, let part):
+            guard let (connection, stream) = self.find(name) else { return }
+            connection.session.add(part.bytes, isLast: part.isLast, to: stream, now: now)
+            if !part.isLast { connection.awaitsPart.insert(name.id) }
+            self.settle(connection, now: now)
         case .refuse(let name):
             guard let (connection, stream) = self.find(name) else { return }
             connection.session.reset(stream, .refused)
@@ -231,6 +242,7 @@ final class HTTP2Connections {
 
     private func closed(_ stream: HTTP2Stream, of connection: HTTP2Connection) {
         connection.held[stream.id] = nil
+        connection.awaitsPart.remove(stream.id)
         connection.exchanges.removeValue(forKey: stream.id)?.close()
         self.report(.broken, of: stream.subscriber)
     }
@@ -253,6 +265,7 @@ final class HTTP2Connections {
         if connection.hasWritten {
             for place in connection.awaitsWrite { self.reportWritable(place) }
             connection.awaitsWrite = []
+            self.reportParts(of: connection)
         }
         if connection.socket.hasWritten {
             for stream in connection.session.takeUnblocked() where stream.subscriber >= 0 {
@@ -261,6 +274,14 @@ final class HTTP2Connections {
         }
         let isDone = connection.session.streams.isEmpty || !connection.session.isAlive
         if connection.isEnding, isDone, connection.hasWritten { self.close(connection) }
+    }
+
+    /// Has the next part made where the one before has left.
+    private func reportParts(of connection: HTTP2Connection) {
+        for id in connection.awaitsPart where connection.session.streams[id]?.unsentCount == 0 {
+            connection.awaitsPart.remove(id)
+            connection.exchanges[id]?.sent()
+        }
     }
 
     private func reportWritable(_ place: Int32) { self.report(.writable, of: place) }

@@ -100,6 +100,18 @@ package struct HTTP2Answer: Sendable {
     }
 }
 
+/// A part of an answer that began with ``HTTP2Exchange/begin(_:)``.
+package struct HTTP2Part: Sendable {
+    package var bytes: [UInt8]
+    /// The stream ends after it.
+    package var isLast: Bool
+
+    package init(_ bytes: [UInt8], isLast: Bool = false) {
+        self.bytes = bytes
+        self.isLast = isLast
+    }
+}
+
 /// A stream of a connection of a shard. A connection's place is used again, so that its number belongs to the name.
 struct HTTP2StreamName: Hashable, Sendable {
     var shard: Int
@@ -114,6 +126,7 @@ package final class HTTP2Exchange: Sendable {
         var isClosed = false
         var isHurried = false
         var whenClosed: (@Sendable () -> Void)?
+        var whenSent: (@Sendable () -> Void)?
         var whenHurried: (@Sendable () -> Void)?
     }
 
@@ -129,6 +142,27 @@ package final class HTTP2Exchange: Sendable {
     /// Sends the answer. Once.
     package func answer(_ answer: HTTP2Answer) {
         _ = self.inbox.post(.answer(self.name, answer))
+    }
+
+    /// Sends the head of an answer whose body comes in parts. Its `body` is not looked at. Once, in place of ``answer(_:)``.
+    ///
+    /// `whenSent` is called when the kernel has taken the head, and again after each part: time to ``add(_:)`` the next one. It
+    /// is called on the shard's thread, and no more once the stream is closed.
+    package func begin(_ head: HTTP2Answer, whenSent: @escaping @Sendable () -> Void) {
+        self.state.withLock { state in
+            if !state.isClosed { state.whenSent = whenSent }
+        }
+        _ = self.inbox.post(.begin(self.name, head))
+    }
+
+    /// Sends the next part, after `whenSent` was called for what came before it: one part is held, however slow the client.
+    package func add(_ part: HTTP2Part) {
+        _ = self.inbox.post(.part(self.name, part))
+    }
+
+    /// The kernel has taken what there was.
+    func sent() {
+        self.state.withLock { $0.whenSent }?()
     }
 
     /// The stream as a handover takes it: with the fields of the answer's head.
@@ -173,7 +207,7 @@ package final class HTTP2Exchange: Sendable {
     func close() {
         let action = self.state.withLock { state in
             state.isClosed = true
-            defer { (state.whenClosed, state.whenHurried) = (nil, nil) }
+            defer { (state.whenClosed, state.whenHurried, state.whenSent) = (nil, nil, nil) }
             return state.whenClosed
         }
         action?()
@@ -185,6 +219,8 @@ final class HTTP2Inbox: Sendable {
     enum Order: Sendable {
         case open(HTTP2Arrival)
         case answer(HTTP2StreamName, HTTP2Answer)
+        case begin(HTTP2StreamName, HTTP2Answer)
+        case part(HTTP2StreamName, HTTP2Part)
         case refuse(HTTP2StreamName)
         /// No more requests: the gateway goes.
         case drain
