@@ -87,7 +87,7 @@ test("node: sources that come one after the other over a socket that is cut miss
         if (step % 30 === 0) [...values.keys()].filter((name) => !seen.has(name)).slice(0, 1).forEach(follow);
         const name = [...values.keys()][Math.floor(random() * 3)];
         values.set(name, values.get(name) + 1);
-        if (random() < 0.1) opened.at(-1).terminate();
+        if (random() < 0.1) opened.at(-1)?.terminate();
         if (random() < 0.1) client.feed.renew(client.source([...seen.keys()][0]));
         await new Promise((done) => setTimeout(done, random() * 40));
       }

@@ -78,6 +78,8 @@ class Socket {
         this.#end(code);
       };
     });
+    // `close` follows, and tells the same; node's `ws` throws an error that has no listener.
+    this.channel.onerror = () => {};
     this.channel.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     this.#rest();
   }
