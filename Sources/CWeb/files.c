@@ -60,6 +60,18 @@ static const unsigned char page_tree_js[] = {
 static const unsigned char page_words_js[] = {
 #embed "page/words.js"
 };
+static const unsigned char demo_board_html[] = {
+#embed "demo/board.html"
+};
+static const unsigned char demo_board_css[] = {
+#embed "demo/board.css"
+};
+static const unsigned char demo_board_js[] = {
+#embed "demo/board.js"
+};
+static const unsigned char demo_decision_js[] = {
+#embed "demo/decision.js"
+};
 static const unsigned char client_feed_js[] = {
 #embed "client/feed.js"
 };
@@ -148,6 +160,10 @@ static const struct web_file files[] = {
     FILE_OF("page/source.js", page_source_js),
     FILE_OF("page/tree.js", page_tree_js),
     FILE_OF("page/words.js", page_words_js),
+    FILE_OF("demo/board.html", demo_board_html),
+    FILE_OF("demo/board.css", demo_board_css),
+    FILE_OF("demo/board.js", demo_board_js),
+    FILE_OF("demo/decision.js", demo_decision_js),
     FILE_OF("client/feed.js", client_feed_js),
     FILE_OF("client/freshet.d.ts", client_freshet_d_ts),
     FILE_OF("client/freshet.js", client_freshet_js),

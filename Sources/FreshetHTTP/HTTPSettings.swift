@@ -61,6 +61,8 @@ package struct HTTPSettings: Sendable {
     package var maxRowStreams = Defaults.Limits.maxRowStreams
     /// After how long such a stream shows that it lives. Default: 15 s.
     package var rowHeartbeat: Duration = Defaults.heartbeat
+    /// The example board is served under `/demo/`. Default: it is not.
+    package var servesExample = false
     /// What `/v1/gateway` says of the program. Default: nothing.
     package var version = ""
 

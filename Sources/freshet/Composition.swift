@@ -33,7 +33,7 @@ struct Composition: Sendable {
     let logger: Logger
 
     /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `memoryWatch`: `nil` measures this
-    /// process. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    /// process. `servesExample`: the example board is served under `/demo/`. `load` reads the configuration again; it is `nil` where there is nothing to read.
     ///
     /// - Throws: ``StartFailure`` where a part refuses.
     init(
@@ -41,6 +41,7 @@ struct Composition: Sendable {
         logger: Logger,
         adminKey: AdminKey? = nil,
         memoryWatch: MemoryWatch? = nil,
+        servesExample: Bool = false,
         load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
     ) throws(StartFailure) {
         SystemLimits.raiseOpenFiles()
@@ -128,6 +129,7 @@ struct Composition: Sendable {
         var settings = configuration.httpSettings
         settings.adminKey = adminKey
         settings.version = FreshetVersion.current
+        settings.servesExample = servesExample
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,

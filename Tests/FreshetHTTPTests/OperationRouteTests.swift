@@ -190,6 +190,23 @@ extension HTTPTests {
         }
 
         @Test(
+            "the example board is served where it is asked for, under the policy of the page",
+            arguments: [true, false]
+        )
+        func example(isServed: Bool) async throws {
+            try await withGateway({ $0.servesExample = isServed }) { gateway in
+                let files = WebFile.all.filter { $0.name.hasPrefix("demo/") }
+                #expect(files.count == 4)
+                for file in files {
+                    #expect(try await gateway.get("/\(file.name)").status == (isServed ? 200 : 404), "\(file.name)")
+                }
+                let board = try await gateway.get("/demo/board.html")
+                let policy = board.headers["Content-Security-Policy"]
+                #expect(isServed == (policy?.hasPrefix("default-src 'self'") == true))
+            }
+        }
+
+        @Test(
             "what is nowhere is 404, the wrong method 405 with Allow",
             arguments: [
                 ("GET", "/nothing", 404, "no_such_route"), ("GET", "/v1", 404, "no_such_route"),

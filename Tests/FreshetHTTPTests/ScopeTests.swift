@@ -126,7 +126,9 @@ extension HTTPTests {
         ]
 
         /// The files of the page and of the client are for everybody, whichever they are.
-        private static let files = WebFile.all.filter { $0.name != "page/index.html" }.map { file in
+        private static let files = WebFile.all.filter {
+            $0.name != "page/index.html" && !$0.name.hasPrefix("demo/")
+        }.map { file in
             "GET /\(file.name.hasPrefix("page/") ? String(file.name.dropFirst(5)) : file.name)"
         }
 

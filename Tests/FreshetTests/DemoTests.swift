@@ -75,9 +75,9 @@ struct DemoWorldTests {
 @Suite("Requests to the demo's upstream")
 struct DemoRequestTests {
     private func answer(_ head: String) -> String {
-        let world = DemoWorld(seed: 1, now: WallTime(milliseconds: 0))
+        var world = DemoWorld(seed: 1, now: WallTime(milliseconds: 0))
         let request = DemoRequest(head: Array(head.replacing("\n", with: "\r\n").utf8)[...])
-        return String(decoding: request.answer(world, now: WallTime(milliseconds: 0)), as: UTF8.self)
+        return String(decoding: request.answer(&world, now: WallTime(milliseconds: 0)), as: UTF8.self)
     }
 
     @Test(
@@ -91,6 +91,10 @@ struct DemoRequestTests {
             ("GET / HTTP/1.1\n\n", "HTTP/1.1 404 Not Found"),
             ("POST /api/v1/prices HTTP/1.1\n\n", "HTTP/1.1 405 Method Not Allowed"),
             ("nonsense\n\n", "HTTP/1.1 405 Method Not Allowed"),
+            ("GET /api/v1/orders HTTP/1.1\n\n", "HTTP/1.1 200 OK"),
+            ("POST /api/v1/orders HTTP/1.1\nContent-Length: 16385\n\n", "HTTP/1.1 413 Content Too Large"),
+            ("POST /api/v1/orders HTTP/1.1\nContent-Length: -1\n\n", "HTTP/1.1 413 Content Too Large"),
+            ("POST /api/v1/orders HTTP/1.1\nTransfer-Encoding: chunked\n\n", "HTTP/1.1 413 Content Too Large"),
         ]
     )
     func status(head: String, line: String) {
@@ -110,5 +114,107 @@ struct DemoRequestTests {
     )
     func headEnd(text: String, end: Int?) {
         #expect(DemoRequest.headEnd(in: Array(text.utf8)) == end)
+    }
+}
+
+@Suite("The demo's orders")
+struct DemoOrdersTests {
+    /// What one request is answered with: status, tag and body.
+    private struct Reply {
+        var status: String
+        var tag: String?
+        var text: String
+    }
+
+    private static func send(
+        _ method: String,
+        _ place: String,
+        _ body: String = "",
+        _ fields: [String: String] = [:],
+        to world: inout DemoWorld
+    ) -> Reply {
+        let fields = fields.map { "\($0): \($1)\r\n" }.joined()
+        var request = DemoRequest(
+            head: Array("\(method) \(DemoOrders.path)\(place) HTTP/1.1\r\n\(fields)\r\n".utf8)[...]
+        )
+        request.body = Array(body.utf8)
+        let answer = String(decoding: request.answer(&world, now: WallTime(milliseconds: 0)), as: UTF8.self)
+        let parts = answer.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+        let lines = parts[0].split(separator: "\r\n")
+        let tag = lines.first { $0.hasPrefix("ETag: ") }.map { String($0.dropFirst(6)) }
+        return Reply(status: String(lines[0].dropFirst(9).prefix(3)), tag: tag, text: String(parts[1]))
+    }
+
+    private static let merge = "application/merge-patch+json"
+
+    private func world() -> DemoWorld { DemoWorld(seed: 1, now: WallTime(milliseconds: 0)) }
+
+    @Test("an order is created, changed in part, replaced and removed, each time with a tag that no version had before")
+    func life() throws {
+        var world = self.world()
+        var tags: Set<String> = []
+        let made = Self.send("POST", "", #"{"title":"Milk","status":"open"}"#, to: &world)
+        #expect(made.status == "201" && made.text == #"{"title":"Milk","status":"open","id":7}"#)
+        let patched = Self.send(
+            "PATCH",
+            "/7",
+            #"{"status":"packed","note":"cold"}"#,
+            ["If-Match": try #require(made.tag), "Content-Type": Self.merge + "; charset=utf-8"],
+            to: &world
+        )
+        #expect(patched.status == "200" && patched.text.contains(#""note":"cold""#))
+        let put = Self.send("PUT", "/7", #"{"id":7}"#, ["If-Match": try #require(patched.tag)], to: &world)
+        #expect(put.status == "200" && put.text == #"{"id":7}"#)
+        #expect(Self.send("DELETE", "/7", "", ["If-Match": try #require(put.tag)], to: &world).status == "204")
+        #expect(Self.send("GET", "/7", to: &world).status == "404")
+        let again = Self.send("PUT", "/7", #"{"id":7}"#, ["If-None-Match": "*"], to: &world)
+        #expect(again.status == "201")
+        for tag in [made.tag, patched.tag, put.tag, again.tag] { #expect(tags.insert(try #require(tag)).inserted) }
+    }
+
+    @Test("the collection's tag changes exactly with a write")
+    func collection() throws {
+        var world = self.world()
+        let first = Self.send("GET", "", to: &world)
+        #expect(first.status == "200" && first.text.hasPrefix("[{") && first.text.contains("Apples for Grace"))
+        let tag = try #require(first.tag)
+        #expect(Self.send("GET", "", "", ["If-None-Match": tag], to: &world).status == "304")
+        #expect(Self.send("PATCH", "/1", "{}", ["Content-Type": "text/plain"], to: &world).status == "415")
+        #expect(Self.send("GET", "", to: &world).tag == tag)
+        #expect(Self.send("PATCH", "/1", #"{"note":"x"}"#, ["Content-Type": Self.merge], to: &world).status == "200")
+        #expect(Self.send("GET", "", "", ["If-None-Match": tag], to: &world).status == "200")
+    }
+
+    @Test(
+        "what is refused changes nothing",
+        arguments: [
+            ("PATCH", "/1", "{}", ["If-Match": "\"order-1-99\""], "412"),
+            ("PUT", "/1", "{}", ["If-None-Match": "*"], "412"),
+            ("DELETE", "/1", "", ["If-Match": "\"order-2-2\""], "412"), ("PUT", "/99", "{}", ["If-Match": "*"], "412"),
+            ("DELETE", "/99", "", [:], "404"), ("PATCH", "/99", "{}", ["Content-Type": Self.merge], "404"),
+            ("PUT", "/1", #"{"id":2}"#, [:], "422"), ("PUT", "/1", "[]", [:], "422"), ("PUT", "/1", "{", [:], "422"),
+            ("POST", "", "7", [:], "422"), ("POST", "/1", "{}", [:], "405"), ("PUT", "", "[]", [:], "405"),
+            ("PUT", "/01", "{}", [:], "404"), ("PUT", "/-1", "{}", [:], "404"), ("PUT", "/1/2", "{}", [:], "404"),
+            ("PUT", "/99999999999999999999", "{}", [:], "404"),
+            ("POST", "", #"{"title":""# + String(repeating: "x", count: DemoOrders.maxBytes) + #""}"#, [:], "422"),
+        ] as [(String, String, String, [String: String], String)]
+    )
+    func refused(method: String, place: String, body: String, fields: [String: String], status: String) {
+        var world = self.world()
+        let before = Self.send("GET", "", to: &world)
+        #expect(Self.send(method, place, body, fields, to: &world).status == status)
+        let after = Self.send("GET", "", to: &world)
+        #expect(after.text == before.text && after.tag == before.tag)
+    }
+
+    @Test("there are at most so many, however they come, and a place is free again")
+    func bound() {
+        var world = self.world()
+        var statuses: [String] = []
+        for _ in 0...DemoOrders.maxCount { statuses.append(Self.send("POST", "", "{}", to: &world).status) }
+        #expect(statuses.last == "422" && statuses.first == "201")
+        #expect(Self.send("PUT", "/9999", "{}", to: &world).status == "422")
+        #expect(Self.send("DELETE", "/1", to: &world).status == "204")
+        #expect(Self.send("POST", "", "{}", to: &world).status == "201")
     }
 }

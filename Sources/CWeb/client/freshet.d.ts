@@ -15,6 +15,8 @@ export interface Options {
    * opened, streams as without.
    */
   transport?: Transport | "socket";
+  /** What opens the socket, where the platform has no WebSocket of its own. */
+  WebSocket?: new (url: string, protocol: string) => object;
   /** `include` sends cookies to a gateway of another origin, which has to allow it. */
   credentials?: RequestCredentials;
   /** Whether pages of the same gateway and identity share one connection; the default is true. */

@@ -1,10 +1,18 @@
 // A board of orders that is read and written in several windows, with and without network: what the client is for.
 
 import { connect } from "/client/offline.js";
+import { showDecision } from "/demo/decision.js";
 
+// Each status, what leads to the next, and what the way back is called.
 const statuses = ["open", "packed", "sent"];
+const steps = { open: "Pack", packed: "Send" };
+const states = { connecting: "Connecting", live: "Live", offline: "Offline", denied: "Signed out", gone: "No orders here" };
+
 const find = (id) => document.getElementById(id);
-const text = (value) => (value === undefined || value === "" ? "–" : String(value));
+const copy = (id) => find(id).content.firstElementChild.cloneNode(true);
+const capital = (word = "") => word.slice(0, 1).toUpperCase() + word.slice(1);
+
+const collided = "Somebody else changed this order meanwhile.";
 
 // The switch is for those who have no other way to be without network.
 const isCut = () => find("cut").checked;
@@ -24,105 +32,140 @@ const orders = gateway.source("orders", { mode: "items" });
 const cards = new Map();
 const pending = new Map();
 
-for (const status of statuses) {
-  const column = document.createElement("section");
-  const heading = document.createElement("h2");
-  heading.textContent = status;
+const columns = statuses.map((status) => {
+  const column = copy("column");
   column.id = status;
-  column.append(heading);
+  column.querySelector(".name").textContent = capital(status);
   find("board").append(column);
-}
+  return column;
+});
 
-// What was refused: panels by write, and the writes that this window made.
-const panels = new Map();
+// Writes that this window made, and panels of those that somebody has to decide about.
 const own = new Set();
+const panels = new Map();
 
 /** Does a write, marks its card until it is settled, and shows what collided. */
 async function write(key, title, made) {
   const count = (step) => {
     pending.set(key, (pending.get(key) ?? 0) + step);
-    cards.get(key)?.classList.toggle("pending", pending.get(key) > 0);
+    mark(key);
+    showState();
   };
   own.add(made.id);
   count(1);
   try {
     await made;
   } catch ({ conflict, message }) {
-    const why = conflict ? "Somebody else changed this order meanwhile." : message;
-    showRefused(made.id, title, why, conflict, () => {
-      const again = conflict.keepMine();
-      write(again.key, title, again);
-    });
+    if (conflict) decide(made.id, { title, ...conflict, why: collided });
+    else decide(made.id, { title, why: message });
   } finally {
     count(-1);
   }
 }
 
-/** Shows a write that was refused, until somebody decides. `again`, if there is one, does it on top of what is there. */
-function showRefused(id, title, why, { base, theirs, mine } = {}, again = undefined) {
-  const panel = find("conflict").content.firstElementChild.cloneNode(true);
-  panel.querySelector("h3").textContent = title;
-  panel.querySelector(".why").textContent = why;
-  const fields = Object.keys({ ...base, ...theirs, ...mine }).filter((name) => theirs?.[name] !== mine?.[name]);
-  for (const name of fields) {
-    const row = panel.querySelector("tbody").insertRow();
-    for (const value of [name, base?.[name], theirs?.[name], mine?.[name]]) row.insertCell().textContent = text(value);
-  }
-  if (!fields.length) panel.querySelector("table").remove();
-  // The queue keeps what was refused until then, for all windows.
-  const close = () => gateway.parked.find((one) => one.id === id)?.discard();
-  panel.querySelector(".theirs").addEventListener("click", close);
-  panel.querySelector(".mine").addEventListener("click", () => {
-    close();
-    again();
+function mark(key) { cards.get(key)?.classList.toggle("pending", pending.get(key) > 0); }
+
+/** Shows a write that was refused, until somebody decides. The queue keeps it until then, for all windows. */
+function decide(id, { title, why, base, theirs, mine, keepMine, merge }) {
+  const parked = gateway.parked.find((one) => one.id === id);
+  const again = (action) => () => {
+    gateway.parked.find((one) => one.id === id)?.discard();
+    const made = action();
+    write(made.key, title, made);
+  };
+  const panel = showDecision(copy("conflict"), {
+    title, why, base, theirs, mine, statuses,
+    keepMine: keepMine ? again(keepMine) : parked && (() => write(parked.key, title, parked.retry())),
+    keepTheirs: () => {
+      if (parked) parked.discard();
+      else close(id);
+    },
+    merge: merge && ((value) => again(() => merge(value))()),
   });
   panels.set(id, panel);
   find("conflicts").append(panel);
 }
 
+function close(id) {
+  panels.get(id)?.remove();
+  panels.delete(id);
+}
+
 function makeCard(key) {
-  const card = find("card").content.firstElementChild.cloneNode(true);
+  const card = copy("card");
   const item = orders.item(key);
-  const change = (patch) => write(key, item.value?.title ?? key, item.patch(patch));
-  const move = (step) => change({ status: statuses[statuses.indexOf(item.value.status) + step] });
+  const titled = (made) => write(key, item.value?.title ?? key, made);
+  const move = (step) => titled(item.patch({ status: statuses[statuses.indexOf(item.value.status) + step] }));
   const on = (name, type, action) => card.querySelector(name).addEventListener(type, action);
   on(".back", "click", () => move(-1));
   on(".on", "click", () => move(1));
-  on(".remove", "click", () => write(key, item.value?.title ?? key, item.remove()));
-  on(".note", "change", (event) => change({ note: event.target.value }));
+  on(".remove", "click", () => titled(item.remove()));
+  on(".note", "change", (event) => titled(item.patch({ note: event.target.value })));
+  // What others wrote while somebody was in the field.
+  on(".note", "blur", (event) => { event.target.value = item.value?.note ?? ""; });
   card.dataset.key = key;
+  card.querySelector(".number").textContent = key.startsWith("~") ? "new" : `№ ${key}`;
   cards.set(key, card);
+  mark(key);
   return card;
 }
 
+function showCard(card, { title, note, status }) {
+  const place = Math.max(0, statuses.indexOf(status));
+  const name = String(title ?? "Order without a title");
+  const [back, next] = [".back", ".on"].map((one) => card.querySelector(one));
+  card.querySelector(".title").textContent = name;
+  back.hidden = place === 0;
+  back.textContent = capital(statuses[place - 1]);
+  back.ariaLabel = `Back to ${statuses[place - 1]}: ${name}`;
+  next.hidden = place === statuses.length - 1;
+  next.textContent = steps[statuses[place]] ?? "";
+  next.ariaLabel = `${next.textContent} ${name}`;
+  card.querySelector(".remove").ariaLabel = `Remove ${name}`;
+  const field = card.querySelector(".note");
+  field.ariaLabel = `Note on ${name}`;
+  // A field that somebody is in is left alone.
+  if (document.activeElement !== field) field.value = note ?? "";
+  return columns[place];
+}
+
 orders.subscribe((value) => {
+  const focused = document.activeElement;
   for (const [key, card] of cards) {
     if (value?.has(key)) continue;
     card.remove();
     cards.delete(key);
   }
+  const wanted = new Map(columns.map((column) => [column, []]));
   for (const [key, order] of value ?? []) {
     const card = cards.get(key) ?? makeCard(key);
-    const place = statuses.indexOf(order.status);
-    const column = find(statuses[place] ?? statuses[0]);
-    if (card.parentNode !== column) column.append(card);
-    card.querySelector("h3").textContent = text(order.title);
-    card.querySelector(".back").disabled = place < 1;
-    card.querySelector(".on").disabled = place === statuses.length - 1;
-    card.classList.toggle("pending", pending.get(key) > 0);
-    const note = card.querySelector(".note");
-    // Nobody's typing is overwritten.
-    if (document.activeElement !== note) note.value = order.note ?? "";
+    wanted.get(showCard(card, order)).push(card);
   }
+  for (const [column, list] of wanted) {
+    let next = column.querySelector(".cards").firstElementChild;
+    for (const card of list) {
+      if (card === next) next = next.nextElementSibling;
+      else column.querySelector(".cards").insertBefore(card, next);
+    }
+    column.querySelector(".count").textContent = list.length || "";
+  }
+  // What is moved loses the focus.
+  const card = focused?.closest?.(".card");
+  if (!card?.isConnected || document.activeElement === focused) return;
+  (focused.hidden ? card.querySelector(".actions button:not([hidden])") : focused).focus();
 });
 
-orders.onState(({ state, reason }) => {
-  const { asOf } = orders;
+function showState() {
+  const { state, reason, asOf } = orders;
+  const waiting = [...pending.values()].reduce((sum, count) => sum + count, 0);
   const age = state === "offline" && asOf ? `, as of ${asOf.toLocaleTimeString()}` : "";
+  const writes = waiting && state !== "live" ? ` · ${waiting} ${waiting === 1 ? "change waits" : "changes wait"}` : "";
   find("state").className = state;
-  find("state").textContent = state + age;
+  find("state").textContent = states[state] + age + writes;
   find("state").title = reason;
-});
+}
+
+orders.onState(showState);
 
 find("create").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -136,16 +179,23 @@ find("cut").addEventListener("change", () => gateway.retry());
 
 // What was refused in an earlier life of this window, or in another.
 gateway.onParked((parked) => {
-  for (const [id, panel] of panels) {
-    if (parked.some((one) => one.id === id)) continue;
-    panel.remove();
-    panels.delete(id);
-  }
+  for (const id of [...panels.keys()]) if (!parked.some((one) => one.id === id)) close(id);
   for (const one of parked) {
     if (own.has(one.id) || panels.has(one.id)) continue;
-    const title = orders.item(one.key).value?.title ?? one.key;
-    const { detail, code } = one.problem;
-    showRefused(one.id, title, detail ?? code, { mine: one.value }, () => write(one.key, title, one.retry()));
+    const item = orders.item(one.key);
+    const { detail, code, current, conflicts } = one.problem;
+    // `null`: it is not there any more.
+    const theirs = current === undefined ? item.value : current ?? undefined;
+    const mine = one.method === "PATCH" ? { ...theirs, ...one.value } : one.value;
+    const isConflict = conflicts || current !== undefined;
+    const before = conflicts?.map(({ path, base }) => [path.slice(1), base]);
+    decide(one.id, {
+      title: theirs?.title ?? mine?.title ?? one.key, why: isConflict ? collided : detail ?? code,
+      ...(isConflict && {
+        base: before && { ...theirs, ...Object.fromEntries(before) },
+        theirs, mine, keepMine: () => one.retry(), merge: (value) => item.put(value),
+      }),
+    });
   }
 });
 

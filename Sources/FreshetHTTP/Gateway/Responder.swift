@@ -30,7 +30,7 @@ struct Responder: Sendable {
         AccessRoutes(gateway: gateway).add(to: &routes)
         HookRoutes(gateway: gateway).add(to: &routes)
         SchemaRoutes(gateway: gateway).add(to: &routes)
-        PageRoutes().add(to: &routes)
+        PageRoutes(servesExample: gateway.settings.servesExample).add(to: &routes)
         self.routes = routes
     }
 

@@ -14,7 +14,8 @@ struct DemoCommand: AsyncParsableCommand {
         abstract: "Show live changes with no network: a bundled example API and the gateway in front of it.",
         discussion: """
             The example API has bike stations (a list of items with an id), prices (an object), news (a sliding \
-            window, newest first) and the weather (with a time stamp that always changes, and is ignored).
+            window, newest first) and the weather (with a time stamp that always changes, and is ignored). It takes \
+            writes of orders, which the board at /demo/board.html shows: open it in two windows.
 
             Listens on 127.0.0.1:8080, or on the next port that is free. End it with Ctrl-C.
             """
@@ -55,6 +56,7 @@ struct DemoCommand: AsyncParsableCommand {
             logger: self.log.logger(default: .warning, to: sink),
             sink: sink,
             signals: signals,
+            servesExample: true,
             started: { address, key in
                 DemoSources.introduce(at: address, key: key, isElsewhere: isElsewhere)
                 if show { ChangeView.start(address, sources: "*") }
@@ -67,6 +69,24 @@ struct DemoCommand: AsyncParsableCommand {
 enum DemoSources {
     /// The sources of the demo, as a configuration file would have them.
     static func sources(port: Int) -> [SourceConfiguration] {
+        self.readOnly(port: port) + [self.orders(port: port)]
+    }
+
+    /// What clients write. Different members of one order are merged; the same one is a conflict, which the board shows.
+    private static func orders(port: Int) -> SourceConfiguration {
+        let url = "http://127.0.0.1:\(port)\(DemoOrders.path)"
+        var source = SourceConfiguration(name: "orders", url: url)
+        source.interval = .fixed(.seconds(1))
+        source.key = Pointer("/id")
+        var write = WritePolicy()
+        write.itemURL = url + "/{key}"
+        write.methods = WriteMethod.allCases
+        write.conflict = .merge
+        source.write = write
+        return source
+    }
+
+    private static func readOnly(port: Int) -> [SourceConfiguration] {
         DemoWorld.Resource.allCases.map { resource in
             var source = SourceConfiguration(name: resource.rawValue, url: "http://127.0.0.1:\(port)\(resource.path)")
             source.interval = .fixed(.seconds(1))
@@ -99,6 +119,7 @@ enum DemoSources {
             An example API changes about once a second; the gateway polls it and streams what changed.
 
             The page        \(GatewayRunner.pageURL(of: address, key: key))
+            A board, two-way \(url)/demo/board.html
             Bike stations   curl -N \(url)/v1/streams/stations
             Prices          curl -N '\(url)/v1/streams/prices?mode=merge'
             News, by item   curl -N '\(url)/v1/streams/news?mode=items'

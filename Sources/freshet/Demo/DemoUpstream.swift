@@ -8,7 +8,8 @@ import System
 
 /// Serves a ``DemoWorld`` over HTTP/1.1 with entity tags, from a thread of its own.
 ///
-/// It answers GET and HEAD, keeps connections open, and bounds what it reads. It is for this machine only.
+/// It answers GET and HEAD, takes writes of orders, keeps connections open, and bounds what it reads. It is for this machine
+/// only.
 final class DemoUpstream: Sendable {
     /// The port of 127.0.0.1 that it listens on.
     let port: Int
@@ -78,7 +79,7 @@ final class DemoUpstream: Sendable {
                 steps += 1
                 world.advance(now: WallTime.now)
             }
-            self.turn(&connections, world)
+            self.turn(&connections, &world)
         }
         for descriptor in connections.keys {
             _ = clinux_close(descriptor)
@@ -87,7 +88,7 @@ final class DemoUpstream: Sendable {
     }
 
     /// Waits for something to do, at most 200 ms, and does it.
-    private func turn(_ connections: inout [Int32: Connection], _ world: DemoWorld) {
+    private func turn(_ connections: inout [Int32: Connection], _ world: inout DemoWorld) {
         var watched = [pollfd(fd: self.listener, events: Int16(POLLIN), revents: 0)]
         for (descriptor, connection) in connections {
             let events = connection.output.isEmpty ? POLLIN : POLLOUT
@@ -96,7 +97,7 @@ final class DemoUpstream: Sendable {
         guard poll(&watched, nfds_t(watched.count), 200) > 0 else { return }
         for entry in watched.dropFirst() where entry.revents != 0 {
             guard var connection = connections[entry.fd] else { continue }
-            if self.serve(&connection, entry.fd, world) {
+            if self.serve(&connection, entry.fd, &world) {
                 connections[entry.fd] = connection
             } else {
                 connections[entry.fd] = nil
@@ -113,23 +114,32 @@ final class DemoUpstream: Sendable {
         }
     }
 
+    /// Takes the first request off what has come, once it is there whole. Of one whose body is too long the head is enough.
+    private static func next(of input: inout [UInt8]) -> DemoRequest? {
+        guard let headEnd = DemoRequest.headEnd(in: input) else { return nil }
+        var request = DemoRequest(head: input[..<headEnd])
+        let end = request.isTooLong ? headEnd : headEnd + request.bodyCount
+        guard input.count >= end else { return nil }
+        request.body = Array(input[headEnd..<end])
+        input.removeFirst(end)
+        return request
+    }
+
     /// Reads what is there, answers what is complete, writes what fits.
     ///
     /// - Returns: Whether the connection goes on.
-    private func serve(_ connection: inout Connection, _ descriptor: Int32, _ world: DemoWorld) -> Bool {
+    private func serve(_ connection: inout Connection, _ descriptor: Int32, _ world: inout DemoWorld) -> Bool {
         if connection.output.isEmpty {
             var chunk = [UInt8](repeating: 0, count: 4096)
             let count = clinux_recv(descriptor, &chunk, chunk.count)
             if count == -Int(EAGAIN) { return true }
             guard count > 0 else { return false }
             connection.input.append(contentsOf: chunk[..<count])
-            while let end = DemoRequest.headEnd(in: connection.input), !connection.closesAfterOutput {
-                let request = DemoRequest(head: connection.input[..<end])
-                connection.input.removeFirst(end)
-                connection.output.append(contentsOf: request.answer(world, now: WallTime.now))
+            while !connection.closesAfterOutput, let request = Self.next(of: &connection.input) {
+                connection.output.append(contentsOf: request.answer(&world, now: WallTime.now))
                 connection.closesAfterOutput = request.closes
             }
-            guard connection.input.count <= Self.maxHeadBytes else { return false }
+            guard connection.input.count <= Self.maxHeadBytes + DemoRequest.maxBodyBytes else { return false }
         }
         while !connection.output.isEmpty {
             let count = connection.output.withUnsafeBytes { clinux_send(descriptor, $0.baseAddress, $0.count) }

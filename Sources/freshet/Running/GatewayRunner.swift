@@ -19,6 +19,8 @@ struct GatewayRunner {
     let signals: SignalWatcher
     /// Reads the configuration again on SIGHUP; `nil` where there is no file.
     var load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
+    /// Serves the example board under `/demo/`.
+    var servesExample = false
     /// Called once it listens, with the key that administers it.
     var started: @Sendable (ListenAddress, AdminKey) -> Void = { _, _ in }
     /// Leaves the key in `admin.key`, for the command line.
@@ -43,6 +45,7 @@ struct GatewayRunner {
                 self.configuration,
                 logger: self.logger,
                 adminKey: key,
+                servesExample: self.servesExample,
                 load: self.load
             )
             reload.arm { [logger] in

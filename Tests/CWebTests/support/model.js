@@ -321,7 +321,7 @@ export class ModelGateway {
         if (mine[field] === undefined) delete made[field];
         else made[field] = mine[field];
       }
-      if (conflicts.length) return problem(409, "conflict", { conflicts });
+      if (conflicts.length) return problem(409, "conflict", { conflicts, current, cursor: this.cursor });
     }
     const now = this.conflict === "merge" && current ? made : mine;
     return this.#done(current ? 200 : 201, method, id, { ...now, id }, operand);

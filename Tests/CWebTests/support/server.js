@@ -40,6 +40,9 @@ export class Server {
   async #answer(request, response, network) {
     const url = new URL(request.url, this.url);
     if (url.pathname === "/") return response.setHeader("Content-Type", "text/html").end("<!doctype html><title>ready</title>");
+    if (url.pathname === "/page.svg") {
+      return response.setHeader("Content-Type", "image/svg+xml").end(readFileSync(`${files}/page/page.svg`));
+    }
     const [, type] = /^\/(?:client|demo)\/\w+\.(js|css|html)$/.exec(url.pathname) ?? [];
     if (type) {
       response.setHeader("Content-Type", `text/${type === "js" ? "javascript" : type}`);
