@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "CMinify"),
         .target(name: "CSignals"),
         .target(name: "CTLS", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
-        .target(name: "CWeb", exclude: ["page", "client", "demo", "openapi.json", "package.json"]),
+        .target(name: "CWeb", exclude: ["page", "client", "demo", "docs", "openapi.json", "package.json"]),
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
         .target(name: "HTTPFields", swiftSettings: house),
         .target(name: "JSON", dependencies: ["CMinify"], swiftSettings: house),

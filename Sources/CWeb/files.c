@@ -9,6 +9,15 @@
 static const unsigned char openapi_json[] = {
 #embed "openapi.json"
 };
+static const unsigned char docs_docs_css[] = {
+#embed "docs/docs.css"
+};
+static const unsigned char docs_docs_js[] = {
+#embed "docs/docs.js"
+};
+static const unsigned char docs_index_html[] = {
+#embed "docs/index.html"
+};
 static const unsigned char page_index_html[] = {
 #embed "page/index.html"
 };
@@ -143,6 +152,9 @@ static const unsigned char client_writes_js[] = {
 
 static const struct web_file files[] = {
     FILE_OF("openapi.json", openapi_json),
+    FILE_OF("docs/docs.css", docs_docs_css),
+    FILE_OF("docs/docs.js", docs_docs_js),
+    FILE_OF("docs/index.html", docs_index_html),
     FILE_OF("page/index.html", page_index_html),
     FILE_OF("page/page.css", page_page_css),
     FILE_OF("page/page.js", page_page_js),

@@ -15,7 +15,7 @@ final class LogReaders: Sendable {
     }
 
     private let state: Mutex<State>
-    private let path: String
+    let path: String
 
     init(path: LogPath) {
         self.path = path.file
@@ -58,7 +58,7 @@ final class LogReaders: Sendable {
         self.state.withLock { $0 = .open(queues, next: 0) }
     }
 
-    private func connect() throws(StoreError) -> DatabaseQueue {
+    func connect() throws(StoreError) -> DatabaseQueue {
         var configuration = LogFile.configuration()
         // A connection opened for reading only would take the lock of the whole process for one of readers.
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA query_only = ON") }

@@ -15,6 +15,9 @@ package final class SQLiteChangeStore: ChangeStore {
     private let maxPatches: Int
     /// Answers changes that come after the end, in their order.
     private let late = DispatchQueue(label: "freshet-log-late")
+    let isBackingUp = Mutex(false)
+    var readers: LogReaders { self.thread.readers }
+    var path: String { self.readers.path }
 
     private init(_ thread: StoreThread, maxPatches: Int) {
         self.thread = thread

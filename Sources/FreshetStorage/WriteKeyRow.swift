@@ -17,6 +17,7 @@ struct WriteKeyRow: Hashable {
     static let firstFormat: Int64 = 3
 
     private static let columns = "scope, fingerprint, at, state, checksum"
+    static let selection = "SELECT \(Self.columns) FROM write_key"
 
     init(_ scope: IdempotencyScope, _ record: IdempotencyRecord) {
         self.scope = scope.text
@@ -25,7 +26,7 @@ struct WriteKeyRow: Hashable {
         self.state = record.state.text
     }
 
-    private init(_ row: Row) throws {
+    init(_ row: Row) throws {
         self.scope = try row.bytes(0) ?? []
         self.fingerprint = try row.bytes(1) ?? []
         self.at = try row.integer(2)
@@ -45,7 +46,7 @@ struct WriteKeyRow: Hashable {
     }
 
     static func all(_ database: Database) throws -> [(IdempotencyScope, IdempotencyRecord)] {
-        let rows = try Row.fetchCursor(database, sql: "SELECT \(Self.columns) FROM write_key")
+        let rows = try Row.fetchCursor(database, sql: Self.selection)
         var keys: [(IdempotencyScope, IdempotencyRecord)] = []
         while let row = try rows.next() {
             let key = try WriteKeyRow(row)

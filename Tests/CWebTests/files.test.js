@@ -63,6 +63,7 @@ test("JSON files are JSON", () => {
 test("what a page or a module loads is served", () => {
   const served = new Set(Object.keys(JSON.parse(read(join(folder, "openapi.json"))).paths));
   for (const path of files) if (path.includes("/page/")) served.add("/" + path.split("/").pop());
+  for (const path of files) if (path.includes("/docs/")) served.add("/docs/" + path.split("/").pop());
   // The example board is served beside the client.
   for (const path of files) if (path.includes("/demo/")) served.add("/demo/" + path.split("/").pop());
   const loaded = [];

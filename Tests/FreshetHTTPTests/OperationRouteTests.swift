@@ -145,7 +145,7 @@ extension HTTPTests {
             "a browser that has a file of the page gets it once",
             arguments: [
                 "/", "/page.js", "/page.css", "/page.svg", "/client/freshet.js", "/client/freshet.d.ts",
-                "/openapi.json",
+                "/openapi.json", "/docs", "/docs/docs.js",
             ]
         )
         func tags(path: String) async throws {
@@ -173,8 +173,10 @@ extension HTTPTests {
                 }
                 let responder = Responder(gateway: gateway.server.gateway)
                 var built: Set<String> = []
-                let pages = WebFile.all.filter { $0.name.hasPrefix("page/") && $0.name != "page/index.html" }
-                    .map { "/\($0.name.dropFirst(5))" }
+                let pages = WebFile.all.filter { !$0.name.hasSuffix("/index.html") }.compactMap { file in
+                    file.name.hasPrefix("page/")
+                        ? "/\(file.name.dropFirst(5))" : file.name.hasPrefix("docs/") ? "/\(file.name)" : nil
+                }
                 for entry in responder.routes.endpoints
                 where !pages.contains(entry.path) && !entry.path.hasSuffix(".d.ts") {
                     let path = entry.path.split(separator: "/", omittingEmptySubsequences: false)

@@ -123,11 +123,12 @@ extension HTTPTests {
             ("GET /metrics", .administrator, .everybody), ("GET /livez", .everybody, .everybody),
             ("GET /readyz", .probe, .probe), ("GET /healthz", .probe, .probe),
             ("GET /openapi.json", .everybody, .everybody), ("GET /", .everybody, .everybody),
+            ("GET /docs", .everybody, .everybody),
         ]
 
         /// The files of the page and of the client are for everybody, whichever they are.
         private static let files = WebFile.all.filter {
-            $0.name != "page/index.html" && !$0.name.hasPrefix("demo/")
+            !$0.name.hasSuffix("/index.html") && !$0.name.hasPrefix("demo/")
         }.map { file in
             "GET /\(file.name.hasPrefix("page/") ? String(file.name.dropFirst(5)) : file.name)"
         }

@@ -1,4 +1,4 @@
-// The page for people, the client for their programs, and the description of the interface: files as they are.
+// The pages for people, the client for their programs, and the description of the interface: files as they are.
 
 struct PageRoutes: Sendable {
     /// The files of the example board are served too.
@@ -15,6 +15,8 @@ struct PageRoutes: Sendable {
             case let name where name.hasPrefix("demo/") && !self.servesExample: continue
             case let name where name.hasPrefix("demo/") && name.hasSuffix(".html"):
                 routes.on(.get, "/\(name)", for: .everybody) { self.page(file.answer($0.request.head)) }
+            case "docs/index.html":
+                routes.on(.get, "/docs", for: .everybody) { self.page(file.answer($0.request.head)) }
             case let name where name.hasPrefix("page/"):
                 routes.on(.get, "/\(name.dropFirst(5))", for: .everybody) { file.answer($0.request.head) }
             case let name:
