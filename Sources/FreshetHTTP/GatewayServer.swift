@@ -29,6 +29,7 @@ package struct ListenError: Error, Hashable, CustomStringConvertible {
 package final class GatewayServer: Service {
     let gateway: Gateway
     private let registry: ConnectionRegistry
+    private let listeners = Mutex<[any Channel]>([])
     private let addresses = Pending<Addresses>()
 
     /// Where the server really listens.
@@ -39,7 +40,8 @@ package final class GatewayServer: Service {
     }
 
     /// The administration acts on `control`; `metrics` add to `/metrics`, in their order, before the server's own
-    /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501; `unread` bounds what answers
+    /// figures; `reload` is what `POST /v1/admin/reload` does, and without it answers 501, as `backup` for
+    /// `POST /v1/admin/log/backup`; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
     /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`; `compression` which sources may
@@ -52,6 +54,7 @@ package final class GatewayServer: Service {
         logger: Logger,
         metrics: [MetricsProvider] = [],
         reload: ReloadAction? = nil,
+        backup: BackupAction? = nil,
         unread: UnreadAnswers = UnreadAnswers(),
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
@@ -68,6 +71,7 @@ package final class GatewayServer: Service {
             logger: logger,
             metrics: metrics,
             reload: reload,
+            backup: backup,
             unread: unread,
             authenticator: authenticator,
             certificates: certificates,
@@ -103,6 +107,19 @@ package final class GatewayServer: Service {
         self.gateway.beginDrain()
     }
 
+    /// Takes no more connections; those that are there go on. Where a service manager holds the sockets, connections wait
+    /// in them for the next process.
+    package func stopListening() async {
+        let listeners = self.listeners.withLock { listeners in
+            defer { listeners = [] }
+            return listeners
+        }
+        for listener in listeners { try? await listener.close() }
+    }
+
+    /// Whether a service manager holds the main listener, so that connections that come during a restart wait.
+    package var isHandedOver: Bool { self.gateway.settings.inherited.main != nil }
+
     /// Serves until the service group shuts down gracefully, or the task is cancelled; then answers what is under way.
     ///
     /// - Throws: ``ListenError`` where an address cannot be had.
@@ -119,37 +136,48 @@ package final class GatewayServer: Service {
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
         let settings = self.gateway.settings
         let responder = Responder(gateway: self.gateway)
-        var listeners: [any Channel] = []
+        let inherited = settings.inherited
         func listen(
-            _ address: ListenAddress,
+            _ configured: ListenAddress,
+            _ socket: InheritedSockets.Socket?,
             _ purpose: IncomingRequest.Listener.Purpose,
             _ certificates: TLSCertificates?
         ) async throws -> ListenAddress {
+            let address = socket?.address ?? configured
             let listener = try await self.listen(
                 on: address,
+                socket,
                 for: purpose,
                 with: certificates,
                 group: group,
                 responder: responder
             )
-            listeners.append(listener)
+            self.listeners.withLock { $0.append(listener) }
+            if socket != nil { return address }
             return Self.address(of: listener, asked: address)
         }
         do {
             let certificates = self.gateway.certificates
             let ownAddress = certificates.flatMap { _ in settings.tlsListen }
-            let main = try await listen(settings.listen, .main, ownAddress == nil ? certificates : nil)
+            let main = try await listen(
+                settings.listen,
+                inherited.main,
+                .main,
+                ownAddress == nil ? certificates : nil
+            )
             var bound = Addresses(main: main)
             if let ownAddress {
-                let address = try await listen(ownAddress, .main, certificates)
+                let address = try await listen(ownAddress, inherited.tls, .main, certificates)
                 bound.tls = address
                 self.gateway.logger.info("TLS on https://\(address)")
             }
-            if let address = settings.adminListen { bound.admin = try await listen(address, .administration, nil) }
+            if let address = settings.adminListen {
+                bound.admin = try await listen(address, inherited.admin, .administration, nil)
+            }
             self.gateway.becomeReady()
             self.addresses.settle(bound)
         } catch {
-            await self.close(listeners)
+            await self.close()
             throw error
         }
         let watch = self.gateway.certificates.map(Self.watch)
@@ -166,7 +194,7 @@ package final class GatewayServer: Service {
         watch?.cancel()
         self.gateway.beginDrain()
         self.gateway.rows.close()
-        await self.close(listeners)
+        await self.close()
         // A task of its own, so that a cancelled server gives what is under way its time as well.
         await Task { await self.drainConnections() }.value
     }
@@ -183,6 +211,7 @@ package final class GatewayServer: Service {
 
     private func listen(
         on address: ListenAddress,
+        _ socket: InheritedSockets.Socket?,
         for purpose: IncomingRequest.Listener.Purpose,
         with certificates: TLSCertificates?,
         group: MultiThreadedEventLoopGroup,
@@ -223,8 +252,10 @@ package final class GatewayServer: Service {
                 bootstrap = bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                     // What the kernel holds of an answer is memory too.
                     .childChannelOption(.tcpOption(.notSentLowWaterMark), value: Self.unsentKernelBytes)
+                if let socket { return try await bootstrap.withBoundSocket(socket.descriptor).get() }
                 return try await bootstrap.bind(host: host, port: port).get()
             case .unix(let path):
+                if let socket { return try await bootstrap.withBoundSocket(socket.descriptor).get() }
                 let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true)
                     .get()
                 if purpose == .administration { SocketFile.restrict(path) }
@@ -274,14 +305,16 @@ package final class GatewayServer: Service {
         return .tcp(host: host, port: port)
     }
 
-    private func close(_ listeners: [any Channel]) async {
-        for listener in listeners {
-            try? await listener.close()
-        }
+    private func close() async {
+        await self.stopListening()
         let settings = self.gateway.settings
-        for case .unix(let path)? in [settings.listen, settings.adminListen, settings.tlsListen] {
-            SocketFile.remove(path)
-        }
+        let inherited = settings.inherited
+        // The file of a socket that was passed to this process belongs to the service manager.
+        let own = [
+            inherited.main == nil ? settings.listen : nil, inherited.admin == nil ? settings.adminListen : nil,
+            inherited.tls == nil ? settings.tlsListen : nil,
+        ]
+        for case .unix(let path)? in own { SocketFile.remove(path) }
     }
 
     /// Waits until every connection has ended, and then no longer than allowed.

@@ -14,6 +14,8 @@ package struct HTTPSettings: Sendable {
     /// Where TLS is spoken, beside plain HTTP on the main listener. Default: nowhere, and with certificates the main listener
     /// speaks it.
     package var tlsListen: ListenAddress?
+    /// Sockets that a service manager opened, which take the place of those addresses. Default: none.
+    package var inherited = InheritedSockets()
     /// With it administration is served on the main listener as well. Default: none, and then it is not.
     package var adminKey: AdminKey?
     /// What those may do who present no credential, where there is no `auth`. Default: everything but administration.

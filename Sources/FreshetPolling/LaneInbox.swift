@@ -14,7 +14,7 @@ enum LaneCommand: Sendable {
     typealias TakeReply = @Sendable (Result<WritePlan.Taken, UpstreamError>) -> Void
 
     /// Without a URL the source only takes what is pushed.
-    case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8])
+    case add(SourceID, UpstreamURL?, SourceConfiguration, learned: [UInt8], resumes: Bool)
     case remove(SourceID)
     case subscribersChanged(SourceID)
     /// Replies once there is no poll to wait for.

@@ -180,8 +180,8 @@ extension PollLane {
     private func perform(_ command: LaneCommand) {
         let now = MonotonicTime.now
         switch command {
-        case .add(let id, let url, let configuration, let learned):
-            self.add(id, url: url, configuration: configuration, learned: learned, now: now)
+        case .add(let id, let url, let configuration, let learned, let resumes):
+            self.add(id, url: url, configuration: configuration, learned: learned, resumes: resumes, now: now)
         case .remove(let id):
             self.remove(id, now: now)
         case .subscribersChanged(let id):
@@ -220,11 +220,13 @@ extension PollLane {
         url: UpstreamURL?,
         configuration: SourceConfiguration,
         learned: [UInt8],
+        resumes: Bool,
         now: MonotonicTime
     ) {
         let earlier = self.sources[id]
         if earlier != nil { self.remove(id, now: now) }
-        let machine = self.machine(for: id, configuration, after: earlier?.machine, learned: learned, now: now)
+        var machine = self.machine(for: id, configuration, after: earlier?.machine, learned: learned, now: now)
+        if resumes, earlier == nil { machine.resumed(now: now, wall: .now) }
         self.hub.identify(id, as: configuration.identity)
         do {
             if let url {

@@ -68,10 +68,11 @@ package final class Poller: Sendable {
     package func add(
         _ id: SourceID,
         _ configuration: SourceConfiguration,
-        learned: [UInt8] = []
+        learned: [UInt8] = [],
+        resumes: Bool = false
     ) throws(UpstreamError) {
         let url = configuration.isPolled ? try UpstreamURL(configuration.url) : nil
-        self.inbox.post(.add(id, url, configuration, learned: learned))
+        self.inbox.post(.add(id, url, configuration, learned: learned, resumes: resumes))
     }
 
     /// Forgets a source. A poll under way ends without a result.

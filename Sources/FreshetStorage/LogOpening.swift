@@ -12,6 +12,8 @@ struct FoundLog: Hashable {
     var mark: IssuedMark?
     var inode: UInt64?
     var hasWAL: Bool
+    /// When the file was last written.
+    var writtenAt: WallTime?
 
     /// What to do.
     enum Verdict: Hashable {
@@ -32,6 +34,11 @@ struct FoundLog: Hashable {
         self.inode = inode
         self.mark = IssuedMark(Self.head(of: path.markFile, IssuedMark.byteCount).bytes)
         self.hasWAL = path.exists(path.walFile)
+        var status = stat()
+        if stat(path.file, &status) == 0 {
+            let time = status.st_mtim
+            self.writtenAt = WallTime(milliseconds: Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000)
+        }
     }
 
     private static func head(of file: String, _ count: Int) -> (bytes: [UInt8], inode: UInt64?) {
@@ -168,7 +175,9 @@ extension LogFile {
             opened.contents.writeKeys = contents.writeKeys.filter { $0.1.state != .begun }
             return opened
         }
-        return try self.takeOver(writer, contents)
+        var resumed = contents
+        resumed.closedAt = writer.head.isClosed ? found.writtenAt : nil
+        return try self.takeOver(writer, resumed)
     }
 
     private func takeOver(_ writer: LogWriter, _ contents: StoreContents) throws(StoreError) -> Opened {

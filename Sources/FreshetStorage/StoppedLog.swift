@@ -123,6 +123,26 @@ package final class StoppedLog {
         try self.walk { _ in }
     }
 
+    /// Copies the log into a new file at `target`, readable by its owner alone, through SQLite's backup API.
+    ///
+    /// - Throws: `.readOnly` where there is a file or none can be made; what the disk says. What was copied by then is deleted.
+    package func copy(to target: String) throws(StoreError) -> Cursor {
+        let copy = LogPath(target)
+        guard FileDescriptor(copy.file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW) != nil else {
+            throw StoreError(.readOnly, "\(copy.file) cannot be made: \(describe(errno: errno))")
+        }
+        do throws(StoreError) {
+            let head = try LogFile.copy(self.queue, to: copy.file)
+            guard let file = FileDescriptor(copy.file, O_RDWR | O_NOFOLLOW), file.sync(), copy.syncFolder() else {
+                throw StoreError(.io, "\(copy.file) cannot be written: \(describe(errno: errno))")
+            }
+            return Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head)
+        } catch {
+            copy.removeFiles()
+            throw error
+        }
+    }
+
     /// One part of a log, in the order in which they are read.
     enum Part {
         case head(Cursor)

@@ -296,7 +296,9 @@ extension StreamServer {
     /// Ends every stream with `bye`, the closes spread evenly over `duration`, and admits no more subscribers.
     ///
     /// Returns when all are closed: at the end of the time those who do not take their `bye` are closed without.
-    package func drain(over duration: Duration) async {
+    /// `hasSuccessor`: another process takes the connections that come from now on, and `bye` sends clients there once this
+    /// one has ended, one after the other.
+    package func drain(over duration: Duration, hasSuccessor: Bool = false) async {
         self.desk.close()
         for shard in self.state.withLock({ $0.shards }) {
             _ = shard.http2.post(.drain)
@@ -306,7 +308,9 @@ extension StreamServer {
             for inbox in self.inboxes {
                 group.addTask {
                     await withCheckedContinuation { continuation in
-                        let message = DeliveryMessage<Socket>.drain(over: duration) { continuation.resume() }
+                        let message = DeliveryMessage<Socket>.drain(over: duration, hasSuccessor: hasSuccessor) {
+                            continuation.resume()
+                        }
                         if !inbox.post(message) { message.abandon() }
                     }
                 }

@@ -33,7 +33,8 @@ struct Composition: Sendable {
     let logger: Logger
 
     /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `memoryWatch`: `nil` measures this
-    /// process. `servesExample`: the example board is served under `/demo/`. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    /// process. `servesExample`: the example board is served under `/demo/`. `inherited`: sockets to listen on, instead of the
+    /// configured addresses. `load` reads the configuration again; it is `nil` where there is nothing to read.
     ///
     /// - Throws: ``StartFailure`` where a part refuses.
     init(
@@ -42,6 +43,7 @@ struct Composition: Sendable {
         adminKey: AdminKey? = nil,
         memoryWatch: MemoryWatch? = nil,
         servesExample: Bool = false,
+        inherited: InheritedSockets = InheritedSockets(),
         load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
     ) throws(StartFailure) {
         SystemLimits.raiseOpenFiles()
@@ -77,7 +79,12 @@ struct Composition: Sendable {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
         self.writer = Self.writer(hub, self.poller, durable, logger: logger)
-        let registry = SourceRegistry(hub: hub, poller: self.poller, stored: durable?.contents.sources ?? [])
+        let registry = SourceRegistry(
+            hub: hub,
+            poller: self.poller,
+            stored: durable?.contents.sources ?? [],
+            closedAt: durable?.contents.closedAt
+        )
         try registry.apply(configuration.sources)
         self.registry = registry
         let certificates: TLSCertificates?
@@ -126,8 +133,11 @@ struct Composition: Sendable {
         if let reloader = self.reloader {
             reload = { try reloader.reload() }
         }
+        var backup: BackupAction?
+        if let durable { backup = { () throws(StoreError) in try durable.backup() } }
         var settings = configuration.httpSettings
         settings.adminKey = adminKey
+        settings.inherited = inherited
         settings.version = FreshetVersion.current
         settings.servesExample = servesExample
         self.server = GatewayServer(
@@ -138,6 +148,7 @@ struct Composition: Sendable {
             logger: logger,
             metrics: [{ metrics.write(to: &$0) }],
             reload: reload,
+            backup: backup,
             unread: unread,
             authenticator: self.access?.authenticator,
             certificates: certificates,

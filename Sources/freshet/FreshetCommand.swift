@@ -29,6 +29,7 @@ struct FreshetCommand: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, TryCommand.self, DemoCommand.self, ValidateCommand.self, TailCommand.self,
             ConfigCommand.self, HealthcheckCommand.self, TokenCommand.self,
+            ReloadCommand.self, RestartCommand.self, LogCommand.self,
         ]
     )
 }

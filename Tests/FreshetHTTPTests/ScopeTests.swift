@@ -118,6 +118,7 @@ extension HTTPTests {
             ("POST /v1/admin/sources/:source/pause", .administrator, .administrator),
             ("POST /v1/admin/sources/:source/resume", .administrator, .administrator),
             ("POST /v1/admin/reload", .administrator, .administrator),
+            ("POST /v1/admin/log/backup", .administrator, .administrator),
             ("GET /v1/admin/subscribers", .administrator, .administrator),
             ("DELETE /v1/admin/subscribers/:id", .administrator, .administrator),
             ("GET /metrics", .administrator, .everybody), ("GET /livez", .everybody, .everybody),

@@ -105,6 +105,8 @@ package struct StoreContents: Sendable {
     package var newEpochReason: String?
     /// Idempotency keys of writes.
     package var writeKeys: [(IdempotencyScope, IdempotencyRecord)] = []
+    /// When the process before this one closed the log in order; `nil` where it did not, or where nothing says when.
+    package var closedAt: WallTime?
 
     /// The name under which ``prunedThrough`` speaks of every source that is not in it.
     package static let others = ""

@@ -67,6 +67,12 @@ struct PollSchedule: Sendable {
         return Plan(at: at, interval: self.configuration.nominalInterval, reason: "the first poll is due at once")
     }
 
+    /// The next poll of an earlier process on the same machine, whose clock and grid are the same; `nil` without a grid.
+    func resumed(now: MonotonicTime) -> Plan? {
+        guard self.adaptive == nil else { return nil }
+        return Plan(at: self.gridPoint(after: now), interval: self.configuration.nominalInterval, reason: self.reason)
+    }
+
     mutating func started(now: MonotonicTime) {
         self.startedAt = now
     }

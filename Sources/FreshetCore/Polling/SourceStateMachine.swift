@@ -86,6 +86,15 @@ package struct SourceStateMachine: Sendable {
         _ = self.enter(.ok, wall: wall)
     }
 
+    /// The process before this one polled the source up to a moment ago: the next poll is that which it would have made,
+    /// and the restart costs the upstream no request. An adaptive source, whose times are drawn, is polled at once.
+    package mutating func resumed(now: MonotonicTime, wall: WallTime) {
+        guard self.configuration.isPolled, let plan = self.schedule.resumed(now: now) else { return }
+        self.nextPoll = plan.at
+        self.status.intervalReason = plan.reason
+        self.status.nextPollAt = WallTime(milliseconds: wall.milliseconds + (plan.at - now).milliseconds)
+    }
+
     /// The machine of this source by another configuration (FAULTS F73).
     ///
     /// Where the value means the same by both, it is kept with its validators, its figures and its state: the next poll

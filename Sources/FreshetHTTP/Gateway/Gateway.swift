@@ -1,7 +1,7 @@
 // What every connection and every route of one gateway shares. Nothing in it is confined to a thread.
 
 import FreshetAccess
-import FreshetCore
+package import FreshetCore
 import FreshetStreaming
 import Logging
 import Synchronization
@@ -14,6 +14,24 @@ package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void
 /// description, so that has to be fit for a client.
 package typealias ReloadAction = @Sendable () async throws -> Void
 
+/// Copies the change log and returns once the copy is on the disk. Blocks.
+package typealias BackupAction = @Sendable () throws(StoreError) -> BackupReport
+
+/// A copy of the change log.
+package struct BackupReport: Sendable {
+    /// Absolute, on the gateway's machine.
+    package var path: String
+    package var bytes: Int
+    /// The last change in it.
+    package var cursor: Cursor
+
+    package init(path: String, bytes: Int, cursor: Cursor) {
+        self.path = path
+        self.bytes = bytes
+        self.cursor = cursor
+    }
+}
+
 /// The parts behind the HTTP server.
 final class Gateway: Sendable {
     let hub: Hub
@@ -25,6 +43,8 @@ final class Gateway: Sendable {
     let logger: Logger
     let metrics: [MetricsProvider]
     let reload: ReloadAction?
+    /// `nil` without a log on the disk.
+    let backup: BackupAction?
     let hooks: HookDesk
     /// `nil` where nothing can be written.
     let writer: (any Writer)?
@@ -60,6 +80,7 @@ final class Gateway: Sendable {
         logger: Logger,
         metrics: [MetricsProvider],
         reload: ReloadAction?,
+        backup: BackupAction?,
         unread: UnreadAnswers,
         authenticator: Authenticator?,
         certificates: TLSCertificates?,
@@ -104,6 +125,7 @@ final class Gateway: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.reload = reload
+        self.backup = backup
     }
 
     /// The state of the readiness probe. `draining` is final.

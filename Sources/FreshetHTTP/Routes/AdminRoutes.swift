@@ -25,6 +25,7 @@ struct AdminRoutes: Sendable {
             try await self.report(context) { await self.gateway.control.resume($0) }
         }
         self.route(.post, "/v1/admin/reload", in: &routes) { _ in try await self.reload() }
+        self.route(.post, "/v1/admin/log/backup", in: &routes) { _ in try await self.backup() }
         self.route(.get, "/v1/admin/subscribers", in: &routes) { try await self.subscribers($0) }
         self.route(.delete, "/v1/admin/subscribers/:id", in: &routes) { try await self.close($0) }
     }
@@ -99,6 +100,46 @@ struct AdminRoutes: Sendable {
             throw Problem(422, "reload_refused", "\(error)")
         }
         return .json(Array(#"{"reloaded":true}"#.utf8))
+    }
+}
+
+// MARK: - Log
+
+extension AdminRoutes {
+    /// Copies the log, on a thread of its own: it takes as long as the disk does.
+    private func backup() async throws -> Answer {
+        guard let backup = self.gateway.backup else {
+            throw Problem(501, "not_supported", "This gateway keeps no log on a disk; set log.path.")
+        }
+        let result: Result<BackupReport, StoreError> = await withCheckedContinuation { continuation in
+            do throws(SystemError) {
+                try SystemThread.detach(name: "log-backup") {
+                    let result: Result<BackupReport, StoreError>
+                    do throws(StoreError) {
+                        result = .success(try backup())
+                    } catch {
+                        result = .failure(error)
+                    }
+                    continuation.resume(returning: result)
+                }
+            } catch {
+                continuation.resume(returning: .failure(StoreError(.io, "no thread for a backup: \(error)")))
+            }
+        }
+        switch result {
+        case .success(let report):
+            var json = JSONWriter()
+            json.object { json in
+                json.member("path", report.path)
+                json.member("bytes", report.bytes)
+                json.member("cursor", report.cursor.description)
+            }
+            return .json(json.text)
+        case .failure(let error) where error.kind == .locked:
+            throw Problem(409, "backup_under_way", "A backup of the log is under way; ask again when it has ended.")
+        case .failure(let error):
+            throw .busy("backup_failed", "The log was not copied: \(error.message)", retryAfter: 60)
+        }
     }
 }
 

@@ -117,6 +117,13 @@ extension Delivery {
         return Int64.random(in: (retry - spread)...(retry + spread), using: &self.transport.random)
     }
 
+    /// What `bye` asks a client to wait.
+    private func retry(after reason: CloseReason) -> Int64 {
+        guard reason == .drain, let drain, drain.hasSuccessor else { return self.jitteredRetry() }
+        let retry = max(0, self.settings.retry.milliseconds)
+        return drain.wait(at: self.clock.now, retry: retry, using: &self.transport.random)
+    }
+
     /// Gives the connection to the transport, and a slot.
     ///
     /// - Returns: `nil` where one of them cannot take it; it is closed then.
@@ -367,7 +374,7 @@ extension Delivery {
         if reason.endsRight { backlog.dropEventsNotBegun() }
         // The end of a subscription is not that of its socket, which says `bye` by itself.
         if !group.wire.isMessages {
-            let bye = ControlFrame.bye(reason, retry: self.jitteredRetry(), wire: group.wire)
+            let bye = ControlFrame.bye(reason, retry: self.retry(after: reason), wire: group.wire)
             backlog.append(bye, framing: group.framing, mark: nil)
         }
         backlog.append(OutgoingPart(group.framing.terminator))

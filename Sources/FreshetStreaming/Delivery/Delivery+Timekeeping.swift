@@ -10,6 +10,7 @@ struct DrainPlan {
     var next = 0
     var start: Int64
     var nanoseconds: Int64
+    var hasSuccessor = false
     /// Called once, when all are closed.
     var done: [@Sendable () -> Void]
 
@@ -27,6 +28,15 @@ struct DrainPlan {
     }
 
     func isOver(at now: Int64) -> Bool { now &- self.start >= self.nanoseconds }
+
+    /// What a client is asked to wait whose stream ends now, in milliseconds, where a successor has the listener. Until
+    /// this process has ended, connections wait there; who comes back before would come back to a crowd. So the waits end
+    /// after the drain, evenly over as long again, and over no less than `retry`.
+    func wait(at now: Int64, retry: Int64, using random: inout some RandomNumberGenerator) -> Int64 {
+        let length = self.nanoseconds / 1_000_000
+        let left = min(max(0, length - max(0, now &- self.start) / 1_000_000), length)
+        return left + retry / 2 + Int64.random(in: 0...max(retry, length, 1), using: &random)
+    }
 }
 
 extension Delivery {
@@ -85,13 +95,14 @@ extension Delivery {
 // MARK: - Drain
 
 extension Delivery {
-    func startDrain(over duration: Duration, done: @escaping @Sendable () -> Void) {
+    func startDrain(over duration: Duration, hasSuccessor: Bool, done: @escaping @Sendable () -> Void) {
         let order = (0..<self.table.end).filter { self.table.isUsed($0) }.map { self.table.key(of: $0) }
         let waiting = self.drain?.done ?? []
         self.drain = DrainPlan(
             order: order.shuffled(using: &self.transport.random),
             start: self.clock.now,
             nanoseconds: max(0, duration.clampedNanoseconds),
+            hasSuccessor: hasSuccessor || self.drain?.hasSuccessor ?? false,
             done: waiting + [done]
         )
     }

@@ -161,7 +161,8 @@ package final class Delivery<Carrier: Transport> {
     private func handle(_ message: DeliveryMessage<Carrier.Arrival>) {
         switch message {
         case .adopt(let handover): self.arrivals.append(handover)
-        case .drain(let duration, let done): self.startDrain(over: duration, done: done)
+        case .drain(let duration, let hasSuccessor, let done):
+            self.startDrain(over: duration, hasSuccessor: hasSuccessor, done: done)
         case .list(let limit, let reply): reply(self.list(limit: limit))
         case .close(let id, let reason, let first, let reply): reply(self.close(id, reason, first: first))
         case .review(let decide): self.review(decide)

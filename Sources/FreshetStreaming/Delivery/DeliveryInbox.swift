@@ -6,7 +6,8 @@ import Synchronization
 /// What a shard is asked to do, beside taking the hub's notices.
 package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     case adopt(StreamHandover<Arrival>)
-    case drain(over: Duration, done: @Sendable () -> Void)
+    /// `hasSuccessor`: another process takes the connections that come from now on.
+    case drain(over: Duration, hasSuccessor: Bool, done: @Sendable () -> Void)
     case list(limit: Int, reply: @Sendable ([SubscriberReport]) -> Void)
     case close(
         SubscriberID,
@@ -30,7 +31,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     func abandon() {
         switch self {
         case .adopt(let handover): handover.connection.abandon()
-        case .drain(_, let done): done()
+        case .drain(_, _, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, _, let reply): reply(false)
         case .review, .supersede, .fetched, .renew, .drop, .stop: break

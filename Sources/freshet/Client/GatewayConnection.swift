@@ -56,7 +56,19 @@ final class GatewayConnection {
         address: GatewayAddress,
         upgrades: Bool = false
     ) throws(GatewayConnectionError) -> Head {
-        var text = "GET \(target) HTTP/1.1\r\nHost: \(address.authority)\r\n"
+        try self.ask("GET", target, fields: fields, address: address, upgrades: upgrades)
+    }
+
+    /// As ``get(_:fields:address:upgrades:)``, with another method. A request has no body.
+    func ask(
+        _ method: String,
+        _ target: String,
+        fields: [(String, String)],
+        address: GatewayAddress,
+        upgrades: Bool = false
+    ) throws(GatewayConnectionError) -> Head {
+        var text = "\(method) \(target) HTTP/1.1\r\nHost: \(address.authority)\r\n"
+        if method != "GET" { text += "Content-Length: 0\r\n" }
         text += upgrades ? "Connection: Upgrade\r\n" : "Connection: close\r\n"
         for (name, value) in fields {
             text += "\(name): \(value)\r\n"

@@ -50,7 +50,8 @@ struct ServeCommand: AsyncParsableCommand {
         let signals = try SignalWatcher.start()
         let sink = LogSink(descriptor: 2)
         let logger = self.log.logger(default: .info, to: sink)
-        let (loaded, load) = try self.loadedConfiguration()
+        let inherited = try Self.inheritedSockets()
+        let (loaded, load) = try self.loadedConfiguration(inherited)
         for warning in loaded.warnings {
             logger.warning("configuration", metadata: ["problem": "\(warning)"])
         }
@@ -62,20 +63,38 @@ struct ServeCommand: AsyncParsableCommand {
             load: load
         )
         runner.keepsKeyFile = true
+        runner.inherited = inherited
         try await runner.run()
     }
 
-    /// The configuration that the file and the arguments make together, and how to read it again.
-    private func loadedConfiguration() throws -> (
+    private static func inheritedSockets() throws -> InheritedSockets {
+        let inherited: InheritedSockets
+        do throws(InheritedSockets.Problem) {
+            inherited = try InheritedSockets.take()
+        } catch {
+            try StartFailure("Socket activation failed: \(error).").exit()
+        }
+        guard inherited.admin?.address.isLocal ?? true else {
+            try StartFailure(
+                "Socket activation failed: the socket for administration, which needs no key, is not of this machine alone; "
+                    + "use a unix socket or 127.0.0.1."
+            ).exit()
+        }
+        return inherited
+    }
+
+    /// The configuration that the file, the arguments and the sockets that were passed make together, and how to read it
+    /// again.
+    private func loadedConfiguration(_ inherited: InheritedSockets) throws -> (
         LoadedConfiguration, (@Sendable () throws(StartFailure) -> LoadedConfiguration)?
     ) {
         guard self.configuration.path != nil || self.urls.isEmpty else {
             let nothing = LoadedConfiguration(configuration: GatewayConfiguration(), warnings: [], effective: [])
-            return (self.withArguments(nothing), nil)
+            return (self.withArguments(nothing, inherited), nil)
         }
         let command = self
         let load: @Sendable () throws(StartFailure) -> LoadedConfiguration = { () throws(StartFailure) in
-            command.withArguments(try command.configuration.load())
+            command.withArguments(try command.configuration.load(), inherited)
         }
         do throws(StartFailure) {
             return (try load(), load)
@@ -84,9 +103,11 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func withArguments(_ loaded: LoadedConfiguration) -> LoadedConfiguration {
+    private func withArguments(_ loaded: LoadedConfiguration, _ inherited: InheritedSockets) -> LoadedConfiguration {
         var loaded = loaded
-        loaded.configuration.listen = self.listen ?? loaded.configuration.listen
+        loaded.configuration.listen = inherited.main?.address ?? self.listen ?? loaded.configuration.listen
+        if let tls = inherited.tls?.address { loaded.configuration.tls?.listen = tls }
+        if let admin = inherited.admin?.address { loaded.configuration.admin.listen = admin }
         let names = Set(loaded.configuration.sources.map(\.name))
         loaded.configuration.sources += SourceArguments.sources(
             for: self.urls.compactMap { try? URLText($0) },

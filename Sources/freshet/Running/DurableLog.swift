@@ -2,6 +2,7 @@
 
 import FreshetConfiguration
 import FreshetCore
+import FreshetHTTP
 import FreshetStorage
 import Logging
 import Synchronization
@@ -135,6 +136,17 @@ final class DurableLog: Sendable {
     /// The figures of the file; `nil` while it is not open.
     var statistics: StoreStatistics? {
         self.store.withLock { $0 }?.statistics()
+    }
+
+    /// Copies the file while it is written. Blocks.
+    func backup() throws(StoreError) -> BackupReport {
+        guard let store = self.open else { throw self.openingError ?? StoreError(.closed, "the log is not open") }
+        let backup = try store.backup()
+        self.logger.notice(
+            "the change log was copied",
+            metadata: ["path": "\(backup.path)", "bytes": "\(backup.bytes)", "cursor": "\(backup.cursor)"]
+        )
+        return BackupReport(path: backup.path, bytes: backup.bytes, cursor: backup.cursor)
     }
 
     /// Writes what waits, and closes. Blocks.

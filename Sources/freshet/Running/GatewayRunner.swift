@@ -23,6 +23,8 @@ struct GatewayRunner {
     var servesExample = false
     /// Called once it listens, with the key that administers it.
     var started: @Sendable (ListenAddress, AdminKey) -> Void = { _, _ in }
+    /// Sockets that the service manager passed.
+    var inherited = InheritedSockets()
     /// Leaves the key in `admin.key`, for the command line.
     var keepsKeyFile = false
 
@@ -46,6 +48,7 @@ struct GatewayRunner {
                 logger: self.logger,
                 adminKey: key,
                 servesExample: self.servesExample,
+                inherited: self.inherited,
                 load: self.load
             )
             reload.arm { [logger] in

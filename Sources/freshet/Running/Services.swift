@@ -134,9 +134,12 @@ struct DrainService: Service {
             try? await Task.sleep(for: self.settings.delay)
         }
         self.poller.stop()
+        let hasSuccessor = self.server.isHandedOver
+        // From here on connections wait for the next process: this one would refuse them.
+        if hasSuccessor { await self.server.stopListening() }
         // Without subscribers there is nothing to spread; one that joins right now still receives `bye`.
         let isEmpty = self.streams.statistics.subscribers == 0
-        await self.streams.drain(over: isEmpty ? .zero : self.settings.drain)
+        await self.streams.drain(over: isEmpty ? .zero : self.settings.drain, hasSuccessor: hasSuccessor)
     }
 }
 

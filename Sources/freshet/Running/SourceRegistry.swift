@@ -35,8 +35,11 @@ final class SourceRegistry: Sendable {
     /// The sources with parameters, and what they are made into.
     let instances: InstanceDesk
     private let state: Mutex<State>
+    private let closedAt: WallTime?
 
-    init(hub: Hub, poller: Poller, stored: [StoredSource] = []) {
+    /// `stored`: what an earlier process left, which ended in order at `closedAt`.
+    init(hub: Hub, poller: Poller, stored: [StoredSource] = [], closedAt: WallTime? = nil) {
+        self.closedAt = closedAt
         self.hub = hub
         self.poller = poller
         self.instances = InstanceDesk(hub: hub, poller: poller)
@@ -140,14 +143,22 @@ final class SourceRegistry: Sendable {
             throw UpstreamError(.internal, "the name \(source.name) is taken")
         }
         do throws(UpstreamError) {
-            let learned = self.restore(source, as: id, from: state.stored[source.name])
-            try self.poller.add(id, source, learned: learned)
+            let stored = state.stored[source.name]
+            let learned = self.restore(source, as: id, from: stored)
+            try self.poller.add(id, source, learned: learned, resumes: stored != nil && self.isRecent(source))
         } catch {
             self.hub.removeSource(id)
             throw UpstreamError(error.kind, "sources.\(source.name): \(error.message)")
         }
         state.entries[source.name] = Entry(id: id, configuration: source)
         changes.added.append(source.name)
+    }
+
+    /// Whether the process before this one polled a source less than an interval ago.
+    private func isRecent(_ source: SourceConfiguration) -> Bool {
+        guard let closedAt else { return false }
+        let age = WallTime.now.milliseconds - closedAt.milliseconds
+        return age >= 0 && age < source.nominalInterval.milliseconds
     }
 
     /// Takes over what an earlier process knew, so that the first poll is conditional and makes no false change. A

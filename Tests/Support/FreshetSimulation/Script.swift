@@ -249,7 +249,7 @@ extension Simulation {
     /// A shutdown in order: what waits is committed, and everybody is told to come back.
     private mutating func restart() {
         for number in self.shards.indices {
-            _ = self.shards[number].inbox.post(.drain(over: .zero) {})
+            _ = self.shards[number].inbox.post(.drain(over: .zero, hasSuccessor: false) {})
             self.takeTurn(number)
         }
         self.endProcess()

@@ -1,0 +1,37 @@
+// `freshet reload`: another configuration, without a restart, and whether it is in force.
+
+import ArgumentParser
+import FreshetConfiguration
+
+struct ReloadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Have a running gateway read its configuration again, and wait until it is in force.",
+        discussion: """
+            A configuration with errors changes nothing: every problem is printed, and the exit code is 1. SIGHUP does the \
+            same and reports to the gateway's log.
+
+            Examples:
+              freshet reload
+              sudo freshet reload --gateway unix:/run/freshet/admin.sock
+            """
+    )
+
+    @OptionGroup var gateway: GatewayOptions
+
+    func run() async throws {
+        // Files are read, and certificates checked: more than a moment where there are many.
+        let administration = Administration(target: self.gateway.target(), timeout: .seconds(60))
+        do throws(GatewayConnectionError) {
+            _ = try administration.ask("POST", "/v1/admin/reload")
+            Terminal.print("\(administration.target.address): the new configuration is in force")
+        } catch {
+            Terminal.complain(
+                "\(administration.target.address): not reloaded, nothing has changed:\n\(error)".escapingControls(
+                    keepingNewlines: true
+                )
+            )
+            throw ExitCode(1)
+        }
+    }
+}
