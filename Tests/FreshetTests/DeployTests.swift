@@ -10,7 +10,7 @@ import Testing
 struct DeployTests {
     /// About ten seconds in all, most of them for `pip` at the first use.
     static let checks = [
-        "scripts", "example", "configurations", "rules", "names", "unit", "image", "compose", "kubernetes",
+        "scripts", "example", "configurations", "rules", "names", "metrics", "unit", "image", "compose", "kubernetes",
     ]
     /// Half a minute each, and more where they fail.
     static let long = ["dashboard", "proxies", "root", "package"]

@@ -48,25 +48,16 @@ struct LogPlace: ParsableArguments {
     /// Reads the log, or a copy of it that the gateway makes where it has the log open; the copy is deleted afterwards.
     func read<Result>(_ body: (StoppedLog) throws -> Result) throws -> Result {
         let path = try self.path()
+        let log: StoppedLog
         do throws(StoreError) {
-            return try Self.result { try body(try StoppedLog(path)) }.get()
+            log = try StoppedLog(path)
         } catch {
-            guard error.kind == .locked else { throw StartFailure(error.message) }
+            guard error.kind == .locked else { throw error }
+            let copy = try self.copyOfGateway(path)
+            defer { try? FileManager.default.removeItem(atPath: copy) }
+            return try body(try StoppedLog(copy))
         }
-        let copy = try self.copyOfGateway(path)
-        defer { try? FileManager.default.removeItem(atPath: copy) }
-        return try body(try StoppedLog(copy))
-    }
-
-    /// Errors of the body that are not the store's are not looked at for a lock.
-    private static func result<Value>(_ body: () throws -> Value) throws(StoreError) -> Swift.Result<Value, any Error> {
-        do {
-            return .success(try body())
-        } catch let error as StoreError {
-            throw error
-        } catch {
-            return .failure(error)
-        }
+        return try body(log)
     }
 
     /// Asks the gateway for a copy of its log.

@@ -32,6 +32,17 @@ enum SourceArguments {
         throw ValidationError("the minimum is \(DurationText.describe(SourceConfiguration.intervals.lowerBound))")
     }
 
+    /// Reads a time to wait.
+    ///
+    /// - Throws: `ValidationError` that says what is wrong.
+    static func duration(_ text: String) throws -> Duration {
+        do throws(QuantityError) {
+            return try DurationText.parse(text)
+        } catch {
+            throw ValidationError("\(error.what); \(error.fix)")
+        }
+    }
+
     /// Reads an address to listen on.
     ///
     /// - Throws: `ValidationError` that says what is wrong.
