@@ -105,7 +105,7 @@ package struct HTTPSettings: Sendable {
     package init() {}
 
     /// The bound on requests that wait that is in force.
-    var effectiveMaxWaiting: Int {
+    package var effectiveMaxWaiting: Int {
         self.maxWaiting ?? min(Defaults.Limits.maxWaiting, max(1, SystemLimits.openFiles / 2))
     }
 }

@@ -127,7 +127,8 @@ struct Composition: Sendable {
             durable: durable,
             authenticator: self.access?.authenticator,
             instances: registry.instances,
-            writer: self.writer
+            writer: self.writer,
+            bounds: BoundMetrics(configuration, memory: watch.reading.limit)
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {

@@ -19,6 +19,7 @@ struct GatewayMetrics {
     let authenticator: Authenticator?
     let instances: InstanceDesk?
     let writer: WriteDesk?
+    let bounds: BoundMetrics?
     private let saved = HighWater()
 
     init(
@@ -30,9 +31,11 @@ struct GatewayMetrics {
         durable: DurableLog?,
         authenticator: Authenticator? = nil,
         instances: InstanceDesk? = nil,
-        writer: WriteDesk? = nil
+        writer: WriteDesk? = nil,
+        bounds: BoundMetrics? = nil
     ) {
         self.writer = writer
+        self.bounds = bounds
         self.hub = hub
         self.streams = streams
         self.poller = poller
@@ -61,6 +64,7 @@ struct GatewayMetrics {
         if let authenticator {
             Self.write(authenticator.snapshot, to: &metrics)
         }
+        self.bounds?.write(to: &metrics)
         metrics.family(
             "freshet_config_last_reload_successful",
             "gauge",

@@ -32,6 +32,18 @@ struct MetricsTests {
             )
         }
         #expect(lines.contains { $0.hasPrefix(#"freshet_polls_total{source="value",outcome="changed"} "#) })
+        // Each bound stands beside the gauge that approaches it.
+        let pairs = lines.filter { !$0.hasPrefix("#") }.compactMap { line -> (String, Double)? in
+            let parts = line.split(separator: " ")
+            return parts.count == 2 ? Double(parts[1]).map { (String(parts[0]), $0) } : nil
+        }
+        let values = Dictionary(pairs, uniquingKeysWith: { $1 })
+        let limits = values.filter { $0.key.hasSuffix("_limit") || $0.key.hasSuffix("_limit_bytes") }
+        #expect(limits.count >= 13)
+        for (name, limit) in limits {
+            let gauge = name.hasSuffix("_bytes") ? name.replacing("_limit_bytes", with: "_bytes") : String(name.dropLast(6))
+            #expect(values[gauge].map { $0 <= limit } == true && limit > 0, "\(name)")
+        }
         #expect(try await gateway.terminate() == .exited(0))
     }
 }

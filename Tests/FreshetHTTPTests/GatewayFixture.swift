@@ -131,6 +131,7 @@ func withGateway<Result: Sendable>(
     authenticator: Authenticator? = nil,
     tls: TLSFiles? = nil,
     reload: ReloadAction? = nil,
+    backup: BackupAction? = nil,
     hooks: HookDesk = HookDesk(),
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
@@ -167,6 +168,7 @@ func withGateway<Result: Sendable>(
         logger: logger,
         metrics: metrics,
         reload: reload,
+        backup: backup,
         unread: unread,
         authenticator: authenticator,
         certificates: certificates,

@@ -106,6 +106,51 @@ extension HTTPTests {
             }
         }
 
+        @Test("of backups: without a log, while one is made, of a disk that fails; and where the copy is")
+        func backups() async throws {
+            let cursor = Cursor(epoch: GatewayFixture.epoch, sequence: 7)
+            let results: [(BackupAction?, String)] = [
+                (nil, "501 not_supported"),
+                ({ () throws(StoreError) in throw StoreError(.locked, "one") }, "409 backup_under_way"),
+                ({ () throws(StoreError) in throw StoreError(.full, "no space") }, "503 backup_failed"),
+            ]
+            for (backup, expected) in results {
+                try await withGateway(backup: backup) { gateway in
+                    let reply = try await gateway.send("POST", "/v1/admin/log/backup")
+                    #expect("\(reply.status) \(try code(reply))" == expected)
+                }
+            }
+            let backup: BackupAction = { () throws(StoreError) in
+                BackupReport(path: "/log/changes.db.backup", bytes: 4096, cursor: cursor)
+            }
+            try await withGateway(backup: backup) { gateway in
+                let reply = try await gateway.send("POST", "/v1/admin/log/backup")
+                #expect(reply.text == #"{"path":"/log/changes.db.backup","bytes":4096,"cursor":"\#(cursor)"}"#)
+            }
+        }
+
+        @Test("of one address that has as much as it may")
+        func address() async throws {
+            for (path, expected) in [
+                ("/v1/streams/rates", "503 too_many_from_address"),
+                ("/v1/streams/rates?pointer=/b", "429 too_many_views_from_address"),
+            ] {
+                var streams = StreamSettings(shards: 1)
+                streams.maxViewsPerAddress = 1
+                if !path.contains("?") { streams.maxSubscribersPerAddress = 1 }
+                let proxies = TrustedProxies([TrustedProxies.Entry("127.0.0.1")].compactMap { $0 })
+                try await withGateway(streams: streams, { $0.trustedProxies = proxies }) { gateway in
+                    try gateway.publish(#"{"a":1,"b":2}"#, of: gateway.source("rates"))
+                    let fields: HeaderFields = ["X-Forwarded-For": "198.51.100.1"]
+                    let target = "/v1/streams/rates?pointer=/a"
+                    let first = try EventStreamClient(gateway.endpoint, path: target, headers: fields)
+                    #expect(try await first.head().status == 200)
+                    let second = try await gateway.get(path, fields)
+                    #expect("\(second.status) \(try code(second))" == expected)
+                }
+            }
+        }
+
         @Test("of bounds, and of failures within the gateway")
         func values() {
             for (problem, expected) in [

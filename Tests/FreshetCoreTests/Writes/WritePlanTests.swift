@@ -328,6 +328,7 @@ struct WritePlanTests {
         #expect(try end(.success(Self.response(401))).hasPrefix("502 upstream_credentials forgotten"))
         #expect(try end(.success(Self.response(401)), forwarded: true).hasPrefix("401 upstream_refused forgotten"))
         #expect(try end(.success(Self.response(301))).hasPrefix("502 upstream_redirected forgotten"))
+        #expect(try end(.success(Self.response(102))).hasPrefix("502 upstream_answer forgotten"))
     }
 
     @Test("an unknown outcome is resolved by its first validator alone")
