@@ -34,7 +34,9 @@ package struct InheritedSockets: Hashable, Sendable {
     ///
     /// - Throws: ``Problem`` for what is no listening stream socket, and for two of one listener.
     package static func take() throws(Problem) -> InheritedSockets {
-        let (pid, count, names) = (Self.variable("LISTEN_PID"), Self.variable("LISTEN_FDS"), Self.variable("LISTEN_FDNAMES"))
+        let (pid, count, names) = (
+            Self.variable("LISTEN_PID"), Self.variable("LISTEN_FDS"), Self.variable("LISTEN_FDNAMES")
+        )
         guard pid == "\(getpid())", let count = count.flatMap({ Int32($0) }), count > 0 else {
             return InheritedSockets()
         }
@@ -55,7 +57,8 @@ package struct InheritedSockets: Hashable, Sendable {
                 }
             guard sockets[keyPath: place] == nil else {
                 throw Problem(
-                    description: "two sockets were passed for one listener; keep one ListenStream= in each socket unit, and "
+                    description:
+                        "two sockets were passed for one listener; keep one ListenStream= in each socket unit, and "
                         + "name others with FileDescriptorName=tls or admin"
                 )
             }
@@ -76,7 +79,8 @@ package struct InheritedSockets: Hashable, Sendable {
             Self.option(SO_ACCEPTCONN, of: descriptor) == 1, let address = Self.address(of: descriptor)
         else {
             throw Problem(
-                description: "descriptor \(descriptor) (\(name)) is no listening socket; use ListenStream= and Accept=no"
+                description:
+                    "descriptor \(descriptor) (\(name)) is no listening socket; use ListenStream= and Accept=no"
             )
         }
         // The flag is the socket's, not the descriptor's: an accept that another process was faster at must not wait.

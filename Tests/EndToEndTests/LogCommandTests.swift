@@ -49,7 +49,9 @@ struct LogCommandTests {
             """
         }
 
-        func freshet(_ arguments: [String]) async throws -> (status: FreshetTesting.ExitStatus, output: String, errors: String) {
+        func freshet(_ arguments: [String]) async throws -> (
+            status: FreshetTesting.ExitStatus, output: String, errors: String
+        ) {
             let process = try FreshetProcess(
                 arguments,
                 environment: ["RUNTIME_DIRECTORY": self.run],

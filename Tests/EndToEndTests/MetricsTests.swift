@@ -41,7 +41,8 @@ struct MetricsTests {
         let limits = values.filter { $0.key.hasSuffix("_limit") || $0.key.hasSuffix("_limit_bytes") }
         #expect(limits.count >= 13)
         for (name, limit) in limits {
-            let gauge = name.hasSuffix("_bytes") ? name.replacing("_limit_bytes", with: "_bytes") : String(name.dropLast(6))
+            let gauge =
+                name.hasSuffix("_bytes") ? name.replacing("_limit_bytes", with: "_bytes") : String(name.dropLast(6))
             #expect(values[gauge].map { $0 <= limit } == true && limit > 0, "\(name)")
         }
         #expect(try await gateway.terminate() == .exited(0))

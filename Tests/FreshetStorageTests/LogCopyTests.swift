@@ -107,9 +107,12 @@ struct LogCopyTests {
         try FileManager.default.moveItem(atPath: backup.path, toPath: self.folder.log)
         let (again, contents) = try SQLiteChangeStore.open(self.folder.settings(), seed: 2)
         #expect(contents.epoch != first.epoch && contents.newEpochReason != nil)
-        #expect(Set(contents.sources.map(\.value)) == [1, 9, 10].reduce(into: []) {
-            $0.insert(History.value($1 == 1 ? "once" : $1 % 2 == 0 ? "a" : "b", $1))
-        })
+        #expect(
+            Set(contents.sources.map(\.value))
+                == [1, 9, 10].reduce(into: []) {
+                    $0.insert(History.value($1 == 1 ? "once" : $1 % 2 == 0 ? "a" : "b", $1))
+                }
+        )
         again.close()
     }
 
@@ -217,7 +220,9 @@ struct LogCopyTests {
         for count in lines.indices {
             #expect(throws: StoreError.self) { try self.read(Array(lines[..<count]), into: other) }
         }
-        for bad in ["{", "[]", "{}", #"{"change":1}"#, #"{"freshet_log":2}"#, #"{"change":1,"of":"a","at":"x","value":1}"#] {
+        for bad in [
+            "{", "[]", "{}", #"{"change":1}"#, #"{"freshet_log":2}"#, #"{"change":1,"of":"a","at":"x","value":1}"#,
+        ] {
             let line = Array(bad.utf8)
             #expect(throws: StoreError.self) { try self.read(Array(lines.dropLast()) + [line], into: other) }
             #expect(throws: StoreError.self) { try self.read([line] + Array(lines.dropFirst()), into: other) }

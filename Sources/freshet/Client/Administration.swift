@@ -36,7 +36,8 @@ struct Administration {
     private func refusal(_ document: Document?, status: Int, _ path: String) -> GatewayConnectionError {
         let detail = document?.root["detail"]?.string ?? "\(path) was answered with \(status)"
         guard status == 401 || status == 403 else { return GatewayConnectionError(description: detail) }
-        let way = "run as the user of the gateway or as root, who may read its admin.key; or name admin.listen by --gateway"
+        let way =
+            "run as the user of the gateway or as root, who may read its admin.key; or name admin.listen by --gateway"
         return GatewayConnectionError(description: "\(detail) To administer it, \(way).")
     }
 }

@@ -161,7 +161,9 @@ struct LogBackupCommand: AsyncParsableCommand {
             }
             let report = try StoppedLog(self.target).verify()
             if let problem = report.problems.first {
-                throw StartFailure("\(self.target): copied, and the log is damaged: \(problem); see: freshet log verify")
+                throw StartFailure(
+                    "\(self.target): copied, and the log is damaged: \(problem); see: freshet log verify"
+                )
             }
             Terminal.print("\(self.target): \(report.summary)")
         }

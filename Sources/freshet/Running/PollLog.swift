@@ -20,7 +20,10 @@ final class PollLog: Sendable {
     /// Lines at `info` or above about one source in one minute.
     static let maxLinesPerMinute = 10
 
-    init(hub: Hub, logger: Logger) {
+    private let now: @Sendable () -> MonotonicTime
+
+    init(hub: Hub, logger: Logger, now: @escaping @Sendable () -> MonotonicTime = { .now }) {
+        self.now = now
         self.hub = hub
         self.logger = logger
     }
@@ -66,7 +69,7 @@ final class PollLog: Sendable {
     /// Counts a line of this source; past the bound of a minute, one line says so and the rest is silent.
     private func mayLog(_ source: String) -> Bool {
         let name = String(InstanceName.template(of: source))
-        let minute = MonotonicTime.now.nanoseconds / 60_000_000_000
+        let minute = self.now().nanoseconds / 60_000_000_000
         let count = self.state.withLock { state -> Int in
             if state.minute != minute {
                 state.minute = minute
