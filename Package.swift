@@ -261,7 +261,7 @@ let package = Package(
                 "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            exclude: ["socket_cases.py", "restart_crowd.py", "socket_manager.py"],
+            exclude: ["socket_cases.py", "restart_crowd.py", "schemathesis.toml", "socket_manager.py"],
             swiftSettings: house
         ),
     ]

@@ -11,7 +11,7 @@ package struct LogBackup: Hashable, Sendable {
     package var path: String
     package var bytes: Int
     /// Where the log stood. The copy has every change up to here.
-    package var cursor: Cursor
+    package var cursor: FreshetCore.Cursor
 }
 
 extension SQLiteChangeStore {
@@ -44,7 +44,7 @@ extension LogReaders {
         guard let file = FileDescriptor(part, O_RDWR | O_NOFOLLOW), file.sync(), rename(part, target) == 0,
             LogPath(target).syncFolder(), let identity = FileIdentity.of(target)
         else { throw StoreError(.io, "\(target) cannot be written: \(describe(errno: errno))") }
-        let cursor = Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head)
+        let cursor = FreshetCore.Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head)
         return LogBackup(path: target, bytes: identity.size, cursor: cursor)
     }
 

@@ -1,7 +1,7 @@
 // A log as JSON lines: readable without this program, and the way to another file, machine or format.
 
 import Foundation
-import FreshetCore
+package import FreshetCore
 import JSON
 
 /// The lines of an export. The first names the form and where the log stood, the last counts the others, so that a file

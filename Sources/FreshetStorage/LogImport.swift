@@ -23,7 +23,7 @@ package struct LogImport {
     private var report: LogReport
     private var isBegun = false
     private var isComplete = false
-    private var pending = Pending()
+    private let pending = Pending()
     private var pendingChanges = 0
     private var pendingBytes = 0
     private var sequence: UInt64 = 0
@@ -156,7 +156,7 @@ package struct LogImport {
         }
         let patched: Document?
         do throws(PatchError) {
-            patched = try line["patch"].flatMap { (patch) throws(PatchError) in
+            patched = try line["patch"].flatMap { (patch: Value) throws(PatchError) -> Document? in
                 try source.value?.applying(patch: patch.document, limits: .widest)
             }
         } catch {

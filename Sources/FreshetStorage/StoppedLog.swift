@@ -8,7 +8,7 @@ import JSON
 
 /// What a log holds, as far as it was read.
 package struct LogReport: Hashable, Sendable {
-    package var cursor: Cursor
+    package var cursor: FreshetCore.Cursor
     /// The format of the file; an older one is read as if it had been migrated.
     package var format: Int64
     package var sources = 0
@@ -56,11 +56,16 @@ package final class StoppedLog {
             )
         }
         // A gateway makes the file of the lock before it opens the log; beside a backup there is none.
-        self.lock = self.path.exists(self.path.lockFile) ? try FileLock(self.path) : nil
+        if self.path.exists(self.path.lockFile) {
+            self.lock = try FileLock(self.path)
+        } else {
+            self.lock = nil
+        }
         self.format = found.header?.format ?? 0
         let queue = try Self.connect(self.path.file)
         guard self.format < schema.format else {
-            (self.queue, self.migrated) = (queue, nil)
+            self.queue = queue
+            self.migrated = nil
             return
         }
         defer { try? queue.close() }
@@ -126,7 +131,7 @@ package final class StoppedLog {
     /// Copies the log into a new file at `target`, readable by its owner alone, through SQLite's backup API.
     ///
     /// - Throws: `.readOnly` where there is a file or none can be made; what the disk says. What was copied by then is deleted.
-    package func copy(to target: String) throws(StoreError) -> Cursor {
+    package func copy(to target: String) throws(StoreError) -> FreshetCore.Cursor {
         let copy = LogPath(target)
         guard FileDescriptor(copy.file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW) != nil else {
             throw StoreError(.readOnly, "\(copy.file) cannot be made: \(describe(errno: errno))")
@@ -136,7 +141,7 @@ package final class StoppedLog {
             guard let file = FileDescriptor(copy.file, O_RDWR | O_NOFOLLOW), file.sync(), copy.syncFolder() else {
                 throw StoreError(.io, "\(copy.file) cannot be written: \(describe(errno: errno))")
             }
-            return Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head)
+            return FreshetCore.Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head)
         } catch {
             copy.removeFiles()
             throw error
@@ -145,7 +150,7 @@ package final class StoppedLog {
 
     /// One part of a log, in the order in which they are read.
     enum Part {
-        case head(Cursor)
+        case head(FreshetCore.Cursor)
         case source(SourceRow, SnapshotRow, ValidatorsRow?)
         case change(ChangeRow, source: String)
         case writeKey(WriteKeyRow)
@@ -157,7 +162,8 @@ package final class StoppedLog {
         var report = try self.queue.perform(at: file) { database in
             var report: LogReport?
             try database.inTransaction(.deferred) {
-                report = try LogWalk(database, format: self.format).read(visit)
+                var walk = try LogWalk(database, format: self.format)
+                report = try walk.read(visit)
                 return .commit
             }
             guard let report else { throw StoreError(.io, "\(file): nothing was read") }
@@ -189,7 +195,7 @@ private struct LogWalk {
         self.database = database
         let head = try LogHead.read(database)
         self.report = LogReport(
-            cursor: Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head),
+            cursor: FreshetCore.Cursor(epoch: Epoch(stored: head.epoch), sequence: head.head),
             format: format
         )
         let problems = try String.fetchAll(database, sql: "PRAGMA integrity_check(\(StoppedLog.maxProblems))")

@@ -60,7 +60,9 @@ struct PollLogTests {
         }
     }
 
-    @Test("F86: a million changes of state and failures of one source are ten lines a minute, and others have their own")
+    @Test(
+        "F86: a million changes of state and failures of one source are ten lines a minute, and others have their own"
+    )
     func bounded() throws {
         let setting = try Setting(["bad", "other"])
         let error = UpstreamError(.connect, "Connection refused.")

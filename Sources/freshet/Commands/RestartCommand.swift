@@ -49,7 +49,7 @@ struct RestartCommand: AsyncParsableCommand {
         let before = try? self.figures()
         let begin = ContinuousClock.now
         try self.restart()
-        guard let after = self.await({ try self.ready(after: before?.startedAt) }) else {
+        guard let after = self.patiently({ try self.ready(after: before?.startedAt) }) else {
             Terminal.complain("\(self.unit): restarted, and not ready in time; see: journalctl -u \(self.unit)")
             throw ExitCode(1)
         }
@@ -57,7 +57,7 @@ struct RestartCommand: AsyncParsableCommand {
         Terminal.print("\(self.unit): restarted, ready after \(taken)")
         guard let count = before?.subscribers, count > 0, after.subscribers != nil else { return }
         var back = 0
-        let isComplete = self.await {
+        let isComplete = self.patiently {
             back = try self.figures().subscribers ?? 0
             return back >= count ? true : nil
         }
@@ -88,7 +88,7 @@ struct RestartCommand: AsyncParsableCommand {
     }
 
     /// Tries again until there is a result, and no longer than allowed. Failures count as none: the gateway is away.
-    private func await<Result>(_ body: () throws -> Result?) -> Result? {
+    private func patiently<Result>(_ body: () throws -> Result?) -> Result? {
         let deadline = ContinuousClock.now + (self.timeout ?? .seconds(60))
         while true {
             if let result = try? body() { return result }

@@ -1,0 +1,98 @@
+import Foundation
+import FreshetTesting
+import JSON
+import Testing
+
+/// `/openapi.json` by tools of others: its schema, and schemathesis against the gateway that serves it. Some 20 s a source, and
+/// at the first use what pip takes.
+@Suite("The description of the interface", .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
+struct DescriptionTests {
+    /// A folder of programs, `.build-python-openapi` of the package; `nil` where there is no Python, or pip cannot install.
+    private static let tools: String? = {
+        let folder = Suites.packageRoot.appending(path: ".build-python-openapi").path
+        let tools = "\(folder)/bin"
+        if FileManager.default.isExecutableFile(atPath: "\(tools)/schemathesis") { return tools }
+        guard DescriptionTests.run(["python3", "-m", "venv", folder])?.status == 0,
+            DescriptionTests.run([
+                "\(tools)/pip", "install", "--quiet", "schemathesis==4.32.5", "openapi-spec-validator==0.9.0",
+            ])?.status == 0
+        else { return nil }
+        return tools
+    }()
+
+    /// What a command writes, and how it ends; `nil` where there is no such command.
+    private static func run(
+        _ arguments: [String],
+        environment: [String: String] = [:]
+    ) -> (status: Int32, output: String)? {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        guard (try? process.run()) != nil else { return nil }
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+
+    private static let file = Suites.packageRoot.appending(path: "Sources/CWeb/openapi.json").path
+
+    @Test(
+        "is valid OpenAPI 3.2, schemas included",
+        .enabled("skipped: pip cannot install openapi-spec-validator") { Self.tools != nil }
+    )
+    func valid() async throws {
+        let tools = try #require(Self.tools)
+        let command = ["\(tools)/openapi-spec-validator", Self.file]
+        let result = try #require(await Task.detached { Self.run(command) }.value)
+        #expect(result.status == 0 && result.output.contains("OK"), "\(result.output)")
+    }
+
+    @Test(
+        "schemathesis finds nothing that a gateway does otherwise, streams included",
+        .enabled("skipped: pip cannot install schemathesis") { Self.tools != nil },
+        arguments: ["value", "items", "pushed"]
+    )
+    func conformance(source: String) async throws {
+        let tools = try #require(Self.tools)
+        let upstream = try ScriptedUpstream()
+        upstream.on("/value", respond: .json(#"{"n":1,"a":{"b":[1,2]}}"#))
+        upstream.on("/items") { request in
+            [.respond(request.method == "GET" ? .json(#"[{"id":1,"x":1},{"id":2,"x":2}]"#) : .status(204))]
+        }
+        let folder = try TemporaryFolder()
+        let items = upstream.url("/items")
+        let gateway = try Gateway(
+            """
+            heartbeat: 1s
+            log: { path: "\(folder.path("changes.db"))" }
+            sources:
+              value: { url: "\(upstream.url("/value"))", interval: 1s }
+              items:
+                url: "\(items)"
+                interval: 1s
+                items: ""
+                key: /id
+                write: { item_url: "\(items)/{key}", methods: [PUT, PATCH, DELETE, POST] }
+              pushed: {}
+            """
+        )
+        try await gateway.waitForValues(of: ["value", "items"])
+        let address = "http://127.0.0.1:\(try await gateway.process.listeningPort())"
+        let configuration = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "schemathesis.toml")
+        let command = [
+            "\(tools)/schemathesis", "--config-file", configuration.path, "run", "--no-color", "-H",
+            "Authorization: Bearer \(try gateway.process.key())", "\(address)/openapi.json",
+        ]
+        let result = try #require(
+            await Task.detached { Self.run(command, environment: ["SOURCE": source]) }.value
+        )
+        let failures = result.output.range(of: "= FAILURES =").map { result.output[$0.lowerBound...].prefix(8000) }
+        #expect(result.status == 0, "\(failures ?? result.output.suffix(4000))")
+        #expect(gateway.process.isRunning)
+        #expect(try await gateway.terminate() == .exited(0))
+    }
+}
