@@ -101,6 +101,17 @@ static inline CURLcode ccurl_get_text(CURL *easy, CURLINFO info, const char **va
     return curl_easy_getinfo(easy, info, value);
 }
 
+/// When the certificate of the last connection's other end expires, as OpenSSL writes it: `Nov 30 12:00:00 2026 GMT`. NULL
+/// where CURLOPT_CERTINFO was not set, without TLS, and on a connection that was kept. libcurl owns the text.
+static inline const char *ccurl_certificate_end(CURL *easy) {
+    struct curl_certinfo *info = NULL;
+    static const char name[] = "Expire date:";
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info || info->num_of_certs < 1) return NULL;
+    for (struct curl_slist *line = info->certinfo[0]; line; line = line->next)
+        if (line->data && strncmp(line->data, name, sizeof name - 1) == 0) return line->data + sizeof name - 1;
+    return NULL;
+}
+
 // MARK: connections
 
 /// Makes a cache of connections for CURLOPT_SHARE; NULL when there is no memory. End it with `curl_share_cleanup`, which

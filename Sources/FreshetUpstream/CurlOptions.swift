@@ -2,6 +2,7 @@
 
 import CCurl
 import FreshetCore
+import HTTPFields
 
 /// The options of one easy handle. A borrowed view: it owns nothing.
 struct CurlOptions {
@@ -57,6 +58,7 @@ struct CurlOptions {
             ccurl_set_offset(self.easy, CURLOPT_MAXFILESIZE_LARGE, Int64(clamping: configuration.maxBodyBytes))
         )
         try self.applyTLS(of: configuration.tls)
+        if configuration.readsCertificate { try self.set(CURLOPT_CERTINFO, 1) }
         try self.apply(configuration.route)
     }
 
@@ -184,6 +186,17 @@ struct CurlOptions {
         var text: UnsafePointer<CChar>?
         guard ccurl_get_text(self.easy, CURLINFO_PRIMARY_IP, &text) == CURLE_OK else { return nil }
         return NetworkAddress(text: text)
+    }
+
+    /// When the certificate that the last connection was opened with expires.
+    var certificateEnd: WallTime? {
+        guard let text = ccurl_certificate_end(self.easy).map({ String(cString: $0) }) else { return nil }
+        // `Nov 30 12:00:00 2026 GMT`, the day padded with a blank: the form of asctime without the name of the day.
+        let parts = text.split(separator: " ")
+        guard parts.count >= 4 else { return nil }
+        let day = parts[1].utf8.count == 1 ? " \(parts[1])" : "\(parts[1])"
+        let date = HTTPDate("Mon \(parts[0]) \(day) \(parts[2]) \(parts[3])".utf8, wallNow: 0)
+        return date.map { WallTime(milliseconds: Int64($0.unixSeconds) * 1000) }
     }
 
     /// Zero where libcurl does not know.

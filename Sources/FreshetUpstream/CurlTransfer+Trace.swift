@@ -19,7 +19,8 @@ extension CurlTransfer {
             isNewConnection: isNew,
             timing: options.timing(isNew: isNew),
             request: request,
-            received: fields.count <= ExchangeTrace.maxFields ? fields : Array(fields.prefix(ExchangeTrace.maxFields))
+            received: fields.count <= ExchangeTrace.maxFields ? fields : Array(fields.prefix(ExchangeTrace.maxFields)),
+            certificateEnd: isNew && self.configuration.readsCertificate ? options.certificateEnd : nil
         )
     }
 

@@ -35,6 +35,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
     /// The bodies of all answers are taken, whatever their status. The default is true. Of a poll only 200 and 203 bring a
     /// value, and another status says all there is to say, however its body ends.
     package var takesEveryBody: Bool
+    /// Keep the date until which the upstream's certificate holds: ``ExchangeTrace/certificateEnd``. The default is false.
+    package var readsCertificate = false
 
     package init(
         headers: [SourceConfiguration.Field] = [],

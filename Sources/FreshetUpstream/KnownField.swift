@@ -43,7 +43,8 @@ enum KnownField {
 
     /// Beside those about rate limits: see `RateLimitField`.
     private static let keptNames = [
-        "age", "cache-control", "content-location", "content-range", "content-type", "date", "deprecation", "etag",
+        "access-control-allow-origin", "age", "cache-control", "content-location", "content-range", "content-type",
+        "date", "deprecation", "etag",
         "expires", "last-modified", "link", "location", "pragma", "retry-after", "server", "sunset", "vary", "via",
         "warning", "www-authenticate", "x-poll-interval",
     ]

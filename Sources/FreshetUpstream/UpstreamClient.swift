@@ -75,6 +75,14 @@ package struct ExchangeEnd: Sendable {
     package var result: Result<ExchangeResponse, UpstreamError>
     /// Some of the request may have left. False only where certainly nothing has.
     package var wasSent: Bool
+    /// What the last request took, and what was said; `nil` where none was made.
+    package var trace: ExchangeTrace?
+
+    package init(result: Result<ExchangeResponse, UpstreamError>, wasSent: Bool, trace: ExchangeTrace? = nil) {
+        self.result = result
+        self.wasSent = wasSent
+        self.trace = trace
+    }
 }
 
 /// One thing to do on the client's thread.
@@ -144,7 +152,7 @@ private final class ClientLoop {
             let now = MonotonicTime.now
             if self.transport.deadline <= now { self.transport.timerFired(now: now) }
             for completion in self.transport.takeCompletions(now: now) {
-                self.end(completion.id, completion.result, wasSent: completion.wasSent)
+                self.end(completion.id, completion.result, wasSent: completion.wasSent, completion.trace)
             }
             // A single request has no earlier value to doubt; the connection is closed already.
             _ = self.transport.takeUnsolicited()
@@ -175,10 +183,15 @@ private final class ClientLoop {
     }
 
     /// `wasSent`: what is given up in the middle may have left.
-    private func end(_ id: ExchangeID, _ result: Result<ExchangeResponse, UpstreamError>, wasSent: Bool = true) {
+    private func end(
+        _ id: ExchangeID,
+        _ result: Result<ExchangeResponse, UpstreamError>,
+        wasSent: Bool = true,
+        _ trace: ExchangeTrace? = nil
+    ) {
         guard let reply = self.replies.removeValue(forKey: id) else { return }
         self.transport.remove(id)
-        reply(ExchangeEnd(result: result, wasSent: wasSent))
+        reply(ExchangeEnd(result: result, wasSent: wasSent, trace: trace))
     }
 }
 

@@ -42,6 +42,8 @@ package struct ExchangeTrace: Hashable, Sendable {
     package var request: [Field]
     /// As they came: they are made text where they are shown, so that a poll that nobody looks at costs nothing.
     package var received: [HeaderField]
+    /// Until when the upstream's certificate holds. `nil` unless that was asked for, and on a connection that was kept.
+    package var certificateEnd: WallTime?
 
     package var response: [Field] {
         self.received.map { Field(String(decoding: $0.name, as: UTF8.self), Self.shown($0.value)) }
@@ -53,7 +55,8 @@ package struct ExchangeTrace: Hashable, Sendable {
         isNewConnection: Bool = true,
         timing: Timing = Timing(),
         request: [Field] = [],
-        received: [HeaderField] = []
+        received: [HeaderField] = [],
+        certificateEnd: WallTime? = nil
     ) {
         self.version = version
         self.status = status
@@ -61,6 +64,12 @@ package struct ExchangeTrace: Hashable, Sendable {
         self.timing = timing
         self.request = request
         self.received = received
+        self.certificateEnd = certificateEnd
+    }
+
+    /// The value of the last field of this name in the answer, in lower case and as it came.
+    package func value(of name: String) -> [UInt8]? {
+        self.received.last { $0.name.elementsEqual(name.utf8) }?.value
     }
 
     /// The most fields of either side that are kept, and the most bytes of a value.
