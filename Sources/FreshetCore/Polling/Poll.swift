@@ -75,7 +75,7 @@ package struct ExchangeResponse: Sendable {
     }
 
     /// The validators, byte-exact; a field that is empty, or longer than ``Validators/maxBytes``, counts as absent.
-    var validators: Validators {
+    package var validators: Validators {
         Validators(
             etag: self.validator("etag"),
             lastModified: self.validator("last-modified"),

@@ -55,6 +55,19 @@ final class SignalWatcher: Sendable {
         if isReloadWanted { action(SIGHUP) }
     }
 
+    /// Waits for SIGTERM or SIGINT. A second one ends the process at once, with code 2; SIGHUP is ignored. For programs that
+    /// have nothing to end in order.
+    func waitForEnd() async {
+        let isEnding = Atomic<Bool>(false)
+        await withCheckedContinuation { continuation in
+            self.handle { signal in
+                guard signal != SIGHUP else { return }
+                if isEnding.exchange(true, ordering: .relaxed) { _exit(2) }
+                continuation.resume()
+            }
+        }
+    }
+
     private func received(_ signal: Int32) {
         let action = self.state.withLock { state in
             if state.action == nil, signal == SIGHUP { state.isReloadWanted = true }
