@@ -79,18 +79,6 @@ extension DurationText {
         guard text.contains("."), text.first?.isNumber == true else { return nil }
         return QuantityError(what: "\"\(text)\" has a fraction", fix: "use a smaller unit: 1.5s is 1500ms")
     }
-
-    /// The shortest text that ``parse(_:)`` reads back: `1m30s`, `500ms`, `0s`.
-    package static func describe(_ duration: Duration) -> String {
-        var rest = duration.milliseconds
-        guard rest > 0 else { return "0s" }
-        var text = ""
-        for unit in self.units where rest >= unit.milliseconds {
-            text += "\(rest / unit.milliseconds)\(unit.name)"
-            rest %= unit.milliseconds
-        }
-        return text
-    }
 }
 
 /// `512B`, `64KiB`, `8MiB`, `1GiB`: a whole number of bytes or of powers of 1024.

@@ -8,6 +8,18 @@ package enum DurationText {
         ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
+    /// The shortest text that ``duration(_:)`` reads back: `1m30s`, `500ms`, `0s`.
+    package static func describe(_ duration: Duration) -> String {
+        var rest = duration.milliseconds
+        guard rest > 0 else { return "0s" }
+        var text = ""
+        for unit in self.units where rest >= unit.milliseconds {
+            text += "\(rest / unit.milliseconds)\(unit.name)"
+            rest %= unit.milliseconds
+        }
+        return text
+    }
+
     /// `nil` for what is not of this grammar, a bare number among it, and for more than an `Int64` of milliseconds.
     package static func duration(_ text: some StringProtocol) -> Duration? {
         var rest = Array(text.utf8)[...]

@@ -194,7 +194,7 @@ struct ValidatorTrust: Sendable {
     }
 
     /// A tag without `W/` and without what proxies add when they compress: `"x-gzip"`, `"x;br"`.
-    private static func opaque(_ tag: [UInt8]) -> ArraySlice<UInt8> {
+    static func opaque(_ tag: [UInt8]) -> ArraySlice<UInt8> {
         var tag = tag[...]
         if tag.starts(with: "W/".utf8) { tag = tag.dropFirst(2) }
         if tag.last == UInt8(ascii: "\"") { tag = tag.dropLast() }

@@ -80,7 +80,8 @@ package struct SourceProblem: Hashable, Sendable {
         }
     }
 
-    private static func fix(_ kind: UpstreamError.Kind) -> String {
+    /// What helps against failures of a kind, as a sentence.
+    static func fix(_ kind: UpstreamError.Kind) -> String {
         switch kind {
         case .dns: "Check the host in url, and the resolver of this machine."
         case .connect: "Check that the upstream runs and that a firewall or proxy lets this machine through."

@@ -40,6 +40,9 @@ package struct ResponseFreshness: Hashable, Sendable {
     package let quotaResetsIn: Duration?
     /// The upstream's rate limit has no room now.
     package let isQuotaUsedUp: Bool
+    /// The least time between requests at which what is left of the upstream's rate limit lasts until it is renewed; `nil`
+    /// where that is not said, or nothing is left.
+    package let quotaInterval: Duration?
     /// `Last-Modified`, if it is close to a date, in unix seconds; possibly in the future.
     package let lastModified: Int?
     /// `Date`, if it is a date, in unix seconds.
@@ -83,6 +86,7 @@ package struct ResponseFreshness: Hashable, Sendable {
         self.pollInterval = reading.pollInterval.map(Self.duration)
         self.quotaResetsIn = reading.quota.exhaustedFor.map(Self.duration)
         self.isQuotaUsedUp = reading.quota.isUsedUp
+        self.quotaInterval = reading.quota.leastInterval.map { Duration(clampingSeconds: $0) }
         self.lastModified = reading.lastModified
         self.date = reading.date
     }

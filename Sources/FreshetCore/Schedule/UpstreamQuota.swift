@@ -54,6 +54,20 @@ struct UpstreamQuota: Hashable, Sendable {
         return latest.map { min(Self.longest, $0) }
     }
 
+    /// The least time between requests, in seconds, at which what is left lasts until it is renewed: that of the tightest
+    /// quota. `nil` where no quota says both, or one is used up.
+    var leastInterval: Double? {
+        var least: Double?
+        for family in self.families {
+            let resets = family.resets.isEmpty ? [self.resetOfOthers] : family.resets
+            for (remaining, reset) in zip(family.remaining, resets) {
+                guard let remaining, let reset, remaining >= 1, reset > 0 else { continue }
+                least = max(least ?? 0, Double(reset) / remaining)
+            }
+        }
+        return self.isUsedUp ? nil : least
+    }
+
     /// For a quota without a reset of its own: that of fields which name no quota.
     private var resetOfOthers: Int? {
         self.families.lazy.filter(\.remaining.isEmpty).flatMap(\.resets).compactMap { $0 }.max()
