@@ -132,7 +132,7 @@ let package = Package(
             name: "freshet",
             dependencies: [
                 "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
-                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "CLinux", "CSignals",
+                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "JSONSchema", "CLinux", "CSignals",
                 "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -248,6 +248,7 @@ let package = Package(
             dependencies: [
                 "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
                 "FreshetTesting", "HTTPFields", "JSON", "JSONSchema", "JSONPath", "System",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.copy("Configurations")],

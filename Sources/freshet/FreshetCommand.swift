@@ -17,6 +17,10 @@ struct FreshetCommand: AsyncParsableCommand {
             Watch one API:
               freshet try https://api.example.com/rates
 
+            Get a configuration for it, and see what is wasteful:
+              freshet init https://api.example.com/rates -o freshet.yaml
+              freshet doctor
+
             Run a gateway:
               freshet serve https://api.example.com/rates
               freshet serve --config freshet.yaml
@@ -27,7 +31,8 @@ struct FreshetCommand: AsyncParsableCommand {
             """,
         version: FreshetVersion.current,
         subcommands: [
-            ServeCommand.self, TryCommand.self, DemoCommand.self, ValidateCommand.self, TailCommand.self,
+            ServeCommand.self, TryCommand.self, DemoCommand.self, InitCommand.self, DoctorCommand.self,
+            ValidateCommand.self, TailCommand.self, TypesCommand.self, RecordCommand.self, ReplayCommand.self,
             ConfigCommand.self, HealthcheckCommand.self, TokenCommand.self,
             ReloadCommand.self, RestartCommand.self, LogCommand.self,
         ]

@@ -7,6 +7,10 @@ struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
         abstract: "Show the configuration, its manual, or its JSON Schema.",
+        discussion: """
+            Example:
+              freshet config show --config freshet.yaml
+            """,
         subcommands: [ConfigShowCommand.self, ConfigDocsCommand.self, ConfigSchemaCommand.self]
     )
 }
@@ -14,7 +18,11 @@ struct ConfigCommand: AsyncParsableCommand {
 struct ConfigShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show every value in force and where it came from; secrets are redacted."
+        abstract: "Show every value in force and where it came from; secrets are redacted.",
+        discussion: """
+            Example:
+              freshet config show | grep -v default
+            """
     )
 
     @OptionGroup var configuration: ConfigurationOptions
@@ -34,7 +42,11 @@ struct ConfigShowCommand: AsyncParsableCommand {
 struct ConfigDocsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "docs",
-        abstract: "The manual of the configuration file."
+        abstract: "The manual of the configuration file.",
+        discussion: """
+            Example:
+              freshet config docs | less
+            """
     )
 
     func run() async throws {
@@ -45,7 +57,11 @@ struct ConfigDocsCommand: AsyncParsableCommand {
 struct ConfigSchemaCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schema",
-        abstract: "The JSON Schema of the configuration file, for editors."
+        abstract: "The JSON Schema of the configuration file, for editors.",
+        discussion: """
+            Example:
+              freshet config schema > freshet.schema.json
+            """
     )
 
     func run() async throws {

@@ -8,11 +8,15 @@ import System
 struct ConfigurationOptions: ParsableArguments {
     @Option(
         name: [.customShort("c"), .customLong("config")],
-        help: "The configuration file (default: ./freshet.yaml)."
+        help: "The configuration file (default: ./freshet.yaml).",
+        completion: .file(extensions: ["yaml", "yml"])
     )
     var path: String?
 
     static let defaultPath = "freshet.yaml"
+
+    /// Whether there is a configuration to read.
+    var exists: Bool { self.path != nil || FileManager.default.fileExists(atPath: Self.defaultPath) }
 
     /// How often a configuration is read that changes while it is, and the time between.
     private static let maxReads = 10
@@ -23,7 +27,7 @@ struct ConfigurationOptions: ParsableArguments {
     /// - Throws: ``StartFailure`` with every problem, for exit code 1.
     func load() throws(StartFailure) -> LoadedConfiguration {
         let path = self.path ?? Self.defaultPath
-        guard self.path != nil || FileManager.default.fileExists(atPath: path) else { throw .noConfiguration }
+        guard self.exists else { throw .noConfiguration }
         for _ in 0..<Self.maxReads {
             let stamps = FileStamps()
             let result = Self.load(path, stamps.files)

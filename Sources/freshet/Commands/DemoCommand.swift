@@ -18,6 +18,10 @@ struct DemoCommand: AsyncParsableCommand {
             writes of orders, which the board at /demo/board.html shows: open it in two windows.
 
             Listens on 127.0.0.1:8080, or on the next port that is free. End it with Ctrl-C.
+
+            Examples:
+              freshet demo
+              freshet demo --show --listen 127.0.0.1:9000
             """
     )
 

@@ -43,6 +43,17 @@ enum SourceArguments {
         }
     }
 
+    /// Reads a size.
+    ///
+    /// - Throws: `ValidationError` that says what is wrong.
+    static func size(_ text: String) throws -> Int {
+        do throws(QuantityError) {
+            return try SizeText.parse(text)
+        } catch {
+            throw ValidationError("\(error.what); \(error.fix)")
+        }
+    }
+
     /// Reads an address to listen on.
     ///
     /// - Throws: `ValidationError` that says what is wrong.

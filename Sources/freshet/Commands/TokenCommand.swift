@@ -7,6 +7,10 @@ struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
         abstract: "Make and inspect credentials.",
+        discussion: """
+            Example:
+              freshet token key > secrets/mobile
+            """,
         subcommands: [Key.self, TokenNewCommand.self, TokenInspectCommand.self]
     )
 
@@ -15,8 +19,9 @@ struct TokenCommand: AsyncParsableCommand {
             commandName: "key",
             abstract: "Print a new API key, 256 bits at random.",
             discussion: """
-                Write it to a file that only the gateway can read, and name the file in auth.keys:
+                Write it to a file that only the gateway can read, and name the file in auth.keys.
 
+                Example:
                   (umask 077; freshet token key > secrets/mobile)
                 """
         )

@@ -12,7 +12,9 @@ struct TryCommand: AsyncParsableCommand {
         commandName: "try",
         abstract: "Watch one URL: serve it, and print each change as it happens.",
         discussion: """
-            Listens on 127.0.0.1:8080, or on the next port that is free. End it with Ctrl-C.
+            Listens on 127.0.0.1:8080, or on the next port that is free. In a terminal the last line says when the next \
+            poll is and why, and what conditional requests saved. Ctrl-C ends it, and prints the configuration that does the \
+            same.
 
             Examples:
               freshet try https://api.example.com/rates
@@ -47,6 +49,8 @@ struct TryCommand: AsyncParsableCommand {
         let url = try SourceArguments.url(self.url)
         configuration.sources = SourceArguments.sources(for: [url], interval: self.interval ?? .seconds(5))
         let names = configuration.sources.map(\.name)
+        let sources = configuration.sources
+        let status = StatusLine()
         let runner = GatewayRunner(
             configuration: configuration,
             logger: self.log.logger(default: .error, to: sink),
@@ -54,10 +58,16 @@ struct TryCommand: AsyncParsableCommand {
             signals: signals,
             started: { address, key in
                 Self.introduce(names, at: address, key: key)
-                ChangeView.start(address, sources: names.joined(separator: ","))
+                ChangeView.start(address, sources: names.joined(separator: ","), above: status)
+                if Terminal.isInteractive, let name = names.first {
+                    TryProgress.start(address, source: name, in: status)
+                }
             }
         )
         try await runner.run()
+        status.remove()
+        Terminal.print(Colour.faint("\nThe same from a file, with `freshet serve`:\n"))
+        Terminal.print(TryProgress.configuration(of: sources))
     }
 
     private static func introduce(_ names: [String], at address: ListenAddress, key: AdminKey) {
@@ -74,7 +84,8 @@ struct TryCommand: AsyncParsableCommand {
 
 /// Prints the changes of the process's own gateway, as any subscriber gets them.
 enum ChangeView {
-    static func start(_ address: ListenAddress, sources: String) {
+    static func start(_ address: ListenAddress, sources: String, above status: StatusLine = StatusLine(isShown: false))
+    {
         // The view is a convenience: without a thread, the gateway runs and the address is on the screen.
         try? SystemThread.detach(name: "view") {
             let target = GatewayOptions.Target(address: GatewayAddress(reaching: address))
@@ -83,7 +94,7 @@ enum ChangeView {
             let refusal = follower.run { event in
                 // Between the end of the gateway and the end of the process there is nothing to tell.
                 guard case .line(let line) = event, line.event != "bye" else { return false }
-                printer.lines(for: line).forEach(Terminal.print)
+                status.print(printer.lines(for: line))
                 return true
             }
             if let refusal { Terminal.complain(refusal) }
