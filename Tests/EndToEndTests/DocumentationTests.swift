@@ -91,6 +91,19 @@ private enum Treatment {
         "freshet token inspect --config freshet.yaml token": .notRun(Self.tokens),
         #"curl -H "Authorization: Bearer $(cat secrets/feeder)" -d '{"eur":1.08}' http://127.0.0.1:8080/v1/sources/prices/value"#:
             .notRun("PushedSourceTests pushes a value with a key"),
+        "freshet init https://api.example.com/rates -o freshet.yaml": .notRun("InitTests"),
+        "freshet doctor": .notRun("DoctorTests"),
+        "freshet doctor --through https://live.example.com --origin https://app.example.com":
+            .notRun("DoctorThroughTests"),
+        "freshet record https://api.example.com/rates -o rates": .notRun("RecordReplayTests"),
+        "freshet replay rates --speed 60": .notRun("RecordReplayTests"),
+        "freshet types rates > rates.ts": .notRun("TypesTests"),
+        "freshet types rates --lang swift > Rates.swift": .notRun("TypesTests"),
+        "freshet --generate-completion-script bash > /etc/bash_completion.d/freshet": .notRun("CommandHelpTests"),
+        "freshet --generate-completion-script zsh > /usr/share/zsh/site-functions/_freshet":
+            .notRun("CommandHelpTests"),
+        "freshet --generate-completion-script fish > /usr/share/fish/vendor_completions.d/freshet.fish":
+            .notRun("CommandHelpTests"),
         "sudo apt-get install ./.build/packages/freshet_0.1.0_amd64.deb": .notRun(Self.deploy),
         "sudo systemctl edit freshet": .notRun(Self.deploy),
         "sudo systemctl reload freshet": .notRun(Self.deploy),

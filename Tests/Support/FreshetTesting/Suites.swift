@@ -45,6 +45,14 @@ package enum Suites {
         }
     }
 
+    /// The folder with the files of a recorded upstream, unpacked as ``history(_:)`` unpacks it.
+    ///
+    /// - Throws: As ``history(_:)``.
+    package static func folder(ofHistory name: String) throws -> String {
+        _ = try self.history(name)
+        return "\(self.temporary)/\(name)"
+    }
+
     static func read(_ file: URL) throws -> [UInt8] {
         do {
             return [UInt8](try Data(contentsOf: file))
