@@ -159,7 +159,7 @@ struct DoctorThroughTests {
         try await gateway.waitForValues(of: ["a"])
         let port = try await gateway.process.listeningPort()
         let nginx = try await NginxProcess("http://127.0.0.1:\(port)", configuration: proxy)
-        guard case .port(let outside) = nginx.endpoint else { throw TestingError(.process, "no port") }
+        guard case .tcp(_, let outside) = nginx.endpoint else { throw TestingError(.process, "no port") }
         let folder = try TemporaryFolder()
         let file = try folder.write("\(cors)\n\(sources)\n", to: "freshet.yaml")
         var arguments = ["doctor", "--json", "--pause", "10ms", "--config", file, "a"]
