@@ -53,12 +53,12 @@ struct TypesTests {
             program += "export const value\(number): Value = \(String(decoding: value, as: UTF8.self));\n"
         }
         let file = try folder.write(program, to: "value.ts")
-        let options = ["--noEmit", "--strict", "--target", "es2020", "--types", "", file]
+        let options = ["--noEmit", "--strict", "--target", "es2020", file]
         let process = try FreshetProcess(options, binary: Self.tsc)
         #expect(try await process.exitStatus(timeout: .seconds(240)) == .exited(0), "\(process.output.prefix(2000))")
         // What is of another type is refused.
         let wrong = try folder.write(text + "export const wrong: Value = 7;\n", to: "wrong.ts")
-        let refused = try FreshetProcess(["--noEmit", "--strict", "--types", "", wrong], binary: Self.tsc)
+        let refused = try FreshetProcess(["--noEmit", "--strict", wrong], binary: Self.tsc)
         #expect(try await refused.exitStatus(timeout: .seconds(240)) != .exited(0))
     }
 

@@ -9,10 +9,10 @@ package struct ValueShape: Sendable {
     static let maxPlaces = 2_000
     /// An object with more names than this is a table by name, whose members have one shape.
     static let maxNames = 100
-    /// The most values of one document that are looked at.
-    static let maxValues = 20_000
-    /// The most elements of one array, spread evenly over it.
-    static let maxElements = 200
+    /// The most values of one document that are looked at: a few milliseconds' worth.
+    static let maxValues = 100_000
+    /// The most elements of one array, spread evenly over it. What one in a thousand has would be missed among fewer.
+    static let maxElements = 10_000
     /// An enumeration has at most so many strings, each seen so often on average.
     static let maxStrings = 8
     static let usesPerString = 5
