@@ -12,8 +12,10 @@ let house: [SwiftSetting] = [
 
 let package = Package(
     name: "freshet",
-    platforms: [.macOS(.v15)],
+    // The program runs on Linux; the others are for the client.
+    platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
     products: [
+        .library(name: "FreshetClient", targets: ["FreshetClient"]),
         .executable(name: "freshet", targets: ["freshet"]),
         .executable(name: "freshet-bench", targets: ["freshet-bench"]),
     ],
@@ -52,6 +54,17 @@ let package = Package(
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: house),
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: house),
+
+        // The client, a library for other programs; `freshet tail` stands on it.
+        .target(
+            name: "FreshetClient",
+            dependencies: [
+                "EventStream", "JSON",
+                .target(name: "CCurl", condition: .when(platforms: [.linux])),
+                .target(name: "System", condition: .when(platforms: [.linux])),
+            ],
+            swiftSettings: house
+        ),
 
         // Layer 1: every decision, no I/O.
         .target(
@@ -174,6 +187,11 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
+            name: "FreshetClientTests",
+            dependencies: ["FreshetClient"],
+            swiftSettings: house
+        ),
+        .testTarget(
             name: "FreshetCoreTests",
             dependencies: [
                 "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "JSONSchema",
@@ -257,8 +275,9 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming", "FreshetTesting",
-                "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS", "CLinux",
+                "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming",
+                "FreshetTesting", "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS",
+                "CLinux",
                 "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
