@@ -6,7 +6,7 @@ extension FreshetClient {
         /// Proves to the gateway who calls. The default is ``Credential/none``.
         public var credential: Credential
         /// Carries requests. `nil`, the default, is libcurl on Linux and `URLSession` elsewhere, made once for each client.
-        public var transport: (any Transport)?
+        public var transport: (any FreshetTransport)?
         /// The most changes that one sequence keeps for a consumer that lags. When there are more, or more than
         /// ``maxBufferedBytes``, ``whenLagging`` says what happens. The default is 256.
         public var maxBufferedChanges = 256
@@ -29,7 +29,7 @@ extension FreshetClient {
         public var maxWriteAttempts = 4
 
         /// The defaults, with this credential.
-        public init(credential: Credential = .none, transport: (any Transport)? = nil) {
+        public init(credential: Credential = .none, transport: (any FreshetTransport)? = nil) {
             self.credential = credential
             self.transport = transport
         }

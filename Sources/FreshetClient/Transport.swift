@@ -29,8 +29,6 @@ public struct FreshetTransportError: Error, Sendable, CustomStringConvertible {
 }
 
 extension FreshetClient {
-    public typealias Transport = FreshetTransport
-
     /// A request to a gateway.
     public struct Request: Sendable {
         public enum Method: String, Hashable, Sendable {

@@ -45,6 +45,8 @@ struct StreamStateMachine: Sendable {
     private var failures = 0
     /// The gateway's last word on this connection, from its `bye`.
     private var closing: String?
+    /// Whether a connection moved the cursor since the client last came back at once.
+    private var hasMoved = true
     /// Whether the first event of this connection has arrived.
     private(set) var isLive = false
 
@@ -119,6 +121,7 @@ struct StreamStateMachine: Sendable {
         // 0 is "nothing yet".
         if let cursor, id.sequence > 0, cursor.reaches(id) == true { return .ignore }
         self.place = .cursor(id)
+        self.hasMoved = true
         return .deliver
     }
 
@@ -140,8 +143,10 @@ struct StreamStateMachine: Sendable {
         let wasLive = self.isLive
         self.isLive = false
         switch self.closing {
-        // A new credential, or an empty buffer: nothing to wait for.
-        case "expired" where wasLive, "slow" where wasLive: return .zero
+        // A new credential, or an empty buffer: nothing to wait for, unless that led nowhere.
+        case "expired" where wasLive && self.hasMoved, "slow" where wasLive && self.hasMoved:
+            self.hasMoved = false
+            return .zero
         // The gateway spreads its clients by the `retry` that it sends along.
         case .some where wasLive: return self.retry
         default: break

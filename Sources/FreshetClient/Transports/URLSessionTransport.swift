@@ -1,11 +1,13 @@
 // Requests over URLSession, on Apple's systems.
 
 #if canImport(Darwin) || FRESHET_URLSESSION
-    import Foundation
     import Synchronization
 
     #if canImport(FoundationNetworking)
-        import FoundationNetworking
+        import Foundation
+        public import FoundationNetworking
+    #else
+        public import Foundation
     #endif
 
     /// The transport on Apple's systems: `URLSession`, which knows the system's proxies, certificates and network changes.
