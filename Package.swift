@@ -144,8 +144,9 @@ let package = Package(
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetUpstream", "FreshetPolling",
-                "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "JSONSchema", "CLinux", "CSignals",
+                "FreshetAccess", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
+                "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "JSONSchema", "CLinux",
+                "CSignals",
                 "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -33,4 +33,52 @@ struct TerminalTests {
         _ = try await viewer.terminate()
         _ = try await gateway?.terminate()
     }
+
+    @Test(
+        "`tail --json` prints the gateway's own lines, each once, over a network that cuts",
+        arguments: [false, true]
+    )
+    func lines(usesSocket: Bool) async throws {
+        let gateway = try Gateway(
+            """
+            retry: 100ms
+            shutdown: { drain: 100ms }
+            auth: { anonymous: { read: ["*"], publish: ["*"] } }
+            sources: { s: {} }
+            """
+        )
+        let client = HTTPTestClient(try await gateway.process.endpoint())
+        func push(_ number: Int) async throws {
+            // Large enough for a change to be smaller than the whole.
+            let rest = (0..<40).map { "\"a text that stays \($0)\"" }.joined(separator: ",")
+            let body = Array(#"{"n":\#(number),"last":\#(number == 12),"rest":[\#(rest)]}"#.utf8)
+            let reply = try await client.send("POST", "/v1/sources/s/value", body: body, timeout: .patience)
+            try #require(reply.status == 200, "\(reply.text)")
+        }
+        let relay = try CuttingRelay(to: try await gateway.process.endpoint()) { request, cuts in
+            // What a WebSocket sends after its handshake is asked for as well.
+            guard request.contains("/v1/streams/") || !request.hasPrefix("GET "), cuts < 3 else { return nil }
+            return .init(after: #""patch""#, bytes: [10, 150, 400][cuts])
+        }
+        try await push(0)
+        let start = try #require(try await client.get("/v1/values/s").headers["Freshet-Cursor"])
+        let arguments = ["tail", "s", "--json", "--gateway", "http://127.0.0.1:\(relay.port)"]
+        let viewer = try FreshetProcess(arguments + (usesSocket ? ["--socket"] : []))
+        #expect(await viewer.waitForOutput(containing: #""event":"snapshot""#))
+        for number in 1...12 { try await push(number) }
+        #expect(await viewer.waitForOutput(containing: #""path":"/last","value":true"#), "\(viewer.errors)")
+        let changes = try await client.get(
+            "/v1/changes/s?since=\(start)",
+            headers: ["Accept": "application/x-ndjson"]
+        )
+        func patches(_ text: String) -> [Substring] {
+            text.split(separator: "\n").filter { $0.contains(#""event":"patch""#) }
+        }
+        #expect(patches(viewer.output) == patches(changes.text))
+        #expect(patches(viewer.output).count == 12)
+        #expect(relay.cuts == 3)
+        #expect(viewer.errors.contains("trying again in"))
+        _ = try await viewer.terminate()
+        _ = try await gateway.terminate()
+    }
 }

@@ -63,7 +63,7 @@ struct DemoCommand: AsyncParsableCommand {
             servesExample: true,
             started: { address, key in
                 DemoSources.introduce(at: address, key: key, isElsewhere: isElsewhere)
-                if show { ChangeView.start(address, sources: "*") }
+                if show { ChangeView.start(address, sources: ["*"]) }
             }
         )
         try await runner.run()

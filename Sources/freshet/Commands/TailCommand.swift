@@ -1,6 +1,7 @@
 // `freshet tail`: follows streams in a terminal, resuming where it was.
 
 import ArgumentParser
+import FreshetClient
 import FreshetConfiguration
 import FreshetCore
 
@@ -49,23 +50,36 @@ struct TailCommand: AsyncParsableCommand {
         // As a path has it: with the values of parameters encoded.
         let selector = SourceSelector(self.sources.joined(separator: ","))
         let names = selector?.terms.map(\.description) ?? self.sources
-        var follower = StreamFollower(target: target, sources: names.joined(separator: ","))
-        follower.since = self.since
-        follower.usesSocket = self.socket
+        let gateway = try FreshetClient(target, usesSocket: self.socket)
         var printer = ChangePrinter(hasColour: Terminal.hasColour)
-        let refusal = follower.run { event in
-            switch event {
-            case .line(let line) where self.json:
-                Terminal.print(String(decoding: line.text, as: UTF8.self))
-            case .line(let line):
-                printer.lines(for: line).forEach(Terminal.print)
-            case .interrupted(let reason, let delay):
-                Terminal.complain("\(target.address): \(reason); trying again in \(DurationText.describe(delay))")
+        do {
+            for try await change in gateway.changes(of: names, since: self.start) {
+                switch change.kind {
+                case .interrupted(let reason, let delay):
+                    let wait = DurationText.describe(.milliseconds(Int64(delay / .milliseconds(1))))
+                    Terminal.complain("\(target.address): \(reason.escapingControls()); trying again in \(wait)")
+                case .other(SocketTransport.subscribed): break
+                default:
+                    guard let text = change.line else { continue }
+                    if self.json {
+                        Terminal.print(String(decoding: text, as: UTF8.self))
+                    } else if let line = StreamLine(text) {
+                        printer.lines(for: line).forEach(Terminal.print)
+                    }
+                }
             }
-            return true
+        } catch let error as FreshetClientError {
+            Terminal.complain("\(target.address): \(error.reason.escapingControls())")
+            throw ExitCode(1)
         }
-        guard let refusal else { return }
-        Terminal.complain("\(target.address): \(refusal)")
-        throw ExitCode(1)
+    }
+
+    private var start: FreshetClient.Start {
+        switch self.since {
+        case nil: .snapshot
+        case "latest": .latest
+        case "earliest": .earliest
+        case let text?: FreshetClient.Cursor(text).map { .after($0) } ?? .snapshot
+        }
     }
 }

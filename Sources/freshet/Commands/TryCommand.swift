@@ -1,6 +1,8 @@
 // `freshet try URL`: serves one URL and shows each change in the terminal.
 
 import ArgumentParser
+import Dispatch
+import FreshetClient
 import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
@@ -58,7 +60,7 @@ struct TryCommand: AsyncParsableCommand {
             signals: signals,
             started: { address, key in
                 Self.introduce(names, at: address, key: key)
-                ChangeView.start(address, sources: names.joined(separator: ","), above: status)
+                ChangeView.start(address, sources: names, above: status)
                 if Terminal.isInteractive, let name = names.first {
                     TryProgress.start(address, source: name, in: status)
                 }
@@ -84,21 +86,42 @@ struct TryCommand: AsyncParsableCommand {
 
 /// Prints the changes of the process's own gateway, as any subscriber gets them.
 enum ChangeView {
-    static func start(_ address: ListenAddress, sources: String, above status: StatusLine = StatusLine(isShown: false))
-    {
-        // The view is a convenience: without a thread, the gateway runs and the address is on the screen.
-        try? SystemThread.detach(name: "view") {
-            let target = GatewayOptions.Target(address: GatewayAddress(reaching: address))
-            var follower = StreamFollower(target: target, sources: sources)
-            var printer = ChangePrinter(hasColour: Terminal.hasColour)
-            let refusal = follower.run { event in
-                // Between the end of the gateway and the end of the process there is nothing to tell.
-                guard case .line(let line) = event, line.event != "bye" else { return false }
-                status.print(printer.lines(for: line))
-                return true
+    static func start(
+        _ address: ListenAddress,
+        sources: [String],
+        above status: StatusLine = StatusLine(isShown: false)
+    ) {
+        let target = GatewayOptions.Target(address: GatewayAddress(reaching: address))
+        Task(executorPreference: ViewExecutor()) {
+            do {
+                try await self.show(FreshetClient(target), sources: sources, above: status)
+            } catch let error as FreshetClientError {
+                Terminal.complain(error.reason.escapingControls())
             }
-            if let refusal { Terminal.complain(refusal) }
         }
+    }
+
+    private static func show(_ gateway: FreshetClient, sources: [String], above status: StatusLine) async throws {
+        var printer = ChangePrinter(hasColour: Terminal.hasColour)
+        for try await change in gateway.changes(of: sources) {
+            switch change.kind {
+            // Between the end of the gateway and the end of the process there is nothing to tell.
+            case .interrupted, .closing: return
+            default: break
+            }
+            guard let line = change.line.flatMap({ StreamLine($0) }) else { continue }
+            status.print(printer.lines(for: line))
+        }
+    }
+}
+
+/// Runs what prints: a terminal that takes no more must not hold a thread that the gateway's own tasks need.
+private final class ViewExecutor: TaskExecutor {
+    private let queue = DispatchQueue(label: "view")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        self.queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }
 
