@@ -276,7 +276,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "freshet", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming",
+                "freshet", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming",
                 "FreshetTesting", "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS",
                 "CLinux",
                 "System", .product(name: "Crypto", package: "swift-crypto"),

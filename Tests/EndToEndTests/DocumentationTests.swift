@@ -118,6 +118,7 @@ private enum Treatment {
     /// Languages whose blocks are not run.
     static let languages = [
         "js": "Tests/CWebTests/catalogue.test.js runs them in a page",
+        "swift": "SwiftClientPageTests compiles and runs them",
         "text": "shows output, a diagram or an algorithm",
         "dockerfile":
             "no container runtime is a part of the tests; its commands are those of `serve` and `healthcheck`",
