@@ -17,8 +17,9 @@ LOOPS ?= 25
 LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1 FRESHET_REPLAYS=1000 \
   FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=9000 \
-  FRESHET_PAIRS=300000 FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000 FRESHET_WRITE_HISTORIES=1-10000 FRESHET_SWAPS=1000
-SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetStorageTests|FreshetCoreTests.Hub
+  FRESHET_PAIRS=300000 FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000 FRESHET_WRITE_HISTORIES=1-10000 \
+  FRESHET_SWAPS=1000 FRESHET_CUTS=1000
+SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetClientTests|FreshetStorageTests|FreshetCoreTests.Hub
 
 .PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test deb deploy-check clean
 
@@ -76,7 +77,7 @@ docs:
 	docc convert Sources/freshet/Freshet.docc --output-path .build/docs.doccarchive --warnings-as-errors \
 	  --fallback-display-name Freshet --fallback-bundle-identifier org.freshet.Freshet
 
-## sanitize: the suites of streams, HTTP, storage and hub under ThreadSanitizer and AddressSanitizer
+## sanitize: the suites of streams, HTTP, storage, client and hub under ThreadSanitizer and AddressSanitizer
 sanitize: setup
 	FRESHET_SANITIZE=thread timeout 3000 $(SWIFT) test --sanitize=thread \
 	  --scratch-path .build-tsan -j $(JOBS) --filter '$(SANITIZED)'
