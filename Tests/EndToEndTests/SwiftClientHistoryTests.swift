@@ -28,7 +28,7 @@ struct SwiftClientHistoryTests {
                     var cuts = 0
                     for number in stride(from: lane, to: Self.count, by: Self.parallel) {
                         let history = try ClientHistory(seed: UInt64(number), source: name, endpoint)
-                        try await history.run(try Self.synthetic(seed: UInt64(number)))
+                        try await history.run(try Self.synthetic(seed: UInt64(number)), hasItems: true)
                         cuts += history.relay.cuts
                     }
                     return cuts
@@ -80,7 +80,7 @@ struct SwiftClientHistoryTests {
         )
     }
 
-    /// A keyed collection that grows, shrinks, moves and changes.
+    /// A keyed collection whose last version alone has an item `last`, and that grows, shrinks, moves and changes.
     private static func synthetic(seed: UInt64) throws -> [[UInt8]] {
         var generator = SplitMix64(seed: seed)
         var items = (0..<20).map { (id: $0, text: "t\($0)") }
@@ -101,6 +101,7 @@ struct SwiftClientHistoryTests {
                 default: items[place].text = "t\(version)-\(place)"
                 }
             }
+            if version == self.changes - 1 { items[0].text = "last" }
             let list = items.map { #"{"id":\#($0.id),"text":"\#($0.text)"}"# }.joined(separator: ",")
             return Array(#"{"version":\#(version),"items":[\#(list)]}"#.utf8)
         }
@@ -134,7 +135,9 @@ private final class ClientHistory: Sendable {
     }
 
     /// Pushes the values one after the other, and checks what the client makes of them.
-    func run(_ bodies: [[UInt8]]) async throws {
+    ///
+    /// `hasItems`: whether the items of the last value are at `/items`, with the key `id`.
+    func run(_ bodies: [[UInt8]], hasItems: Bool = false) async throws {
         var cursors: [FreshetClient.Cursor: FreshetClient.JSONValue] = [:]
         try await self.push(bodies[0], &cursors)
         let last = try FreshetClient.JSONValue(parsing: bodies[bodies.count - 1])
@@ -149,6 +152,11 @@ private final class ClientHistory: Sendable {
             return seen
         }
         let steps = Task { try await Self.replay(client.changes(of: names, mode: mode.changeMode), until: last) }
+        let goal = hasItems ? Self.items(of: last) : nil
+        let items = Task {
+            guard let goal else { return }
+            try await Self.collect(client.changes(of: names, mode: .items), until: goal)
+        }
         for body in bodies.dropFirst() {
             try await self.push(body, &cursors)
             // Now and then the client has time to come back, and now and then it has not.
@@ -158,6 +166,8 @@ private final class ClientHistory: Sendable {
             _ = await self.relay.waitForRequests(next, to: "GET", timeout: .milliseconds(50))
         }
         let (seen, all) = (try await values.value, try await steps.value)
+        // Ends once the items are those of the last value.
+        try await items.value
         #expect(seen.last?.json == last, "\(self.mode)")
         var before: FreshetClient.Cursor?
         for value in seen {
@@ -184,6 +194,37 @@ private final class ClientHistory: Sendable {
         try #require(reply.status == 200, "\(reply.text)")
         let cursor = try #require(try Document(parsing: reply.body).root["cursor"]?.string)
         cursors[try #require(FreshetClient.Cursor(cursor))] = try FreshetClient.JSONValue(parsing: body)
+    }
+
+    private static func items(of value: FreshetClient.JSONValue) -> [String: FreshetClient.JSONValue] {
+        let list = value["items"]?.elements.map { (key: $0["id"]?.description ?? "", item: $0) } ?? []
+        return Dictionary(list.map { ($0.key, $0.item) }, uniquingKeysWith: { $1 })
+    }
+
+    /// Follows by items until they are those that are wanted.
+    private static func collect(
+        _ changes: FreshetClient.Changes,
+        until goal: [String: FreshetClient.JSONValue]
+    ) async throws {
+        var items: [String: FreshetClient.JSONValue] = [:]
+        for try await change in changes {
+            switch change.kind {
+            case .snapshot(let value): items = Self.items(of: value)
+            case .items(let changes):
+                for item in changes.created + changes.updated {
+                    let key = item["id"]?.description ?? ""
+                    let isCreated = changes.created.contains(item)
+                    #expect((items[key] == nil) == isCreated, "\(key): nothing twice, and nothing missed")
+                    items[key] = item
+                }
+                for key in changes.deleted {
+                    #expect(items.removeValue(forKey: key.description) != nil, "\(key)")
+                }
+            case .gap(let reason): Issue.record("a gap: \(reason)")
+            default: continue
+            }
+            if items == goal { return }
+        }
     }
 
     /// What the changes make of the value, step by step, by rules written apart from the client's own.
