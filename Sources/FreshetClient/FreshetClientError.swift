@@ -15,7 +15,7 @@ public struct FreshetClientError: Error, Sendable, CustomStringConvertible {
         case conflict
         /// What was written is not valid for the source (415, 422). ``problem`` has each error.
         case invalid
-        /// Another refusal (4xx).
+        /// Another refusal (4xx), or a redirect: none is followed, since a credential is for one gateway.
         case refused
         /// The gateway or the upstream could not be reached, or answers too late; a write had no effect.
         case unavailable
@@ -61,7 +61,7 @@ extension FreshetClientError {
         case 404, 410: .notFound
         case 409, 412, 428: .conflict
         case 415, 422: .invalid
-        case 400..<500: .refused
+        case 300..<500: .refused
         case 504: .outcomeUnknown
         default: .unavailable
         }

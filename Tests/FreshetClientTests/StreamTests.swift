@@ -151,7 +151,7 @@ struct StreamTests {
         "a refusal ends the sequence with an error",
         arguments: [
             (400, .refused), (401, .unauthorized), (403, .unauthorized), (404, .notFound), (410, .notFound),
-            (302, .unavailable),
+            (302, .refused),
         ] as [(Int, FreshetClientError.Code)]
     )
     func refusals(status: Int, code: FreshetClientError.Code) async throws {
