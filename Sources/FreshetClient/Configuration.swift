@@ -10,7 +10,7 @@ extension FreshetClient {
         /// The most changes that one sequence keeps for a consumer that lags. When there are more, or more than
         /// ``maxBufferedBytes``, ``whenLagging`` says what happens. The default is 256.
         public var maxBufferedChanges = 256
-        /// The most bytes of changes that one sequence keeps, beyond one change of any size. The default is 16 MiB.
+        /// Where more bytes of changes wait, a sequence keeps no other: this much, and one change of any size. The default is 16 MiB.
         public var maxBufferedBytes = 16 << 20
         /// What happens when a consumer lags so far that the buffer is full. The default is ``LagPolicy/snapshot``.
         public var whenLagging = LagPolicy.snapshot

@@ -226,10 +226,45 @@ struct StreamTests {
         connection.open()
         connection.snapshot(large, id: "e-1")
         #expect(try await opened.last == "snapshot \(large) @e-1")
-        connection.snapshot(large, id: "e-2")
+        connection.event("checkpoint", id: "e-2")
         connection.snapshot(large, id: "e-3")
+        connection.event("checkpoint", id: "e-4")
         try await connection.waitUntilReleased()
         #expect(try await changes.take(1) == ["gap lagging"])
+    }
+
+    @Test("the snapshots of a beginning are not dropped, however slow the consumer")
+    func manySnapshots() async throws {
+        let fixture = try Fixture { $0.maxBufferedChanges = 4 }
+        let changes = Consumer(fixture.client.changes(of: ["*"]))
+        async let opened = changes.take(1)
+        let connection = try await fixture.transport.next()
+        connection.open()
+        for number in 1...99 { connection.snapshot("1", id: nil, source: "s\(number)") }
+        connection.snapshot("1", id: "e-1", source: "last")
+        #expect(try await opened == ["opened"])
+        #expect(try await changes.take(100) == Array(repeating: "snapshot 1", count: 99) + ["snapshot 1 @e-1"])
+        #expect(fixture.transport.requestCount == 1)
+    }
+
+    @Test("a consumer that would rather wait gets every change; what it has not taken is not read")
+    func waiting() async throws {
+        let fixture = try Fixture { configuration in
+            configuration.whenLagging = .wait
+            configuration.maxBufferedChanges = 4
+        }
+        let changes = Consumer(fixture.source.changes())
+        async let opened = changes.take(2)
+        let connection = try await fixture.transport.next()
+        connection.open()
+        connection.snapshot("0", id: "e-1")
+        _ = try await opened
+        connection.send((2...100).map { "id: e-\($0)\nevent: checkpoint\ndata: {}\n\n" }.joined())
+        #expect(try await changes.take(1) == ["checkpoint @e-2"])
+        // No silence of the gateway: it is the client that does not read.
+        fixture.timing.advance(by: .seconds(100))
+        #expect(try await changes.take(98) == (3...100).map { "checkpoint @e-\($0)" })
+        #expect(fixture.transport.requestCount == 1)
     }
 
     @Test("an event beyond the limit ends the sequence")

@@ -16,8 +16,8 @@ struct Feed: Sendable {
 
     /// Takes changes.
     protocol Sink: Sendable {
-        /// Whether the consumer has to take what waits before it is given this.
-        func mustWait(for change: FreshetClient.Change) -> Bool
+        /// Whether the consumer lags so far that another change would overflow its buffer.
+        var isFull: Bool { get }
         /// - Throws: What ends the sequence.
         func take(_ change: FreshetClient.Change) throws -> Verdict
         /// Returns when the consumer has taken all that waits.
@@ -40,8 +40,8 @@ struct Feed: Sendable {
         struct State: Sendable {
             var machine: StreamStateMachine
             var heardAt: ContinuousClock.Instant
-            /// Not read, because the consumer has to catch up.
-            var isHeld = false
+            /// Nothing is read, because what was read is being taken, which may be for the consumer to do.
+            var isBusy = false
         }
 
         let state: Mutex<State>
@@ -74,7 +74,7 @@ struct Feed: Sendable {
                     let delay = machine.closed(requested: requested, chance: self.core.timing.chance())
                     let words = said.map { "the gateway closed the stream: \($0)" } ?? reason
                     let change = FreshetClient.Change(.interrupted(reason: words, retryingIn: delay))
-                    if self.sink.mustWait(for: change) { await self.sink.waitUntilTaken() }
+                    if self.waits, self.sink.isFull { await self.sink.waitUntilTaken() }
                     if try self.sink.take(change) == .lagging { try await self.recover(&machine, .lagging, number) }
                     try await self.core.timing.sleep(delay, .backOff)
                 }
@@ -115,7 +115,7 @@ struct Feed: Sendable {
     private func watch(_ connection: Connection) async -> End {
         while true {
             let now = self.core.timing.now()
-            let (heardAt, limit) = connection.state.withLock { ($0.isHeld ? now : $0.heardAt, $0.machine.maxSilence) }
+            let (heardAt, limit) = connection.state.withLock { ($0.isBusy ? now : $0.heardAt, $0.machine.maxSilence) }
             let left = limit - heardAt.duration(to: now)
             guard left > .zero else { return .interrupted("nothing arrived for \(limit.components.seconds) s") }
             do {
@@ -149,13 +149,17 @@ struct Feed: Sendable {
             }
             for try await chunk in response.body {
                 let events = try reader.push(chunk)
-                let now = self.core.timing.now()
                 connection.state.withLock { state in
-                    state.heardAt = now
+                    state.isBusy = true
                     if let retry = reader.retry { state.machine.retryReceived(retry) }
                 }
                 for event in events {
                     if let end = try await self.take(event, connection, openedAt: openedAt, number) { return end }
+                }
+                let now = self.core.timing.now()
+                connection.state.withLock { state in
+                    state.isBusy = false
+                    state.heardAt = now
                 }
             }
             return .interrupted("the stream ended")
@@ -177,17 +181,14 @@ struct Feed: Sendable {
         openedAt: ContinuousClock.Instant,
         _ number: Int
     ) async throws -> End? {
-        guard connection.state.withLock({ $0.machine.received(event) }) == .deliver else { return nil }
-        let change = try FreshetClient.Change(event)
-        if self.sink.mustWait(for: change) {
-            connection.state.withLock { $0.isHeld = true }
-            await self.sink.waitUntilTaken()
-            let now = self.core.timing.now()
-            connection.state.withLock { state in
-                state.isHeld = false
-                state.heardAt = now
-            }
+        let (action, isBeginning) = connection.state.withLock { state in
+            let isBeginning = state.machine.cursor == nil
+            return (state.machine.received(event), isBeginning)
         }
+        guard action == .deliver else { return nil }
+        let change = try FreshetClient.Change(event)
+        // The snapshots with which a stream begins are not dropped: others would take their place, and so on.
+        if self.waits || isBeginning, self.sink.isFull { await self.hold(number) }
         switch try self.sink.take(change) {
         case .lagging: return .lagging
         case .mismatch: return .mismatch
@@ -203,6 +204,16 @@ struct Feed: Sendable {
             if progress.cursor?.epoch == seen.epoch { progress.confirmedAt = openedAt }
         }
         return nil
+    }
+
+    private var waits: Bool { self.core.configuration.whenLagging == .wait }
+
+    /// Reads nothing until the consumer has taken all that waits.
+    private func hold(_ number: Int) async {
+        // The consumer itself may wait for a write to settle.
+        self.core.settlements.update(number) { $0.isLagging = true }
+        await self.sink.waitUntilTaken()
+        self.core.settlements.update(number) { $0.isLagging = false }
     }
 
     /// What an answer says that is no stream, by the first bytes of its body.

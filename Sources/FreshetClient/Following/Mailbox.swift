@@ -42,7 +42,7 @@ final class Mailbox<Element: Sendable>: Sendable {
 
     /// - Parameters:
     ///   - maxCount: The most elements without a key that wait.
-    ///   - maxBytes: The most bytes of them, beyond one element of any size.
+    ///   - maxBytes: Where more bytes of them wait, no other is kept.
     init(maxCount: Int, maxBytes: Int) {
         self.maxCount = max(1, maxCount)
         self.maxBytes = maxBytes
@@ -64,7 +64,7 @@ final class Mailbox<Element: Sendable>: Sendable {
                 }
                 return (.accepted, nil)
             }
-            guard !self.isFull(state, forBytes: bytes) else {
+            guard !self.isFull(state) else {
                 state.entries = []
                 state.first = 0
                 state.bytes = 0
@@ -78,13 +78,11 @@ final class Mailbox<Element: Sendable>: Sendable {
         return acceptance
     }
 
-    /// Whether another element without a key may make the mailbox overflow.
-    func isFull(forBytes bytes: Int) -> Bool {
-        self.state.withLock { self.isFull($0, forBytes: bytes) }
-    }
+    /// Whether another element without a key would make the mailbox overflow.
+    var isFull: Bool { self.state.withLock { self.isFull($0) } }
 
-    private func isFull(_ state: State, forBytes bytes: Int) -> Bool {
-        !state.isEmpty && (state.entries.count - state.first >= self.maxCount || bytes > self.maxBytes - state.bytes)
+    private func isFull(_ state: State) -> Bool {
+        !state.isEmpty && (state.entries.count - state.first >= self.maxCount || state.bytes > self.maxBytes)
     }
 
     /// Ends the sequence after what waits. Later calls do nothing.

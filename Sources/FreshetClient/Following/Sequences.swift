@@ -46,7 +46,7 @@ extension FreshetClient {
                     Feed(
                         core: self.core,
                         query: self.query,
-                        sink: ChangeSink(mailbox: mailbox, policy: self.core.configuration.whenLagging)
+                        sink: ChangeSink(mailbox: mailbox)
                     )
                 }
             )
@@ -96,11 +96,8 @@ final class Reading<Element: Sendable>: Sendable {
 /// Passes changes on as they are.
 private struct ChangeSink: Feed.Sink {
     let mailbox: Mailbox<FreshetClient.Change>
-    let policy: FreshetClient.LagPolicy
 
-    func mustWait(for change: FreshetClient.Change) -> Bool {
-        self.policy == .wait && self.mailbox.isFull(forBytes: change.byteCount)
-    }
+    var isFull: Bool { self.mailbox.isFull }
 
     func take(_ change: FreshetClient.Change) -> Feed.Verdict {
         self.mailbox.put(change, bytes: change.byteCount) == .accepted ? .taken : .lagging
@@ -134,7 +131,7 @@ private final class ValueSink: Feed.Sink {
     }
 
     // A value that waits is replaced by the next one: there is nothing to wait for.
-    func mustWait(for change: FreshetClient.Change) -> Bool { false }
+    var isFull: Bool { false }
     func waitUntilTaken() async {}
     func finish(_ error: (any Error)?) { self.mailbox.finish(error) }
 }

@@ -41,7 +41,8 @@ extension FreshetClient {
         public let idempotencyKey: String
 
         /// Waits until the write is in every sequence of this client that follows the source as a whole: the next value that
-        /// such a sequence hands out has it, unless an earlier one did. Returns at once where no sequence follows the source.
+        /// such a sequence hands out has it, unless an earlier one did. Returns at once where no sequence follows the source; one
+        /// whose consumer lags so far that its buffer is full is not waited for.
         ///
         /// - Throws: `CancellationError`.
         public func settled() async throws {
