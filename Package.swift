@@ -54,6 +54,11 @@ let package = Package(
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: house),
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: house),
+        .target(
+            name: "WebPush",
+            dependencies: ["JSON", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: house
+        ),
 
         // The client, a library for other programs; `freshet tail` stands on it.
         .target(
@@ -90,6 +95,11 @@ let package = Package(
                 "FreshetCore", "FreshetUpstream", "JSON", "CLinux", "System",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
+            swiftSettings: house
+        ),
+        .target(
+            name: "FreshetPush",
+            dependencies: ["FreshetCore", "FreshetUpstream", "WebPush"],
             swiftSettings: house
         ),
         .target(
@@ -145,8 +155,8 @@ let package = Package(
             name: "freshet",
             dependencies: [
                 "FreshetAccess", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
-                "FreshetPolling", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON", "JSONSchema", "CLinux",
-                "CSignals",
+                "FreshetPolling", "FreshetPush", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON",
+                "JSONSchema", "CLinux", "CSignals",
                 "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -185,6 +195,11 @@ let package = Package(
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: house),
+        .testTarget(
+            name: "WebPushTests",
+            dependencies: ["WebPush", "JSON", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: house
+        ),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
@@ -282,7 +297,9 @@ let package = Package(
                 "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            exclude: ["socket_cases.py", "restart_crowd.py", "schemathesis.toml", "socket_manager.py"],
+            exclude: [
+                "push_cases.py", "socket_cases.py", "restart_crowd.py", "schemathesis.toml", "socket_manager.py",
+            ],
             swiftSettings: house
         ),
     ]

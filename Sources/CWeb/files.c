@@ -105,6 +105,12 @@ static const unsigned char client_offline_d_ts[] = {
 static const unsigned char client_offline_js[] = {
 #embed "client/offline.js"
 };
+static const unsigned char client_push_d_ts[] = {
+#embed "client/push.d.ts"
+};
+static const unsigned char client_push_js[] = {
+#embed "client/push.js"
+};
 static const unsigned char client_react_d_ts[] = {
 #embed "client/react.d.ts"
 };
@@ -184,6 +190,8 @@ static const struct web_file files[] = {
     FILE_OF("client/mobx.js", client_mobx_js),
     FILE_OF("client/offline.d.ts", client_offline_d_ts),
     FILE_OF("client/offline.js", client_offline_js),
+    FILE_OF("client/push.d.ts", client_push_d_ts),
+    FILE_OF("client/push.js", client_push_js),
     FILE_OF("client/react.d.ts", client_react_d_ts),
     FILE_OF("client/react.js", client_react_js),
     FILE_OF("client/redux.d.ts", client_redux_d_ts),

@@ -25,6 +25,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var tls: TLS?
     /// Who may do what; without it, everybody may do everything but administer.
     package var auth: Auth?
+    /// Web Push; without it, nothing is pushed.
+    package var push: Push?
     /// In the order of the file, names unique.
     package var sources: [SourceConfiguration] = []
 
@@ -155,6 +157,24 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var allowsQueryToken = false
 
         package init() {}
+    }
+
+    package struct Push: Hashable, Sendable {
+        /// `mailto:` or `https:`.
+        package var subject: String
+        /// As seen from the working directory; made at the start if absent.
+        package var keyFile: String
+        /// Below them endpoints may be private or plain http.
+        package var allow: [PushPrefix] = []
+        package var maxAge: Duration = Defaults.Push.maxAge
+        package var maxSubscriptions = Defaults.Push.maxSubscriptions
+        package var maxSubscriptionsPerCaller = Defaults.Push.maxSubscriptionsPerCaller
+        package var maxSubscriptionsPerHost = Defaults.Push.maxSubscriptionsPerHost
+
+        package init(subject: String, keyFile: String) {
+            self.subject = subject
+            self.keyFile = keyFile
+        }
     }
 
     package struct Polling: Hashable, Sendable {

@@ -57,6 +57,9 @@ struct GatewayDecoder {
                 )
             }
         }
+        if let section = reader.section("push", as: .push) {
+            configuration.push = PushDecoder(context: self.context).decode(section)
+        }
         let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)

@@ -138,7 +138,12 @@ extension SettingSection {
             .planned("cluster", "Several gateways as one."),
             .planned("streamdata", "The compatibility interface."),
             .planned("webhooks", "Changes sent to URLs."),
-            .planned("push", "Changes sent to browsers."),
+            Setting(
+                "push",
+                .mapping,
+                synonyms: ["web_push", "webpush", "vapid"],
+                "Changes sent to browsers and apps while no page is open; without it, none are."
+            ),
         ]
     )
 
@@ -294,7 +299,7 @@ extension SettingSection {
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),
-        ("polling", .polling), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
+        ("polling", .polling), ("push", .push), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.auth.api_key", .apiKeyAuth),
         ("sources.NAME.auth.oauth2", .oauth2Auth), ("sources.NAME.auth.certificate", .certificateAuth),
         ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),

@@ -77,6 +77,36 @@ package enum Defaults {
         package static let keyBytes = 64 << 20
     }
 
+    /// The section `push`, and what it bounds besides.
+    package enum Push {
+        package static let maxAge: Duration = .seconds(30 * 86_400)
+        /// Subscriptions in all: some 1 KB each.
+        package static let maxSubscriptions = 50_000
+        package static let maxSubscriptionsPerCaller = 100
+        package static let maxSubscriptionsPerHost = 20_000
+        /// Seconds that a push service keeps a message: a day.
+        package static let ttl = 86_400
+        /// Different lists of sources with a `*` in them, and different pointers, in all subscriptions.
+        package static let maxPatterns = 256
+        /// A change of more items is one message, with a cursor.
+        package static let maxItemsPerChange = 16
+        /// Messages that wait for one subscriber; more become one message, with a cursor.
+        package static let maxWaiting = 32
+        /// Bytes of the events that wait; beyond, messages are cursors.
+        package static let maxContentBytes = 64 << 20
+        /// Sends at one time to hosts that accepted their last message, and to the others.
+        package static let maxSends = 192
+        package static let maxUnprovenSends = 64
+        /// Sends at one time to one host that accepted its last message; to any other host it is one.
+        package static let maxSendsPerHost = 16
+        /// From the start of a send to its answer.
+        package static let sendTimeout: Duration = .seconds(10)
+        /// Bytes of the list of sources, of the pointer and of the endpoint.
+        package static let maxSourcesBytes = 1024
+        package static let maxPointerBytes = 256
+        package static let maxEndpointBytes = 2048
+    }
+
     /// The section `shutdown`.
     package enum Shutdown {
         package static let delay: Duration = .zero

@@ -45,7 +45,7 @@ package final class GatewayServer: Service {
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
     /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`; `compression` which sources may
-    /// not be compressed.
+    /// not be compressed; `push` takes subscriptions of Web Push, and without it there are none.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -61,7 +61,8 @@ package final class GatewayServer: Service {
         hooks: HookDesk = HookDesk(),
         writer: (any Writer)? = nil,
         upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() },
-        compression: CompressionDesk = CompressionDesk()
+        compression: CompressionDesk = CompressionDesk(),
+        push: (any PushDesk)? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -78,7 +79,8 @@ package final class GatewayServer: Service {
             hooks: hooks,
             writer: writer,
             upstream: upstream,
-            compression: compression
+            compression: compression,
+            push: push
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

@@ -173,6 +173,7 @@ extension LogFile {
             var opened = try self.startOver(after: found, contents.sources, doubt, using: &generator)
             // The file may be an old one: what had only begun by then may have been sent since.
             opened.contents.writeKeys = contents.writeKeys.filter { $0.1.state != .begun }
+            opened.contents.push = contents.push
             return opened
         }
         var resumed = contents
@@ -227,6 +228,7 @@ extension LogFile {
         let writer = LogWriter(head: head, sources: rows, settings: self.settings)
         var contents = StoreContents(epoch: Epoch(stored: head.epoch), head: head.head)
         if self.schema.format >= WriteKeyRow.firstFormat { contents.writeKeys = try WriteKeyRow.all(database) }
+        if self.schema.format >= PushTable.firstFormat { contents.push = try PushTable.all(database) }
         for row in rows {
             guard let name = row.name else { continue }
             guard let snapshot = try SnapshotRow.of(row.id, database), snapshot.sequence == row.last,

@@ -90,6 +90,13 @@ package final class SQLiteChangeStore: ChangeStore {
         }
     }
 
+    /// As an append: its answer never comes inside of this call.
+    func put(_ change: PushChange) {
+        guard self.thread.inbox.put(.push(change)) else {
+            return self.late.async { change.done(.failure(StoreError(.closed, "the log is closed"))) }
+        }
+    }
+
     package func update(source: String, validators: Validators, learned: [UInt8]) {
         self.thread.inbox.put(ValidatorsUpdate(validators: validators, learned: learned), for: source)
     }

@@ -12,6 +12,7 @@ import GRDB
 /// | `snapshot` | the latest value of a source |
 /// | `validators` | what its next poll is conditional on, and what its schedule has learned |
 /// | `write_key` | a write with an idempotency key: whose, of which request, where it stands |
+/// | `push` | a subscription of Web Push, or how far the log has been pushed |
 /// | `change` | a change; `previous` is the one before it of the same source, so that a missing row is noticed |
 ///
 /// Each row has a checksum over its other columns. The row of `log` sums up those of `source`, each of which says which
@@ -27,7 +28,7 @@ struct Schema: Sendable {
     /// The format that this version writes.
     var format: Int64 { Int64(self.steps.count) }
 
-    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects, Self.writeKeys])
+    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects, Self.writeKeys, Self.push])
 
     private static let first: @Sendable (Database) throws -> Void = { database in
         try database.execute(
@@ -66,6 +67,16 @@ struct Schema: Sendable {
                 CREATE TABLE write_key (
                     scope BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, at INTEGER NOT NULL, state BLOB NOT NULL,
                     checksum INTEGER NOT NULL) WITHOUT ROWID
+                """
+        )
+    }
+
+    /// Subscriptions of Web Push.
+    private static let push: @Sendable (Database) throws -> Void = { database in
+        try database.execute(
+            sql: """
+                CREATE TABLE push (
+                    key BLOB PRIMARY KEY, state BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID
                 """
         )
     }

@@ -14,6 +14,8 @@ final class StoreInbox: Sendable {
         case remove(source: String)
         /// What is to be known of a write after a crash.
         case key(WriteKeyChange)
+        /// What is to be known of push subscriptions after a restart.
+        case push(PushChange)
         /// A reader met damage.
         case fault(StoreError)
         /// See whether the files are still those of the log.
@@ -76,7 +78,7 @@ final class StoreInbox: Sendable {
                 guard !state.isInspecting else { return (true, false) }
                 state.isInspecting = true
                 state.items.append(item)
-            case .refused, .remove, .key, .fault, .run:
+            case .refused, .remove, .key, .push, .fault, .run:
                 state.items.append(item)
             }
             defer { state.isWaiting = false }

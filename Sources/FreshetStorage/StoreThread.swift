@@ -90,6 +90,9 @@ final class StoreThread: @unchecked Sendable {
             case .key(let change):
                 batch.keys.append(change)
                 batch.steps.append(.key(batch.keys.count - 1))
+            case .push(let change):
+                batch.pushes.append(change)
+                batch.steps.append(.push(batch.pushes.count - 1))
             case .refused(let done):
                 self.commit(&batch)
                 self.fail(
@@ -123,11 +126,14 @@ final class StoreThread: @unchecked Sendable {
             case remove(String)
             /// The index of a change of keys.
             case key(Int)
+            /// The index of a change of push subscriptions.
+            case push(Int)
         }
 
         var steps: [Step] = []
         var appends: [Append] = []
         var keys: [WriteKeyChange] = []
+        var pushes: [PushChange] = []
         var load = StoreInbox.Load()
     }
 
@@ -142,6 +148,7 @@ final class StoreThread: @unchecked Sendable {
                 case .append(let index): try writer.write(steps.appends[index], database)
                 case .remove(let source): try writer.remove(source, database)
                 case .key(let index): try steps.keys[index].write(database)
+                case .push(let index): try steps.pushes[index].write(database)
                 }
             }
         }
@@ -161,6 +168,9 @@ final class StoreThread: @unchecked Sendable {
         }
         for key in steps.keys {
             key.done(result)
+        }
+        for push in steps.pushes {
+            push.done(result)
         }
     }
 

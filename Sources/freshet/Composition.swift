@@ -6,6 +6,7 @@ import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
+import FreshetPush
 import FreshetStreaming
 import Logging
 import ServiceLifecycle
@@ -25,6 +26,8 @@ struct Composition: Sendable {
     let registry: SourceRegistry
     let renewal: CredentialRenewal
     let writer: WriteDesk
+    /// `nil` without `push`.
+    let push: PushSender?
     /// `nil` without `auth`.
     let access: AccessControl?
     let server: GatewayServer
@@ -99,6 +102,7 @@ struct Composition: Sendable {
             let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
             return try AccessControl(auth, ticketKey: ticketKey)
         }
+        self.push = try Self.push(configuration, hub, self.access?.authenticator, durable, self.writer, logger)
         let hooks = HookDesk()
         hooks.update(configuration.sources)
         let compression = CompressionDesk()
@@ -128,7 +132,8 @@ struct Composition: Sendable {
             authenticator: self.access?.authenticator,
             instances: registry.instances,
             writer: self.writer,
-            bounds: BoundMetrics(configuration, memory: watch.reading.limit)
+            bounds: BoundMetrics(configuration, memory: watch.reading.limit),
+            push: self.push
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -156,8 +161,35 @@ struct Composition: Sendable {
             hooks: hooks,
             writer: self.writer,
             upstream: { metrics.upstreamFigures },
-            compression: compression
+            compression: compression,
+            push: self.push
         )
+    }
+
+    private static func push(
+        _ configuration: GatewayConfiguration,
+        _ hub: Hub,
+        _ authenticator: Authenticator?,
+        _ durable: DurableLog?,
+        _ writer: WriteDesk,
+        _ logger: Logger
+    ) throws(StartFailure) -> PushSender? {
+        guard let push = configuration.push else { return nil }
+        let sender = try PushControl.sender(
+            push,
+            of: configuration,
+            hub: hub,
+            authenticator: authenticator,
+            durable: durable,
+            logger: logger
+        )
+        durable?.onRenewal.withLock {
+            $0 = { [weak writer, weak sender] in
+                writer?.rewriteKeys()
+                sender?.rewriteRows()
+            }
+        }
+        return sender
     }
 
     private static func writer(_ hub: Hub, _ poller: Poller, _ durable: DurableLog?, logger: Logger) -> WriteDesk {
@@ -251,7 +283,7 @@ struct Composition: Sendable {
                                 )
                             )
                         ]
-                    } ?? []) + [
+                    } ?? []) + (self.push.map { [.init(service: PushService(sender: $0))] } ?? []) + [
                         .init(service: drain)
                     ],
                 logger: quiet

@@ -4,6 +4,7 @@ import FreshetAccess
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
+import FreshetPush
 import FreshetStorage
 import FreshetStreaming
 import Synchronization
@@ -20,6 +21,7 @@ struct GatewayMetrics {
     let instances: InstanceDesk?
     let writer: WriteDesk?
     let bounds: BoundMetrics?
+    let push: PushSender?
     private let saved = HighWater()
 
     init(
@@ -32,10 +34,12 @@ struct GatewayMetrics {
         authenticator: Authenticator? = nil,
         instances: InstanceDesk? = nil,
         writer: WriteDesk? = nil,
-        bounds: BoundMetrics? = nil
+        bounds: BoundMetrics? = nil,
+        push: PushSender? = nil
     ) {
         self.writer = writer
         self.bounds = bounds
+        self.push = push
         self.hub = hub
         self.streams = streams
         self.poller = poller
@@ -55,6 +59,7 @@ struct GatewayMetrics {
         self.writeSources(sources, instances, to: &metrics)
         if let instances = self.instances { InstanceMetrics.write(instances.figures, to: &metrics) }
         if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
+        if let push { PushFigures.write(push.metrics, to: &metrics) }
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)

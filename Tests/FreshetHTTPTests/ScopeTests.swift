@@ -111,6 +111,9 @@ extension HTTPTests {
             ("GET /v1/sources", .caller, .caller), ("GET /v1/sources/:source", .caller, .caller),
             ("POST /v1/sources/:source/value", .caller, .caller), ("GET /v1/me", .caller, .caller),
             ("GET /v1/sources/:source/schema", .caller, .caller), ("POST /v1/tickets", .caller, .caller),
+            ("GET /v1/push/key", .caller, .caller), ("GET /v1/push/subscriptions", .caller, .caller),
+            ("POST /v1/push/subscriptions", .caller, .caller),
+            ("DELETE /v1/push/subscriptions/:id", .caller, .caller),
             // The signature of the body is what it takes.
             ("POST /v1/hooks/:source", .everybody, .everybody),
             ("POST /v1/admin/sources/:source/value", .administrator, .administrator),

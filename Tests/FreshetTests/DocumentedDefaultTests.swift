@@ -50,6 +50,9 @@ struct DocumentedDefaultTests {
             (without, with) = (
                 "sources: {a: {\(url)}}\nauth: {cookie: c}", "sources: {a: {\(url)}}\nauth: {cookie: c, \(member)}"
             )
+        case "push":
+            let push = #"push: {subject: "mailto:a@b.example", key_file: "vapid.pem""#
+            (without, with) = ("sources: {a: {\(url)}}\n\(push)}", "sources: {a: {\(url)}}\n\(push), \(member)}")
         case "log":
             (without, with) = ("sources: {a: {\(url)}}\n\(log)}", "sources: {a: {\(url)}}\n\(log), \(member)}")
         case "sources.NAME" where documented.name == "interval":

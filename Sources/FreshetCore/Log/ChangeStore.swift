@@ -107,6 +107,8 @@ package struct StoreContents: Sendable {
     package var writeKeys: [(IdempotencyScope, IdempotencyRecord)] = []
     /// When the process before this one closed the log in order; `nil` where it did not, or where nothing says when.
     package var closedAt: WallTime?
+    /// Subscriptions of Web Push, and how far the log has been pushed.
+    package var push: [PushRow] = []
 
     /// The name under which ``prunedThrough`` speaks of every source that is not in it.
     package static let others = ""

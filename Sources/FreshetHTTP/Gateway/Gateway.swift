@@ -49,6 +49,8 @@ final class Gateway: Sendable {
     /// `nil` where nothing can be written.
     let writer: (any Writer)?
     let compression: CompressionDesk
+    /// `nil` where nothing is pushed.
+    let push: (any PushDesk)?
     let counters = HTTPCounters()
     let tlsCounters = TLSCounters()
     let http2Places: HTTP2Places
@@ -87,8 +89,10 @@ final class Gateway: Sendable {
         hooks: HookDesk,
         writer: (any Writer)?,
         upstream: @escaping @Sendable () -> UpstreamFigures,
-        compression: CompressionDesk
+        compression: CompressionDesk,
+        push: (any PushDesk)?
     ) {
+        self.push = push
         self.writer = writer
         self.rows = RowBook(hub: hub, interval: settings.sharedTextLifetime, maxFollowers: settings.maxRowStreams)
         self.pulse = GatewayPulse(hub: hub, streams: streams, upstream: upstream)

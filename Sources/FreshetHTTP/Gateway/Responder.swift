@@ -29,6 +29,7 @@ struct Responder: Sendable {
         OperationRoutes(gateway: gateway).add(to: &routes)
         AccessRoutes(gateway: gateway).add(to: &routes)
         HookRoutes(gateway: gateway).add(to: &routes)
+        PushRoutes(gateway: gateway).add(to: &routes)
         SchemaRoutes(gateway: gateway).add(to: &routes)
         PageRoutes(servesExample: gateway.settings.servesExample).add(to: &routes)
         self.routes = routes

@@ -130,6 +130,9 @@ final class DurableLog: Sendable {
     /// Where idempotency keys are kept.
     var keys: WriteKeyDesk { WriteKeyDesk(log: self) }
 
+    /// Where push subscriptions are kept.
+    var subscriptions: PushRowDesk { PushRowDesk(log: self) }
+
     /// The open store.
     var open: SQLiteChangeStore? { self.store.withLock { $0 } }
 

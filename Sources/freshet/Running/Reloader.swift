@@ -195,6 +195,7 @@ final class Reloader: Sendable {
         compare("shutdown", \.shutdown)
         compare("cors", \.cors)
         compare("polling", \.polling)
+        compare("push", \.push)
         compare("auth.cookie", \.auth?.cookie)
         compare("auth.query_token", \.auth?.allowsQueryToken)
         compare("tls.listen", \.tls?.listen)

@@ -46,7 +46,8 @@ export class Chromium {
     const parts = (this.#tail + bytes).split("\0");
     this.#tail = parts.pop();
     for (const part of parts) {
-      const { id, result, error } = JSON.parse(part);
+      const { id, result, error, method, params } = JSON.parse(part);
+      if (method) this.heard?.(method, params);
       const waiting = this.#answers.get(id);
       this.#answers.delete(id);
       if (error) waiting?.reject(new Error(error.message));

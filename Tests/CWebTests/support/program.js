@@ -30,7 +30,8 @@ export class Scene {
   value = [{ id: 1, a: "x" }, { id: 2, a: "y" }];
   key = randomBytes(32).toString("base64url");
 
-  static async start() {
+  /** `more`: further sections of the configuration. */
+  static async start(more = "") {
     const scene = new Scene();
     scene.folder = mkdtempSync(join(tmpdir(), "freshet-client-"));
     scene.upstream = createServer((request, response) => {
@@ -51,6 +52,7 @@ auth:
   keys: [{ id: mobile, secret_file: ${join(scene.folder, "key")}, read: ["orders"] }]
 sources:
   orders: { url: "http://127.0.0.1:${from}/", interval: 100ms, key: /id }
+${more}
 `);
     await scene.run().catch(async (error) => {
       await scene.close();
