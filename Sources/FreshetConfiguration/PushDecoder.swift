@@ -38,7 +38,7 @@ struct PushDecoder {
 
     /// What RFC 8292 §2.1 asks for, and what Apple's service takes: an address without white space and brackets.
     private func subject(_ reader: SectionReader) -> String? {
-        let example = "write one such as mailto:ops@example.com, or an https URL"
+        let example = "write one such as mailto:ops@example.com"
         guard let value = self.required("subject", in: reader, fix: "add `subject: mailto:NAME@HOST`") else {
             return nil
         }
@@ -47,7 +47,7 @@ struct PushDecoder {
         let isAddress = parts.count == 2 && value.text.utf8.count { $0 == UInt8(ascii: "@") } == 1
         let isURL = value.text.hasPrefix("https://") && (try? URLText(value.text)) != nil
         guard isPlain, isAddress || isURL, value.text.utf8.count <= 256 else {
-            self.context.error(value.path, at: value.place, "\(value.shown) is no subject", fix: example)
+            self.context.error(value.path, at: value.place, "\(value.shown) is neither mailto:NAME@HOST nor an https URL", fix: example)
             return nil
         }
         return value.text
@@ -89,7 +89,9 @@ struct PushDecoder {
                     path: url.path
                 )
             } catch {
-                self.context.error(value.path, at: value.place, "\(value.shown): \(error.what)", fix: error.fix)
+                // Of a URL that is asked for something, the fix would name a key that is not here.
+                let fix = error.what.contains("user name") ? "write it without" : error.fix
+                self.context.error(value.path, at: value.place, "\(value.shown): \(error.what)", fix: fix)
                 return nil
             }
         }

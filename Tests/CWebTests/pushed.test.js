@@ -94,6 +94,9 @@ test("Chromium's service worker shows a change, and fetches one that did not fit
         });
       `);
     });
+    // An item event is sent where it is smaller than the value.
+    const orders = (first, second = "y") => [{ id: 1, a: first }, { id: 2, a: second }, { id: 3, a: "z".repeat(500) }];
+    it.value = orders("x");
     browser = await Chromium.start();
     await browser.call("Browser.grantPermissions", { origin: it.origin, permissions: ["notifications"] });
     let registration;
@@ -111,7 +114,7 @@ test("Chromium's service worker shows a change, and fetches one that did not fit
     const { key } = await (await fetch(`${it.url}/v1/push/key`, { headers })).json();
     assert.equal(Buffer.from(key, "base64url").length, 65);
     const body = JSON.stringify({ subscription: service.subscription, sources: "orders" });
-    await fetch(`${it.url}/v1/values/orders?wait=20s`, { headers: { ...headers, "If-None-Match": '"none"' } });
+    await until(async () => (await (await fetch(`${it.url}/v1/values/orders`, { headers })).json()).length === 3);
     const made = await fetch(`${it.url}/v1/push/subscriptions`, { method: "POST", headers, body });
     assert.equal(made.status, 201, await made.text());
 
@@ -134,11 +137,11 @@ test("Chromium's service worker shows a change, and fetches one that did not fit
       await tab.call("ServiceWorker.deliverPushMessage", { origin: it.origin, registrationId: registration, data });
       return JSON.parse(data);
     };
-    it.value = [{ id: 1, a: "changed" }, { id: 2, a: "y" }];
+    it.value = orders("changed");
     const event = await deliver(1);
     assert.equal(event.event, "items");
     await shown("orders 1: 7");
-    it.value = [{ id: 1, a: "changed" }, { id: 2, a: "y".repeat(5000) }];
+    it.value = orders("changed", "y".repeat(5000));
     const cursor = await deliver(2);
     assert.deepEqual([cursor.event, cursor.data.sources, cursor.data.item], ["changes", "orders", 2]);
     await shown("orders 2: 5000");

@@ -14,14 +14,14 @@ struct PushLifeTests {
             top: "heartbeat: 1s\nlog: { path: \"\(scene.folder.path("changes.db"))\" }"
         )
         let first = try scene.start(configuration)
-        try await PushScene.publish(#"[{"id":1,"a":0}]"#, of: first)
+        try await PushScene.publish(PushScene.orders("0"), of: first)
         let device = PushedDevice("/send")
         #expect(try await scene.subscribe(device, at: first).status == 201)
-        try await PushScene.publish(#"[{"id":1,"a":1}]"#, of: first)
+        try await PushScene.publish(PushScene.orders("1"), of: first)
         _ = try await scene.message(1, for: device)
         await scene.service.goDown()
-        try await PushScene.publish(#"[{"id":1,"a":2}]"#, of: first)
-        try await PushScene.publish(#"[{"id":1,"a":3}]"#, of: first)
+        try await PushScene.publish(PushScene.orders("2"), of: first)
+        try await PushScene.publish(PushScene.orders("3"), of: first)
         try await PushScene.waitForList(first) { $0.first?["last_failure"]?.string?.contains("no answer") == true }
         #expect(try await first.terminate() == .exited(0))
 
@@ -39,7 +39,7 @@ struct PushLifeTests {
         #expect(unlink(scene.folder.path("vapid.pem")) == 0)
         scene.answer(device) { _ in [.respond(.status(403))] }
         let third = try scene.start(configuration)
-        try await PushScene.publish(#"[{"id":1,"a":4}]"#, of: third)
+        try await PushScene.publish(PushScene.orders("4"), of: third)
         try await PushScene.waitForList(third) { $0.first?["state"]?.string == "refused" }
         let listed = try #require(try await PushScene.list(third).first)
         #expect(listed["key"]?.string == "former" && listed["last_failure"]?.string?.contains("403") == true)
@@ -48,7 +48,7 @@ struct PushLifeTests {
         #expect(third.process.errors.contains("push.key_file holds another key"))
         scene.answer(device) { _ in [.respond(.status(201))] }
         #expect(try await scene.subscribe(device, at: third).status == 201)
-        try await PushScene.publish(#"[{"id":1,"a":5}]"#, of: third)
+        try await PushScene.publish(PushScene.orders("5"), of: third)
         let renewed = try await scene.message(4, for: device)
         #expect(try PushedDevice.claims(renewed.headers["Authorization"]).key != key)
         #expect(try device.decrypt(renewed.body)["data"]?["items"]?["updated"]?[0]?["a"]?.int == 5)

@@ -16,13 +16,13 @@ struct PushTests {
     func message() async throws {
         let scene = try PushScene()
         let gateway = try scene.start()
-        try await PushScene.publish(#"[{"id":1,"a":"x"},{"id":2,"a":"y"}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders(#""x""#), of: gateway)
         let device = PushedDevice("/send/1")
         let made = try await scene.subscribe(device, at: gateway, more: #","ttl":600,"urgency":"high""#)
         let id = try Self.id(made)
         #expect(made.headers["Location"] == "/v1/push/subscriptions/\(id)")
         #expect(!made.text.contains("/send/1"))
-        try await PushScene.publish(#"[{"id":1,"a":"changed"},{"id":2,"a":"y"}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders(#""changed""#), of: gateway)
         let first = try await scene.message(1, for: device)
         #expect(first.method == "POST" && first.headers["TTL"] == "600" && first.headers["Urgency"] == "high")
         #expect(first.headers["Content-Encoding"] == "aes128gcm")
@@ -38,7 +38,7 @@ struct PushTests {
         #expect(event["data"]?["items"]?["updated"]?[0]?["a"]?.string == "changed")
 
         let long = String(repeating: "z", count: 5000)
-        try await PushScene.publish(#"[{"id":1,"a":"\#(long)"},{"id":2,"a":"y"}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("\"\(long)\""), of: gateway)
         let second = try await scene.message(2, for: device)
         #expect(second.headers["Topic"] == first.headers["Topic"] && second.headers["Topic"]?.utf8.count == 32)
         let cursor = try device.decrypt(second.body)
@@ -52,7 +52,7 @@ struct PushTests {
             "\(changes.text.prefix(300))"
         )
 
-        try await PushScene.publish(#"[{"id":1,"a":"\#(long)"},{"id":2,"a":"Y"}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("\"\(long)\"", "1"), of: gateway)
         let third = try await scene.message(3, for: device)
         #expect(third.headers["Topic"] != first.headers["Topic"])
         // What its owner may, and nobody else.
@@ -75,7 +75,7 @@ struct PushTests {
         let scene = try PushScene()
         let other = try PushScene()
         let gateway = try scene.start(scene.configuration(also: other.service))
-        try await PushScene.publish(#"[{"id":1,"a":0}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("0"), of: gateway)
         let (gone, missing, short, busy) = (
             PushedDevice("/gone"), PushedDevice("/missing"), PushedDevice("/short"), PushedDevice("/busy")
         )
@@ -91,7 +91,7 @@ struct PushTests {
         _ = try Self.id(try await other.subscribe(slow, at: gateway))
         _ = try Self.id(try await scene.subscribe(live, at: gateway))
         for number in 1...10 {
-            try await PushScene.publish(#"[{"id":1,"a":\#(number)}]"#, of: gateway)
+            try await PushScene.publish(PushScene.orders("\(number)"), of: gateway)
             let message = try await scene.message(number, for: live)
             let event = try live.decrypt(message.body)
             #expect(event["data"]?["items"]?["updated"]?[0]?["a"]?.int == number)
@@ -117,11 +117,11 @@ struct PushTests {
     func revoked(byReload: Bool) async throws {
         let scene = try PushScene()
         let gateway = try scene.start()
-        try await PushScene.publish(#"[{"id":1,"a":0}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("0"), of: gateway)
         let (lost, kept) = (PushedDevice("/lost"), PushedDevice("/kept"))
         _ = try Self.id(try await scene.subscribe(lost, at: gateway))
         _ = try Self.id(try await scene.subscribe(kept, at: gateway, as: PushScene.feeder))
-        try await PushScene.publish(#"[{"id":1,"a":1}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("1"), of: gateway)
         for device in [lost, kept] { _ = try await scene.message(1, for: device) }
         if byReload {
             try gateway.write(scene.configuration(mobile: nil))
@@ -131,7 +131,7 @@ struct PushTests {
         }
         try await PushScene.waitForList(gateway) { $0.count == 1 }
         for number in 2...4 {
-            try await PushScene.publish(#"[{"id":1,"a":\#(number)}]"#, of: gateway)
+            try await PushScene.publish(PushScene.orders("\(number)"), of: gateway)
             _ = try await scene.message(number, for: kept)
         }
         #expect(scene.count(for: lost) == 1)
@@ -164,7 +164,7 @@ struct PushTests {
     func maxAge() async throws {
         let scene = try PushScene()
         let gateway = try scene.start(scene.configuration(push: "max_age: 2s"))
-        try await PushScene.publish(#"[{"id":1,"a":0}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("0"), of: gateway)
         let (over, renewed) = (PushedDevice("/over"), PushedDevice("/renewed"))
         _ = try Self.id(try await scene.subscribe(over, at: gateway))
         let id = try Self.id(try await scene.subscribe(renewed, at: gateway))
@@ -174,7 +174,7 @@ struct PushTests {
             #expect(try Self.id(try await scene.subscribe(renewed, at: gateway)) == id)
             try await Task.sleep(for: .milliseconds(100))
         }
-        try await PushScene.publish(#"[{"id":1,"a":1}]"#, of: gateway)
+        try await PushScene.publish(PushScene.orders("1"), of: gateway)
         _ = try await scene.message(1, for: renewed)
         #expect(scene.count(for: over) == 0)
         #expect(try await gateway.terminate() == .exited(0))

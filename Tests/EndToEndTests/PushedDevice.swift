@@ -133,6 +133,12 @@ final class PushScene: Sendable {
         return try Gateway(configuration ?? self.configuration())
     }
 
+    /// Two items and a long one that never changes, since an item event is sent where it is smaller than the value.
+    static func orders(_ first: String, _ second: String = "0") -> String {
+        let pad = String(repeating: "z", count: 500)
+        return #"[{"id":1,"a":\#(first)},{"id":2,"a":\#(second)},{"id":3,"a":"\#(pad)"}]"#
+    }
+
     static func publish(_ value: String, to source: String = "orders", of gateway: Gateway) async throws {
         let reply = try await RawHTTP.send(
             "POST",

@@ -13,7 +13,7 @@ struct PushBookTests {
 
     @Test("a change reaches those who follow its source, after their beginning, and no others")
     func reach() {
-        var world = PushWorld()
+        let world = PushWorld()
         let cases: [(sources: String, since: UInt64)] = [
             ("orders", 0), ("orders,rates", 0), ("*", 0), ("o*", 5), ("rates", 0), ("orders/1", 0),
         ]
@@ -35,7 +35,7 @@ struct PushBookTests {
 
     @Test("a newer message of a topic takes the place of an older one, and topics keep their order")
     func topics() {
-        var world = PushWorld()
+        let world = PushWorld()
         world.subscribe(PushFixture.subscription(1))
         for (sequence, item) in [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "b")] as [(UInt64, String)] {
             world.change(sequence, item: item)
@@ -47,7 +47,7 @@ struct PushBookTests {
 
     @Test("more topics than may wait become one message, whose cursor is before the first of them")
     func joined() throws {
-        var world = PushWorld()
+        let world = PushWorld()
         world.subscribe(PushFixture.subscription(1, sources: "orders,rates"))
         for sequence in 1...100 as ClosedRange<UInt64> { world.change(sequence, item: "\(sequence)") }
         let send = try #require(world.next())
@@ -61,7 +61,7 @@ struct PushBookTests {
 
     @Test("an answer decides", arguments: [404, 410])
     func gone(status: Int) throws {
-        var world = PushWorld()
+        let world = PushWorld()
         let made = try #require(world.subscribe(PushFixture.subscription(1)))
         world.change(1)
         let send = try #require(world.next())
@@ -75,7 +75,7 @@ struct PushBookTests {
 
     @Test("what is too long is sent once more as a cursor, and then never again")
     func tooLarge() throws {
-        var world = PushWorld()
+        let world = PushWorld()
         world.subscribe(PushFixture.subscription(1))
         world.change(1, item: "\"a\"")
         #expect(world.end(try #require(world.next()), .tooLarge) == .goesOn)
@@ -87,7 +87,7 @@ struct PushBookTests {
 
     @Test("429 waits as long as was asked for, and what is newer goes out then")
     func throttled() throws {
-        var world = PushWorld()
+        let world = PushWorld()
         world.subscribe(PushFixture.subscription(1))
         world.subscribe(PushFixture.subscription(2))
         world.change(1)
@@ -111,7 +111,7 @@ struct PushBookTests {
 
     @Test("a signature that is refused pauses the subscription until it is renewed", arguments: [401, 403])
     func refused(status: Int) throws {
-        var world = PushWorld()
+        let world = PushWorld()
         let made = try #require(world.subscribe(PushFixture.subscription(1), Self.account))
         world.change(1)
         guard case .paused = world.end(try #require(world.next()), .refused(status)) else {
@@ -130,7 +130,7 @@ struct PushBookTests {
 
     @Test("other refusals drop a message, and five of them in a row pause as well")
     func refusedOften() throws {
-        var world = PushWorld()
+        let world = PushWorld()
         world.subscribe(PushFixture.subscription(1))
         for sequence in 1...5 as ClosedRange<UInt64> {
             world.change(sequence)
@@ -143,7 +143,7 @@ struct PushBookTests {
 
     @Test("a message that waits longer than the push service would keep it is dropped")
     func outdated() {
-        var world = PushWorld()
+        let world = PushWorld()
         var subscription = PushFixture.subscription(1)
         subscription.ttl = 0
         world.subscribe(subscription)
@@ -158,7 +158,7 @@ struct PushBookTests {
     func quotas() {
         var limits = PushBook.Limits()
         (limits.maxSubscriptions, limits.maxPerCaller, limits.maxPerHost) = (6, 3, 4)
-        var world = PushWorld(PushBook(limits: limits))
+        let world = PushWorld(PushBook(limits: limits))
         func result(_ number: Int, _ id: String, host: String = "https://a.example:443") -> PushRefusal? {
             let owner = PushFixture.key(id)
             let subscription = PushFixture.subscription(number, of: owner, host: host)
@@ -182,7 +182,7 @@ struct PushBookTests {
 
     @Test("an endpoint goes to another caller only with its keys")
     func taken() throws {
-        var world = PushWorld()
+        let world = PushWorld()
         let first = try #require(world.subscribe(PushFixture.subscription(1, of: Self.mobile)))
         let thief = PushFixture.subscription(1, of: PushFixture.key("thief"), secret: 9)
         #expect(world.book.subscribe(thief, countedBy: nil) == .failure(.taken))
@@ -200,7 +200,7 @@ struct PushBookTests {
 
     @Test("patterns and pointers are bounded, and named sources are not")
     func patterns() {
-        var world = PushWorld()
+        let world = PushWorld()
         for number in 0..<Defaults.Push.maxPatterns {
             #expect(world.subscribe(PushFixture.subscription(number, sources: "a\(number)*")) != nil)
         }
@@ -218,7 +218,7 @@ struct PushBookTests {
     func bytes() {
         var limits = PushBook.Limits()
         limits.maxContentBytes = 16
-        var world = PushWorld(PushBook(limits: limits))
+        let world = PushWorld(PushBook(limits: limits))
         for number in 1...4 { world.subscribe(PushFixture.subscription(number)) }
         world.change(1)
         #expect(world.book.waitingBytes <= 16)

@@ -64,8 +64,8 @@ extension PushEvent {
     }
 }
 
-/// A book with a clock of its own.
-struct PushWorld {
+/// A book with a clock of its own. An object, so that its calls can stand inside of expectations.
+final class PushWorld {
     var book: PushBook
     var now = MonotonicTime(nanoseconds: 0)
     var wall = PushFixture.start
@@ -75,38 +75,38 @@ struct PushWorld {
         self.book = book
     }
 
-    mutating func pass(_ duration: Duration) {
+    func pass(_ duration: Duration) {
         self.now = self.now + duration
         self.wall.milliseconds += duration.milliseconds
     }
 
     @discardableResult
-    mutating func subscribe(_ subscription: PushSubscription, _ caller: PushCaller? = nil) -> PushSubscription? {
+    func subscribe(_ subscription: PushSubscription, _ caller: PushCaller? = nil) -> PushSubscription? {
         try? self.book.subscribe(subscription, countedBy: caller).get()
     }
 
-    mutating func change(_ sequence: UInt64, source: String = "orders", item: String = "", pointer: Pointer? = nil) {
+    func change(_ sequence: UInt64, source: String = "orders", item: String = "", pointer: Pointer? = nil) {
         let feed = PushFeed(source: source, pointer: pointer)
         let event = PushFixture.event(sequence, source: source, item: item)
         self.book.take([event], of: feed, upTo: PushFixture.cursor(sequence))
     }
 
-    mutating func next() -> PushSend? { self.book.next(now: self.now, wall: self.wall) }
+    func next() -> PushSend? { self.book.next(now: self.now, wall: self.wall) }
 
     /// All that can be sent now.
-    mutating func sends() -> [PushSend] {
+    func sends() -> [PushSend] {
         var sends: [PushSend] = []
         while let send = self.next() { sends.append(send) }
         return sends
     }
 
     @discardableResult
-    mutating func end(_ send: PushSend, _ outcome: PushOutcome = .delivered) -> PushAftermath {
+    func end(_ send: PushSend, _ outcome: PushOutcome = .delivered) -> PushAftermath {
         self.book.ended(send, outcome, now: self.now, wall: self.wall, using: &self.generator)
     }
 
     /// Sends what waits, one after the other, and takes each as delivered.
-    mutating func deliver() -> [UInt64] {
+    func deliver() -> [UInt64] {
         var delivered: [UInt64] = []
         while let send = self.next() {
             delivered.append(send.message.cursor.sequence)
