@@ -47,7 +47,8 @@ struct PushDecoder {
         let isAddress = parts.count == 2 && value.text.utf8.count { $0 == UInt8(ascii: "@") } == 1
         let isURL = value.text.hasPrefix("https://") && (try? URLText(value.text)) != nil
         guard isPlain, isAddress || isURL, value.text.utf8.count <= 256 else {
-            self.context.error(value.path, at: value.place, "\(value.shown) is neither mailto:NAME@HOST nor an https URL", fix: example)
+            let what = "\(value.shown) is neither mailto:NAME@HOST nor an https URL"
+            self.context.error(value.path, at: value.place, what, fix: example)
             return nil
         }
         return value.text
