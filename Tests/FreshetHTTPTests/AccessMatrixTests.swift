@@ -82,7 +82,8 @@ extension HTTPTests {
             _ credential: Credential,
             _ body: (GatewayFixture, Caller) async throws -> Void
         ) async throws {
-            try await withGateway(Self.configure, authenticator: Self.authenticator()) { gateway in
+            let push = PushDeskStub()
+            try await withGateway(Self.configure, authenticator: Self.authenticator(), push: push) { gateway in
                 for name in AccessOracle.sources {
                     try gateway.publish(#"{"of":"\#(name)"}"#, of: try gateway.source(name))
                 }
@@ -140,6 +141,10 @@ extension HTTPTests {
             case .admin:
                 let path = Self.path("/v1/admin/sources/", source, "/poll")
                 return try await client.post(path, headers: fields, body: [])
+            case .push:
+                let parts = source.split(separator: "?", maxSplits: 1).map(String.init)
+                let path = "/v1/push/subscriptions" + (parts.count > 1 ? "?\(parts[1])" : "")
+                return try await client.post(path, headers: fields, body: PushDeskStub.body(sources: parts[0]))
             }
         }
 

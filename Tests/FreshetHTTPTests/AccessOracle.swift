@@ -13,7 +13,7 @@ enum AccessOracle {
     }
 
     enum Action: String, CaseIterable {
-        case stream, value, changes, publish, admin
+        case stream, value, changes, publish, admin, push
     }
 
     /// Tenants read their first ten sources and the shared one.
@@ -44,11 +44,13 @@ enum AccessOracle {
         if credential == .none {
             switch action {
             case .stream, .value, .changes: return source == "lobby" ? 200 : 401
+            case .push: return source == "lobby" ? 201 : 401
             case .publish, .admin: return 401
             }
         }
         switch action {
         case .stream, .value, .changes: return exists && self.mayRead(tenant, source) ? 200 : 404
+        case .push: return exists && self.mayRead(tenant, source) ? 201 : 404
         case .publish: return exists && self.mayPublish(tenant, source) ? 200 : 404
         case .admin:
             guard self.mayAdminister(tenant, by: credential) else { return 403 }

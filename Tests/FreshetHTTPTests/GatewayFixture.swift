@@ -133,6 +133,7 @@ func withGateway<Result: Sendable>(
     reload: ReloadAction? = nil,
     backup: BackupAction? = nil,
     hooks: HookDesk = HookDesk(),
+    push: (any PushDesk)? = nil,
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
     var settings = HTTPSettings()
@@ -172,7 +173,8 @@ func withGateway<Result: Sendable>(
         unread: unread,
         authenticator: authenticator,
         certificates: certificates,
-        hooks: hooks
+        hooks: hooks,
+        push: push
     )
     let running = Task { try await server.run() }
     guard let address = await server.boundAddress else {

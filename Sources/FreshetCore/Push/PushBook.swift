@@ -256,20 +256,15 @@ package struct PushBook: Sendable {
     package func report(of id: PushID, serverKey: String) -> PushReport? {
         guard let entry = self.entries[id] else { return nil }
         let subscription = entry.subscription
-        return PushReport(
-            id: id,
-            host: subscription.host,
-            sources: subscription.sources,
-            pointer: subscription.pointer,
-            subject: subscription.owner.id,
-            createdAt: subscription.createdAt,
-            expiresAt: subscription.expiresAt,
+        var report = PushReport(
+            subscription,
             state: entry.state,
             hasPresentKey: subscription.serverKey == serverKey,
-            waiting: entry.waiting.count + (entry.underWay == nil ? 0 : 1),
-            lastDeliveredAt: entry.lastDeliveredAt,
-            lastFailure: entry.lastFailure
+            waiting: entry.waiting.count + (entry.underWay == nil ? 0 : 1)
         )
+        report.lastDeliveredAt = entry.lastDeliveredAt
+        report.lastFailure = entry.lastFailure
+        return report
     }
 }
 

@@ -109,6 +109,19 @@ package struct PushReport: Hashable, Sendable {
     package var lastDeliveredAt: WallTime?
     /// Why the last send failed; `nil` where it did not.
     package var lastFailure: String?
+
+    package init(_ subscription: PushSubscription, state: PushState = .active, hasPresentKey: Bool, waiting: Int = 0) {
+        self.id = subscription.id
+        self.host = subscription.host
+        self.sources = subscription.sources
+        self.pointer = subscription.pointer
+        self.subject = subscription.owner.id
+        self.createdAt = subscription.createdAt
+        self.expiresAt = subscription.expiresAt
+        self.state = state
+        self.hasPresentKey = hasPresentKey
+        self.waiting = waiting
+    }
 }
 
 /// Keeps subscriptions over a restart. Any thread; no call waits for the disk.
