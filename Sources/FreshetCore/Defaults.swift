@@ -80,7 +80,7 @@ package enum Defaults {
     /// The section `push`, and what it bounds besides.
     package enum Push {
         package static let maxAge: Duration = .seconds(30 * 86_400)
-        /// Subscriptions in all: some 1 KB each.
+        /// Subscriptions in all: some 2 KB each.
         package static let maxSubscriptions = 50_000
         package static let maxSubscriptionsPerCaller = 100
         package static let maxSubscriptionsPerHost = 20_000

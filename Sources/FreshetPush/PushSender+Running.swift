@@ -7,6 +7,8 @@ import Synchronization
 extension PushSender {
     /// Events of one part of the log that are read at once.
     private static let eventsPerRead = 64
+    /// How long an alarm sleeps at most.
+    private static let longestAlarm = Duration.seconds(30)
     /// How often what is behind is written.
     private static let storeInterval = Duration.seconds(5)
     /// How often instances are asked for that could not be had.
@@ -136,9 +138,11 @@ extension PushSender {
                 guard let wake = self.state.withLock({ $0.book.nextWake }) else { continue }
                 if alarm <= .now { alarm = .distantFuture }
                 guard wake < alarm else { continue }
-                alarm = wake
+                // Bounded, so that alarms that an earlier one has overtaken do not pile up.
+                let wait = min(max(.milliseconds(1), wake - .now), Self.longestAlarm)
+                alarm = .now + wait
                 group.addTask {
-                    try? await Task.sleep(for: max(.milliseconds(1), wake - .now))
+                    try? await Task.sleep(for: wait)
                     self.sending.ring()
                 }
             }

@@ -2,7 +2,7 @@
 
 import Crypto
 
-/// Encrypts messages. Any thread; one costs some 0.2 ms.
+/// Encrypts messages. Any thread.
 package enum MessageEncryption {
     /// The record size that is announced. Push services have to take messages of 4,096 bytes, and no longer ones
     /// (RFC 8030 §7.2, RFC 8291 §4).
