@@ -1,7 +1,10 @@
 // `push.js` as a service worker has it, with stand-ins for the worker and the network. `pushed.test.js` has real ones.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runInNewContext } from "node:vm";
@@ -127,6 +130,26 @@ test("a click brings a page to the front, or opens one", async () => {
   assert.equal(focused, "https://app.example/orders");
   assert.equal(closed, 2);
   assert.equal(opened.length, 1);
+});
+
+const tsc = { skip: existsSync("/usr/bin/tsc") ? false : "no tsc: apt install node-typescript" };
+
+test("TypeScript takes the declaration as it is used", tsc, () => {
+  const folder = mkdtempSync(join(tmpdir(), "freshet-push-"));
+  try {
+    writeFileSync(join(folder, "worker.ts"), `
+/// <reference path="${fileURLToPath(new URL("../../Sources/CWeb/client/push.d.ts", import.meta.url))}" />
+freshetPush();
+freshetPush({ token: async () => "secret", show: ({ data }, all) => ({ title: data?.source, body: \`\${all.length}\` }) });
+// @ts-expect-error: no such option
+freshetPush({ gatewy: "https://gateway.example" });
+`);
+    execFileSync("/usr/bin/tsc", ["--noEmit", "--strict", "--lib", "es2022,dom", join(folder, "worker.ts")], { stdio: "pipe" });
+  } catch (error) {
+    assert.fail(String(error.stdout ?? error));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("it is no larger than 1.5 KB, and loads nothing", () => {
