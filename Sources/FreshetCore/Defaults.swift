@@ -107,6 +107,22 @@ package enum Defaults {
         package static let maxEndpointBytes = 2048
     }
 
+    /// The section `webhooks`.
+    package enum Webhooks {
+        /// What receivers are advised to answer within (Standard Webhooks 1.0).
+        package static let timeout: Duration = .seconds(15)
+        /// Messages of one endpoint under way.
+        package static let maxInFlight = 4
+        /// Messages of all endpoints under way.
+        package static let underWay = 512
+        /// Events of one endpoint that are delivered ahead of one that is not.
+        package static let ahead = 1000
+        /// Bytes of the messages of one endpoint that wait in memory, but for one that is larger.
+        package static let heldBytes = 1 << 20
+        /// Last tries of one endpoint that are listed.
+        package static let tries = 20
+    }
+
     /// The section `shutdown`.
     package enum Shutdown {
         package static let delay: Duration = .zero

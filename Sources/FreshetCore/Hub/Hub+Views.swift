@@ -95,7 +95,7 @@ extension Hub {
         }
     }
 
-    private func scan(
+    func scan(
         _ sources: [SourceID],
         _ view: View,
         _ mode: StreamMode,

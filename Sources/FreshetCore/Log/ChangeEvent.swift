@@ -110,6 +110,10 @@ package struct ChangeEvent: Sendable {
         self.value != nil || self.ownFrame(in: mode) != nil
     }
 
+    /// Whether the store gives the same bytes in this mode after a restart: it keeps each form that there is, and the value
+    /// where there is no patch; other values are rebuilt, with their members in another order perhaps.
+    func isReproducible(in mode: StreamMode) -> Bool { self.ownFrame(in: mode) != nil || self.patch == nil }
+
     /// About the bytes of the event in this mode.
     func size(in mode: StreamMode) -> Int { self.ownFrame(in: mode)?.chunk.count ?? self.value?.count ?? 0 }
 

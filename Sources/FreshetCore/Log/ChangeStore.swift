@@ -109,6 +109,8 @@ package struct StoreContents: Sendable {
     package var closedAt: WallTime?
     /// Subscriptions of Web Push, and how far the log has been pushed.
     package var push: [PushRow] = []
+    /// Where webhooks stand.
+    package var webhooks: [StoredWebhook] = []
 
     /// The name under which ``prunedThrough`` speaks of every source that is not in it.
     package static let others = ""

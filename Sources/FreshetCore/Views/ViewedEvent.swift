@@ -5,12 +5,14 @@ import JSON
 /// A numbered change in a view. A value; any thread.
 package struct ViewedEvent: Sendable {
     package let cursor: Cursor
+    let source: SourceID
     let envelope: EventEnvelope
     /// `nil` where it does nothing in the view but move the cursor.
     let content: ViewContent?
 
     init(_ event: ChangeEvent, _ content: ViewContent?) {
         self.cursor = event.cursor
+        self.source = event.source
         self.envelope = event.envelope
         self.content = content
     }

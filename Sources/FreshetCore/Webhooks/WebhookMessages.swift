@@ -1,0 +1,159 @@
+// What the decisions about an endpoint are made of: limits, messages, figures.
+
+import JSON
+
+/// What bounds one endpoint.
+package struct WebhookLimits: Hashable, Sendable {
+    /// Events that are delivered ahead of one that is not.
+    package var ahead = Defaults.Webhooks.ahead
+    /// Bytes of the messages that wait in memory, but for one that is larger.
+    package var heldBytes = Defaults.Webhooks.heldBytes
+    /// Events of one reading of the log.
+    package var eventsPerReading = 64
+    /// Last tries that are listed.
+    package var tries = Defaults.Webhooks.tries
+
+    package init() {}
+}
+
+/// One try to deliver one message.
+package struct WebhookTry: Hashable, Sendable {
+    package var sequence: UInt64
+    package var cursor: Cursor
+    /// `webhook-id`: the same on every try.
+    package var id: String
+    /// The same on every try.
+    package var body: [UInt8]
+    /// Counts the tries of the message from 1.
+    package var number: Int
+
+    package init(sequence: UInt64, cursor: Cursor, id: String, body: [UInt8], number: Int = 1) {
+        self.sequence = sequence
+        self.cursor = cursor
+        self.id = id
+        self.body = body
+        self.number = number
+    }
+}
+
+/// A try that has ended, for administrators.
+package struct WebhookTryReport: Hashable, Sendable {
+    /// When it ended.
+    package var at: WallTime
+    package var id: String
+    package var cursor: Cursor
+    /// Counts the tries of the message from 1.
+    package var number: Int
+    package var outcome: WebhookOutcome
+    package var took: Duration
+
+    package init(_ message: WebhookTry, _ outcome: WebhookOutcome, took: Duration, at wall: WallTime) {
+        self.at = wall
+        self.id = message.id
+        self.cursor = message.cursor
+        self.number = message.number
+        self.outcome = outcome
+        self.took = took
+    }
+}
+
+/// What an endpoint came to since the start of the process.
+package struct WebhookFigures: Hashable, Sendable {
+    package var tries: [WebhookOutcome.Verdict: UInt64] = [:]
+    /// Tries that were not the first of their message.
+    package var retries: UInt64 = 0
+    /// Gaps that the endpoint had to be told of.
+    package var gaps: UInt64 = 0
+
+    package init() {}
+}
+
+/// What takes the place of events that the log no longer holds.
+package struct WebhookGap: Hashable, Sendable {
+    package var reason: GapReason
+    /// Where the endpoint goes on.
+    package var cursor: Cursor
+    /// The message.
+    package var body: [UInt8]
+
+    /// The most values that the message points to.
+    static let maxLinks = 100
+
+    init(_ reason: GapReason, at cursor: Cursor, body: [UInt8]) {
+        self.reason = reason
+        self.cursor = cursor
+        self.body = body
+    }
+
+    /// With a message that points to the values of these sources, in their order; the first ``maxLinks`` of them.
+    package init(_ reason: GapReason, at cursor: Cursor, sources: [String]) {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("id", cursor.description)
+            json.member("event", "gap")
+            json.name("data")
+            json.object { json in
+                json.member("reason", reason.rawValue)
+                json.name("values")
+                json.array { json in
+                    for name in sources.prefix(Self.maxLinks) {
+                        json.string("/v1/values/\(name.split(separator: "/").joined(separator: "%2F"))")
+                    }
+                }
+            }
+        }
+        self.init(reason, at: cursor, body: json.text)
+    }
+}
+
+/// An endpoint as it stands, for administrators.
+package struct WebhookReport: Sendable {
+    package var configuration: WebhookConfiguration
+    package var state: WebhookStateMachine.State
+    /// Active, and something was refused and is not delivered since.
+    package var isFailing: Bool
+    package var stateSince: WallTime
+    package var cursor: Cursor
+    /// By how many positions the cursor is behind the log, of whatever sources they are.
+    package var lag: UInt64
+    package var inFlight: Int
+    package var refused: Int
+    package var ahead: Int
+    package var heldBytes: Int
+    /// When the next message is sent that was refused.
+    package var nextRetry: WallTime?
+    package var figures: WebhookFigures
+    /// The last ones, the oldest first.
+    package var tries: [WebhookTryReport]
+
+    /// The report of an endpoint while the log stands at `head`.
+    package init(_ machine: WebhookStateMachine, head: Cursor, nextRetry: WallTime?) {
+        self.configuration = machine.configuration
+        self.state = machine.state
+        self.isFailing = machine.state == .active && machine.isFailing
+        self.stateSince = machine.stateSince
+        self.cursor = machine.cursor
+        self.lag = head.sequence - min(head.sequence, machine.cursor.sequence)
+        self.inFlight = machine.inFlightCount
+        self.refused = machine.refusedCount
+        self.ahead = machine.aheadCount
+        self.heldBytes = machine.heldBytes
+        self.nextRetry = nextRetry
+        self.figures = machine.figures
+        self.tries = machine.tries
+    }
+
+    /// `active`, `failing`, `paused`, `disabled`.
+    package var stateText: String { self.isFailing ? "failing" : self.state.rawValue }
+}
+
+/// What administrators do with endpoints. Any thread; `nil` where there is no endpoint of the name.
+package protocol WebhookControl: AnyObject, Sendable {
+    /// Every endpoint, in the order of the configuration.
+    func reports() async -> [WebhookReport]
+    func pause(_ name: String) async -> WebhookReport?
+    /// Sends at once what waits for its next try, too.
+    func resume(_ name: String) async -> WebhookReport?
+    /// Sends a message of the kind `test` once, whatever the state of the endpoint, and returns how that ended.
+    func test(_ name: String) async -> WebhookTryReport?
+}
