@@ -28,7 +28,8 @@ extension CurlTransfer {
 
     /// Whether the body of the answer under way is part of it.
     private var takesBody: Bool {
-        self.head.hasRepresentation || self.configuration.takesEveryBody && self.head.framing != .empty
+        guard !self.configuration.takesNoBody else { return false }
+        return self.head.hasRepresentation || self.configuration.takesEveryBody && self.head.framing != .empty
     }
 
     private func bodylessResponse() -> ExchangeResponse {
@@ -72,6 +73,7 @@ extension CurlTransfer {
             // libcurl removes a field that is written `Name:`; one with an empty value is written `Name;`.
             Array((field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)").utf8)
         }
+        lines += self.request.fields.map { Array("\($0.name): \($0.value)".utf8) }
         lines += self.acceptedByDefault.map { Array($0.utf8) }
         if let etag = fields.validators.etag { lines.append(Array("If-None-Match: ".utf8) + etag) }
         if let date = fields.validators.lastModified { lines.append(Array("If-Modified-Since: ".utf8) + date) }

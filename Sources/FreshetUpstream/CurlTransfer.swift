@@ -165,6 +165,7 @@ extension CurlTransfer {
             try options.applyLimits(of: self.configuration)
             self.isOutOfDate = false
         }
+        if request.fields != self.request.fields { self.sentFields = nil }
         if request.method != self.request.method || request.body != self.request.body {
             try options.setMethod(request.method, body: request.body)
         }
@@ -225,9 +226,8 @@ extension CurlTransfer {
         let result = Result { () throws(UpstreamError) in try self.response(code) }
         let mark = (try? result.get()).map(self.mark(of:))
         // The first answer of a connection is ours, and one that says nothing new does no harm.
-        guard isReused, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer) else {
-            return self.take(result, mark, now: now)
-        }
+        guard isReused, self.request.holdsAnswer, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer)
+        else { return self.take(result, mark, now: now) }
         if self.hasMoreBytes(kept, now: now) { return self.retry(now: now) }
         if self.store.isSingleUse(kept.origin, now: now) { return self.disbelieve(mark, now: now) }
         let isWatched = !kept.isSpent && kept.socket != nil

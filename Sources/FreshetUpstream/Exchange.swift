@@ -37,6 +37,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
     package var takesEveryBody: Bool
     /// Keep the date until which the upstream's certificate holds: ``ExchangeTrace/certificateEnd``. The default is false.
     package var readsCertificate = false
+    /// No body is taken: the status says it all, however the answer ends behind its head. The default is false.
+    package var takesNoBody = false
 
     package init(
         headers: [SourceConfiguration.Field] = [],
@@ -107,6 +109,13 @@ package struct ExchangeRequest: Hashable, Sendable {
     /// Where the request goes, where that is not the URL of the exchange: a page. ``ExchangeConfiguration/redirects`` says
     /// which origins it may have, as if the URL of the exchange had redirected there.
     package var page: UpstreamURL?
+    /// Request fields of this request alone, sent after those of the exchange. They are no part of what tells credentials
+    /// apart: nothing in them may open anything.
+    package var fields: [SourceConfiguration.Field] = []
+    /// An answer over a connection that was used before is held for a moment, since it may be the late answer to an earlier
+    /// request. The default is true. Without it, and with connections that are trusted from the start
+    /// (``CurlTransport/Configuration/minSilentAnswers``), an answer is believed as any HTTP client believes it.
+    package var holdsAnswer = true
 
     package init(
         _ method: Method = .get,

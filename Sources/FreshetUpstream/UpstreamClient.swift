@@ -70,6 +70,19 @@ package final class UpstreamClient: Sendable {
     }
 }
 
+extension UpstreamClient {
+    /// As ``carryOut(_:to:_:)``, for a thread that does not wait: `then` is called once, on the client's thread, or inside
+    /// of this call where the client is stopping.
+    package func begin(
+        _ request: ExchangeRequest,
+        to url: UpstreamURL,
+        _ configuration: ExchangeConfiguration,
+        then: @escaping @Sendable (ExchangeEnd) -> Void
+    ) {
+        self.inbox.post(.send(self.inbox.nextID(), request, url, configuration, then))
+    }
+}
+
 /// How a single request ended.
 package struct ExchangeEnd: Sendable {
     package var result: Result<ExchangeResponse, UpstreamError>
