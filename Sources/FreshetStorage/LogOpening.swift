@@ -174,6 +174,7 @@ extension LogFile {
             // The file may be an old one: what had only begun by then may have been sent since.
             opened.contents.writeKeys = contents.writeKeys.filter { $0.1.state != .begun }
             opened.contents.push = contents.push
+            opened.contents.webhooks = contents.webhooks
             return opened
         }
         var resumed = contents
@@ -229,6 +230,7 @@ extension LogFile {
         var contents = StoreContents(epoch: Epoch(stored: head.epoch), head: head.head)
         if self.schema.format >= WriteKeyRow.firstFormat { contents.writeKeys = try WriteKeyRow.all(database) }
         if self.schema.format >= PushTable.firstFormat { contents.push = try PushTable.all(database) }
+        if self.schema.format >= WebhookChange.firstFormat { contents.webhooks = try WebhookChange.all(database) }
         for row in rows {
             guard let name = row.name else { continue }
             guard let snapshot = try SnapshotRow.of(row.id, database), snapshot.sequence == row.last,

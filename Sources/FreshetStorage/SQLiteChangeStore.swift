@@ -97,6 +97,13 @@ package final class SQLiteChangeStore: ChangeStore {
         }
     }
 
+    /// As an append: its answer never comes inside of this call.
+    func put(_ change: WebhookChange) {
+        guard self.thread.inbox.put(.webhooks(change)) else {
+            return self.late.async { change.done(.failure(StoreError(.closed, "the log is closed"))) }
+        }
+    }
+
     package func update(source: String, validators: Validators, learned: [UInt8]) {
         self.thread.inbox.put(ValidatorsUpdate(validators: validators, learned: learned), for: source)
     }

@@ -13,6 +13,7 @@ import GRDB
 /// | `validators` | what its next poll is conditional on, and what its schedule has learned |
 /// | `write_key` | a write with an idempotency key: whose, of which request, where it stands |
 /// | `push` | a subscription of Web Push, or how far the log has been pushed |
+/// | `webhook` | where an endpoint of `webhooks` stands |
 /// | `change` | a change; `previous` is the one before it of the same source, so that a missing row is noticed |
 ///
 /// Each row has a checksum over its other columns. The row of `log` sums up those of `source`, each of which says which
@@ -28,7 +29,9 @@ struct Schema: Sendable {
     /// The format that this version writes.
     var format: Int64 { Int64(self.steps.count) }
 
-    static let current = Schema(steps: [Self.first, Self.validatorsOfRedirects, Self.writeKeys, Self.push])
+    static let current = Schema(steps: [
+        Self.first, Self.validatorsOfRedirects, Self.writeKeys, Self.push, Self.webhooks,
+    ])
 
     private static let first: @Sendable (Database) throws -> Void = { database in
         try database.execute(
@@ -77,6 +80,15 @@ struct Schema: Sendable {
             sql: """
                 CREATE TABLE push (
                     key BLOB PRIMARY KEY, state BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID
+                """
+        )
+    }
+
+    /// Where endpoints of webhooks stand.
+    private static let webhooks: @Sendable (Database) throws -> Void = { database in
+        try database.execute(
+            sql: """
+                CREATE TABLE webhook (name TEXT PRIMARY KEY, state BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID
                 """
         )
     }

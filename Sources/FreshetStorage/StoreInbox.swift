@@ -16,6 +16,8 @@ final class StoreInbox: Sendable {
         case key(WriteKeyChange)
         /// What is to be known of push subscriptions after a restart.
         case push(PushChange)
+        /// Where endpoints of webhooks stand.
+        case webhooks(WebhookChange)
         /// A reader met damage.
         case fault(StoreError)
         /// See whether the files are still those of the log.
@@ -78,7 +80,7 @@ final class StoreInbox: Sendable {
                 guard !state.isInspecting else { return (true, false) }
                 state.isInspecting = true
                 state.items.append(item)
-            case .refused, .remove, .key, .push, .fault, .run:
+            case .refused, .remove, .key, .push, .webhooks, .fault, .run:
                 state.items.append(item)
             }
             defer { state.isWaiting = false }

@@ -93,6 +93,9 @@ final class StoreThread: @unchecked Sendable {
             case .push(let change):
                 batch.pushes.append(change)
                 batch.steps.append(.push(batch.pushes.count - 1))
+            case .webhooks(let change):
+                batch.webhooks.append(change)
+                batch.steps.append(.webhooks(batch.webhooks.count - 1))
             case .refused(let done):
                 self.commit(&batch)
                 self.fail(
@@ -128,12 +131,15 @@ final class StoreThread: @unchecked Sendable {
             case key(Int)
             /// The index of a change of push subscriptions.
             case push(Int)
+            /// The index of a change of webhooks' rows.
+            case webhooks(Int)
         }
 
         var steps: [Step] = []
         var appends: [Append] = []
         var keys: [WriteKeyChange] = []
         var pushes: [PushChange] = []
+        var webhooks: [WebhookChange] = []
         var load = StoreInbox.Load()
     }
 
@@ -149,6 +155,7 @@ final class StoreThread: @unchecked Sendable {
                 case .remove(let source): try writer.remove(source, database)
                 case .key(let index): try steps.keys[index].write(database)
                 case .push(let index): try steps.pushes[index].write(database)
+                case .webhooks(let index): try steps.webhooks[index].write(database)
                 }
             }
         }
@@ -171,6 +178,9 @@ final class StoreThread: @unchecked Sendable {
         }
         for push in steps.pushes {
             push.done(result)
+        }
+        for change in steps.webhooks {
+            change.done(result)
         }
     }
 

@@ -266,7 +266,10 @@ struct FormatTests {
         let queue = try self.folder.openBeside()
         try queue.write { database in
             try database.execute(
-                sql: "ALTER TABLE validators DROP COLUMN url; DROP TABLE write_key; PRAGMA user_version = 1"
+                sql: """
+                    ALTER TABLE validators DROP COLUMN url; DROP TABLE write_key; DROP TABLE webhook;
+                    PRAGMA user_version = 1
+                    """
             )
             var head = try LogHead.read(database)
             head.format = 1
