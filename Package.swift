@@ -103,6 +103,14 @@ let package = Package(
             swiftSettings: house
         ),
         .target(
+            name: "FreshetWebhooks",
+            dependencies: [
+                "FreshetCore", "FreshetUpstream", "JSON", "System",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: house
+        ),
+        .target(
             name: "FreshetStreaming",
             dependencies: [
                 "FreshetCore", "HTTP2", "TLS", "WebSocket", "CLinux", "System",
@@ -155,8 +163,8 @@ let package = Package(
             name: "freshet",
             dependencies: [
                 "FreshetAccess", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
-                "FreshetPolling", "FreshetPush", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "JSON",
-                "JSONSchema", "CLinux", "CSignals",
+                "FreshetPolling", "FreshetPush", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "FreshetWebhooks",
+                "JSON", "JSONSchema", "CLinux", "CSignals",
                 "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -182,7 +190,9 @@ let package = Package(
             name: "freshet-bench",
             dependencies: [
                 "FreshetAccess", "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage",
-                "FreshetStreaming", "FreshetTesting", "EventStream", "HTTPFields", "JSON", "JSONSchema", "CLinux",
+                "FreshetStreaming", "FreshetTesting", "FreshetWebhooks", "EventStream", "HTTPFields", "JSON",
+                "JSONSchema",
+                "CLinux",
                 "CPollFloor", "System",
             ],
             path: "Tests/Benchmarks/freshet-bench",
@@ -220,6 +230,14 @@ let package = Package(
             dependencies: [
                 "FreshetPolling", "FreshetUpstream", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux",
                 "CResolverStub", "HTTPFields", "System",
+            ],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "FreshetWebhooksTests",
+            dependencies: [
+                "FreshetWebhooks", "FreshetCore", "FreshetTesting", "JSON", "System",
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house
         ),
@@ -298,7 +316,8 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             exclude: [
-                "push_cases.py", "socket_cases.py", "restart_crowd.py", "schemathesis.toml", "socket_manager.py",
+                "push_cases.py", "socket_cases.py", "webhook_cases.py", "restart_crowd.py", "schemathesis.toml",
+                "socket_manager.py",
             ],
             swiftSettings: house
         ),

@@ -1,0 +1,57 @@
+// One message as one request: POST, signed anew each time, never redirected, of whose answer only the head counts.
+
+import FreshetCore
+import FreshetUpstream
+
+/// Sends the messages of one endpoint. A value; any thread.
+struct WebhookSender: Sendable {
+    private let client: UpstreamClient
+    /// `nil` where the URL is none, which the configuration does not admit.
+    private let url: UpstreamURL?
+    private let exchange: ExchangeConfiguration
+    private let signer: WebhookSigner
+
+    /// Bytes of an answer's body that are read and dropped; what is longer ends the connection.
+    static let maxAnswerBytes = 64 << 10
+
+    init(_ configuration: WebhookConfiguration, by client: UpstreamClient) {
+        self.client = client
+        self.url = try? UpstreamURL(configuration.url)
+        self.signer = WebhookSigner(configuration.secrets)
+        var exchange = ExchangeConfiguration(
+            headers: [SourceConfiguration.Field(name: "Content-Type", value: "application/json")],
+            timeout: configuration.timeout,
+            maxBodyBytes: Self.maxAnswerBytes,
+            acceptEncoding: .identity,
+            denyPrivate: configuration.denyPrivate,
+            redirects: nil
+        )
+        exchange.takesNoBody = true
+        self.exchange = exchange
+    }
+
+    /// Sends a message, signed with the time `now`. `then` is called once, on the client's thread or inside of this call.
+    func send(_ message: WebhookTry, now: WallTime, then: @escaping @Sendable (WebhookOutcome) -> Void) {
+        guard let url = self.url else {
+            return then(WebhookOutcome(UpstreamError(.policy, "not an absolute http:// or https:// URL")))
+        }
+        let signature = self.signer.signature(id: message.id, timestamp: now.seconds, body: message.body)
+        // A message may come twice, and its id says so: a request that a closed connection swallowed is sent again.
+        var request = ExchangeRequest(.post, body: message.body, isQuery: true)
+        request.holdsAnswer = false
+        request.fields = [
+            SourceConfiguration.Field(name: "webhook-id", value: message.id),
+            SourceConfiguration.Field(name: "webhook-timestamp", value: "\(now.seconds)"),
+            SourceConfiguration.Field(name: "webhook-signature", value: signature),
+        ]
+        self.client.begin(request, to: url, self.exchange) { end in
+            switch end.result {
+            case .success(let response):
+                let retryAfter = response.value(of: "retry-after")
+                then(WebhookOutcome(status: response.status, retryAfter: retryAfter, now: .now))
+            case .failure(let error):
+                then(WebhookOutcome(error))
+            }
+        }
+    }
+}
