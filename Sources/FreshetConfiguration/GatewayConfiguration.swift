@@ -29,6 +29,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var push: Push?
     /// In the order of the file, names unique.
     package var sources: [SourceConfiguration] = []
+    /// In the order of the file, names unique.
+    package var webhooks: [WebhookConfiguration] = []
 
     package init() {}
 

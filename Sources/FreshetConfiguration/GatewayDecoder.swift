@@ -62,6 +62,8 @@ struct GatewayDecoder {
         }
         let sources = SourcesDecoder(context: self.context)
         configuration.sources = sources.decode(reader)
+        configuration.webhooks = WebhooksDecoder(context: self.context)
+            .decode(reader, sources: configuration.sources)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)
         SourceTemplateDecoder(context: self.context).warnOfClaims(configuration, reader)
         return configuration

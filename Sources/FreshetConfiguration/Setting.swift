@@ -137,7 +137,7 @@ extension SettingSection {
             ),
             .planned("cluster", "Several gateways as one."),
             .planned("streamdata", "The compatibility interface."),
-            .planned("webhooks", "Changes sent to URLs."),
+            Setting("webhooks", .mapping, "URLs that changes are sent to, by name."),
             Setting(
                 "push",
                 .mapping,
@@ -305,6 +305,6 @@ extension SettingSection {
         ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),
         ("sources.NAME.paginate", .paginate), ("sources.NAME.hook", .sourceHook),
         ("sources.NAME.parameters.NAME", .parameter),
-        ("sources.NAME.write", .sourceWrite),
+        ("sources.NAME.write", .sourceWrite), ("webhooks.NAME", .webhook),
     ]
 }
