@@ -45,7 +45,8 @@ package final class GatewayServer: Service {
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
     /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`; `compression` which sources may
-    /// not be compressed; `push` takes subscriptions of Web Push, and without it there are none.
+    /// not be compressed; `push` takes subscriptions of Web Push, and without it there are none; `webhooks` is what
+    /// administrators see and do of them.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -62,7 +63,8 @@ package final class GatewayServer: Service {
         writer: (any Writer)? = nil,
         upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() },
         compression: CompressionDesk = CompressionDesk(),
-        push: (any PushDesk)? = nil
+        push: (any PushDesk)? = nil,
+        webhooks: (any WebhookControl)? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -80,7 +82,8 @@ package final class GatewayServer: Service {
             writer: writer,
             upstream: upstream,
             compression: compression,
-            push: push
+            push: push,
+            webhooks: webhooks
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

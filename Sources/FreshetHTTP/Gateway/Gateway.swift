@@ -48,6 +48,8 @@ final class Gateway: Sendable {
     let hooks: HookDesk
     /// `nil` where nothing can be written.
     let writer: (any Writer)?
+    /// `nil` where there are no webhooks.
+    let webhooks: (any WebhookControl)?
     let compression: CompressionDesk
     /// `nil` where nothing is pushed.
     let push: (any PushDesk)?
@@ -90,10 +92,12 @@ final class Gateway: Sendable {
         writer: (any Writer)?,
         upstream: @escaping @Sendable () -> UpstreamFigures,
         compression: CompressionDesk,
-        push: (any PushDesk)?
+        push: (any PushDesk)?,
+        webhooks: (any WebhookControl)?
     ) {
         self.push = push
         self.writer = writer
+        self.webhooks = webhooks
         self.rows = RowBook(hub: hub, interval: settings.sharedTextLifetime, maxFollowers: settings.maxRowStreams)
         self.pulse = GatewayPulse(hub: hub, streams: streams, upstream: upstream)
         self.certificates = certificates

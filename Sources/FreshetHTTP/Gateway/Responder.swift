@@ -31,6 +31,7 @@ struct Responder: Sendable {
         HookRoutes(gateway: gateway).add(to: &routes)
         PushRoutes(gateway: gateway).add(to: &routes)
         SchemaRoutes(gateway: gateway).add(to: &routes)
+        WebhookRoutes(gateway: gateway).add(to: &routes)
         PageRoutes(servesExample: gateway.settings.servesExample).add(to: &routes)
         self.routes = routes
     }
