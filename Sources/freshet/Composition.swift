@@ -8,6 +8,7 @@ import FreshetHTTP
 import FreshetPolling
 import FreshetPush
 import FreshetStreaming
+import FreshetWebhooks
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -28,6 +29,7 @@ struct Composition: Sendable {
     let writer: WriteDesk
     /// `nil` without `push`.
     let push: PushSender?
+    let webhooks: WebhookDesk
     /// `nil` without `auth`.
     let access: AccessControl?
     let server: GatewayServer
@@ -90,6 +92,7 @@ struct Composition: Sendable {
         )
         try registry.apply(configuration.sources)
         self.registry = registry
+        self.webhooks = try Self.webhooks(configuration, hub, durable, self.writer, logger: logger)
         let certificates: TLSCertificates?
         do throws(TLSFilesError) {
             certificates = try configuration.tls.map { (tls) throws(TLSFilesError) in
@@ -109,7 +112,7 @@ struct Composition: Sendable {
         compression.update(configuration.sources)
         renewal.attach(registry)
         self.renewal = renewal
-        self.reloader = load.map { [systemd, authenticator = self.access?.authenticator] load in
+        self.reloader = load.map { [systemd, webhooks, authenticator = self.access?.authenticator] load in
             Reloader(
                 configuration: configuration,
                 registry: registry,
@@ -117,6 +120,7 @@ struct Composition: Sendable {
                 certificates: certificates,
                 hooks: hooks,
                 compression: compression,
+                webhooks: webhooks,
                 logger: logger,
                 systemd: systemd,
                 load: load
@@ -133,7 +137,8 @@ struct Composition: Sendable {
             instances: registry.instances,
             writer: self.writer,
             bounds: BoundMetrics(configuration, memory: watch.reading.limit),
-            push: self.push
+            push: self.push,
+            webhooks: self.webhooks
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -162,7 +167,8 @@ struct Composition: Sendable {
             writer: self.writer,
             upstream: { metrics.upstreamFigures },
             compression: compression,
-            push: self.push
+            push: self.push,
+            webhooks: self.webhooks
         )
     }
 
@@ -205,9 +211,42 @@ struct Composition: Sendable {
             audit: { log.note($0) }
         )
         if let durable {
-            durable.onRenewal.withLock { $0 = { [weak desk] in desk?.rewriteKeys() } }
             // The keys of a log that began anew at this start are in memory alone.
             if durable.contents.newEpochReason != nil { desk.rewriteKeys() }
+        }
+        return desk
+    }
+
+    private static func webhooks(
+        _ configuration: GatewayConfiguration,
+        _ hub: Hub,
+        _ durable: DurableLog?,
+        _ writer: WriteDesk,
+        logger: Logger
+    ) throws(StartFailure) -> WebhookDesk {
+        var settings = WebhookDesk.Configuration()
+        settings.userAgent = "freshet/\(FreshetVersion.current)"
+        let log = WebhookLog(logger: logger)
+        let desk: WebhookDesk
+        do throws(UpstreamError) {
+            desk = try WebhookDesk(
+                hub: hub,
+                webhooks: configuration.webhooks,
+                configuration: settings,
+                store: durable?.webhooks,
+                restored: durable?.contents.webhooks ?? [],
+                notify: { log.note($0) }
+            )
+        } catch {
+            throw StartFailure("Webhooks are impossible: \(error.message)")
+        }
+        if let durable {
+            durable.onRenewal.withLock {
+                $0 = { [weak writer, weak desk] in
+                    writer?.rewriteKeys()
+                    desk?.rewriteRows()
+                }
+            }
         }
         return desk
     }
@@ -240,8 +279,15 @@ struct Composition: Sendable {
             throw StartFailure("Streams are impossible: \(error)")
         }
         defer {
+            self.webhooks.stop()
             self.streams.stop()
             self.durable?.close()
+        }
+        do throws(UpstreamError) {
+            // Before the first poll: what an endpoint gets begins with the first change after its first start.
+            try self.webhooks.start()
+        } catch {
+            throw StartFailure("Webhooks are impossible: \(error.message)")
         }
         let drain = DrainService(
             server: self.server,

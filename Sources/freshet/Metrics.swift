@@ -7,6 +7,7 @@ import FreshetPolling
 import FreshetPush
 import FreshetStorage
 import FreshetStreaming
+import FreshetWebhooks
 import Synchronization
 
 /// One scrape of the figures of every room but HTTP, which adds its own.
@@ -22,6 +23,7 @@ struct GatewayMetrics {
     let writer: WriteDesk?
     let bounds: BoundMetrics?
     let push: PushSender?
+    let webhooks: WebhookDesk?
     private let saved = HighWater()
 
     init(
@@ -35,11 +37,13 @@ struct GatewayMetrics {
         instances: InstanceDesk? = nil,
         writer: WriteDesk? = nil,
         bounds: BoundMetrics? = nil,
-        push: PushSender? = nil
+        push: PushSender? = nil,
+        webhooks: WebhookDesk? = nil
     ) {
         self.writer = writer
         self.bounds = bounds
         self.push = push
+        self.webhooks = webhooks
         self.hub = hub
         self.streams = streams
         self.poller = poller
@@ -60,6 +64,7 @@ struct GatewayMetrics {
         if let instances = self.instances { InstanceMetrics.write(instances.figures, to: &metrics) }
         if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
         if let push { PushFigures.write(push.metrics, to: &metrics) }
+        self.webhooks?.metrics.write(to: &metrics)
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)

@@ -133,6 +133,9 @@ final class DurableLog: Sendable {
     /// Where push subscriptions are kept.
     var subscriptions: PushRowDesk { PushRowDesk(log: self) }
 
+    /// Where endpoints of webhooks are kept.
+    var webhooks: WebhookRowDesk { WebhookRowDesk(log: self) }
+
     /// The open store.
     var open: SQLiteChangeStore? { self.store.withLock { $0 } }
 

@@ -4,6 +4,7 @@ import FreshetAccess
 import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
+import FreshetWebhooks
 import Logging
 import Synchronization
 import System
@@ -30,6 +31,7 @@ final class Reloader: Sendable {
     private let certificates: TLSCertificates?
     private let hooks: HookDesk
     private let compression: CompressionDesk
+    private let webhooks: WebhookDesk?
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -43,6 +45,7 @@ final class Reloader: Sendable {
         certificates: TLSCertificates? = nil,
         hooks: HookDesk = HookDesk(),
         compression: CompressionDesk = CompressionDesk(),
+        webhooks: WebhookDesk? = nil,
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
@@ -53,6 +56,7 @@ final class Reloader: Sendable {
         self.certificates = certificates
         self.hooks = hooks
         self.compression = compression
+        self.webhooks = webhooks
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -134,6 +138,7 @@ final class Reloader: Sendable {
             }
             self.hooks.update(loaded.configuration.sources)
             self.compression.update(loaded.configuration.sources)
+            self.webhooks?.update(loaded.configuration.webhooks)
             self.warnOfRestart(loaded.configuration)
             self.state.withLock { state in
                 state.configuration = loaded.configuration
