@@ -24,6 +24,7 @@ struct FreshetBench {
           hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
           restart     kill -9 under 10,000 subscribers of 500 sources, and all of them back by their cursors
           writes      what 100 writes a second to one source do to the streams of 1,000 subscribers beside it
+          webhooks    CPU of a signed delivery beside a bare libcurl loop that posts the same bodies
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
           simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--plant NAME|all]
           all         documents, polls, fanout and hostile
@@ -51,6 +52,7 @@ struct FreshetBench {
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "restart": try runRestartBenchmark(arguments: rest)
             case "writes": try runWritesBenchmark(arguments: rest)
+            case "webhooks": try runWebhooksBenchmark(arguments: rest)
             case "hostile": exit(try runHostileBenchmark(arguments: rest))
             case "polling": exit(runPollingBenchmark(arguments: rest))
             case "simulate": exit(runSimulation(arguments: rest))

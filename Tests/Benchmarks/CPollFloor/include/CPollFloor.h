@@ -1,5 +1,7 @@
 #ifndef FRESHET_POLL_FLOOR_H
 #define FRESHET_POLL_FLOOR_H
+#include "CPostFloor.h"
+
 // The least that polling with libcurl costs: a bare multi loop, for the benchmark to compare with.
 
 /// Polls the documents /item/0 to /item/(sources - 1) of `origin`, each with the entity tag of its last answer, at
