@@ -19,7 +19,7 @@ struct XMLEntities {
         var seen = Self.predefined
         let isComplete = text.withUnsafeBufferPointer { bytes -> Bool in
             var index = 0
-            while let ampersand = bytes[index...].firstIndex(of: UInt8(ascii: "&")) {
+            while let ampersand = Self.firstAmpersand(in: bytes, from: index) {
                 index = ampersand + 1
                 let name = bytes[index...].prefix(Self.maxNameBytes).prefix(while: Self.isNameByte)
                 guard !name.isEmpty, name.endIndex < bytes.count, bytes[name.endIndex] == UInt8(ascii: ";") else {
@@ -36,6 +36,22 @@ struct XMLEntities {
             return true
         }
         guard isComplete else { return nil }
+    }
+
+    /// Where the first `&` stands from `index` on: eight bytes at a time.
+    private static func firstAmpersand(in bytes: UnsafeBufferPointer<UInt8>, from index: Int) -> Int? {
+        let raw = UnsafeRawBufferPointer(bytes)
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = index
+        while raw.count - index >= 8 {
+            let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let difference = word ^ (ones &* 0x26)
+            // The high bit of each zero byte; exact for the lowest.
+            let found = (difference &- ones) & ~difference & (ones &* 0x80)
+            guard found == 0 else { return index + (found.trailingZeroBitCount >> 3) }
+            index += 8
+        }
+        return raw[index...].firstIndex(of: UInt8(ascii: "&"))
     }
 
     /// ASCII alone: HTML's names are. The first byte may be none of `-.0-9`, and the parser refuses such a name itself.

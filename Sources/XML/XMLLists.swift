@@ -42,9 +42,6 @@ struct XMLPaths {
         var text: [UInt8]
         /// Several elements stand there side by side, here or in an earlier document.
         var isList: Bool
-        /// The way that was asked for last below this one, since siblings are alike.
-        var lastName = -1
-        var lastChild = -1
     }
 
     private struct Step: Hashable {
@@ -54,6 +51,10 @@ struct XMLPaths {
 
     private var entries: [Entry] = []
     private var steps: [Step: Int] = [:]
+    /// Steps that were asked for, with the number of the way; 0 where there is none.
+    private var recent = [UInt64](repeating: 0, count: recentCount)
+
+    private static let recentCount = 256
     private var lists: XMLLists
 
     /// The most paths that are distinguished; elements on others are lists only where they are several.
@@ -68,13 +69,13 @@ struct XMLPaths {
     mutating func number(of name: Int, text: UnsafeRawBufferPointer, in parent: Int?) -> Int {
         let parent = parent ?? -2
         if parent == -1 { return -1 }
-        if parent >= 0, self.entries[parent].lastName == name { return self.entries[parent].lastChild }
+        // There are fewer than 2¹² ways, and fewer than 2³¹ names.
+        let key = UInt64(truncatingIfNeeded: parent &+ 3) << 43 | UInt64(truncatingIfNeeded: name) << 12
+        let slot = (name &* 31 &+ parent) & (Self.recentCount - 1)
+        if self.recent[slot] >> 12 == key >> 12 { return Int(self.recent[slot] & 0xFFF) }
         let step = Step(parent: parent, name: name)
         let number = self.steps[step] ?? self.add(step, text)
-        if parent >= 0 {
-            self.entries[parent].lastName = name
-            self.entries[parent].lastChild = number
-        }
+        if number >= 0 { self.recent[slot] = key | UInt64(truncatingIfNeeded: number) }
         return number
     }
 

@@ -41,7 +41,7 @@ struct XMLText {
     /// the document, and HTML's are.
     mutating func dropStandalone() {
         guard let declaration = Self.declaration(in: self.bytes[self.start...]),
-            let place = declaration.firstRange(of: Array("standalone".utf8))
+            let place = declaration.firstRange(ofASCII: "standalone")
         else { return }
         for index in place.lowerBound..<(declaration.endIndex - 2) { self.bytes[index] = 0x20 }
     }
@@ -54,7 +54,7 @@ struct XMLText {
     private static func declaration(in bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         guard bytes.starts(with: "<?xml".utf8) else { return nil }
         let head = bytes.prefix(self.maxDeclarationBytes)
-        guard let end = head.firstRange(of: Array("?>".utf8)) else { return nil }
+        guard let end = head.firstRange(ofASCII: "?>") else { return nil }
         return head[..<end.upperBound]
     }
 
@@ -64,7 +64,7 @@ struct XMLText {
     /// What the declaration says, if it says anything.
     private static func declared(in body: [UInt8]) throws(XMLError) -> TextEncoding {
         guard let declaration = self.declaration(in: body.dropFirst(self.blank(in: body[...]))),
-            let name = declaration.firstRange(of: Array("encoding".utf8))
+            let name = declaration.firstRange(ofASCII: "encoding")
         else { return .utf8 }
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
         var rest = declaration[name.upperBound...].drop(while: isSpace)
@@ -79,6 +79,19 @@ struct XMLText {
         }
         // Where the declaration could be read, the bytes are no UTF-16, whatever it says.
         return encoding.isWide ? .utf8 : encoding
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// Where a word of ASCII stands first.
+    fileprivate func firstRange(ofASCII word: StaticString) -> Range<Int>? {
+        let word = UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)
+        var start = self.startIndex
+        while self.endIndex - start >= word.count {
+            if self[start..<(start + word.count)].elementsEqual(word) { return start..<(start + word.count) }
+            start += 1
+        }
+        return nil
     }
 }
 
