@@ -35,7 +35,7 @@ extension Document {
     ///   collection there or of another type, an item without identity, an identity twice, or identities that are
     ///   strings here and numbers there.
     package func itemChanges(to new: Document, items: ItemRule) -> ItemChanges? {
-        guard let old = ItemIndex(of: self, items), let new = ItemIndex(of: new, items),
+        guard let old = ItemIndex(of: self, items), let new = ItemIndex(of: new, items, like: old),
             let difference = old.difference(to: new)
         else { return nil }
         return ItemChanges(difference, from: old, to: new)

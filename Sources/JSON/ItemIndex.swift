@@ -18,32 +18,59 @@ package struct ItemIndex: Sendable {
     /// - Returns: nil where the rule does not hold: no collection there or of another type, an item without identity, an
     ///   identity twice, or identities that are strings here and numbers there.
     package init?(of document: Document, _ rule: ItemRule) {
+        self.init(of: document, rule, like: nil)
+    }
+
+    /// The same, faster where another document's items have the same identities in the same order.
+    init?(of document: Document, _ rule: ItemRule, like other: ItemIndex?) {
         guard let collection = document.value(at: rule.items) else { return nil }
         self.storage = document.storage
+        let nodes = document.storage.nodes
         var items: [Item] = []
         items.reserveCapacity(collection.count)
+        let end = collection.node.end
         switch (collection.kind, rule.key) {
         case (.object, nil):
             self.isKeyed = true
-            for member in collection.members { items.append(Item(key: member.key.index, value: member.value.index)) }
+            var name = collection.index + 1
+            while name < end {
+                items.append(Item(key: name, value: name + 1))
+                name = nodes[name + 1].end
+            }
         case (.array, let key?):
             self.isKeyed = false
-            for item in collection.elements {
-                guard let identity = item.value(at: key), identity.kind == .string || identity.kind == .number else {
-                    return nil
+            let way = IdentityWay(key)
+            let isComplete = document.withView { view in
+                var item = collection.index + 1
+                while item < end {
+                    guard let identity = way.find(item, in: document.storage, view) else { return false }
+                    items.append(Item(key: identity, value: item))
+                    item = nodes[item].end
                 }
-                items.append(Item(key: identity.index, value: item.index))
+                return true
             }
+            guard isComplete == true else { return nil }
         default:
             return nil
         }
-        let nodes = document.storage.nodes
         let keyKind = items.first.map { nodes[$0.key].kind }
         for item in items where nodes[item.key].kind != keyKind { return nil }
         self.keyKind = keyKind
         self.items = items
-        self.table = HashTable(items.map { nodes[$0.key].hash })
+        if let other, other.hasHashes(of: items, in: nodes) {
+            self.table = other.table
+        } else {
+            self.table = HashTable(items.map { nodes[$0.key].hash })
+        }
         guard self.table.isUnique else { return nil }
+    }
+
+    private func hasHashes(of items: [Item], in nodes: UnsafePointer<Node>) -> Bool {
+        guard items.count == self.items.count else { return false }
+        for (item, own) in zip(items, self.items) where nodes[item.key].hash != self.storage.nodes[own.key].hash {
+            return false
+        }
+        return true
     }
 
     package var count: Int { self.items.count }
@@ -62,8 +89,14 @@ package struct ItemIndex: Sendable {
         return nil
     }
 
-    /// The item of the same identity as one of another collection.
-    private func find(_ key: Int, of other: ItemIndex) -> Int? {
+    /// The item of the same identity as one of another collection, which most likely stands at the same position.
+    private func find(_ key: Int, of other: ItemIndex, near position: Int) -> Int? {
+        if position < self.items.count,
+            self.storage.nodes[self.items[position].key].hash == other.storage.nodes[key].hash,
+            self.storage.isEqual(self.items[position].key, in: other.storage, key)
+        {
+            return position
+        }
         guard let match = self.table.first(other.storage.nodes[key].hash),
             self.storage.isEqual(self.items[match].key, in: other.storage, key)
         else { return nil }
@@ -78,7 +111,7 @@ package struct ItemIndex: Sendable {
         var difference = ItemDifference()
         var isKept = [Bool](repeating: false, count: self.items.count)
         for (position, item) in new.items.enumerated() {
-            guard let match = self.find(item.key, of: new) else {
+            guard let match = self.find(item.key, of: new, near: position) else {
                 difference.created.append(position)
                 continue
             }
@@ -116,4 +149,58 @@ package struct ItemDifference: Sendable {
     package internal(set) var deleted: [Int] = []
 
     package var isEmpty: Bool { self.created.isEmpty && self.updated.isEmpty && self.deleted.isEmpty }
+}
+
+/// The way to an item's identity inside an item, with the hashes of the names.
+private struct IdentityWay {
+    fileprivate struct Step {
+        let name: [UInt8]
+        let hash: UInt64
+        /// Of an element, where the token is one.
+        let position: Int?
+    }
+
+    private let steps: [Step]
+
+    init(_ key: Pointer) {
+        self.steps = key.tokens.map { token in
+            Step(name: token.utf8, hash: documentHash(ofName: token.utf8), position: token.arrayIndex)
+        }
+    }
+
+    /// The place of the identity, a string or a number, of the item at a place; nil if absent.
+    func find(_ item: Int, in storage: Storage, _ view: DocumentView) -> Int? {
+        let nodes = storage.nodes
+        var index = item
+        for step in self.steps {
+            let end = nodes[index].end
+            var child = index + 1
+            switch nodes[index].kind {
+            case .object:
+                while child < end, nodes[child].hash != step.hash || !step.isName(child, in: storage, view) {
+                    child = nodes[child + 1].end
+                }
+                guard child < end else { return nil }
+                index = child + 1
+            case .array:
+                guard let position = step.position, position < nodes[index].count else { return nil }
+                for _ in 0..<position { child = nodes[child].end }
+                index = child
+            case .null, .false, .true, .number, .string:
+                return nil
+            }
+        }
+        return nodes[index].kind == .string || nodes[index].kind == .number ? index : nil
+    }
+}
+
+extension IdentityWay.Step {
+    /// Whether the name at a place is this one.
+    fileprivate func isName(_ place: Int, in storage: Storage, _ view: DocumentView) -> Bool {
+        guard !view.isEscaped(place) else { return storage.unescaped(place) == self.name }
+        return self.name.withUnsafeBufferPointer { name in
+            guard let base = name.baseAddress else { return view.content(place).isEmpty }
+            return view.hasContent(place, base, count: name.count)
+        }
+    }
 }
