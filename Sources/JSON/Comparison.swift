@@ -34,6 +34,8 @@ struct Comparison {
         case child(old: Int)
         /// The value of a name that was taken over.
         case value(old: Int)
+        /// What follows a value that was taken over with all of the old document, which is a part of the new one.
+        case behind
         /// The outermost value is complete.
         case finished
     }
@@ -45,6 +47,10 @@ struct Comparison {
     let oldLength: Int
     /// One more than may be open.
     let pairs: UnsafeMutablePointer<Pair>
+    /// Hashes of the names that lead to what the old document is a version of.
+    let way: [UInt64]
+    /// How many of them lead to the container at hand, or all.
+    var matched = 0
     var tables: [MovedElements] = []
     let costs: ComparisonCosts
 
@@ -63,8 +69,16 @@ struct Comparison {
     ///   - parser: at the start of a text without whitespace, of which nothing was read yet; taken over.
     ///   - old: a document whose text was accepted within limits at least as narrow in depth; it must outlive this.
     ///   - oldText: its text.
+    ///   - way: hashes of the names that lead to what it is a version of; none where that is the whole text.
     ///   - costs: when to compare.
-    init(_ parser: Parser, with old: Storage, oldText: UnsafePointer<UInt8>, costs: ComparisonCosts) {
+    init(
+        _ parser: Parser,
+        with old: Storage,
+        oldText: UnsafePointer<UInt8>,
+        at way: [UInt64] = [],
+        costs: ComparisonCosts
+    ) {
+        self.way = way
         self.parser = parser
         self.old = old.nodes
         self.oldCount = old.count
@@ -89,7 +103,8 @@ struct Comparison {
     ///
     /// - Throws: an error whose offset says nothing about the original text.
     mutating func document() throws(ParseError) {
-        self.pairs.initialize(to: Pair(old: 0, end: self.oldCount, cursor: 0, anchor: 0, takenBefore: 0))
+        let whole = Pair(old: 0, end: self.oldCount, cursor: 0, anchor: 0, takenBefore: 0)
+        self.pairs.initialize(to: self.way.isEmpty ? whole : .none)
         let end = try self.values()
         guard end >= self.parser.end, self.parser.squeeze.shift == 0 else {
             throw self.parser.error(.trailingContent, at: end)
@@ -106,34 +121,48 @@ struct Comparison {
             if self.failures > ComparisonCosts.patience, !self.costs.isEndless {
                 guard try !self.readPlainly(from: &position) else { return position }
             }
-            var counterpart: Int
-            var isValue = false
+            let isComplete: Bool
             switch try self.next(at: &position) {
-            case .finished:
-                return position
-            case .value(let old):
-                counterpart = old
-                isValue = true
-            case .child(let old):
-                counterpart = old
+            case .finished: return position
+            case .behind: isComplete = try self.closeFinished(at: &position)
+            case .value(let old): isComplete = try self.value(at: &position, old)
+            case .child(let old) where !self.parser.isObject: isComplete = try self.value(at: &position, old)
+            case .child: isComplete = try self.member(at: &position)
             }
-            if self.parser.isObject, !isValue {
-                position = try self.parser.name(at: position)
-                counterpart = self.oldValue(ofNameAt: self.parser.count &- 1)
-                if counterpart >= 0, self.pairs[self.parser.depth].cursor != counterpart &- 1 {
-                    // Behind names that are gone: the value was not compared yet.
-                    self.pairs[self.parser.depth].cursor = counterpart &- 1
-                    switch try self.take(from: counterpart, at: &position, isValue: true) {
-                    case .finished?: return position
-                    case .value(let old)?:
-                        // A name further on was taken over, and its value comes next.
-                        counterpart = old
-                    case .child?: continue
-                    case nil: break
-                    }
-                }
+            if isComplete { return position }
+        }
+    }
+
+    /// Reads a member, or its name alone where its value is a container.
+    ///
+    /// - Returns: whether the outermost value is complete.
+    @inline(__always)
+    mutating func member(at position: inout Int) throws(ParseError) -> Bool {
+        position = try self.parser.name(at: position)
+        let name = self.parser.count &- 1
+        var counterpart = self.oldValue(ofNameAt: name)
+        var isCompared = true
+        let depth = self.parser.depth
+        if counterpart >= 0 {
+            // Behind names that are gone, the value was not compared yet.
+            isCompared = self.pairs[depth].cursor == counterpart &- 1
+            self.pairs[depth].cursor = counterpart &- 1
+        } else if self.matched < self.way.count, depth == self.matched &+ 1,
+            self.parser.nodes[name].hash == self.way[self.matched]
+        {
+            self.matched &+= 1
+            if self.matched == self.way.count {
+                counterpart = 0
+                isCompared = false
             }
-            if try self.value(at: &position, counterpart) { return position }
+        }
+        guard !isCompared else { return try self.value(at: &position, counterpart) }
+        switch try self.take(from: counterpart, at: &position, isValue: true) {
+        case .finished?: return true
+        case .behind?: return try self.closeFinished(at: &position)
+        case .value(let old)?: return try self.value(at: &position, old)
+        case .child?: return false
+        case nil: return try self.value(at: &position, counterpart)
         }
     }
 

@@ -110,6 +110,8 @@ extension Comparison {
                 _ = self.close(at: last &+ shift.text, nodeEnd: index &+ shift.nodes)
                 continue
             }
+            // The container around the old document has no counterpart.
+            guard index < self.oldCount || self.pairs[depth].old >= 0 else { return .behind }
             guard index < end else {
                 self.pairs[depth].cursor = index
                 self.pairs[depth].anchor = index

@@ -12,16 +12,19 @@ package struct Document: Sendable {
     ///
     /// - Parameters:
     ///   - bytes: the text.
-    ///   - last: an earlier version of the same text, if there is one. What is the same in both is taken from it, which is
-    ///     faster; the result does not depend on it.
+    ///   - last: an earlier version of the same text, or of a part of it, if there is one. What is the same in both is taken
+    ///     from it, which is faster; the result does not depend on it.
+    ///   - place: where in the text that part is.
     ///   - limits: what the document may cost.
     /// - Throws: why and where they are not a JSON text within `limits`.
     package init(
         parsing bytes: [UInt8],
         after last: Document? = nil,
+        at place: Pointer = Pointer(),
         limits: ParseLimits = ParseLimits()
     ) throws(ParseError) {
-        let result = bytes.withUnsafeBytes { Storage.parse($0, after: last?.storage, limits: limits) }
+        let way = last == nil ? [] : place.tokens.map { documentHash(ofName: $0.utf8) }
+        let result = bytes.withUnsafeBytes { Storage.parse($0, after: last?.storage, at: way, limits: limits) }
         self.storage = try result.get()
     }
 
@@ -56,7 +59,9 @@ package struct Document: Sendable {
 
     /// The value that `pointer` names as a document of its own; nil if absent. Copies, does not parse again.
     package func extracting(_ pointer: Pointer) -> Document? {
-        self.value(at: pointer)?.document
+        guard let value = self.value(at: pointer) else { return nil }
+        guard value.index > 0 else { return self }
+        return Document(storage: self.storage.copy(of: value.index, depth: pointer.tokens.count))
     }
 }
 
@@ -86,8 +91,8 @@ final class Storage: @unchecked Sendable {
         self.nodes.deallocate()
     }
 
-    /// A copy of the subtree at `index`.
-    func copy(of index: Int) -> Storage {
+    /// A copy of the subtree at `index`, around which `depth` containers are known to be.
+    func copy(of index: Int, depth: Int = 0) -> Storage {
         let top = self.nodes[index]
         let count = top.end - index
         let nodes = UnsafeMutablePointer<Node>.allocate(capacity: count)
@@ -98,6 +103,12 @@ final class Storage: @unchecked Sendable {
             (nodes + offset).initialize(to: node)
         }
         let text = Array(self.text[top.first..<(top.first + top.byteCount)])
-        return Storage(text: text, nodes: nodes, count: count, maxDepth: self.maxDepth)
+        return Storage(
+            text: text,
+            nodes: nodes,
+            count: count,
+            maxDepth: max(0, self.maxDepth - depth),
+            plainVersions: self.plainVersions
+        )
     }
 }

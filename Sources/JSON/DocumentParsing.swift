@@ -8,15 +8,17 @@ extension Storage {
 
     /// Parses a text.
     ///
-    /// The whitespace goes first; what is left is compared with `last`, if there is one. Where either finds a fault, the
+    /// The whitespace goes first; what is left is compared with `last`, if there is one, which is an earlier version of the
+    /// value that names with the hashes `way` lead to. Where either finds a fault, the
     /// plain parser reads the text as it came: what it says counts.
     static func parse(
         _ source: UnsafeRawBufferPointer,
         after last: Storage? = nil,
+        at way: [UInt64] = [],
         limits: ParseLimits,
         costs: ComparisonCosts = ComparisonCosts()
     ) -> Result<Storage, ParseError> {
-        let storage = self.parseMinified(source, after: last, limits: limits.clamped, costs: costs)
+        let storage = self.parseMinified(source, after: last, at: way, limits: limits.clamped, costs: costs)
         return storage.map { .success($0) } ?? self.parsePlainly(source, limits: limits)
     }
 
@@ -47,6 +49,7 @@ extension Storage {
     private static func parseMinified(
         _ source: UnsafeRawBufferPointer,
         after last: Storage?,
+        at way: [UInt64],
         limits: ParseLimits,
         costs: ComparisonCosts
     ) -> Storage? {
@@ -65,9 +68,9 @@ extension Storage {
             // Negative where tokens would join; longer than the text where a string is open.
             guard end >= 0, end <= length else { return }
             (bytes + end).initialize(repeating: 0, count: Parser.padding)
-            if let last, last.isUsable(for: end, limits, costs) {
-                isSame = last.count <= limits.maxNodes && last.isText(bytes, end)
-                if !isSame { tape = last.compare(bytes, end: end, limits: limits, costs: costs) }
+            if let last, last.isUsable(for: end, depth: way.count, limits, costs) {
+                isSame = way.isEmpty && last.count <= limits.maxNodes && last.isText(bytes, end)
+                if !isSame { tape = last.compare(bytes, end: end, at: way, limits: limits, costs: costs) }
             } else {
                 tape = Tape.parseMinified(bytes, end: end, limits: limits)
                 tape?.plainVersions = max(0, (last?.plainVersions ?? 0) - 1)
@@ -80,8 +83,8 @@ extension Storage {
     }
 
     /// Whether a text without whitespace is to be compared with this one.
-    private func isUsable(for length: Int, _ limits: ParseLimits, _ costs: ComparisonCosts) -> Bool {
-        guard self.maxDepth <= limits.maxDepth else { return false }
+    private func isUsable(for length: Int, depth: Int, _ limits: ParseLimits, _ costs: ComparisonCosts) -> Bool {
+        guard depth <= limits.maxDepth, self.maxDepth <= limits.maxDepth - depth else { return false }
         if costs.isEndless { return true }
         return self.plainVersions == 0 && min(self.text.count, length) >= ComparisonCosts.shortestDocument
     }
@@ -97,6 +100,7 @@ extension Storage {
     private func compare(
         _ bytes: UnsafeMutablePointer<UInt8>,
         end: Int,
+        at way: [UInt64],
         limits: ParseLimits,
         costs: ComparisonCosts
     ) -> Tape? {
@@ -107,9 +111,9 @@ extension Storage {
                 end: end,
                 limits: limits,
                 seed: .process,
-                expectedNodes: self.count + self.count / 32 + 64
+                expectedNodes: self.count + self.count / 64 + 16
             )
-            var comparison = Comparison(parser, with: self, oldText: oldText, costs: costs)
+            var comparison = Comparison(parser, with: self, oldText: oldText, at: way, costs: costs)
             defer { comparison.finish() }
             do throws(ParseError) {
                 try comparison.document()

@@ -201,6 +201,45 @@ struct ComparisonTests {
         #expect(Array(pauses.prefix(17)) == Array((0...15).reversed()) + [15])
     }
 
+    @Test("a part of the text is compared with a version of that part", arguments: [false, true])
+    func parts(isEager: Bool) throws {
+        let costs = isEager ? Self.eager : ComparisonCosts()
+        let way = ["data", "items"].map { documentHash(ofName: Array($0.utf8)) }
+        func wrapped(_ text: [UInt8], _ number: Int) -> [UInt8] {
+            switch number % 6 {
+            case 0: Array(#"{"data":{"items":"#.utf8) + text + Array("}}".utf8)
+            case 1: Array(#"{"at":17,"data":{"n":1,"items":"#.utf8) + text + Array(#","next":null},"end":[1]}"#.utf8)
+            case 2: Array(#"{"data":{"items":1,"items":"#.utf8) + text + Array(#","items":2}}"#.utf8)
+            case 3: Array(#"{"data":{"n":[1]},"more":{"items":"#.utf8) + text + Array("}}".utf8)
+            case 4: Array(#"{"data":{"items":"#.utf8) + text + Array("}".utf8)
+            default: Array(#"{"items":"#.utf8) + text + Array(#","data":[{"items":1}]}"#.utf8)
+            }
+        }
+        let pointer = try #require(Pointer("/data/items"))
+        for chain in 0..<Self.chains / 3 {
+            var generator = SplitMix64(seed: UInt64(chain) &+ 2 << 32)
+            var sketch = Self.sketch(&generator)
+            var last: Storage?
+            let limits = ParseLimits(maxDepth: generator.chance(4) ? Int.random(in: 2...8, using: &generator) : 128)
+            for version in 0..<4 {
+                let text = generator.chance(12) ? Self.list(0..<20) : Array(sketch.text(&generator).utf8)
+                let bytes = wrapped(text, generator.chance(3) ? Int.random(in: 0..<6, using: &generator) : 1)
+                let plain = bytes.withUnsafeBytes { Storage.parsePlainly($0, limits: limits) }
+                let found = bytes.withUnsafeBytes {
+                    Storage.parse($0, after: last, at: way, limits: limits, costs: costs)
+                }
+                switch (plain, found) {
+                case (.success(let plain), .success(let found)):
+                    #expect(Self.difference(plain, found) == nil, "chain \(chain), version \(version)")
+                    last = Document(storage: found).extracting(pointer)?.storage ?? last
+                case (.failure(let plain), .failure(let found)): #expect(plain == found)
+                case (.success, .failure), (.failure, .success): Issue.record("chain \(chain), version \(version)")
+                }
+                if generator.chance(2) { sketch = sketch.edited(&generator) }
+            }
+        }
+    }
+
     @Test("a text that is the same but for its whitespace is the same document")
     func whitespace() throws {
         let first = try Document(parsing: Self.list(0..<40))

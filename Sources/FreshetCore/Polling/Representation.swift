@@ -87,6 +87,8 @@ package enum Representation {
         /// An earlier document of the source: what is the same in the new one is not parsed again. The result does not
         /// depend on it.
         package var last: Document?
+        /// Where in the payload the part is that ``last`` is an earlier version of.
+        package var lastPlace = Pointer()
         /// Where earlier documents of the source, and this one, held lists of XML elements; brought up to date.
         package var lists = XMLLists()
 
@@ -136,17 +138,17 @@ package enum Representation {
         let usual = ParseLimits().maxBytes / self.widestImage
         imageLimits.maxBytes = max(limits.maxBytes, self.widestImage * min(limits.maxBytes, usual))
         switch format {
-        case .json: return try self.parse(text, after: hints.last, limits: limits)
+        case .json: return try self.parse(text, after: hints, limits: limits)
         case .ndjson:
-            return try self.parse(JSONRecords.array(of: text, limits: limits), after: hints.last, limits: imageLimits)
+            return try self.parse(JSONRecords.array(of: text, limits: limits), after: hints, limits: imageLimits)
         case .csv:
             let isTabs = hints.contentType.map(self.essence) == self.tabs
             let table = SeparatedValues(text, separator: hints.separator, isTabs: isTabs)
-            return try self.parse(table.json(maxBytes: imageLimits.maxBytes), after: hints.last, limits: imageLimits)
+            return try self.parse(table.json(maxBytes: imageLimits.maxBytes), after: hints, limits: imageLimits)
         case .xml:
             let image = try self.image(ofXML: body, limits: limits, &hints)
-            return try self.parse(image, after: hints.last, limits: imageLimits)
-        case .text: return try self.parse(self.string(text), after: nil, limits: imageLimits)
+            return try self.parse(image, after: hints, limits: imageLimits)
+        case .text: return try self.parse(self.string(text), after: Hints(), limits: imageLimits)
         }
     }
 
@@ -156,11 +158,11 @@ package enum Representation {
 
     private static func parse(
         _ text: [UInt8],
-        after last: Document?,
+        after hints: Hints,
         limits: ParseLimits
     ) throws(UpstreamError) -> Document {
         do throws(ParseError) {
-            return try Document(parsing: text, after: last, limits: limits)
+            return try Document(parsing: text, after: hints.last, at: hints.lastPlace, limits: limits)
         } catch {
             throw UpstreamError(error)
         }

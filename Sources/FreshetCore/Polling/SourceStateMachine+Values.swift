@@ -89,8 +89,11 @@ extension SourceStateMachine {
             collection: self.configuration.collection
         )
         hints.lists = self.value.lists
-        // A part of the payload has not its shape.
-        if self.configuration.valueRoot == nil, self.configuration.select == nil { hints.last = self.value.document }
+        // What `select` takes out has not the shape of the payload.
+        if self.configuration.select == nil {
+            hints.last = self.value.document
+            hints.lastPlace = self.configuration.valueRoot ?? Pointer()
+        }
         let document = try self.payload(of: response, hints: &hints)
         if !isPush, let rule = self.configuration.graphQL, let failure = GraphQLAnswer.failure(in: document, rule) {
             throw failure
