@@ -138,7 +138,7 @@ extension AdminRoutes {
         case .failure(let error) where error.kind == .locked:
             throw Problem(409, "backup_under_way", "A backup of the log is under way; ask again when it has ended.")
         case .failure(let error):
-            throw .busy("backup_failed", "The log was not copied: \(error.message)", retryAfter: 60)
+            throw Problem.busy("backup_failed", "The log was not copied: \(error.message)", retryAfter: 60)
         }
     }
 }
