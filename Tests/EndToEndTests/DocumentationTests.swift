@@ -122,6 +122,7 @@ private enum Treatment {
         "text": "shows output, a diagram or an algorithm",
         "dockerfile":
             "no container runtime is a part of the tests; its commands are those of `serve` and `healthcheck`",
+        "promql": "an expression for Prometheus; those of Deploy are tested by promtool",
         "nginx": "RecipeTests runs the gateway behind it; that of Deploy is run by the tests of trusted proxies",
         "caddy": "RecipeTests runs the gateway behind it",
         "haproxy": "RecipeTests runs the gateway behind it",
