@@ -102,6 +102,17 @@ test("the table of metrics has every name of the program, and no other", () => {
   assert.deepEqual([...told].filter((name) => !used.has(name)), [], "in no source");
 });
 
+test("the table of log events has every message of the program", () => {
+  // Up to what is interpolated.
+  const levels = "log|trace|debug|info|notice|warning|error|critical";
+  const form = new RegExp(`\\blogger\\.(?:${levels})\\(\\s*(?:level: [^,]+,\\s*)?"((?:[^"\\\\]|\\\\[^(])*)`, "g");
+  const table = readFileSync(join(root, "Sources/freshet/Freshet.docc/Logs.md"), "utf8").split("## Events")[1];
+  const messages = swiftFiles(join(root, "Sources")).flatMap((path) =>
+    [...readFileSync(path, "utf8").matchAll(form)].map(([, message]) => message));
+  assert.ok(messages.length > 40);
+  assert.deepEqual(messages.filter((message) => !table.includes(`| ${message}`)), [], "not in Logs.md");
+});
+
 test("the codes of a refused write are among them", () => {
   const codes = new Set(description.components.schemas.Code.oneOf.map((one) => one.const));
   for (const code of description.components.schemas.WriteProblem.properties.code.enum) assert.ok(codes.has(code), code);
