@@ -196,6 +196,28 @@ struct WriteOutcomeTests {
         #expect(try await plain.gateway.terminate() == .exited(0))
     }
 
+    @Test("a trace goes on to the upstream beside the source's own credentials, where it is forwarded")
+    func tracing() async throws {
+        let upstream = try WritableUpstream(WriteFixture.items)
+        let own = "auth: { bearer: own-secret }"
+        let trace: HeaderFields = [
+            "Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Tracestate": "a=1",
+            "Authorization": "Bearer client-secret",
+        ]
+        for isForwarded in [true, false] {
+            let forward = isForwarded ? ", forward: [traceparent, tracestate]" : ""
+            let fixture = try WriteFixture(upstream, "conflict: overwrite\(forward)", source: own)
+            let client = try await fixture.ready()
+            let reply = try await client.write("PATCH", "/v1/items/orders/a", #"{"n":2}"#, headers: trace)
+            #expect(reply.status == 200, "\(reply.text)")
+            let write = try #require(upstream.writes.last)
+            #expect(write.headers["Authorization"] == "Bearer own-secret")
+            #expect(write.headers["Traceparent"] == (isForwarded ? trace["Traceparent"] : nil))
+            #expect(write.headers["Tracestate"] == (isForwarded ? "a=1" : nil))
+            #expect(try await fixture.gateway.terminate() == .exited(0))
+        }
+    }
+
     @Test("polls wait for a write, and one that was under way brings nothing older after it")
     func polls() async throws {
         let upstream = try WritableUpstream(WriteFixture.items)

@@ -51,8 +51,11 @@ package struct WritePolicy: Hashable, Sendable {
     /// The member that changes with every version, in what is written.
     package var version: Pointer?
     package var idempotency = Idempotency.local
-    /// Request fields that go on to the upstream, in lower case. Where there is one, the source's own credentials stay here.
+    /// Request fields that go on to the upstream, in lower case.
     package var forward: [String] = []
+    /// Whether a write is made in the caller's name, without the source's own credentials: where ``forward`` names a field
+    /// other than those of a trace (W3C Trace Context §3), which name nobody.
+    package var isInCallersName: Bool { self.forward.contains { $0 != "traceparent" && $0 != "tracestate" } }
 
     package init() {}
 

@@ -79,12 +79,14 @@ final class WriteClient: Sendable {
         // A tag of a compressed form guards nothing.
         configuration.acceptEncoding = .identity
         var fields = (lease.configuration.headers + lease.fields).filter { !self.own.contains($0.name.lowercased()) }
-        if !policy.forward.isEmpty {
+        if policy.isInCallersName {
             // In the caller's name alone: never with the caller's credentials and the source's own.
             fields = fields.filter { self.neutral.contains($0.name.lowercased()) }
-            fields += request.fields.filter { policy.forward.contains($0.name.lowercased()) }
             configuration.query = []
             configuration.tls.clientCertificate = nil
+        }
+        if !policy.forward.isEmpty {
+            fields += request.fields.filter { policy.forward.contains($0.name.lowercased()) }
         }
         func add(_ name: String, _ value: String?) {
             if let value { fields.append(SourceConfiguration.Field(name: name, value: value)) }

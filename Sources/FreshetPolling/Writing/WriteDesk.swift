@@ -248,7 +248,7 @@ package final class WriteDesk: Writer {
             cursor: version.cursor,
             base: .none
         )
-        scene.isForwarded = !policy.forward.isEmpty
+        scene.isForwarded = policy.isInCallersName
         scene.base = try await self.base(of: job, scene)
         let place = UpstreamVersions.Place(source: job.source, key: job.write.request.key)
         scene.upstream = self.upstreams.withLock { $0[place] }
