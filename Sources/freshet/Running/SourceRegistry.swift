@@ -154,11 +154,14 @@ final class SourceRegistry: Sendable {
         changes.added.append(source.name)
     }
 
-    /// Whether the process before this one polled a source less than an interval ago.
+    /// A process that begins so soon after the one before it goes on with the polls of that one, however short the interval.
+    private static let restartTime = Duration.seconds(10)
+
+    /// Whether the process before this one polled a source less than an interval ago, or ended a moment ago.
     private func isRecent(_ source: SourceConfiguration) -> Bool {
         guard let closedAt else { return false }
         let age = WallTime.now.milliseconds - closedAt.milliseconds
-        return age >= 0 && age < source.nominalInterval.milliseconds
+        return age >= 0 && age < max(source.nominalInterval, Self.restartTime).milliseconds
     }
 
     /// Takes over what an earlier process knew, so that the first poll is conditional and makes no false change. A
