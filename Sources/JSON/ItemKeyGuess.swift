@@ -17,20 +17,40 @@ package enum ItemKeyGuess {
     /// names, or all numbers.
     package static func rule(for document: Document) -> ItemRule? {
         var best: (rule: ItemRule, count: Int)?
+        self.forEachContainer(of: document) { value, pointer in
+            if value.count > best?.count ?? 0, let rule = self.rule(for: value, at: pointer) {
+                best = (rule, value.count)
+            }
+        }
+        return best?.rule
+    }
+
+    /// The rules of all collections in `document`, the largest first, and of equal ones the outermost; 16 at most.
+    package static func rules(for document: Document) -> [ItemRule] {
+        var found: [(rule: ItemRule, count: Int)] = []
+        self.forEachContainer(of: document) { value, pointer in
+            guard found.count < self.ruleLimit, let rule = self.rule(for: value, at: pointer) else { return }
+            found.append((rule, value.count))
+        }
+        return found.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }
+            .map(\.element.rule)
+    }
+
+    private static let ruleLimit = 16
+
+    /// From the outside in, as far as the limits allow.
+    private static func forEachContainer(of document: Document, _ body: (Value, Pointer) -> Void) {
         var pending: [(value: Value, pointer: Pointer)] = [(document.root, Pointer())]
         var position = 0
         while position < pending.count, position < self.containerLimit {
             let (value, pointer) = pending[position]
             position += 1
-            if value.count > best?.count ?? 0, let rule = self.rule(for: value, at: pointer) {
-                best = (rule, value.count)
-            }
+            body(value, pointer)
             guard value.kind == .object, pointer.tokens.count < self.depthLimit else { continue }
             for member in value.members where member.value.node.isContainer && pending.count < self.containerLimit {
                 pending.append((member.value, pointer.appending(Pointer.Token(utf8: member.key.utf8 ?? []))))
             }
         }
-        return best?.rule
     }
 
     private static func rule(for value: Value, at pointer: Pointer) -> ItemRule? {

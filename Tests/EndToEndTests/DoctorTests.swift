@@ -40,7 +40,7 @@ struct DoctorTests {
             return [.respond(resource.answer(request))]
         }
         #expect(try await self.run(sources: "{ url: \"\(upstream.url("/a"))\", interval: 10s }") == [:])
-        #expect(upstream.requests.count <= 12, "it asks a few times, and no more")
+        #expect(upstream.requests.count <= 14, "it asks a few times, and no more")
     }
 
     @Test("an ETag that is of no use, with and without a cure", arguments: [true, false])
@@ -136,7 +136,7 @@ struct DoctorTests {
             "{ url: \"https://127.0.0.1:\(port)/v1/values/v\", interval: 1h, tls: { ca_file: \"\(certificate)\" } }"
         // The gateway's first poll may not have ended when it is asked first.
         var found = try await self.run(sources: source)
-        while found.keys.contains("failing") { found = try await self.run(sources: source) }
+        for _ in 0..<20 where found.keys.contains("failing") { found = try await self.run(sources: source) }
         #expect(found.keys.sorted() == (days < 14 ? ["certificate_expires"] : []))
         _ = try await served.terminate()
     }

@@ -12,6 +12,8 @@ package struct SourceProbe: Sendable {
     package let documents: [Document]
     /// Where the keyed items stand: as configured, else as guessed; `nil` where nothing tells items apart.
     package let collection: ItemRule?
+    /// Further collections that were found, where none is configured.
+    package let otherCollections: [ItemRule]
     /// Of the members that the source does not ignore.
     package let noise: [NoisyMember]
     package let verdict: ValidatorVerdict
@@ -50,8 +52,10 @@ package struct SourceProbe: Sendable {
         }
         self.documents = documents
         self.failure = documents.isEmpty ? failure : nil
-        let collection = source.itemRule ?? Self.guess(in: documents)
+        let guesses = source.itemRule == nil ? Self.guesses(in: documents) : []
+        let collection = source.itemRule ?? guesses.first
         self.collection = collection
+        self.otherCollections = Array(guesses.dropFirst())
         let found = NoisyMember.find(in: documents, items: collection, times: times)
         self.noise = found.filter { !source.ignore.contains($0.pattern) }
         let ignored = source.ignore + found.filter(\.isNoise).map(\.pattern)
@@ -105,15 +109,23 @@ package struct SourceProbe: Sendable {
         }
     }
 
-    /// The collection that all documents have, with a key that some items keep from one to the next.
-    private static func guess(in documents: [Document]) -> ItemRule? {
-        var rules: [ItemRule] = []
-        for document in documents.reversed() {
-            guard let rule = ItemKeyGuess.rule(for: document), !rules.contains(rule) else { continue }
-            rules.append(rule)
-        }
-        return rules.first { rule in
+    /// The collections that all documents have, with a key that some items keep from one to the next: the one in which most
+    /// changed first, else the largest.
+    private static func guesses(in documents: [Document]) -> [ItemRule] {
+        guard let last = documents.last else { return [] }
+        let rules = ItemKeyGuess.rules(for: last).filter { rule in
             documents.allSatisfy { $0.itemChanges(to: $0, items: rule) != nil } && Self.keepsItems(rule, in: documents)
+        }
+        let ranked = rules.enumerated().map { (rule: $1, place: $0, changed: Self.changedBytes(of: $1, in: documents)) }
+        return ranked.sorted { ($1.changed, $0.place) < ($0.changed, $1.place) }.map(\.rule)
+    }
+
+    /// How long the patches from each document's collection to the next are together.
+    private static func changedBytes(of rule: ItemRule, in documents: [Document]) -> Int {
+        let collections = documents.compactMap { $0.extracting(rule.items) }
+        let own = ItemRule(items: Pointer(), key: rule.key)
+        return zip(collections, collections.dropFirst()).reduce(0) { bytes, step in
+            bytes + (step.0.hash == step.1.hash ? 0 : step.0.patch(to: step.1, items: own).text.count)
         }
     }
 

@@ -110,6 +110,10 @@ package struct SourceProposal: Hashable, Sendable {
             } else {
                 lines.append(.key("items", self.quoted("\(rule.items)"), why: "\(what), each under its own name."))
             }
+            let others = probe.otherCollections.map { self.quoted("\($0.items)") }
+            if !others.isEmpty {
+                lines.append(.note("Less changed in, or there are fewer items in: \(others.joined(separator: ", "))."))
+            }
         } else {
             lines.append(.note("Nothing looks like a collection whose items can be told apart: no `items` and `key`."))
         }

@@ -80,6 +80,20 @@ struct SourceProposalTests {
         #expect(!self.lines(last).contains { $0.hasPrefix("paginate") })
     }
 
+    @Test("of several collections the one in which most changes is taken, and the others are named")
+    func several() {
+        let probe = ProbeWorld.probe { version, _ in
+            let large = (0..<20).map { #"{"id":\#($0)}"# }.joined(separator: ",")
+            return Reply(body: #"{"all":[\#(large)],"open":[{"id":1,"n":\#(version)},{"id":2,"n":0}]}"#)
+        }
+        #expect(probe.collection?.items.description == "/open")
+        #expect(probe.otherCollections.map(\.items.description) == ["/all"])
+        let quiet = ProbeWorld.probe(changes: false) { _, _ in
+            Reply(body: #"{"few":[{"id":1}],"many":[{"id":1},{"id":2}]}"#)
+        }
+        #expect(quiet.collection?.items.description == "/many")
+    }
+
     @Test("identities that are made afresh for each answer are no key")
     func freshIdentities() {
         let probe = ProbeWorld.probe { version, _ in
