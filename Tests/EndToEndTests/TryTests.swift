@@ -30,6 +30,19 @@ struct TryTests {
     }
 
     @Test(
+        "a replayed history is shown as differences",
+        .enabled(if: Suites.available, "the suites are not here")
+    )
+    func history() async throws {
+        let (replay, url) = try await RecordReplayTests.replay(Suites.folder(ofHistory: "exchange-rates"))
+        let process = try FreshetProcess(["try", "--listen", "127.0.0.1:0", "--interval", "100ms", url])
+        #expect(await process.waitForOutput(containing: "/timestamp  "), "\(process.output)\(process.errors)")
+        #expect(await process.waitForOutput(containing: " → "))
+        #expect(try await process.terminate() == .exited(0))
+        _ = try await replay.terminate()
+    }
+
+    @Test(
         "in a terminal one line says when the next poll is, why, and what was saved",
         .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/script"), "no script(1)")
     )

@@ -48,7 +48,7 @@ struct RecordCommand: AsyncParsableCommand {
         let signals = try SignalWatcher.start()
         let url = try SourceArguments.url(self.url)
         do {
-            let client = try Self.client()
+            let client = try UpstreamProbe.makeClient()
             let target = try Self.target(url)
             let folder = try RecordingFolder(
                 creating: self.output,
@@ -82,14 +82,6 @@ struct RecordCommand: AsyncParsableCommand {
             try await recording.value
         } catch let failure as StartFailure {
             try failure.exit()
-        }
-    }
-
-    private static func client() throws(StartFailure) -> UpstreamClient {
-        do throws(UpstreamError) {
-            return try UpstreamClient()
-        } catch {
-            throw StartFailure("Requests are impossible: \(error.message)")
         }
     }
 

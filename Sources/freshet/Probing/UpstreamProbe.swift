@@ -19,8 +19,18 @@ struct UpstreamProbe: Sendable {
 
     /// - Throws: ``StartFailure`` where requests are impossible.
     init() throws(StartFailure) {
+        self.client = try Self.makeClient()
+    }
+
+    /// A client for single requests, each of which is made once: an answer over a connection that was used before is
+    /// believed, where a poll would ask again (FAULTS F09). Nothing that is served depends on it.
+    ///
+    /// - Throws: ``StartFailure`` where requests are impossible.
+    static func makeClient() throws(StartFailure) -> UpstreamClient {
+        var configuration = CurlTransport.Configuration()
+        configuration.minSilentAnswers = 0
         do throws(UpstreamError) {
-            self.client = try UpstreamClient()
+            return try UpstreamClient(configuration: configuration)
         } catch {
             throw StartFailure("Requests are impossible: \(error.message)")
         }
