@@ -236,7 +236,7 @@ let package = Package(
         .testTarget(
             name: "FreshetWebhooksTests",
             dependencies: [
-                "FreshetWebhooks", "FreshetCore", "FreshetTesting", "JSON", "System",
+                "FreshetWebhooks", "FreshetCore", "FreshetTesting", "CResolverStub", "JSON", "System",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: house

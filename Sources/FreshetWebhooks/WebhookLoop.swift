@@ -323,6 +323,13 @@ final class WebhookLoop {
             self.endpoints[number]?.machine
                 .eventsRead(events, after: after, through: through, isComplete: isComplete)
         case .gap(let reason, let head):
+            // One of a source that was removed in between is none: it is not among those that are read next.
+            let isOld =
+                self.parts.hub.sources(matching: endpoint.machine.configuration.sources) != endpoint.reading.sources
+            guard !isOld else {
+                endpoint.machine.eventsRead([], after: after, through: after, isComplete: false)
+                return self.resolve(number)
+            }
             let names = self.parts.hub.names(of: endpoint.reading.sources)
             self.endpoints[number]?.machine.gapFound(reason, after: after, head: head, sources: names)
             self.parts.notify(.gap(name: endpoint.machine.configuration.name, reason))

@@ -1,3 +1,4 @@
+import CResolverStub
 import FreshetCore
 import FreshetTesting
 import FreshetWebhooks
@@ -79,6 +80,32 @@ struct WebhookDeskTests {
         #expect(await again.reports().isEmpty && rows.stored.isEmpty, "one that is configured no more is forgotten")
         again.stop()
         #expect(await again.pause("crm") == nil && again.metrics.endpoints.isEmpty)
+    }
+
+    @Test("S16: 1,000 times a name resolves to another private address, and none is connected to")
+    func rebinding() async throws {
+        let upstream = try ScriptedUpstream()
+        upstream.on("*", respond: .status(204))
+        let name = "webhook.stub.test"
+        let webhook = WebhookConfiguration(
+            name: "crm",
+            url: "http://\(name):\(upstream.port)/in",
+            sources: .all,
+            secrets: [Self.secret],
+            denyPrivate: true
+        )
+        let desk = try WebhookDesk(hub: Self.hub(), webhooks: [webhook])
+        try desk.start()
+        defer { desk.stop() }
+        let answers = [
+            "127.0.0.1", "10.0.0.1 127.0.0.1", "::ffff:127.0.0.1", "::1 127.0.0.1", "169.254.169.254", "127.0.0.2",
+        ]
+        for attempt in 0..<1000 {
+            cresolverstub_answer(name, answers[attempt % answers.count], 0)
+            let report = try #require(await desk.test("crm"))
+            #expect(report.outcome.verdict == .unavailable && report.outcome.error?.hasPrefix("policy") == true)
+        }
+        #expect(upstream.connectionCount == 0)
     }
 
     @Test("connections are used again, and a request that a closed one swallowed is sent again at once")

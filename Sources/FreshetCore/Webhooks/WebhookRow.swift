@@ -27,6 +27,11 @@ package struct WebhookRow: Hashable, Sendable {
     package struct Body: Hashable, Sendable {
         package var sequence: UInt64
         package var text: [UInt8]
+
+        package init(sequence: UInt64, text: [UInt8]) {
+            self.sequence = sequence
+            self.text = text
+        }
     }
 
     /// The row as text.
@@ -192,7 +197,7 @@ struct WebhookMemory: Sendable {
 extension WebhookStateMachine {
     /// What is to be kept, as of ``revision``.
     package func row(now: MonotonicTime, wall: WallTime) -> WebhookRow {
-        let memory = self.memory
+        let memory = self.memory(isWritten: true)
         func time(_ due: MonotonicTime?) -> WallTime {
             let wait = due.map { max(.zero, $0 - now).milliseconds } ?? 0
             let (sum, overflow) = wall.milliseconds.addingReportingOverflow(wait)
@@ -210,8 +215,9 @@ extension WebhookStateMachine {
         )
     }
 
-    /// What is known of single events.
-    var memory: WebhookMemory {
+    /// What is known of single events. `isWritten`: it goes to the disk, so that bodies which wait for that are in it; else those
+    /// are left out, since they were never sent.
+    func memory(isWritten: Bool) -> WebhookMemory {
         var memory = self.remembered
         for (index, entry) in self.window.entries.enumerated() {
             if entry.isDelivered {
@@ -227,8 +233,10 @@ extension WebhookStateMachine {
             }
             if let reason = entry.gap {
                 // One that is not the first was never sent: the log has it again.
-                if index == 0 { memory.gap = WebhookGap(reason, at: entry.cursor, body: entry.body) }
-            } else if entry.isKept || entry.phase == .keeping {
+                if index == 0, isWritten || entry.isKept {
+                    memory.gap = WebhookGap(reason, at: entry.cursor, body: entry.body)
+                }
+            } else if entry.isKept || isWritten && entry.phase == .keeping {
                 memory.bodies[entry.sequence] = entry.body
             }
         }

@@ -378,7 +378,7 @@ extension WebhookStateMachine {
     /// Gives up what is in memory where nothing is sent: from then on it is a row.
     private mutating func unloadIfIdle(now: MonotonicTime) {
         guard self.state != .active, self.inFlight.isEmpty else { return }
-        self.remembered = self.memory
+        self.remembered = self.memory(isWritten: false)
         self.readThrough = self.cursor.sequence
         self.window = WebhookWindow()
         self.ready = Heap()

@@ -8,7 +8,7 @@ import Testing
 struct WebhookHistoryTests {
     @Test("nothing is lost, ids keep their bodies, and order holds, whatever is refused and whenever it crashes")
     func histories() {
-        for seed in 0..<UInt64(400) {
+        for seed in 0..<UInt64(150) {
             let problems = Self.run(seed: seed)
             #expect(problems.isEmpty, "seed \(seed): \(problems.prefix(3))")
             guard problems.isEmpty else { return }

@@ -134,9 +134,8 @@ struct WebhookWorld {
     /// What a message must not share with another one under way.
     private func lanes(of message: WebhookTry) -> Set<String> {
         guard !message.id.hasPrefix("gap"), let change = self.change(message.sequence) else { return ["everything"] }
-        return ["\(change.source.index)"]
-            .union(change.items.map { Set($0.map { "\(change.source.index)/\($0.utf8)" }) } ?? [])
-            .subtracting(change.items == nil ? [] : ["\(change.source.index)"])
+        guard let items = change.items else { return ["\(change.source.index)"] }
+        return Set(items.map { "\(change.source.index)/\($0.utf8)" })
     }
 
     private func change(_ sequence: UInt64) -> Change? {
