@@ -15,7 +15,7 @@ package final class WebhookDesk: WebhookControl {
         package var limits = WebhookLimits()
         /// Messages of all endpoints under way; those beyond wait for their turn.
         package var maxUnderWay = Defaults.Webhooks.underWay
-        /// The least time between two rows of one endpoint. What was delivered since the last row is sent again after a crash.
+        /// The least time between two writings of rows. What was delivered since the last is sent again after a crash.
         package var rowInterval = Duration.milliseconds(100)
 
         package init() {}

@@ -13,24 +13,25 @@ extension WebhookLoop {
         kept.wait()
     }
 
-    /// Writes what changed since the rows were written last, all in one transaction, each endpoint's as often as
-    /// ``WebhookDesk/Configuration/rowInterval`` allows, or at once where a message waits for it.
+    /// Writes the rows that changed since they were written last, all in one transaction, as often as
+    /// ``WebhookDesk/Configuration/rowInterval`` allows, or at once where a message waits for one of them.
     /// `isLast`: everything is written now. `done` is called once that is done, or cannot be.
     func keepRows(now: MonotonicTime, isLast: Bool = false, done: @escaping @Sendable () -> Void = {}) {
         var rows: [StoredWebhook] = []
         var revisions: [Int: UInt64] = [:]
-        for (number, endpoint) in self.endpoints where endpoint.machine.isDirty {
-            guard isLast || endpoint.writing == nil && (endpoint.rowDue <= now || endpoint.machine.isUrgent) else {
-                continue
-            }
+        let isTime =
+            isLast || self.rowsDue <= now
+            || self.endpoints.values.contains { $0.machine.isUrgent && $0.writing == nil && $0.machine.isDirty }
+        for (number, endpoint) in self.endpoints where isTime && endpoint.machine.isDirty {
+            guard isLast || endpoint.writing == nil else { continue }
             revisions[number] = endpoint.machine.revision
             self.endpoints[number]?.writing = endpoint.machine.revision
-            self.endpoints[number]?.rowDue = now + self.parts.configuration.rowInterval
             guard self.parts.store != nil else { continue }
             let text = endpoint.machine.row(now: now, wall: .now).text
             rows.append(StoredWebhook(name: endpoint.machine.configuration.name, text: text))
         }
         guard !revisions.isEmpty else { return done() }
+        self.rowsDue = now + self.parts.configuration.rowInterval
         let inbox = self.inbox
         guard let store = self.parts.store else {
             _ = inbox.post(.kept(revisions))

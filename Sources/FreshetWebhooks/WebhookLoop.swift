@@ -16,7 +16,6 @@ final class WebhookLoop {
         var ticket: ReadTicket?
         /// The revision of the row that is on its way to the disk.
         var writing: UInt64?
-        var rowDue = MonotonicTime(nanoseconds: .min)
         /// Sources are held awake for it (``Hub/beginWait(for:)``).
         var isWaiting = false
         /// What its operator was told last.
@@ -42,6 +41,8 @@ final class WebhookLoop {
     var order: [Int] = []
     private var names: [String: Int] = [:]
     private var lastNumber = 0
+    /// When rows that changed are written next, all in one transaction.
+    var rowsDue = MonotonicTime(nanoseconds: .min)
     /// Which endpoints read a source.
     private var readers: [SourceID: Set<Int>] = [:]
     /// Endpoints that are to be asked what to do.
@@ -256,7 +257,7 @@ final class WebhookLoop {
         body(&endpoint.machine)
         endpoint.wasFailing = endpoint.machine.isFailing
         // Asked for by a person, and not to be lost in a crash a moment later.
-        endpoint.rowDue = MonotonicTime(nanoseconds: .min)
+        self.rowsDue = MonotonicTime(nanoseconds: .min)
         self.setWaiting(number)
         self.awake.insert(number)
         reply(self.report(number))
@@ -268,7 +269,7 @@ final class WebhookLoop {
         if !self.awake.isEmpty { return MonotonicTime(nanoseconds: 0) }
         var deadline = MonotonicTime.distantFuture
         for endpoint in self.endpoints.values {
-            if endpoint.machine.isDirty, endpoint.writing == nil { deadline = min(deadline, endpoint.rowDue) }
+            if endpoint.machine.isDirty, endpoint.writing == nil { deadline = min(deadline, self.rowsDue) }
             if !endpoint.isStarved, let due = endpoint.machine.deadline { deadline = min(deadline, due) }
         }
         return deadline
