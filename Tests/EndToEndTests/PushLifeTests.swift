@@ -34,8 +34,8 @@ struct PushLifeTests {
         #expect(try await second.terminate() == .exited(0))
         #expect(scene.count(for: device) == 2)
 
-        var status = stat()
-        #expect(stat(scene.folder.path("vapid.pem"), &status) == 0 && status.st_mode & 0o777 == 0o600)
+        let attributes = try FileManager.default.attributesOfItem(atPath: scene.folder.path("vapid.pem"))
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
         #expect(unlink(scene.folder.path("vapid.pem")) == 0)
         scene.answer(device) { _ in [.respond(.status(403))] }
         let third = try scene.start(configuration)
