@@ -126,7 +126,9 @@ struct Comparison {
             case .finished: return position
             case .behind: isComplete = try self.closeFinished(at: &position)
             case .value(let old): isComplete = try self.value(at: &position, old)
-            case .child(let old) where !self.parser.isObject: isComplete = try self.value(at: &position, old)
+            case .child(let old) where !self.parser.isObject:
+                let isPlain = self.failures > ComparisonCosts.patience && self.isContainer(at: position)
+                isComplete = isPlain ? try self.record(at: &position, old) : try self.value(at: &position, old)
             case .child: isComplete = try self.member(at: &position)
             }
             if isComplete { return position }
@@ -164,6 +166,39 @@ struct Comparison {
         case .child?: return false
         case nil: return try self.value(at: &position, counterpart)
         }
+    }
+
+    /// Reads a container in an array plainly, after many comparisons in vain, and looks for an old one that equals it.
+    ///
+    /// - Returns: whether the outermost value is complete.
+    mutating func record(at position: inout Int, _ counterpart: Int) throws(ParseError) -> Bool {
+        let depth = self.parser.depth
+        let element = self.parser.count
+        self.parser.pauseDepth = depth
+        self.parser.pausePosition = 0
+        position = try self.parser.values(from: position)
+        self.parser.pauseDepth = -1
+        if self.parser.depth == depth {
+            self.complete(counterpart, taken: 0)
+            if depth > 0, self.pairs[depth].old >= 0 { self.searchEqual(self.parser.nodes[element].hash) }
+        } else {
+            self.leave(to: self.parser.depth)
+        }
+        return self.parser.depth == 0
+    }
+
+    @inline(__always)
+    func isContainer(at position: Int) -> Bool {
+        let byte = self.parser.bytes[position]
+        return byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[")
+    }
+
+    /// Containers were closed by the plain parser, down to a depth.
+    mutating func leave(to depth: Int) {
+        let closed = self.pairs[depth &+ 1].old
+        if closed >= 0 { self.pairs[depth].cursor = self.old[closed].end }
+        // Names were read that were not looked up.
+        for level in 0...depth { self.pairs[level].isInOrder = false }
     }
 
     /// Reads a scalar or the start of a container, and what closes behind it.

@@ -76,8 +76,7 @@ extension Comparison {
 
     /// The old element that begins like what stands at `position`; makes a table at the first question.
     mutating func moved(_ pair: Pair, at position: Int) -> Int? {
-        let byte = self.parser.bytes[position]
-        guard byte == UInt8(ascii: "{") || byte == UInt8(ascii: "["),
+        guard self.isContainer(at: position),
             self.parser.end &- position >= MovedElements.prefix, self.parser.depth > 0
         else { return nil }
         var table = pair.table
@@ -148,13 +147,11 @@ extension Comparison {
         let reached = self.parser.depth
         guard reached > 0 else { return true }
         if reached < depth {
-            let closed = self.pairs[reached &+ 1].old
-            if closed >= 0 { self.pairs[reached].cursor = self.old[closed].end }
+            self.leave(to: reached)
         } else {
             self.advance(by: Int(self.parser.children) &- children, bytes: position &- start)
+            self.pairs[reached].isInOrder = false
         }
-        // Names were read that were not looked up.
-        for level in 0...reached { self.pairs[level].isInOrder = false }
         return false
     }
 

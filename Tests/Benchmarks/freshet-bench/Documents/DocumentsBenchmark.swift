@@ -23,7 +23,7 @@ func runDocumentsBenchmark() throws {
         "ratio"
     )
     for sample in DocumentSample.all {
-        try DocumentsRun(sample.name, versions: [sample.before, sample.after]).print()
+        try DocumentsRun(sample.name, sample.format, versions: [sample.before, sample.after]).print()
     }
     guard Suites.available else { return print("skipped: the recorded upstreams are not here") }
     for name in Suites.histories {
@@ -122,6 +122,7 @@ private struct DocumentsRun {
 /// A document before and after a typical change.
 struct DocumentSample {
     let name: String
+    var format = SourceConfiguration.Format.json
     let before: [UInt8]
     let after: [UInt8]
 
@@ -143,7 +144,40 @@ struct DocumentSample {
             before: Self.features(0..<20_000),
             after: Self.features(10..<20_010)
         ),
+        DocumentSample(name: "table of 8 MiB, 1 row in 20", format: .csv, before: Self.table(), after: Self.table(20)),
+        DocumentSample(name: "feed of 8 MiB, 1 item in 20", format: .xml, before: Self.feed(), after: Self.feed(20)),
     ]
+
+    /// A table of 8 MiB; of one row in so many, a value differs.
+    private static func table(_ every: Int? = nil) -> [UInt8] {
+        let rows = (0..<100_000).map { row in
+            let count = every.map { row % $0 == 0 ? row + 1 : row } ?? row
+            return
+                "\(row + 1_000_000),Station number \(row),\"Main Street, corner \(row % 90)\",\(count % 40),47.3,8.5,open,2026-11-23T06:00"
+        }
+        return Array("id,name,address,bikes,lat,lon,state,updated\n\(rows.joined(separator: "\n"))\n".utf8)
+    }
+
+    /// A feed of 8 MiB, alike.
+    private static func feed(_ every: Int? = nil) -> [UInt8] {
+        let items = (0..<21_000).map { item in
+            let count = every.map { item % $0 == 0 ? item + 1 : item } ?? item
+            return """
+                <item>
+                  <title>The title of item \(item) &amp; more</title>
+                  <link>https://example.org/items/\(item)/index.html</link>
+                  <guid isPermaLink="false">item-\(item)</guid>
+                  <pubDate>Mon, 23 Nov 2026 06:00:00 GMT</pubDate>
+                  <category>news</category>
+                  <description>&lt;p&gt;Some text about item \(item), of which a part is markup, as in many feeds that \(count) people \
+                read, and that goes on for a sentence or two until it ends.&lt;/p&gt;</description>
+                </item>
+                """
+        }
+        return Array(
+            "<rss version=\"2.0\"><channel><title>Feed</title>\n\(items.joined(separator: "\n"))\n</channel></rss>".utf8
+        )
+    }
 
     private static func object(_ change: Int) -> [UInt8] {
         let members = (0..<20).map { #""member_\#($0)":"a value of some length, \#($0 == 7 ? change : $0)""# }
