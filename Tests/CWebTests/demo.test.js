@@ -1,4 +1,4 @@
-// `freshet demo` as somebody meets it first: from the command to a change on the page. How long that takes is said, not judged:
+// `freshet demo` as a new user meets it: from the command to a change on the page. The time is reported and not asserted:
 // `node --test Tests/CWebTests/demo.test.js`, with `FRESHET_BINARY` for another program.
 
 import assert from "node:assert/strict";

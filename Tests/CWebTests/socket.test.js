@@ -144,7 +144,7 @@ test("what comes before an earlier subscription has ended is not taken for the n
     { re: 2, op: "unsubscribe", sources: "a" },
     { re: 3, op: "subscribe", sources: "a,b", mode: "patch", since: "k-1" },
   ]);
-  // Ahead of what the second one is yet to be told of `b`.
+  // Ahead of an event of `b` that the second one has not received.
   channel.tell({ id: "k-5", event: "patch", data: { source: "a", patch: [] } });
   channel.tell({ re: 2, ok: {} });
   channel.tell({ id: "k-3", event: "patch", data: { source: "b", patch: [] } });
@@ -180,7 +180,7 @@ test("a socket that does not open is one that there is not: the stream comes wit
     return Promise.reject(Object.assign(new Error("no"), { status: 404 }));
   };
   const real = globalThis.setTimeout;
-  // Whoever swallows the handshake is waited for, but not in this test.
+  // The wait for the answer to a handshake is cut short.
   globalThis.setTimeout = (action, delay, ...rest) => real(action, delay === 10_000 ? 0 : delay, ...rest);
   try {
     const request = { path: "streams/a?mode=patch", sources: [{ name: "a" }], headers: {}, on: () => {}, alive: () => {} };

@@ -5,7 +5,7 @@ import { readStream } from "./stream.js";
 
 const sockets = new WeakMap();
 
-// How long a socket may take to open: something in between may swallow the handshake, and says nothing.
+// How long a socket may take to open: a proxy on the path may drop the handshake without an answer.
 const patience = 10_000;
 // How long a socket without subscriptions stays: another often comes at once.
 const linger = 5000;
@@ -105,7 +105,7 @@ class Socket {
     clearTimeout(this.resting);
     const sources = names.map(encodeURIComponent).join(",");
     return new Promise((resolve, reject) => {
-      // What comes until an earlier subscription has ended is that one's: it may be ahead of where this one begins.
+      // Events that come until an earlier subscription has ended belong to that one, which may be ahead of this one's start.
       const subscription = { names: new Set(names), after: this.#leaving, on, alive, resolve };
       const end = (settle, reason) => {
         if (!this.#subscriptions.delete(subscription)) return;

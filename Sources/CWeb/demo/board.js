@@ -12,7 +12,7 @@ const find = (id) => document.getElementById(id);
 const copy = (id) => find(id).content.firstElementChild.cloneNode(true);
 const capital = (word = "") => word.slice(0, 1).toUpperCase() + word.slice(1);
 
-const collided = "Somebody else changed this order meanwhile.";
+const collided = "Another person changed this order meanwhile.";
 
 // The switch is for those who have no other way to be without network.
 const isCut = () => find("cut").checked;
@@ -40,7 +40,7 @@ const columns = statuses.map((status) => {
   return column;
 });
 
-// Writes that this window made, and panels of those that somebody has to decide about.
+// Writes that this window made, and panels of refused writes that need a decision.
 const own = new Set();
 const panels = new Map();
 
@@ -65,7 +65,7 @@ async function write(key, title, made) {
 
 function mark(key) { cards.get(key)?.classList.toggle("pending", pending.get(key) > 0); }
 
-/** Shows a write that was refused, until somebody decides. The queue keeps it until then, for all windows. */
+/** Shows a write that was refused, until there is a decision. The queue keeps it until then, for all windows. */
 function decide(id, { title, why, base, theirs, mine, keepMine, merge }) {
   const parked = gateway.parked.find((one) => one.id === id);
   const again = (action) => () => {
@@ -101,7 +101,7 @@ function makeCard(key) {
   on(".on", "click", () => move(1));
   on(".remove", "click", () => titled(item.remove()));
   on(".note", "change", (event) => titled(item.patch({ note: event.target.value })));
-  // What others wrote while somebody was in the field.
+  // Shows what others wrote while the field had the focus.
   on(".note", "blur", (event) => { event.target.value = item.value?.note ?? ""; });
   card.dataset.key = key;
   card.querySelector(".number").textContent = key.startsWith("~") ? "new" : `№ ${key}`;
@@ -124,7 +124,7 @@ function showCard(card, { title, note, status }) {
   card.querySelector(".remove").ariaLabel = `Remove ${name}`;
   const field = card.querySelector(".note");
   field.ariaLabel = `Note on ${name}`;
-  // A field that somebody is in is left alone.
+  // A field with the focus keeps its text.
   if (document.activeElement !== field) field.value = note ?? "";
   return columns[place];
 }
@@ -149,7 +149,7 @@ orders.subscribe((value) => {
     }
     column.querySelector(".count").textContent = list.length || "";
   }
-  // What is moved loses the focus.
+  // A card that is moved loses the focus.
   const card = focused?.closest?.(".card");
   if (!card?.isConnected || document.activeElement === focused) return;
   (focused.hidden ? card.querySelector(".actions button:not([hidden])") : focused).focus();
@@ -177,7 +177,7 @@ find("create").addEventListener("submit", (event) => {
 
 find("cut").addEventListener("change", () => gateway.retry());
 
-// What was refused in an earlier life of this window, or in another.
+// Writes that were refused before this window was loaded, or in another window.
 gateway.onParked((parked) => {
   for (const id of [...panels.keys()]) if (!parked.some((one) => one.id === id)) close(id);
   for (const one of parked) {

@@ -1,9 +1,9 @@
-// Both sides of a write that was refused, and the ways on.
+// A write that was refused: both sides, and what can be done.
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 const text = (value) => (value === undefined || value === "" ? "–" : String(value));
 
-/** A field for what the two come to together: both texts, one after the other, until somebody writes something better. */
+/** A field for the value that both agree on. It begins with both texts, one after the other. */
 function fieldFor(name, theirs, mine, statuses) {
   if (name === "status") {
     const select = document.createElement("select");
@@ -18,8 +18,8 @@ function fieldFor(name, theirs, mine, statuses) {
 }
 
 /**
- * Fills a panel. Of three ways, `keepMine`, `keepTheirs` and `merge(value)`, those that are not given are not offered. What is
- * `undefined` of `base`, `theirs` and `mine` is an order that is not there.
+ * Fills a panel. Of the three choices `keepMine`, `keepTheirs` and `merge(value)`, those that are missing are not offered. An
+ * `undefined` side stands for an order that does not exist.
  */
 export function showDecision(panel, { title, why, base, theirs, mine, statuses, keepMine, keepTheirs, merge }) {
   const part = (name) => panel.querySelector(name);
@@ -72,7 +72,7 @@ export function showDecision(panel, { title, why, base, theirs, mine, statuses, 
   offer(".mine", isConflict ? "Keep mine" : "Try again", keepMine);
   offer(".theirs", isConflict ? "Take theirs" : "Give it up", keepTheirs);
   offer(".merge", "Save together", fields.size && (() => {
-    // What only one of the two changed is taken from the one that did.
+    // A member that one side alone changed keeps that change.
     const ours = Object.keys(mine).filter((name) => !same(base?.[name], mine[name])).map((name) => [name, mine[name]]);
     const agreed = [...fields].map(([name, field]) => [name, field.value]);
     merge({ ...theirs, ...Object.fromEntries([...ours, ...agreed]) });

@@ -146,8 +146,8 @@ package final class HTTP2Exchange: Sendable {
 
     /// Sends the head of an answer whose body comes in parts. Its `body` is not looked at. Once, in place of ``answer(_:)``.
     ///
-    /// `whenSent` is called when the kernel has taken the head, and again after each part: time to ``add(_:)`` the next one. It
-    /// is called on the shard's thread, and no more once the stream is closed.
+    /// `whenSent` is called when the kernel has taken the head, and again after each part; ``add(_:)`` then sends the next one.
+    /// It is called on the shard's thread, and never after the stream has closed.
     package func begin(_ head: HTTP2Answer, whenSent: @escaping @Sendable () -> Void) {
         self.state.withLock { state in
             if !state.isClosed { state.whenSent = whenSent }

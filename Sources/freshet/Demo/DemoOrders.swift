@@ -1,9 +1,9 @@
-// The orders of the demo: the collection of its upstream that clients write, for the board under `/demo/board.html`.
+// The orders of the demo: a collection of its upstream that clients write, for the board at `/demo/board.html`.
 
 import JSON
 
-/// What clients have made of the orders since the start. Every write names its order by a strong entity tag, as a careful API
-/// has it; the collection is as small as a demonstration needs, and a write beyond a bound is refused with 422.
+/// The orders as clients have written them since the start. Each version has a strong entity tag (RFC 9110 §8.8.3), which
+/// `If-Match` compares. A write beyond ``maxCount`` or ``maxBytes`` is refused with 422. Belongs to the upstream's thread.
 struct DemoOrders: Sendable {
     private struct Order: Sendable {
         let id: Int
@@ -13,7 +13,7 @@ struct DemoOrders: Sendable {
 
     /// In the order in which they were made.
     private var orders: [Order] = []
-    /// Counts writes: no version of an order, or of the collection, has the tag of another.
+    /// Counts writes, so that every version of an order and of the collection has a tag of its own.
     private var version = 0
     private var lastID = 0
 
@@ -46,7 +46,7 @@ struct DemoOrders: Sendable {
         guard request.path != Self.path else { return self.collection(request) }
         guard request.path.hasPrefix(Self.path + "/") else { return nil }
         let name = request.path.dropFirst(Self.path.count + 1)
-        // `007` would be another name of the same order.
+        // `007` would be a second path of the same order.
         guard let id = Int(name), id > 0, id < 1 << 32, "\(id)" == name else { return DemoAnswer("404 Not Found") }
         return self.item(id, request)
     }

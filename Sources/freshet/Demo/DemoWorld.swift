@@ -32,12 +32,12 @@ struct DemoWorld: Sendable {
     private var temperature = 11.5
     private var wind = 14.0
     private var sky = "cloudy"
-    /// What clients write; it changes by nothing else.
+    /// Changed by clients alone.
     var orders = DemoOrders()
     /// How often each resource has changed: its version, and its entity tag.
     private(set) var versions: [Resource: Int] = [:]
 
-    /// What the upstream serves, beside the orders.
+    /// What the upstream serves for reading; ``DemoOrders`` are apart.
     enum Resource: String, CaseIterable, Sendable {
         case stations, prices, news, weather
 
