@@ -43,6 +43,13 @@ package final class StoppedLog {
 
     init(_ path: String, schema: Schema) throws(StoreError) {
         self.path = LogPath(path)
+        // A gateway makes the file of the lock before it opens the log; beside a backup there is none. Before the file is
+        // looked at: closing it would take SQLite's own locks from a log that is open in this process.
+        if self.path.exists(self.path.lockFile) {
+            self.lock = try FileLock(self.path)
+        } else {
+            self.lock = nil
+        }
         let found = FoundLog(self.path)
         switch found.verdict(schema.format) {
         case .absent: throw StoreError(.io, "\(self.path.file): there is no such log")
@@ -54,12 +61,6 @@ package final class StoppedLog {
                 .newerFormat,
                 "\(self.path.file) has format \(format), this version reads up to \(schema.format); use the newer version"
             )
-        }
-        // A gateway makes the file of the lock before it opens the log; beside a backup there is none.
-        if self.path.exists(self.path.lockFile) {
-            self.lock = try FileLock(self.path)
-        } else {
-            self.lock = nil
         }
         self.format = found.header?.format ?? 0
         let queue = try Self.connect(self.path.file)
