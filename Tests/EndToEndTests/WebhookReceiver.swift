@@ -95,10 +95,11 @@ final class WebhookReceiver: Sendable {
 }
 
 extension Gateway {
-    /// Publishes a value of a source that takes pushes.
+    /// Publishes a value of a source that takes pushes: `{"list":TEXT}`.
     func push(_ text: String, of source: String = "orders") async throws {
         let client = try await self.client
-        let reply = try await client.send("POST", "/v1/admin/sources/\(source)/value", body: Array(text.utf8))
+        let body = Array("{\"list\":\(text)}".utf8)
+        let reply = try await client.send("POST", "/v1/admin/sources/\(source)/value", body: body)
         guard reply.status == 200 else { throw TestingError(.process, "push: \(reply.status) \(reply.text)") }
     }
 

@@ -25,7 +25,7 @@ struct WebhookTests {
         """
         \(before)
         sources:
-          orders: { items: "", key: /id }
+          orders: { items: /list, key: /id }
         webhooks:
           crm: { url: "\(receiver.url)", sources: [orders], secret: \(WebhookReceiver.secret)\(options) }
         """
@@ -202,7 +202,7 @@ struct WebhookTests {
         #expect(try await gateway.webhook("crm", "resume").root["url"]?.string == other.url)
         #expect(await other.waitForAccepted(1))
         #expect(receiver.accepted.count == 1 && other.accepted.first?.text.contains("patch") == true)
-        try gateway.write("sources: { orders: { items: \"\", key: /id } }")
+        try gateway.write("sources: { orders: { items: /list, key: /id } }")
         #expect(try await gateway.client.send("POST", "/v1/admin/reload").status == 200)
         #expect(try await gateway.document("/v1/admin/webhooks").root["webhooks"]?.count == 0)
     }
