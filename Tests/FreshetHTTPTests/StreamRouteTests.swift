@@ -243,16 +243,16 @@ extension HTTPTests {
             }
         }
 
-        @Test("a mode that does not exist is refused, and what is not built is said to be so")
+        @Test("a mode or an envelope that does not exist is refused")
         func parameters() async throws {
             try await withGateway { gateway in
                 try gateway.source("rates")
                 let mode = try await gateway.get("/v1/streams/rates?mode=fast")
                 #expect(mode.status == 400)
                 #expect(try code(mode) == "bad_mode")
-                let envelope = try await gateway.get("/v1/streams/rates?envelope=cloudevents")
-                #expect(envelope.status == 501)
-                #expect(try code(envelope) == "not_supported")
+                let envelope = try await gateway.get("/v1/streams/rates?envelope=parcel")
+                #expect(envelope.status == 400)
+                #expect(try code(envelope) == "bad_envelope")
                 #expect(try await gateway.send("HEAD", "/v1/streams/rates?whatever=1&&=&x").status == 200)
             }
         }

@@ -197,11 +197,11 @@ final class StreamClient {
     }
 
     private func parse() {
-        let end: StaticString = self.wire == .jsonLines ? "\n" : "\n\n"
+        let end: StaticString = self.wire.form == .jsonLines ? "\n" : "\n\n"
         while let stop = ByteSearch.first(end, in: self.body, from: self.blockStart) {
             let block = Array(self.body[self.blockStart..<stop])
             self.blockStart = stop + end.utf8CodeUnitCount
-            switch self.wire {
+            switch self.wire.form {
             case .eventStream, .markedEventStream: self.parse(block: block + [0x0A])
             case .jsonLines, .messages, .deflatedMessages: self.parse(line: block)
             }

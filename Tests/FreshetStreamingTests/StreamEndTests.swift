@@ -183,7 +183,7 @@ extension StreamingTests {
             #expect(chunked.receive { $0.heartbeats >= 5 })
             #expect(plain.receive { $0.heartbeats >= 5 })
             #expect(chunked.events.first?.data.contains(#""heartbeat":0.064"#) == true)
-            if wire != .jsonLines { #expect(String(decoding: chunked.body, as: UTF8.self).contains("\n\n:\n\n")) }
+            if wire.form != .jsonLines { #expect(String(decoding: chunked.body, as: UTF8.self).contains("\n\n:\n\n")) }
         }
 
         @Test("of many subscribers that fell silent together reach each of them, again and again")

@@ -168,7 +168,7 @@ extension Hub {
         let form = PastCache.Form(wire: wire, hasID: arrives, view: view)
         let cursor = snapshot.value.cursor
         if let frame = self.state.withLock({ $0.past.frame(of: snapshot.source, at: cursor, form) }) { return frame }
-        let frame = EventEnvelope(source: snapshot.name, at: snapshot.value.at)
+        let frame = EventEnvelope(source: snapshot.name, at: snapshot.value.at, cursor: cursor)
             .frame(.snapshot, self.shown(snapshot, in: view).value.text, id: arrives ? cursor : nil, wire: wire)
         return self.state.withLock { $0.past.keep(frame, of: snapshot.source, at: cursor, form) }
     }

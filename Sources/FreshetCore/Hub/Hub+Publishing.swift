@@ -193,7 +193,7 @@ extension Hub: LogReceiver {
             }
             if !part.frames.isEmpty { published.parts.append(part) }
         }
-        for wire in StreamWire.allCases {
+        for wire in views.wires {
             let frame = event.envelope.checkpoint(id: event.cursor, wire: wire)
             published.checkpoints.add(frame, for: StreamFormat(wire: wire))
         }

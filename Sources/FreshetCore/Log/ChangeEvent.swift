@@ -27,7 +27,7 @@ package struct ChangeEvent: Sendable {
         self.source = source
         self.at = change.at
         self.sourceName = sourceName
-        let envelope = EventEnvelope(source: sourceName, at: change.at)
+        let envelope = EventEnvelope(source: sourceName, at: change.at, cursor: cursor)
         func frame(_ name: StreamMode, _ text: [UInt8]?) -> Frame? {
             text.map { envelope.frame(name, $0, id: cursor, wire: .eventStream) }
         }
@@ -46,7 +46,7 @@ package struct ChangeEvent: Sendable {
         self.source = source
         self.at = stored.at
         self.sourceName = stored.source
-        let envelope = EventEnvelope(source: stored.source, at: stored.at)
+        let envelope = EventEnvelope(source: stored.source, at: stored.at, cursor: cursor)
         func frame(_ name: StreamMode, _ text: [UInt8]?) -> Frame? {
             text.map { envelope.frame(name, $0, id: cursor, wire: .eventStream) }
         }
@@ -86,14 +86,23 @@ package struct ChangeEvent: Sendable {
         }
         guard format.wire != .eventStream else { return own }
         if self.isCheckpoint(in: format.mode) { return self.envelope.checkpoint(id: self.cursor, wire: format.wire) }
-        return EventEnvelope.rewrapped(format.mode, own, id: self.cursor, wire: format.wire)
+        return self.envelope.rewrapped(format.mode, own, id: self.cursor, wire: format.wire)
+    }
+
+    /// The change itself, without what its envelope says: the RFC 6902 document, or the whole value in mode `snapshot` and
+    /// where there is no document. `nil` where that needs a value that was dropped.
+    package func change(in mode: StreamMode) -> (isWhole: Bool, text: ArraySlice<UInt8>)? {
+        guard mode == .patch, let patch = self.patch else { return self.value.map { (true, $0[...]) } }
+        var head: [UInt8] = []
+        self.envelope.appendHead(.patch, to: &head)
+        return (false, patch.bytes[patch.data].dropFirst(head.count).dropLast())
     }
 
     /// Whether the event says nothing in this mode but how far the log has come.
     package func isCheckpoint(in mode: StreamMode) -> Bool { mode == .items && self.touchesNoItem }
 
     /// What a frame of this event says beside the change.
-    var envelope: EventEnvelope { EventEnvelope(source: self.sourceName, at: self.at) }
+    var envelope: EventEnvelope { EventEnvelope(source: self.sourceName, at: self.at, cursor: self.cursor) }
 
     /// The `text/event-stream` frame that the event has for this mode; `nil` where the value stands for it.
     func ownFrame(in mode: StreamMode) -> Frame? {

@@ -20,22 +20,19 @@ package final class SourceVersion: Sendable {
     package let summary: ChangeSummary?
 
     private struct Encoded: Sendable {
-        /// Empty until first requested, which happens for few versions.
-        private var frames: [Frame?] = []
+        /// Those that were requested, which happens for few versions. A list: hardly ever there are more than two.
+        private var frames: [(slot: Int, frame: Frame)] = []
         /// What views show of the value; `nil` where that is nothing.
         var views: [View: SourceVersion?] = [:]
         /// Made when a view first needs it, which happens for few versions.
         var value: KeyedValue?
 
-        func frame(in slot: Int) -> Frame? { self.frames.isEmpty ? nil : self.frames[slot] }
+        func frame(in slot: Int) -> Frame? { self.frames.first { $0.slot == slot }?.frame }
 
         /// - Returns: The frame to use: that of another thread, where that was first.
         mutating func keep(_ frame: Frame, in slot: Int) -> Frame {
             if let first = self.frame(in: slot) { return first }
-            if self.frames.isEmpty {
-                self.frames = Array(repeating: nil, count: Step.allCases.count * StreamWire.allCases.count)
-            }
-            self.frames[slot] = frame
+            self.frames.append((slot, frame))
             return frame
         }
     }
@@ -132,12 +129,14 @@ package final class SourceVersion: Sendable {
     /// Two threads that ask for the first time at once may both encode it; one of the two is kept and shared from then
     /// on. Neither waits for the other.
     package func frame(wire: StreamWire, step: Step) -> Frame {
-        let slot = step.rawValue + wire.rawValue * Step.allCases.count
+        let slot = step.rawValue + wire.index * Step.allCases.count
         if let known = self.encoded.withLock({ $0.frame(in: slot) }) { return known }
-        let frame = EventEnvelope(source: self.sourceName, at: self.at)
-            .frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)
+        let frame = self.envelope.frame(.snapshot, self.document.text, id: self.id(of: step), wire: wire)
         return self.encoded.withLock { $0.keep(frame, in: slot) }
     }
+
+    /// What a frame of this value says beside it.
+    var envelope: EventEnvelope { EventEnvelope(source: self.sourceName, at: self.at, cursor: self.cursor) }
 
     func id(of step: Step) -> Cursor? {
         switch step {

@@ -10,51 +10,61 @@ package struct EventLine: Sendable {
     package let shared: ArraySlice<UInt8>
     /// The braces that are open then.
     package let tail: [UInt8]
+    /// Where the data begins in ``head``. It ends before the last brace.
+    private let dataStart: Int
 
     package var count: Int { self.head.count + self.shared.count + self.tail.count }
 
-    /// The line of an event whose data is `data` in `frame`.
-    init(_ event: String, of frame: Frame, id: Cursor) {
+    /// The data alone, in pieces.
+    package var data: [ArraySlice<UInt8>] { [self.head[self.dataStart...], self.shared, self.tail.dropLast()] }
+
+    /// The line of an event whose data is `data` in `frame`, which is plain.
+    init(_ event: String, of frame: Frame, _ facts: EventEnvelope, id: Cursor, in envelope: StreamEnvelope) {
         var head: [UInt8] = []
         Frame.appendLineHead(event, id: id, to: &head)
+        self.dataStart = head.count
+        if envelope == .cloudEvents { facts.cloudEvent.appendHead(event, to: &head) }
         self.head = head
         self.shared = frame.bytes[frame.data]
-        self.tail = [UInt8(ascii: "}")]
+        self.tail = Array((envelope == .cloudEvents ? "}}" : "}").utf8)
     }
 
     /// The `snapshot` event of a value.
-    init(value: [UInt8], _ envelope: EventEnvelope, id: Cursor?) {
+    init(value: [UInt8], _ facts: EventEnvelope, id: Cursor?, in envelope: StreamEnvelope) {
+        let event = StreamMode.snapshot.rawValue
         var head: [UInt8] = []
-        Frame.appendLineHead(StreamMode.snapshot.rawValue, id: id, to: &head)
-        envelope.appendHead(.snapshot, to: &head)
+        Frame.appendLineHead(event, id: id, to: &head)
+        self.dataStart = head.count
+        if envelope == .cloudEvents { facts.cloudEvent.appendHead(event, to: &head) }
+        facts.appendHead(.snapshot, to: &head)
         self.head = head
         self.shared = value[...]
-        self.tail = Array("}}".utf8)
+        self.tail = Array((envelope == .cloudEvents ? "}}}" : "}}").utf8)
     }
 }
 
 extension ChangeEvent {
     /// The event as a line of this mode, or `nil` where that needs a value that was dropped.
-    package func line(in mode: StreamMode) -> EventLine? {
+    package func line(in mode: StreamMode, _ envelope: StreamEnvelope = .plain) -> EventLine? {
         if let own = self.ownFrame(in: mode) {
-            return EventLine(self.isCheckpoint(in: mode) ? "checkpoint" : mode.rawValue, of: own, id: self.cursor)
+            let event = self.isCheckpoint(in: mode) ? "checkpoint" : mode.rawValue
+            return EventLine(event, of: own, self.envelope, id: self.cursor, in: envelope)
         }
-        return self.value.map { EventLine(value: $0, self.envelope, id: self.cursor) }
+        return self.value.map { EventLine(value: $0, self.envelope, id: self.cursor, in: envelope) }
     }
 }
 
 extension SourceVersion {
     /// The `snapshot` event of this value.
-    package func line(_ step: Step) -> EventLine {
-        let envelope = EventEnvelope(source: self.sourceName, at: self.at)
-        return EventLine(value: self.document.text, envelope, id: self.id(of: step))
+    package func line(_ step: Step, _ envelope: StreamEnvelope = .plain) -> EventLine {
+        EventLine(value: self.document.text, self.envelope, id: self.id(of: step), in: envelope)
     }
 }
 
 extension PastSnapshot {
     /// The `snapshot` event of this value; `arrives`: it is the last of those that a reader begins with.
-    package func line(arrives: Bool) -> EventLine {
-        let envelope = EventEnvelope(source: self.name, at: self.value.at)
-        return EventLine(value: self.value.text, envelope, id: arrives ? self.value.cursor : nil)
+    package func line(arrives: Bool, _ envelope: StreamEnvelope = .plain) -> EventLine {
+        let facts = EventEnvelope(source: self.name, at: self.value.at, cursor: self.value.cursor)
+        return EventLine(value: self.value.text, facts, id: arrives ? self.value.cursor : nil, in: envelope)
     }
 }

@@ -9,12 +9,13 @@ import WebSocket
 struct EventEnvelope {
     var source: String
     var at: WallTime
+    /// Of the change, which a snapshot may say nothing of in its `id`.
+    var cursor: Cursor
 
     /// The event with this value under the member that the mode names: `patch`, `merge`, `items`, or `value` for a
     /// snapshot.
     func frame(_ name: StreamMode, _ text: [UInt8], id: Cursor?, wire: StreamWire) -> Frame {
-        let capacity = text.count + self.source.utf8.count + 64
-        return Frame(event: name.rawValue, id: id, wire: wire, dataBytes: capacity) { data in
+        self.frame(name.rawValue, id: id, wire: wire, dataBytes: text.count + self.source.utf8.count + 64) { data in
             self.appendHead(name, to: &data)
             data.append(contentsOf: text)
             data.append(UInt8(ascii: "}"))
@@ -23,12 +24,33 @@ struct EventEnvelope {
 
     /// An event that moves the cursor and says nothing else of the source.
     func checkpoint(id: Cursor, wire: StreamWire) -> Frame {
-        Frame(event: "checkpoint", id: id, wire: wire, dataBytes: self.source.utf8.count + 16) { data in
+        self.frame("checkpoint", id: id, wire: wire, dataBytes: self.source.utf8.count + 16) { data in
             data.append(contentsOf: #"{"source":"#.utf8)
             appendJSONString(self.source, to: &data)
             data.append(UInt8(ascii: "}"))
         }
     }
+
+    /// An event whose data `write` appends, about `dataBytes` of it, inside the envelope of the wire.
+    private func frame(
+        _ event: String,
+        id: Cursor?,
+        wire: StreamWire,
+        dataBytes: Int,
+        _ write: (inout [UInt8]) -> Void
+    ) -> Frame {
+        guard wire.envelope == .cloudEvents else {
+            return Frame(event: event, id: id, wire: wire, dataBytes: dataBytes, write)
+        }
+        let bytes = dataBytes + self.source.utf8.count + CloudEvent.attributeBytes
+        return Frame(event: event, id: id, wire: wire, dataBytes: bytes) { data in
+            self.cloudEvent.appendHead(event, to: &data)
+            write(&data)
+            data.append(CloudEvent.end)
+        }
+    }
+
+    var cloudEvent: CloudEvent { CloudEvent(source: self.source, at: self.at, cursor: self.cursor) }
 
     /// Appends the data of an event up to the change itself.
     func appendHead(_ name: StreamMode, to data: inout [UInt8]) {
@@ -42,8 +64,8 @@ struct EventEnvelope {
     }
 
     /// A change event in another wire format, from its event-stream form.
-    static func rewrapped(_ name: StreamMode, _ frame: Frame, id: Cursor, wire: StreamWire) -> Frame {
-        Frame(event: name.rawValue, id: id, wire: wire, dataBytes: frame.data.count) { data in
+    func rewrapped(_ name: StreamMode, _ frame: Frame, id: Cursor, wire: StreamWire) -> Frame {
+        self.frame(name.rawValue, id: id, wire: wire, dataBytes: frame.data.count) { data in
             data.append(contentsOf: frame.bytes[frame.data])
         }
     }
@@ -81,13 +103,13 @@ extension Frame {
     /// `write` appends the data, JSON text without line breaks, about `dataBytes` of it.
     init(event: String, id: Cursor?, wire: StreamWire, dataBytes: Int, _ write: (inout [UInt8]) -> Void) {
         guard !wire.isMessages else {
-            self.init(messageOf: dataBytes + 96, deflates: wire == .deflatedMessages) { bytes in
+            self.init(messageOf: dataBytes + 96, deflates: wire.form == .deflatedMessages) { bytes in
                 Self.appendObject(event, id: id, to: &bytes, write)
             }
             return
         }
         self.init(capacity: dataBytes + 96) { bytes in
-            switch wire {
+            switch wire.form {
             case .eventStream: return Self.appendEvent(event, id: id, hasMark: false, to: &bytes, write)
             case .markedEventStream: return Self.appendEvent(event, id: id, hasMark: true, to: &bytes, write)
             case .jsonLines, .messages, .deflatedMessages:
@@ -228,7 +250,7 @@ package enum ControlFrame {
 
     /// Shows proxies and clients that the stream lives: a comment line, an event for JSON lines, or a Ping.
     package static func heartbeat(wire: StreamWire) -> Frame {
-        switch wire {
+        switch wire.form {
         case .eventStream, .markedEventStream: Frame(payload: [UInt8(ascii: ":"), 0x0A, 0x0A])
         case .jsonLines: Frame(payload: Array(#"{"event":"heartbeat"}"#.utf8) + [0x0A])
         case .messages, .deflatedMessages: Frame(payload: FrameHeader.frame(.ping, []))
@@ -237,7 +259,7 @@ package enum ControlFrame {
 
     /// Puts the reconnection time (WHATWG HTML §9.2.6, `retry`) before an event; JSON has no such field.
     private static func withRetry(_ milliseconds: Int64, _ frame: Frame, wire: StreamWire) -> Frame {
-        guard wire != .jsonLines, !wire.isMessages else { return frame }
+        guard wire.form != .jsonLines, !wire.isMessages else { return frame }
         var payload: [UInt8] = []
         EventStreamEncoder.appendRetry(milliseconds: Int(clamping: milliseconds), to: &payload)
         let markStart = frame.markStart > 0 ? frame.markStart + payload.count : 0

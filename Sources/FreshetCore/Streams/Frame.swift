@@ -16,21 +16,50 @@ package enum StreamMode: String, CaseIterable, Sendable {
 }
 
 /// How events are written.
-package enum StreamWire: Int, CaseIterable, Sendable {
-    /// `text/event-stream`.
-    case eventStream
-    /// One JSON object a line (`application/x-ndjson`).
-    case jsonLines
-    /// `text/event-stream` whose ids have room for a ticket's suffix: see ``TicketMark``.
-    case markedEventStream
-    /// One message of a WebSocket an event: the JSON line without its line feed, behind the header of its frame, which is no
-    /// other for any socket (RFC 6455 §5.1: a server's frames have no mask).
-    case messages
-    /// The same, compressed where that makes it shorter (RFC 7692): each message by itself, so that it is done once for all.
-    case deflatedMessages
+package struct StreamWire: Hashable, CaseIterable, Sendable {
+    /// How an event is delimited.
+    package enum Form: Int, CaseIterable, Sendable {
+        /// `text/event-stream`.
+        case eventStream
+        /// One JSON object a line (`application/x-ndjson`).
+        case jsonLines
+        /// `text/event-stream` whose ids have room for a ticket's suffix: see ``TicketMark``.
+        case markedEventStream
+        /// One message of a WebSocket an event: the JSON line without its line feed, behind the header of its frame, which is
+        /// no other for any socket (RFC 6455 §5.1: a server's frames have no mask).
+        case messages
+        /// The same, compressed where that makes it shorter (RFC 7692): each message by itself, so that it is done once for
+        /// all.
+        case deflatedMessages
+    }
+
+    package var form: Form
+    /// What the `data` of a change event is. The default is ``StreamEnvelope/plain``. Other events have no envelope.
+    package var envelope: StreamEnvelope
+
+    package init(_ form: Form, _ envelope: StreamEnvelope = .plain) {
+        self.form = form
+        self.envelope = envelope
+    }
+
+    package static let eventStream = StreamWire(.eventStream)
+    package static let jsonLines = StreamWire(.jsonLines)
+    package static let markedEventStream = StreamWire(.markedEventStream)
+    package static let messages = StreamWire(.messages)
+    package static let deflatedMessages = StreamWire(.deflatedMessages)
+
+    package static let allCases = StreamEnvelope.allCases.flatMap { envelope in
+        Form.allCases.map { StreamWire($0, envelope) }
+    }
+
+    /// Those without an envelope.
+    static let plain = Form.allCases.map { StreamWire($0) }
+
+    /// A number of its own, from 0.
+    var index: Int { self.form.rawValue + (self.envelope == .plain ? 0 : Form.allCases.count) }
 
     /// Whether events are messages of a WebSocket.
-    package var isMessages: Bool { self == .messages || self == .deflatedMessages }
+    package var isMessages: Bool { self.form == .messages || self.form == .deflatedMessages }
 }
 
 /// The form in which a subscriber gets its events. Subscribers with equal formats share frames.

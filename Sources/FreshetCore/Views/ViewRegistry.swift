@@ -23,6 +23,8 @@ final class ViewRegistry: Sendable {
         var byMember: [Pointer: [UInt64: [ViewID]]] = [:]
         /// Views that need the items.
         var itemViews = 0
+        /// Readers whose events have an envelope.
+        var enveloped = 0
         /// A change has asked and is not readable yet.
         var isAsking = false
         /// Views that came, or came to be read in another format, since that change asked.
@@ -42,6 +44,9 @@ final class ViewRegistry: Sendable {
 
     var isEmpty: Bool { self.state.withLock { $0.entries.isEmpty } }
 
+    /// The wires that somebody may read: without a reader of envelopes, those without.
+    var wires: [StreamWire] { self.state.withLock { $0.enveloped } > 0 ? StreamWire.allCases : StreamWire.plain }
+
     /// Counts readers in.
     func join(_ id: ViewID, _ view: View, _ count: Int, in format: StreamFormat) {
         self.state.withLock { state in
@@ -50,6 +55,7 @@ final class ViewRegistry: Sendable {
                 state.index(id, view)
             }
             state.entries[id]?.demand.add(count, in: format)
+            if format.wire.envelope != .plain { state.enveloped += count }
             if state.isAsking { state.late.append(id) }
         }
     }
@@ -58,6 +64,7 @@ final class ViewRegistry: Sendable {
     func leave(_ id: ViewID, _ count: Int, in format: StreamFormat) {
         self.state.withLock { state in
             guard let entry = state.entries[id] else { return }
+            if format.wire.envelope != .plain { state.enveloped -= count }
             state.entries[id]?.demand.remove(count, in: format)
             guard state.entries[id]?.demand.isEmpty == true else { return }
             state.entries[id] = nil

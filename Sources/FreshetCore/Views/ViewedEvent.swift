@@ -27,9 +27,13 @@ package struct ViewedEvent: Sendable {
     }
 
     /// The event as a line, without its line feed.
-    package var line: EventLine {
+    package var line: EventLine { self.line(.plain) }
+
+    /// The same in this envelope.
+    package func line(_ envelope: StreamEnvelope) -> EventLine {
+        let event = self.content?.mode.rawValue ?? "checkpoint"
         let frame = self.frame(wire: .eventStream)
-        return EventLine(self.content?.mode.rawValue ?? "checkpoint", of: frame, id: self.cursor)
+        return EventLine(event, of: frame, self.envelope, id: self.cursor, in: envelope)
     }
 }
 

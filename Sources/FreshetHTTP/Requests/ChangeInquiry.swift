@@ -10,6 +10,7 @@ struct ChangeInquiry: Sendable {
     var holds: [SourceHold]
     var mode: StreamMode
     var view: View
+    var envelope: StreamEnvelope
     /// The most changes in one answer. Snapshots that open one come on top where they are more.
     var limit: Int
     /// Where to begin; backwards: where to stop.
@@ -20,9 +21,14 @@ struct ChangeInquiry: Sendable {
     var before: Cursor?
     var isJSONLines: Bool
 
+    /// The most bytes of events in one answer, but for a single event that is larger. The default is 8 MiB.
+    var maxBytes = 8 << 20
+
     static let defaultLimit = 100
     static let maxLimit = 1000
+}
 
+extension ChangeInquiry {
     /// - Throws: 404 for unknown sources, 406 for a form that there is not, 400 for parameters that are none.
     init(_ context: GatewayContext, hub: Hub) throws(Problem) {
         let query = context.request.query
@@ -38,6 +44,7 @@ struct ChangeInquiry: Sendable {
         self.isJSONLines = type == .jsonLines
         self.mode = try StreamRequest.mode(query)
         self.view = try ViewQuery.view(query, mode: self.mode, of: self.sources, in: hub)
+        self.envelope = try StreamRequest.envelope(query)
         self.limit = try Self.limit(query)
         let since = query["since"] ?? ""
         self.position = since.isEmpty ? .earliest : StreamPosition(since: since, now: WallClock.now)

@@ -17,13 +17,13 @@ extension ChangeReading {
         case .gap(let reason):
             return self.rebuilt(because: reason)
         case .events(let events, let through, let last, _):
-            var page = ChangePage(cursor: cursor)
+            var page = self.page(at: cursor)
             for event in events {
-                guard page.append(event.line, at: event.cursor) else { return page }
+                guard page.append(event.line(self.inquiry.envelope), at: event.cursor) else { return page }
                 page.cursor.sequence = event.sequence
             }
             if let last {
-                guard page.append(last.line, at: last.cursor, isNews: false) else { return page }
+                guard page.append(last.line(self.inquiry.envelope), at: last.cursor, isNews: false) else { return page }
                 page.cursor.sequence = last.sequence
             }
             page.cursor.sequence = max(page.cursor.sequence, through)
@@ -41,11 +41,11 @@ extension ChangeReading {
             limit: self.inquiry.limit,
             for: self.client
         )
-        var page = ChangePage(cursor: upper)
+        var page = self.page(at: upper)
         var oldest = upper
         for event in past.events {
             guard event.sequence > lower ?? 0 else { return page }
-            guard page.append(event.line, at: nil) else {
+            guard page.append(event.line(self.inquiry.envelope), at: nil) else {
                 page.before = oldest
                 return page
             }

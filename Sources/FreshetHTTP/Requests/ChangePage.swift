@@ -11,18 +11,21 @@ struct ChangePage: Sendable {
     /// Backwards: what is older than the page comes before this; `nil` where there is nothing.
     var before: Cursor?
     var gap: GapReason?
-    /// The position that the last event brings its reader to.
-    private var sent: Cursor?
-    private var bytes = 0
+    /// The position that the last event brings its reader to; `nil` where there is none, or it is a snapshot that opens the
+    /// page.
+    private(set) var sent: Cursor?
+    /// Of the events, but for snapshots that open the page.
+    private(set) var bytes = 0
     /// Something in it changes what its reader has.
     private(set) var isNews = false
 
-    /// The most bytes of events in one page, but for a single event that is larger.
-    private static let maxBytes = 8 << 20
+    private let maxBytes: Int
 
-    init(cursor: Cursor, gap: GapReason? = nil) {
+    /// `maxBytes`: the most bytes of events, but for a single event that is larger.
+    init(cursor: Cursor, gap: GapReason? = nil, maxBytes: Int) {
         self.cursor = cursor
         self.gap = gap
+        self.maxBytes = maxBytes
     }
 
     /// Whether a reader of lines could not tell from the last one where to go on.
@@ -41,7 +44,7 @@ struct ChangePage: Sendable {
     ///
     /// - Returns: `false` where the page is full; the event is not in it then.
     mutating func append(_ line: EventLine, at cursor: Cursor?, isNews: Bool = true) -> Bool {
-        guard self.events.isEmpty || self.bytes + line.count <= Self.maxBytes else { return false }
+        guard self.events.isEmpty || self.bytes + line.count <= self.maxBytes else { return false }
         self.bytes += line.count
         self.events.append(line)
         self.sent = cursor
@@ -63,6 +66,11 @@ struct ChangeReading: Sendable {
     let inquiry: ChangeInquiry
     let client: ReadClient
 
+    /// A page without events.
+    func page(at cursor: Cursor, gap: GapReason? = nil) -> ChangePage {
+        ChangePage(cursor: cursor, gap: gap, maxBytes: self.inquiry.maxBytes)
+    }
+
     /// The page that was asked for.
     func first() async throws(ReadRefusal) -> ChangePage {
         let position = try await self.hub.locate(
@@ -75,7 +83,7 @@ struct ChangeReading: Sendable {
         guard !self.inquiry.isDescending else { return try await self.backwards(to: position) }
         switch position {
         case .latest:
-            return ChangePage(cursor: self.hub.cursor)
+            return self.page(at: self.hub.cursor)
         case .after(let cursor):
             return try await self.next(after: cursor)
         case .past(let start):
@@ -106,7 +114,7 @@ struct ChangeReading: Sendable {
         case .gap(let reason):
             return self.rebuilt(because: reason)
         case .events(let events, let through, _):
-            var page = ChangePage(cursor: cursor)
+            var page = self.page(at: cursor)
             for event in events {
                 // As in a stream: any later event moves the cursor as well.
                 if event.isCheckpoint(in: self.inquiry.mode), event.sequence != events.last?.sequence {
@@ -114,7 +122,7 @@ struct ChangeReading: Sendable {
                     continue
                 }
                 // A value that is gone can only be answered with the current values.
-                guard let line = event.line(in: self.inquiry.mode) else {
+                guard let line = event.line(in: self.inquiry.mode, self.inquiry.envelope) else {
                     return page.events.isEmpty ? self.rebuilt(because: .evicted) : page
                 }
                 guard page.append(line, at: event.cursor) else { return page }
@@ -127,9 +135,9 @@ struct ChangeReading: Sendable {
 
     /// The values as of the start, and what came after as far as the limit allows.
     private func page(from start: PastStart) async throws(ReadRefusal) -> ChangePage {
-        var page = ChangePage(cursor: start.cursor, gap: start.gap)
+        var page = self.page(at: start.cursor, gap: start.gap)
         let last = start.values.indices.last
-        page.append(start.values.enumerated().map { $1.line(arrives: $0 == last) })
+        page.append(start.values.enumerated().map { $1.line(arrives: $0 == last, self.inquiry.envelope) })
         let left = self.inquiry.limit - start.values.count
         guard left > 0 else { return page }
         let rest = try await self.page(after: start.cursor, limit: left)
@@ -144,8 +152,8 @@ struct ChangeReading: Sendable {
             in: self.inquiry.view,
             because: reason
         )
-        var page = ChangePage(cursor: cursor, gap: reason)
-        page.append(snapshots.map { $0.version.line($0.step) })
+        var page = self.page(at: cursor, gap: reason)
+        page.append(snapshots.map { $0.version.line($0.step, self.inquiry.envelope) })
         return page
     }
 
@@ -164,7 +172,7 @@ struct ChangeReading: Sendable {
         case .after(let cursor) where cursor.sequence > head.sequence: return self.rebuilt(because: .future)
         case .after(let cursor): return try await self.backwards(from: upper, to: cursor.sequence)
         case .past(let start) where start.gap != nil: return try await self.backwards(from: upper, to: 0)
-        case .latest: return ChangePage(cursor: head)
+        case .latest: return self.page(at: head)
         case .malformed: return self.rebuilt(because: .malformed)
         case .past, .earliest, .snapshot, .time: return try await self.backwards(from: upper, to: nil)
         }
@@ -180,11 +188,11 @@ struct ChangeReading: Sendable {
             limit: self.inquiry.limit,
             for: self.client
         )
-        var page = ChangePage(cursor: upper)
+        var page = self.page(at: upper)
         var oldest = upper
         for event in past.events {
             guard event.sequence > lower ?? 0 else { return page }
-            guard let line = event.line(in: self.inquiry.mode), page.append(line, at: nil) else {
+            guard let line = event.line(in: self.inquiry.mode, self.inquiry.envelope), page.append(line, at: nil) else {
                 page.before = page.events.isEmpty ? nil : oldest
                 return page
             }

@@ -48,14 +48,13 @@ struct StreamRequest: Sendable {
             let list = offered.map(\.rawValue).joined(separator: " and ")
             throw Problem(406, "not_acceptable", "A stream comes as \(list).")
         }
+        let form: StreamWire.Form =
+            type == .jsonLines ? .jsonLines : claim == nil ? .eventStream : .markedEventStream
         self.format = StreamFormat(
             mode: try Self.mode(query),
-            wire: type == .jsonLines ? .jsonLines : claim == nil ? .eventStream : .markedEventStream
+            wire: StreamWire(form, try Self.envelope(query))
         )
         self.view = try ViewQuery.view(query, mode: self.format.mode, of: self.sources, in: hub)
-        for name in ["envelope"] where query[name] != nil {
-            throw Problem(501, "not_supported", "The parameter \(name) is not supported by this version.")
-        }
     }
 
     /// `mode`, by its name.
@@ -66,6 +65,16 @@ struct StreamRequest: Sendable {
             throw .badParameter("mode", "The mode is one of \(list).")
         }
         return mode
+    }
+
+    /// `envelope`, by its name; none where it is absent or empty.
+    static func envelope(_ query: QueryString) throws(Problem) -> StreamEnvelope {
+        guard let text = query["envelope"], !text.isEmpty else { return .plain }
+        guard let envelope = StreamEnvelope(rawValue: text) else {
+            let list = StreamEnvelope.allCases.map(\.rawValue).joined(separator: ", ")
+            throw .badParameter("envelope", "The envelope is one of \(list).")
+        }
+        return envelope
     }
 
     /// The `Last-Event-ID` field wins, then its stand-ins for clients that cannot set it, then `since`. Empty ones
@@ -94,7 +103,7 @@ extension StreamRequest {
 
     /// The fields of the answer, without those that say how it is framed.
     var answer: Answer {
-        let type = self.format.wire == .jsonLines ? MediaType.jsonLines : .eventStream
+        let type = self.format.wire.form == .jsonLines ? MediaType.jsonLines : .eventStream
         var answer = Answer(200)
         answer.fields = [
             AnswerField("Content-Type", type.rawValue),

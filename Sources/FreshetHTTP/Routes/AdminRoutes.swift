@@ -204,7 +204,7 @@ extension AdminRoutes {
 extension StreamWire {
     /// As administrators see it.
     fileprivate var name: String {
-        switch self {
+        switch self.form {
         case .eventStream, .markedEventStream: "sse"
         case .jsonLines: "ndjson"
         case .messages, .deflatedMessages: "socket"

@@ -59,7 +59,7 @@ extension SocketSession {
         )
         // A source that may not be compressed, or may come to be one of them, is not.
         let mayCompress = self.deflates && self.gateway.compression.uncompressed.intersection(request.pattern) == .none
-        request.format.wire = mayCompress ? .deflatedMessages : .messages
+        request.format.wire.form = mayCompress ? .deflatedMessages : .messages
         return request
     }
 

@@ -11,10 +11,10 @@ struct StatusNotice {
 
     /// As subscribers of a wire format receive it.
     func frame(for wire: StreamWire) -> Frame {
-        switch wire {
+        switch wire.form {
         case .eventStream, .markedEventStream: self.eventStream
         case .jsonLines: self.jsonLine
-        case .messages, .deflatedMessages: Frame(messageOf: self.jsonLine, deflates: wire == .deflatedMessages)
+        case .messages, .deflatedMessages: Frame(messageOf: self.jsonLine, deflates: wire.form == .deflatedMessages)
         }
     }
 }

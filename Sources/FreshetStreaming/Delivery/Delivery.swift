@@ -228,7 +228,7 @@ struct HeartbeatFrames {
 
     /// `nil` where the transport beats by itself.
     subscript(wire: StreamWire) -> Frame? {
-        switch wire {
+        switch wire.form {
         case .eventStream, .markedEventStream: self.eventStream
         case .jsonLines: self.jsonLines
         case .messages, .deflatedMessages: nil

@@ -97,7 +97,7 @@ final class SubscriberGroup {
     var wire: StreamWire { self.subscription.format.wire }
 
     /// Whether each member has a suffix of its own in its ids.
-    var isMarked: Bool { self.wire == .markedEventStream }
+    var isMarked: Bool { self.wire.form == .markedEventStream }
 
     /// Whether every source is gone.
     var isOrphaned: Bool { self.removed.count == self.subscription.sources.count }
