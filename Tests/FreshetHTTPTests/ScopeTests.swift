@@ -105,7 +105,7 @@ extension HTTPTests {
             ("DELETE /v1/values/:source", .caller, .caller), ("POST /v1/values/:source", .caller, .caller),
             ("GET /v1/items/:source/:key", .caller, .caller), ("PUT /v1/items/:source/:key", .caller, .caller),
             ("PATCH /v1/items/:source/:key", .caller, .caller), ("DELETE /v1/items/:source/:key", .caller, .caller),
-            ("GET /v1/socket", .caller, .caller),
+            ("GET /v1/socket", .caller, .caller), ("GET /v1/durable/*source", .caller, .caller),
             ("GET /v1/changes/:sources", .caller, .caller),
             ("GET /v1/gateway", .caller, .caller),
             ("GET /v1/sources", .caller, .caller), ("GET /v1/sources/:source", .caller, .caller),

@@ -134,15 +134,15 @@ extension ConnectionHandler {
         self.setDeadline(self.gateway.settings.writeTimeout, context: context)
     }
 
-    func log(_ head: RequestHead, status: Int) {
+    /// `isRefused`: its credential is, whatever the status says.
+    func log(_ head: RequestHead, status: Int, isRefused: Bool = false) {
         // The query may hold a token (FAULTS S8).
         var metadata: Logger.Metadata {
             [
                 "method": "\(head.method)", "path": "\(head.path)", "status": "\(status)", "peer": "\(self.client)",
             ]
         }
-        // 204 answers a GET only where the credential behind a ticket has ended.
-        guard status != 401, status != 204 || head.method != "GET" else {
+        guard status != 401, !isRefused else {
             guard let knocks = self.gateway.knocks.count(self.client) else { return }
             let count: Logger.Metadata = ["refusals": "\(knocks)"]
             self.gateway.logger.info("a credential is refused", metadata: metadata.merging(count) { _, new in new })

@@ -27,7 +27,8 @@ extension ConnectionHandler {
                 )
                 try self.open(request, head, context: context)
             case .dead:
-                let answer = Answer(204, fields: [AnswerField("Cache-Control", "no-store")])
+                var answer = Answer(204, fields: [AnswerField("Cache-Control", "no-store")])
+                answer.isRefusal = true
                 self.answer(self.responder.allow(head, answer), to: head, context: context)
             }
         } catch {

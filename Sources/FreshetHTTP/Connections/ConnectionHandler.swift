@@ -380,7 +380,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         guard case .answering = self.phase else { return }
         self.endWaiting(context)
         self.closesAfterAnswer = self.closesAfterAnswer || !head.keepsAlive
-        self.log(head, status: answer.status)
+        self.log(head, status: answer.status, isRefused: answer.isRefusal)
         if let parts = answer.parts {
             guard !self.isInputClosed else { return context.close(promise: nil) }
             if head.method != "HEAD" { return self.send(answer, inParts: parts, to: head, context: context) }

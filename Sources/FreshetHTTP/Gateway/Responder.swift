@@ -32,6 +32,7 @@ struct Responder: Sendable {
         PushRoutes(gateway: gateway).add(to: &routes)
         SchemaRoutes(gateway: gateway).add(to: &routes)
         WebhookRoutes(gateway: gateway).add(to: &routes)
+        DurableRoutes(gateway: gateway).add(to: &routes)
         PageRoutes(servesExample: gateway.settings.servesExample).add(to: &routes)
         self.routes = routes
     }

@@ -18,6 +18,8 @@ struct Answer: Sendable {
     var body: AnswerBody
     /// The head of a stream, asked for with HEAD: there is no length to tell.
     var isStream = false
+    /// The credential behind a ticket has ended, which no status may say: `EventSource` would come back.
+    var isRefusal = false
     /// What follows the head, in place of ``body``.
     var parts: (any AnswerParts)?
 

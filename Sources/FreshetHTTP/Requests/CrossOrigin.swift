@@ -12,7 +12,7 @@ struct CrossOrigin: Hashable, Sendable {
     /// Fields of an answer that a page may read beside the safelisted ones.
     private static let exposed =
         "Accept-Patch, Age, Allow, ETag, Freshet-Cursor, Freshet-Guard, Freshet-Schema, Freshet-State, Link, Location, "
-        + "Preference-Applied, Retry-After, WWW-Authenticate"
+        + "Preference-Applied, Retry-After, Stream-Cursor, Stream-Next-Offset, Stream-Up-To-Date, WWW-Authenticate"
     /// Request fields that every preflight allows: ours, and what clients and EventSource polyfills send.
     private static let requestFields = [
         "Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key", "If-Match", "If-Modified-Since",
