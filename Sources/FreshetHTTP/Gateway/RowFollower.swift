@@ -36,6 +36,8 @@ final class RowFollower: AnswerParts {
     private let principal: Principal
     /// The caller as it stands now; throws where its credential has ended.
     private let present: @Sendable (Principal) throws(Problem) -> Principal
+    /// Whether an instance of a template may be among the rows.
+    private let permits: @Sendable (String) -> Bool
     private let heartbeat: Duration
     private let isResumed: Bool
     private let state: Mutex<State>
@@ -50,11 +52,13 @@ final class RowFollower: AnswerParts {
         principal: Principal,
         lastEventID: String?,
         heartbeat: Duration,
+        permits: @escaping @Sendable (String) -> Bool,
         present: @escaping @Sendable (Principal) throws(Problem) -> Principal
     ) {
         self.book = book
         self.principal = principal
         self.present = present
+        self.permits = permits
         self.heartbeat = heartbeat
         let known = lastEventID.flatMap { Self.revision(of: $0, in: book) }
         self.isResumed = known != nil
@@ -95,7 +99,8 @@ final class RowFollower: AnswerParts {
                 return (state.revision, state.pattern)
             }
             if let before, before != pattern { self.append(changesFrom: before, to: pattern, upTo: from, to: &text) }
-            let (rows, revision) = self.book.rows(after: from, within: pattern, maxBytes: Self.partBytes)
+            let (changed, revision) = self.book.rows(after: from, within: pattern, maxBytes: Self.partBytes)
+            let rows = changed.filter { self.isShown($0) }
             for row in rows { self.append(row, isLast: row.revision == rows.last?.revision, to: &text) }
             let isQuiet = self.state.withLock { state in
                 state.revision = revision
@@ -145,13 +150,18 @@ final class RowFollower: AnswerParts {
         to text: inout [UInt8]
     ) {
         let known = self.book.rows(after: 0, within: before, maxBytes: .max).rows
-        for row in known where !pattern.matches(row.name) {
+        for row in known where !pattern.matches(row.name) && self.isShown(row) {
             self.append(RowBook.Row(name: row.name, text: nil, revision: row.revision), isLast: false, to: &text)
         }
         let present = self.book.rows(after: 0, within: pattern, maxBytes: .max).rows
-        for row in present where !before.matches(row.name) && row.revision <= revision && row.text != nil {
+        for row in present
+        where !before.matches(row.name) && row.revision <= revision && row.text != nil && self.isShown(row) {
             self.append(row, isLast: false, to: &text)
         }
+    }
+
+    private func isShown(_ row: RowBook.Row) -> Bool {
+        !InstanceName.isInstance(row.name) || self.permits(row.name)
     }
 
     private func append(_ row: RowBook.Row, isLast: Bool, to text: inout [UInt8]) {

@@ -74,7 +74,8 @@ struct SourceRoutes: Sendable {
             book: gateway.rows,
             principal: principal,
             lastEventID: context.request.head.value(of: "last-event-id"),
-            heartbeat: gateway.settings.rowHeartbeat
+            heartbeat: gateway.settings.rowHeartbeat,
+            permits: { principal.grants.admin || gateway.hub.permits($0, to: principal) }
         ) { principal throws(Problem) in try gateway.access.present(principal) }
         return answer
     }
