@@ -317,7 +317,7 @@ let package = Package(
             ],
             exclude: [
                 "push_cases.py", "socket_cases.py", "webhook_cases.py", "restart_crowd.py", "schemathesis.toml",
-                "socket_manager.py",
+                "socket_manager.py", "Dialects/dialect_readers.py", "Dialects/streamdata_client.mjs",
             ],
             swiftSettings: house
         ),

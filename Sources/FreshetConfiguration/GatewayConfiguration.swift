@@ -27,6 +27,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var auth: Auth?
     /// Web Push; without it, nothing is pushed.
     package var push: Push?
+    /// The interface of the Streamdata.io SDK; without it, there is none.
+    package var streamdata: Streamdata?
     /// In the order of the file, names unique.
     package var sources: [SourceConfiguration] = []
     /// In the order of the file, names unique.
@@ -176,6 +178,26 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package init(subject: String, keyFile: String) {
             self.subject = subject
             self.keyFile = keyFile
+        }
+    }
+
+    package struct Streamdata: Hashable, Sendable {
+        package var tokens: StreamdataTokens
+        /// Below what requests may have addresses polled.
+        package var allow: TargetList
+        /// How they are polled: what `defaults` says.
+        package var base: SourceConfiguration
+        /// The most addresses that are polled at a time.
+        package var maxInstances = Defaults.Instances.maxInstances
+        /// The most of them for one token; by default half of all.
+        package var maxInstancesPerToken: Int?
+        /// How long one is kept that nobody reads.
+        package var linger: Duration = Defaults.Instances.linger
+
+        package init(tokens: StreamdataTokens, allow: TargetList, base: SourceConfiguration) {
+            self.tokens = tokens
+            self.allow = allow
+            self.base = base
         }
     }
 

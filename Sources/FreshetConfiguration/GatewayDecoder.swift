@@ -60,8 +60,13 @@ struct GatewayDecoder {
         if let section = reader.section("push", as: .push) {
             configuration.push = PushDecoder(context: self.context).decode(section)
         }
-        let sources = SourcesDecoder(context: self.context)
-        configuration.sources = sources.decode(reader)
+        let (sources, defaults) = SourcesDecoder(context: self.context).decode(reader)
+        configuration.sources = sources
+        if let section = reader.section("streamdata", as: .streamdata) {
+            let names = Set(sources.map(\.name))
+            configuration.streamdata = StreamdataDecoder(context: self.context)
+                .decode(section, defaults: defaults, sources: names)
+        }
         configuration.webhooks = WebhooksDecoder(context: self.context)
             .decode(reader, sources: configuration.sources)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)

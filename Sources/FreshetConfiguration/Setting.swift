@@ -136,7 +136,11 @@ extension SettingSection {
                 "HTTPS for subscribers; without it, plain HTTP."
             ),
             .planned("cluster", "Several gateways as one."),
-            .planned("streamdata", "The compatibility interface."),
+            Setting(
+                "streamdata",
+                .mapping,
+                "The interface of the Streamdata.io SDK: its URLs, for addresses that are allowed."
+            ),
             Setting("webhooks", .mapping, "URLs that changes are sent to, by name."),
             Setting(
                 "push",
@@ -295,7 +299,7 @@ extension SettingSection {
     /// Every section with the path under which it stands.
     static let all: [(path: String, section: SettingSection)] = [
         ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
-        ("streams", .streams), ("shutdown", .shutdown),
+        ("streams", .streams), ("shutdown", .shutdown), ("streamdata", .streamdata),
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),

@@ -7,7 +7,7 @@ import JSONSchema
 struct SourceTemplateDecoder {
     let context: DecodingContext
 
-    private struct Limits {
+    struct Limits {
         var maxInstances: Int?
         var perCaller: Int?
         var linger: Duration?
@@ -51,11 +51,12 @@ struct SourceTemplateDecoder {
         }
     }
 
-    /// Finds what is wrong with the bounds in `defaults`.
-    func check(_ defaults: SectionReader) {
-        _ = self.limits(of: defaults)
-        guard let (entry, path) = defaults.entry("parameters") else { return }
+    /// The bounds in `defaults`. Finds what is wrong with them.
+    func check(_ defaults: SectionReader) -> Limits {
+        let limits = self.limits(of: defaults)
+        guard let (entry, path) = defaults.entry("parameters") else { return limits }
         self.context.error(path, at: entry.keyPlace, "parameters of every source", fix: "give each source its own")
+        return limits
     }
 
     private func limits(of reader: SectionReader) -> Limits {

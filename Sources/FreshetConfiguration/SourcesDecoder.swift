@@ -3,6 +3,12 @@
 package import FreshetCore
 import JSON
 
+/// What `defaults` says.
+struct SourceDefaults {
+    var source = SourceConfiguration(name: "defaults")
+    var bounds = SourceTemplateDecoder.Limits()
+}
+
 /// Decodes every source, with `defaults` under it.
 struct SourcesDecoder {
     let context: DecodingContext
@@ -10,11 +16,13 @@ struct SourcesDecoder {
     /// The most sources.
     static let maxSources = 100_000
 
-    func decode(_ root: SectionReader) -> [SourceConfiguration] {
+    func decode(_ root: SectionReader) -> (sources: [SourceConfiguration], defaults: SourceDefaults) {
         let defaults = root.section("defaults", as: .source)
-        if let defaults {
-            self.check(defaults)
-        }
+        let shared = defaults.map { self.check($0) } ?? SourceDefaults()
+        return (self.sources(root, defaults: defaults), shared)
+    }
+
+    private func sources(_ root: SectionReader, defaults: SectionReader?) -> [SourceConfiguration] {
         guard let (entry, path) = root.entry("sources") else {
             self.context.error(
                 "sources",
@@ -40,13 +48,14 @@ struct SourcesDecoder {
     }
 
     /// Finds what is wrong with the defaults themselves, whether or not any source uses them.
-    private func check(_ defaults: SectionReader) {
-        var source = SourceConfiguration(name: "defaults")
-        self.read(defaults, into: &source)
-        SourceTemplateDecoder(context: self.context).check(defaults)
+    private func check(_ defaults: SectionReader) -> SourceDefaults {
+        var shared = SourceDefaults()
+        self.read(defaults, into: &shared.source)
+        shared.bounds = SourceTemplateDecoder(context: self.context).check(defaults)
         if let (entry, path) = defaults.entry("url") {
             self.context.error(path, at: entry.keyPlace, "a URL for every source", fix: "give each source its own")
         }
+        return shared
     }
 
     private func source(

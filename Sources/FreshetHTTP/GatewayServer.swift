@@ -44,9 +44,9 @@ package final class GatewayServer: Service {
     /// `POST /v1/admin/log/backup`; `unread` bounds what answers
     /// hold, and ends those that are not read; `authenticator` knows the credentials of `auth`, and without it everybody
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
-    /// changed; `writer` carries writes out; `upstream` counts requests for `/v1/gateway`; `compression` which sources may
-    /// not be compressed; `push` takes subscriptions of Web Push, and without it there are none; `webhooks` is what
-    /// administrators see and do of them.
+    /// changed; `streamdata` which addresses requests may have polled; `writer` carries writes out; `upstream` counts requests
+    /// for `/v1/gateway`; `compression` which sources may not be compressed; `push` takes subscriptions of Web Push, and
+    /// without it there are none; `webhooks` is what administrators see and do of them.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -60,6 +60,7 @@ package final class GatewayServer: Service {
         authenticator: Authenticator? = nil,
         certificates: TLSCertificates? = nil,
         hooks: HookDesk = HookDesk(),
+        streamdata: StreamdataDesk = StreamdataDesk(),
         writer: (any Writer)? = nil,
         upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() },
         compression: CompressionDesk = CompressionDesk(),
@@ -79,6 +80,7 @@ package final class GatewayServer: Service {
             authenticator: authenticator,
             certificates: certificates,
             hooks: hooks,
+            streamdata: streamdata,
             writer: writer,
             upstream: upstream,
             compression: compression,

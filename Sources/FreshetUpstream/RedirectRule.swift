@@ -25,9 +25,9 @@ struct RedirectRule {
 
     init(_ redirects: SourceConfiguration.Redirects?, home: Origin) {
         self.home = home
-        self.follows = redirects != nil
+        self.follows = redirects != nil && redirects != .refused
         switch redirects {
-        case .sameOrigin, nil: (self.listed, self.allowsAny) = ([], false)
+        case .sameOrigin, .refused, nil: (self.listed, self.allowsAny) = ([], false)
         case .any: (self.listed, self.allowsAny) = ([], true)
         case .origins(let texts): (self.listed, self.allowsAny) = (Set(texts.compactMap { Origin($0) }), false)
         }

@@ -110,6 +110,7 @@ struct Composition: Sendable {
         hooks.update(configuration.sources)
         let compression = CompressionDesk()
         compression.update(configuration.sources)
+        let streamdata = Self.streamdata(configuration, registry)
         renewal.attach(registry)
         self.renewal = renewal
         self.reloader = load.map { [systemd, webhooks, authenticator = self.access?.authenticator] load in
@@ -121,6 +122,7 @@ struct Composition: Sendable {
                 hooks: hooks,
                 compression: compression,
                 webhooks: webhooks,
+                streamdata: streamdata,
                 logger: logger,
                 systemd: systemd,
                 load: load
@@ -164,6 +166,7 @@ struct Composition: Sendable {
             authenticator: self.access?.authenticator,
             certificates: certificates,
             hooks: hooks,
+            streamdata: streamdata,
             writer: self.writer,
             upstream: { metrics.upstreamFigures },
             compression: compression,
@@ -196,6 +199,16 @@ struct Composition: Sendable {
             }
         }
         return sender
+    }
+
+    private static func streamdata(
+        _ configuration: GatewayConfiguration,
+        _ registry: SourceRegistry
+    ) -> StreamdataDesk {
+        let desk = StreamdataDesk { [instances = registry.instances] target in instances.hold(target) }
+        registry.instances.apply(configuration.streamdata)
+        desk.update(configuration.streamdata?.rules)
+        return desk
     }
 
     private static func writer(_ hub: Hub, _ poller: Poller, _ durable: DurableLog?, logger: Logger) -> WriteDesk {
@@ -349,6 +362,11 @@ struct Composition: Sendable {
 }
 
 // MARK: - Settings of the rooms
+
+extension GatewayConfiguration.Streamdata {
+    /// What the HTTP room takes.
+    var rules: StreamdataDesk.Rules { StreamdataDesk.Rules(tokens: self.tokens, allow: self.allow) }
+}
 
 extension GatewayConfiguration {
     /// What the streaming room takes.

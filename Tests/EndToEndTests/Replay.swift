@@ -11,8 +11,13 @@ final class Replay {
     private let resource: VersionedResource
     private let rule: ItemRule?
 
-    /// `count`: how many of the versions, from the first.
-    init(_ history: UpstreamHistory, count: Int = .max, interval: String = "10ms") async throws {
+    /// `count`: how many of the versions, from the first. `settings`: of the gateway, before its sources.
+    init(
+        _ history: UpstreamHistory,
+        count: Int = .max,
+        interval: String = "10ms",
+        settings: String = ""
+    ) async throws {
         self.history = history
         self.upstream = try ScriptedUpstream()
         let types = ["csv": "text/csv", "kml": "application/vnd.google-earth.kml+xml"]
@@ -27,7 +32,7 @@ final class Replay {
             source.append("items: \"\(rule.items)\"")
             if let key = rule.key { source.append("key: \"\(key)\"") }
         }
-        self.gateway = try Gateway("sources:\n  value: { \(source.joined(separator: ", ")) }")
+        self.gateway = try Gateway("\(settings)\nsources:\n  value: { \(source.joined(separator: ", ")) }")
         try await self.gateway.waitForValues(of: ["value"])
     }
 

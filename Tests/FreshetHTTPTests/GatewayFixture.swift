@@ -133,6 +133,7 @@ func withGateway<Result: Sendable>(
     reload: ReloadAction? = nil,
     backup: BackupAction? = nil,
     hooks: HookDesk = HookDesk(),
+    streamdata: (Hub) -> StreamdataDesk = { _ in StreamdataDesk() },
     push: (any PushDesk)? = nil,
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
@@ -174,6 +175,7 @@ func withGateway<Result: Sendable>(
         authenticator: authenticator,
         certificates: certificates,
         hooks: hooks,
+        streamdata: streamdata(hub),
         push: push
     )
     let running = Task { try await server.run() }

@@ -120,6 +120,21 @@ struct ConfigurationFileTests {
         #expect(configuration.polling.requestsPerHour == 5000)
     }
 
+    @Test("the addresses that may be asked for are read, and polled by the defaults without what is secret in them")
+    func streamdata() throws {
+        let streamdata = try #require(try self.load("everything.good.yaml").streamdata)
+        #expect(
+            streamdata.allow.entries.map(\.address.text) == [
+                "https://api.example.com/public/", "http://10.0.0.5:8080/",
+            ]
+        )
+        #expect(streamdata.allow.entries.map(\.isInside) == [false, true])
+        #expect(streamdata.base.timeout == .seconds(5) && streamdata.base.headers.isEmpty)
+        #expect(streamdata.maxInstances == 1000 && streamdata.linger == .seconds(30))
+        let known = try StreamdataRequest(url: Array("https://api.example.com/?X-Sd-Token=plain-token-of-16".utf8))
+        #expect((try? streamdata.tokens.caller(of: known, now: WallTime(milliseconds: 0))) != nil)
+    }
+
     @Test("each key of limits reaches its value")
     func limits() throws {
         var limits = GatewayConfiguration.Limits()

@@ -161,6 +161,8 @@ package struct SourceConfiguration: Hashable, Sendable {
     /// Which redirects a poll follows. The configured ``headers`` are sent to the origin of ``url`` alone, but for
     /// `Accept`, `Accept-Language`, `Accept-Encoding` and `User-Agent`.
     package enum Redirects: Hashable, Sendable {
+        /// None: they are failures. For addresses that requests choose.
+        case refused
         /// Those within the origin of ``url``.
         case sameOrigin
         /// Those to any origin whose addresses are public, but not from https to http.

@@ -46,6 +46,7 @@ final class Gateway: Sendable {
     /// `nil` without a log on the disk.
     let backup: BackupAction?
     let hooks: HookDesk
+    let streamdata: StreamdataDesk
     /// `nil` where nothing can be written.
     let writer: (any Writer)?
     /// `nil` where there are no webhooks.
@@ -89,6 +90,7 @@ final class Gateway: Sendable {
         authenticator: Authenticator?,
         certificates: TLSCertificates?,
         hooks: HookDesk,
+        streamdata: StreamdataDesk,
         writer: (any Writer)?,
         upstream: @escaping @Sendable () -> UpstreamFigures,
         compression: CompressionDesk,
@@ -102,6 +104,7 @@ final class Gateway: Sendable {
         self.pulse = GatewayPulse(hub: hub, streams: streams, upstream: upstream)
         self.certificates = certificates
         self.hooks = hooks
+        self.streamdata = streamdata
         self.compression = compression
         self.http2Places = HTTP2Places(settings: settings)
         self.unread = unread

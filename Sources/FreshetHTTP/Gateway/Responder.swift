@@ -33,6 +33,7 @@ struct Responder: Sendable {
         SchemaRoutes(gateway: gateway).add(to: &routes)
         WebhookRoutes(gateway: gateway).add(to: &routes)
         DurableRoutes(gateway: gateway).add(to: &routes)
+        StreamdataRoutes(gateway: gateway).add(to: &routes)
         PageRoutes(servesExample: gateway.settings.servesExample).add(to: &routes)
         self.routes = routes
     }

@@ -108,6 +108,7 @@ struct OperationRoutes: Sendable {
         gateway.pace.write(to: &text)
         gateway.callers.write(to: &text)
         gateway.rows.write(to: &text)
+        gateway.streamdata.write(to: &text)
         return text
     }
 }

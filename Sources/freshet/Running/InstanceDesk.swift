@@ -20,6 +20,10 @@ final class InstanceDesk: InstanceMaker {
         let group: IdleGroup
         var count = 0
         var figures = Figures()
+        /// Its instances are made for addresses that requests choose, and named by nobody.
+        var isForTargets = false
+        /// What the configuration says of those.
+        var targets: GatewayConfiguration.Streamdata?
     }
 
     /// What is counted of a template, for metrics.
@@ -37,6 +41,7 @@ final class InstanceDesk: InstanceMaker {
         private enum Identity: Hashable, Sendable {
             case account(Principal.Account)
             case address(ReadClient)
+            case token(Fingerprint)
         }
 
         private let template: String
@@ -53,20 +58,26 @@ final class InstanceDesk: InstanceMaker {
                 self.identity = .address(client)
             }
         }
+
+        /// Whoever has the token.
+        init(token: Fingerprint, template: String) {
+            self.template = template
+            self.identity = .token(token)
+        }
     }
 
-    private struct Share: Sendable {
+    struct Share: Sendable {
         let group: IdleGroup
         var count = 0
     }
 
-    private struct Instance: Sendable {
+    struct Instance: Sendable {
         var id: SourceID
         var name: InstanceName
         var caller: Caller?
     }
 
-    private struct State: Sendable {
+    struct State: Sendable {
         var templates: [String: Template] = [:]
         var instances: [String: Instance] = [:]
         var names: [SourceID: String] = [:]
@@ -85,9 +96,9 @@ final class InstanceDesk: InstanceMaker {
     /// How often it is looked for instances that nobody reads, at most.
     static let longestInterval = Duration.seconds(1)
 
-    private let hub: Hub
-    private let poller: Poller
-    private let state = Mutex(State())
+    let hub: Hub
+    let poller: Poller
+    let state = Mutex(State())
 
     init(hub: Hub, poller: Poller) {
         self.hub = hub
@@ -103,10 +114,12 @@ final class InstanceDesk: InstanceMaker {
 
     func permits(_ name: InstanceName, to principal: Principal) -> Bool {
         let known = self.state.withLock { state in
-            state.templates[name.template].map { ($0.source, $0.template) }
+            state.templates[name.template].map { ($0, state.instances[name.text] != nil) }
         }
-        guard let (source, template) = known else { return false }
-        return template.permits(name, to: principal) && template.instance(name, of: source) != nil
+        guard let (known, isThere) = known, known.template.permits(name, to: principal) else { return false }
+        // Those are made for requests with a token, and for nobody by their names.
+        guard !known.isForTargets else { return isThere }
+        return known.template.instance(name, of: known.source) != nil
     }
 
     func hold(_ name: InstanceName, for principal: Principal, from client: ReadClient?) throws(InstanceRefusal)
@@ -122,7 +135,9 @@ final class InstanceDesk: InstanceMaker {
                 if wasIdle { self.poller.subscribersChanged(instance.id) }
                 return .success(hold)
             }
-            guard let source = template.template.instance(name, of: template.source) else { return .failure(.unknown) }
+            guard !template.isForTargets, let source = template.template.instance(name, of: template.source) else {
+                return .failure(.unknown)
+            }
             let caller = Caller(principal, from: client, template: name.template)
             if let refusal = self.makeRoom(for: caller, in: template, &state) {
                 state.templates[name.template]?.figures.refused[refusal, default: 0] += 1
@@ -135,7 +150,7 @@ final class InstanceDesk: InstanceMaker {
     }
 
     /// Lets the instance go that nobody has read for longest, where there is no room for another.
-    private func makeRoom(for caller: Caller?, in template: Template, _ state: inout State) -> InstanceRefusal? {
+    func makeRoom(for caller: Caller?, in template: Template, _ state: inout State) -> InstanceRefusal? {
         if let caller, let share = state.shares[caller], share.count >= template.template.callerShare {
             guard self.evict(from: share.group, &state) else { return .caller }
             return nil
@@ -151,7 +166,7 @@ final class InstanceDesk: InstanceMaker {
         return true
     }
 
-    private func make(
+    func make(
         _ source: SourceConfiguration,
         named name: InstanceName,
         for caller: Caller?,
@@ -271,7 +286,7 @@ extension InstanceDesk {
                 sources.compactMap { source in source.template.map { (source.name, (source, $0)) } },
                 uniquingKeysWith: { $1 }
             )
-            for (name, known) in state.templates {
+            for (name, known) in state.templates where !known.isForTargets {
                 guard let (source, template) = templates[name] else {
                     state.templates[name] = nil
                     gone.append(name)
@@ -294,7 +309,7 @@ extension InstanceDesk {
         self.state.withLock { state in state.instances.keys.filter { InstanceName.template(of: $0) == template } }
     }
 
-    private func forgetAll(of template: String) {
+    func forgetAll(of template: String) {
         for name in self.names(of: template) { self.state.withLock { self.forget(name, &$0) } }
     }
 
@@ -351,7 +366,7 @@ extension InstanceDesk {
 
     /// The templates as they are in force.
     var sources: [SourceConfiguration] {
-        self.state.withLock { $0.templates.values.map(\.source) }
+        self.state.withLock { $0.templates.values.filter { !$0.isForTargets }.map(\.source) }
     }
 
     /// How many instances each template has, how many it may have, and what is counted of it, by its name.

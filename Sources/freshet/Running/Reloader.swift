@@ -32,6 +32,7 @@ final class Reloader: Sendable {
     private let hooks: HookDesk
     private let compression: CompressionDesk
     private let webhooks: WebhookDesk?
+    private let streamdata: StreamdataDesk
     private let logger: Logger
     private let systemd: SystemdNotifier
     private let state: Mutex<State>
@@ -46,6 +47,7 @@ final class Reloader: Sendable {
         hooks: HookDesk = HookDesk(),
         compression: CompressionDesk = CompressionDesk(),
         webhooks: WebhookDesk? = nil,
+        streamdata: StreamdataDesk = StreamdataDesk(),
         logger: Logger,
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
@@ -57,6 +59,7 @@ final class Reloader: Sendable {
         self.hooks = hooks
         self.compression = compression
         self.webhooks = webhooks
+        self.streamdata = streamdata
         self.logger = logger
         self.systemd = systemd
         self.load = load
@@ -139,6 +142,8 @@ final class Reloader: Sendable {
             self.hooks.update(loaded.configuration.sources)
             self.compression.update(loaded.configuration.sources)
             self.webhooks?.update(loaded.configuration.webhooks)
+            self.streamdata.update(loaded.configuration.streamdata?.rules)
+            self.registry.instances.apply(loaded.configuration.streamdata)
             self.warnOfRestart(loaded.configuration)
             self.state.withLock { state in
                 state.configuration = loaded.configuration
