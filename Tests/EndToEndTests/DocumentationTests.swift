@@ -77,6 +77,9 @@ private enum Treatment {
     /// Each command of a shell block.
     static let commands: [String: Treatment] = [
         "curl -N http://127.0.0.1:8080/v1/streams/stations": .run(against: .demo, output: "event: snapshot"),
+        "curl -N 'http://127.0.0.1:8080/v1/streams/stations?envelope=cloudevents'":
+            .run(against: .demo, output: #"{"specversion":"1.0","#),
+        "curl http://127.0.0.1:8080/v1/durable/stations": .run(against: .demo, output: #"[{"source":"stations","#),
         "curl -N 'http://127.0.0.1:8080/v1/streams/stations?since=earliest'":
             .run(against: .demo, output: "event: hello"),
         "curl http://127.0.0.1:8080/v1/values/weather": .run(against: .demo, output: "generated_at"),
