@@ -85,7 +85,7 @@ struct StreamdataTokensTests {
 
     @Test(
         "a signed URL is good for a day",
-        arguments: [(0, true), (-86_400, true), (-86_401, false), (300, true), (301, false)]
+        arguments: [(0, true), (-86_400, true), (-86_401, false), (300, true), (301, false)] as [(Int64, Bool)]
     )
     func stamps(seconds: Int64, isGood: Bool) throws {
         let tokens = try StreamdataTokens(Array("signed-token-001 \(Self.key)".utf8))

@@ -48,7 +48,7 @@ struct StreamdataPageTests {
             cors: { origins: ["\(origin)"] }
             streamdata: { tokens_file: "\(folder.path("tokens"))", allow: ["\(origin)/stocks"] }
             defaults: { interval: 20ms, max_interval: 50ms }
-            sources: { other: {} }
+            sources: { other: { url: "http://127.0.0.1:1/" } }
             """
         )
         let port = try await gateway.process.listeningPort()

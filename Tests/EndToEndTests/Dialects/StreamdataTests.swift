@@ -20,7 +20,7 @@ struct StreamdataTests {
         return """
             streamdata: { tokens_file: "\(folder.path("tokens"))", allow: [\(list)] }
             defaults: { interval: 20ms, headers: { X-Default: secret }, auth: { bearer: default-secret } }
-            sources: { other: {} }
+            sources: { other: { url: "http://127.0.0.1:1/" } }
             \(rest)
             """
     }
