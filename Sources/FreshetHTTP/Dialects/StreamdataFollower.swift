@@ -2,6 +2,7 @@
 
 import FreshetCore
 import FreshetStreaming
+import JSON
 import Synchronization
 
 /// Sends the value, then patches; an error where the upstream fails, which is the end. A reader that does not read costs one

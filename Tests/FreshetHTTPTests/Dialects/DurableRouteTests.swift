@@ -1,5 +1,6 @@
 import EventStream
 import FreshetCore
+import FreshetStreaming
 import FreshetTesting
 import JSON
 import Testing
