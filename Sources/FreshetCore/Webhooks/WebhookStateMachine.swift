@@ -37,6 +37,8 @@ package struct WebhookStateMachine: Sendable {
     /// The log may hold more than was read.
     private var hasMore = true
     private var isReading = false
+    /// Something changed while the log was read, and may not be in what was read.
+    private var changedMeanwhile = false
     /// Events that wait for nothing but their turn.
     var ready = Heap<UInt64>()
     private var retries = Heap<Retry>()
@@ -189,6 +191,7 @@ extension WebhookStateMachine {
         let room = 1 + self.limits.ahead - self.window.count
         guard self.hasMore, !self.isReading, room > 0, self.window.heldBytes < self.limits.heldBytes else { return nil }
         self.isReading = true
+        self.changedMeanwhile = false
         return .read(after: self.readThrough, limit: min(room, self.limits.eventsPerReading))
     }
 
@@ -197,6 +200,7 @@ extension WebhookStateMachine {
     /// One of its sources has changed, or has come or gone.
     package mutating func logChanged() {
         self.hasMore = true
+        self.changedMeanwhile = true
     }
 
     /// The log was read: `events` are all after `after`, as far as `through`.
@@ -211,7 +215,7 @@ extension WebhookStateMachine {
         // Read before it was paused, say: it is read again.
         guard after == self.readThrough else { return }
         let before = self.cursor
-        self.hasMore = !isComplete
+        self.hasMore = !isComplete || self.changedMeanwhile
         var isWhole = true
         for event in events where event.cursor.sequence > self.readThrough {
             guard self.window.count <= self.limits.ahead,
@@ -231,6 +235,8 @@ extension WebhookStateMachine {
 
     private mutating func admit(_ event: WebhookEvent) {
         guard let body = event.body else { return }
+        // A log that failed goes on in another one.
+        self.epoch = event.cursor.epoch
         let sequence = event.cursor.sequence
         let known = self.remembered.take(sequence)
         if known.isDelivered {

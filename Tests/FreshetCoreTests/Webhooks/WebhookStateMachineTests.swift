@@ -110,6 +110,27 @@ struct WebhookStateMachineTests {
         #expect(world.inFlight.count == 3)
     }
 
+    @Test("a change that comes while the log is read is read as well, and a log that was renumbered is gone on in")
+    func meanwhile() {
+        var world = Self.world()
+        world.settle()
+        #expect(world.machine.next(now: world.now).isEmpty)
+        world.machine.logChanged()
+        #expect(world.machine.next(now: world.now) == [.read(after: 0, limit: 64)])
+        world.machine.logChanged()
+        world.machine.eventsRead([], after: 0, through: 0, isComplete: true)
+        #expect(world.machine.next(now: world.now) == [.read(after: 0, limit: 64)])
+        let cursor = Cursor(epoch: Epoch(rawValue: 9), sequence: 1)
+        let event = WebhookEvent(cursor: cursor, source: SourceID(index: 0), body: [1])
+        world.machine.eventsRead([event], after: 0, through: 1, isComplete: true)
+        let sent = world.machine.next(now: world.now)
+        guard sent.count == 1, case .send(let message) = sent[0] else {
+            Issue.record("nothing is sent")
+            return
+        }
+        #expect(message.id == "msg_crm_\(cursor)" && world.machine.cursor.epoch == cursor.epoch)
+    }
+
     @Test("410 disables: nothing more is sent until somebody resumes it")
     func gone() {
         var world = Self.world()
