@@ -13,6 +13,8 @@ enum NoiseSign {
         "took", "elapsed", "duration", "latency", "querytime", "executiontime", "responsetime", "processingtime",
         "generationtime", "uptime", "runtime", "age", "ms", "millis", "milliseconds",
     ]
+    /// Units that stand behind such a word.
+    private static let units = ["ms", "millis", "milliseconds", "us", "micros", "ns", "s", "seconds"]
     private static let tokenWords = [
         "requestid", "traceid", "correlationid", "nonce", "token", "csrf", "session", "uuid", "guid", "random", "etag",
         "hash", "checksum", "signature", "hostname", "node", "instance",
@@ -25,7 +27,7 @@ enum NoiseSign {
         let name = (path.last?.text ?? "").lowercased().filter { $0.isLetter || $0.isNumber }
         switch (old.kind, new.kind) {
         case (.number, .number):
-            if self.measureWords.contains(where: { name == $0 || ($0.count > 3 && name.hasSuffix($0)) }) { return true }
+            if self.isMeasure(name) { return true }
             return self.isClock(old, new, isNamed: self.hasTimeWord(name), at: time)
         case (.string, .string):
             let (old, new) = (old.utf8 ?? [], new.utf8 ?? [])
@@ -33,6 +35,13 @@ enum NoiseSign {
             if self.isUUID(old), self.isUUID(new) { return true }
             return self.tokenWords.contains { name.hasSuffix($0) } && self.isToken(old) && self.isToken(new)
         default: return false
+        }
+    }
+
+    private static func isMeasure(_ name: String) -> Bool {
+        let bare = self.units.first { name.hasSuffix($0) }.map { String(name.dropLast($0.count)) } ?? name
+        return self.measureWords.contains { word in
+            name == word || (word.count > 3 && (name.hasSuffix(word) || bare.hasSuffix(word)))
         }
     }
 
