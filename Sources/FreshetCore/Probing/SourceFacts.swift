@@ -9,7 +9,7 @@ package enum SourceFacts {
         guard let first = probe.first, let response = first.representation else { return nil }
         var facts: [String] = []
         if let timing = first.trace?.timing {
-            if timing.dns > 0 { facts.append("DNS \(self.milliseconds(timing.dns))") }
+            if timing.dns >= 0.1 { facts.append("DNS \(self.milliseconds(timing.dns))") }
             let begun = timing.total - timing.download
             facts.append("first byte after \(self.milliseconds(begun))")
         }

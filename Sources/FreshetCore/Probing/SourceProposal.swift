@@ -112,7 +112,9 @@ package struct SourceProposal: Hashable, Sendable {
             }
             let others = probe.otherCollections.map { self.quoted("\($0.items)") }
             if !others.isEmpty {
-                lines.append(.note("Less changed in, or there are fewer items in: \(others.joined(separator: ", "))."))
+                lines.append(
+                    .note("Other collections, with fewer changes or fewer items: \(others.joined(separator: ", ")).")
+                )
             }
         } else {
             lines.append(.note("Nothing looks like a collection whose items can be told apart: no `items` and `key`."))
