@@ -152,7 +152,7 @@ struct PushLifeTests {
         let gateway = try Gateway(
             """
             push: { subject: "mailto:ops@example.com", key_file: "\(scene.folder.path("vapid.pem"))" }
-            sources: { rates: { url: "\(scene.service.url("/rates"))", interval: 1h, on_404: empty } }
+            sources: { rates: {} }
             """
         )
         let endpoint = try await gateway.process.endpoint()
