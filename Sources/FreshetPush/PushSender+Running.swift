@@ -210,9 +210,13 @@ extension PushSender {
     /// Writes who is behind, and how far the others are.
     private func writeRows() async {
         guard let store = self.store else { return }
+        let epoch = self.hub.cursor.epoch
         let rows = self.state.withLock { state -> [PushRow] in
             guard let head = state.readThrough else { return [] }
-            let rows = state.book.rowsToKeep(head: head)
+            // A log that numbers anew may have begun in a new file, which has no subscription in it.
+            let isRenumbered = state.storedEpoch != epoch
+            state.storedEpoch = epoch
+            let rows = (isRenumbered ? state.book.allRows : []) + state.book.rowsToKeep(head: head)
             guard rows.count > 1 || head != state.stored else { return [] }
             state.stored = head
             return state.book.count == 0 ? [] : rows

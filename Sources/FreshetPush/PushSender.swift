@@ -75,6 +75,8 @@ package final class PushSender: PushDesk, HubListener {
         var readThrough: Cursor?
         /// The mark that is on the disk.
         var stored: Cursor?
+        /// The numbering of the log whose file has a row of every subscription.
+        var storedEpoch: Epoch
         /// Keep the instances that subscriptions name.
         var holds: [PushID: [SourceHold]] = [:]
         /// Authorizations by audience, each with its end.
@@ -121,7 +123,7 @@ package final class PushSender: PushDesk, HubListener {
         self.note = note
         let found = RestoredPush(restored, now: .now)
         let book = PushBook(limits: configuration.limits, restoring: found)
-        self.state = Mutex(State(book: book))
+        self.state = Mutex(State(book: book, storedEpoch: hub.cursor.epoch))
         let others = book.count(withOtherKeyThan: configuration.key.publicText)
         if others > 0 { note(.otherKey(others)) }
         if found.damaged > 0 { note(.damaged(found.damaged)) }
