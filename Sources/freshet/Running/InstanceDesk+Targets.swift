@@ -3,6 +3,7 @@
 import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
+import Synchronization
 
 extension InstanceDesk {
     /// Has addresses polled by these settings from now on; `nil` for no longer. What was made under other settings is forgotten,
