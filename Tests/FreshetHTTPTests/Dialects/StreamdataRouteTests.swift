@@ -195,7 +195,8 @@ extension HTTPTests {
                 #expect(try await field.next()?.type == "data")
             }
             try await withGateway { gateway in
-                #expect(try await gateway.get("\(Self.path)?X-Sd-Token=\(Self.token)").status == 404)
+                let reply = try await gateway.get("\(Self.path)?X-Sd-Token=\(Self.token)")
+                #expect(reply.status == 404)
             }
         }
 
