@@ -73,7 +73,7 @@ struct DialectHistoryTests {
         .enabled("skipped: pip cannot install cloudevents and durable-streams") { Self.python != nil },
         arguments: Self.histories
     )
-    func python(name: String) async throws {
+    func libraries(name: String) async throws {
         let python = try #require(Self.python)
         let history = try Suites.history(name)
         let folder = try TemporaryFolder()
@@ -106,7 +106,7 @@ struct DialectHistoryTests {
         .map { "\($0)/node" }.first { FileManager.default.isExecutableFile(atPath: $0) }
 
     private static let token = "tok+/=of-sixteen-bytes"
-    private static let key = Data(String(repeating: "k", count: 36).utf8 + String(repeating: "s", count: 36).utf8)
+    private static let key = Data((String(repeating: "k", count: 36) + String(repeating: "s", count: 36)).utf8)
         .base64EncodedString()
 
     @Test(
@@ -154,13 +154,15 @@ struct DialectHistoryTests {
             // Once in the middle the upstream is down, and comes back.
             if index == count / 2, count > 2 {
                 isDown.update { $0 = true }
-                #expect(await client.waitForOutput(containing: "error 2005\n"), "\(client.output)")
+                let hasFailed = await client.waitForOutput(containing: "error 2005\n")
+                #expect(hasFailed, "\(client.output)")
                 isDown.update { $0 = false }
             }
             if index > 0 { resource.advance() }
+            let hasCome = await client.waitForOutput(containing: "value \(index)\n")
             try #require(
-                await client.waitForOutput(containing: "value \(index)\n"),
-                "\(name), value \(index): \(client.output.suffix(400))\(client.errors)\(gateway.process.errors)"
+                hasCome,
+                "\(name), value \(index): \(client.output)\(client.errors)\(gateway.process.errors)"
             )
         }
         #expect(try await client.exitStatus() == .exited(0))
