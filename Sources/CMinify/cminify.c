@@ -182,8 +182,8 @@ static inline uint64_t join16(__m128i a, __m128i b, __m128i c, __m128i d)
 
 static inline __m128i is16(__m128i bytes, char byte) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte)); }
 
-/// Either of two. The compiler must not see that both compare the same bytes: it makes a table of bits out of several
-/// comparisons, and asks it for each byte alone.
+/// Either of two. The compiler must not see that both compare the same bytes: it would replace several comparisons by a
+/// table of bits, and look each byte up alone.
 static inline __m128i either16(__m128i a, __m128i b)
 {
     __asm__("" : "+x"(a));

@@ -4,7 +4,7 @@
 // next. A run of equal bytes is taken over only where this state is that of the parser that read the old text, so up to
 // the start of the last token that begins within the run both do the same. Each open container is paired with an old
 // one, or with none; a paired one is of the same kind, and its parent is paired with the parent of its old one. Hashes
-// say only where to compare. Whatever goes wrong, the plain parser reads the whole text and has the last word.
+// say only where to compare. After any error the plain parser reads the whole text, and its result counts.
 
 /// One parse of a text by comparison with a document.
 struct Comparison {

@@ -74,7 +74,7 @@ extension Comparison {
         return step
     }
 
-    /// The old element that begins like what stands at `position`; makes a table at the first question.
+    /// The old element that begins like what stands at `position`; makes a table when it is first called.
     mutating func moved(_ pair: Pair, at position: Int) -> Int? {
         guard self.isContainer(at: position),
             self.parser.end &- position >= MovedElements.prefix, self.parser.depth > 0

@@ -19,7 +19,7 @@ struct MovedElements {
     ///   - array: the index of the array's node.
     ///   - nodes: the old document's tape.
     ///   - text: its text.
-    ///   - seed: so that nobody can make elements that collide.
+    ///   - seed: so that no upstream can make elements that collide.
     init(of array: Int, nodes: UnsafePointer<Node>, text: UnsafePointer<UInt8>, seed: HashSeed) {
         var size = 16
         while size < nodes[array].count * 2 { size *= 2 }

@@ -36,7 +36,7 @@ struct XMLWordTests {
         )
     }
 
-    @Test("names are told apart by all of their bytes, and found again among thousands")
+    @Test("names are distinguished by all of their bytes, and found again among thousands")
     func names() throws {
         let names =
             (0..<3000).map { "element\($0 % 7 == 0 ? "-with-a-long-name-" : "")\($0)" } + ["e", "el", "element"]
