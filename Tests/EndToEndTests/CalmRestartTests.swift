@@ -35,8 +35,9 @@ struct CalmRestartTests {
     @Test("no half second has twice the mean of reconnects; none is lost, doubled or refused, and no poll is added")
     func calm() async throws {
         let upstream = try ScriptedUpstream()
-        // A value that is another at each poll.
-        upstream.on("/value") { [.respond(.json(#"{"n":\#($0.number)}"#))] }
+        // A value that is another at each poll, and longer than a patch of it: a snapshot then is a gap.
+        let pad = String(repeating: "x", count: 200)
+        upstream.on("/value") { [.respond(.json(#"{"n":\#($0.number),"pad":"\#(pad)"}"#))] }
         let folder = try TemporaryFolder()
         let file = try folder.write(
             """
