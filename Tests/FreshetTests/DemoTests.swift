@@ -76,7 +76,7 @@ struct DemoWorldTests {
 struct DemoRequestTests {
     private func answer(_ head: String) -> String {
         var world = DemoWorld(seed: 1, now: WallTime(milliseconds: 0))
-        let request = DemoRequest(head: Array(head.replacing("\n", with: "\r\n").utf8)[...])
+        let request = SmallRequest(head: Array(head.replacing("\n", with: "\r\n").utf8)[...])
         return String(decoding: request.answer(&world, now: WallTime(milliseconds: 0)), as: UTF8.self)
     }
 
@@ -113,7 +113,7 @@ struct DemoRequestTests {
         arguments: [("", nil), ("a\r\n", nil), ("a\r\n\r\n", 5), ("a\r\n\r\nb\r\n\r\n", 5), ("\r\n\r\n", 4)]
     )
     func headEnd(text: String, end: Int?) {
-        #expect(DemoRequest.headEnd(in: Array(text.utf8)) == end)
+        #expect(SmallRequest.headEnd(in: Array(text.utf8)) == end)
     }
 }
 
@@ -134,7 +134,7 @@ struct DemoOrdersTests {
         to world: inout DemoWorld
     ) -> Reply {
         let fields = fields.map { "\($0): \($1)\r\n" }.joined()
-        var request = DemoRequest(
+        var request = SmallRequest(
             head: Array("\(method) \(DemoOrders.path)\(place) HTTP/1.1\r\n\(fields)\r\n".utf8)[...]
         )
         request.body = Array(body.utf8)

@@ -42,7 +42,7 @@ struct DemoOrders: Sendable {
     }
 
     /// Answers a request for the collection, or for what is below it; `nil` where the path is another.
-    mutating func answer(_ request: DemoRequest) -> DemoAnswer? {
+    mutating func answer(_ request: SmallRequest) -> DemoAnswer? {
         guard request.path != Self.path else { return self.collection(request) }
         guard request.path.hasPrefix(Self.path + "/") else { return nil }
         let name = request.path.dropFirst(Self.path.count + 1)
@@ -53,11 +53,11 @@ struct DemoOrders: Sendable {
 
     // MARK: The collection
 
-    private mutating func collection(_ request: DemoRequest) -> DemoAnswer {
+    private mutating func collection(_ request: SmallRequest) -> DemoAnswer {
         switch request.method {
         case "GET", "HEAD":
             let tag = "\"orders-\(self.version)\""
-            guard request.ifNoneMatch != tag else { return DemoAnswer("304 Not Modified", [("ETag", tag)]) }
+            guard request.noneMatch != tag else { return DemoAnswer("304 Not Modified", [("ETag", tag)]) }
             var text: [UInt8] = [UInt8(ascii: "[")]
             text.append(contentsOf: self.orders.map(\.document.text).joined(separator: [UInt8(ascii: ",")]))
             return .json("200 OK", text + [UInt8(ascii: "]")], tag: tag)
@@ -77,13 +77,13 @@ struct DemoOrders: Sendable {
 
     // MARK: One order
 
-    private mutating func item(_ id: Int, _ request: DemoRequest) -> DemoAnswer {
+    private mutating func item(_ id: Int, _ request: SmallRequest) -> DemoAnswer {
         let index = self.orders.firstIndex { $0.id == id }
         switch request.method {
         case "GET", "HEAD":
             guard let index else { return DemoAnswer("404 Not Found") }
             let order = self.orders[index]
-            guard request.ifNoneMatch != Self.tag(of: order) else {
+            guard request.noneMatch != Self.tag(of: order) else {
                 return DemoAnswer("304 Not Modified", [("ETag", Self.tag(of: order))])
             }
             return self.answer("200 OK", order)
@@ -96,10 +96,10 @@ struct DemoOrders: Sendable {
     }
 
     /// Whether the order is as the writer knows it (RFC 9110 §13.1.1, §13.1.2).
-    private func isCurrent(_ index: Int?, for request: DemoRequest) -> Bool {
+    private func isCurrent(_ index: Int?, for request: SmallRequest) -> Bool {
         let tag = index.map { Self.tag(of: self.orders[$0]) }
         if let known = request.ifMatch, tag == nil || known != "*" && known != tag { return false }
-        return request.ifNoneMatch == nil || tag == nil || request.ifNoneMatch != "*" && request.ifNoneMatch != tag
+        return request.noneMatch == nil || tag == nil || request.noneMatch != "*" && request.noneMatch != tag
     }
 
     private mutating func remove(_ index: Int?) -> DemoAnswer {
@@ -110,7 +110,7 @@ struct DemoOrders: Sendable {
     }
 
     /// PUT makes an order that is not there; PATCH is a merge patch (RFC 7396).
-    private mutating func write(_ id: Int, _ index: Int?, _ request: DemoRequest) -> DemoAnswer {
+    private mutating func write(_ id: Int, _ index: Int?, _ request: SmallRequest) -> DemoAnswer {
         guard let operand = Self.object(request.body) else { return .refusal("the body is not a JSON object") }
         var document = operand
         if request.method == "PATCH" {

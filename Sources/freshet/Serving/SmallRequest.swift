@@ -5,10 +5,37 @@ struct SmallRequest {
     private(set) var method = ""
     /// Up to the question mark, not decoded.
     private(set) var path = ""
+    /// As sent, like the two below.
+    private(set) var ifMatch: String?
     private(set) var ifNoneMatch: [UInt8]?
     private(set) var ifModifiedSince: [UInt8]?
-    /// The connection ends after the answer: the client asked for it, or the request was none.
+    /// In lower case, without parameters.
+    private(set) var contentType: String?
+    /// How many bytes follow the head; more than ``maxBodyBytes`` are not read.
+    private(set) var bodyCount = 0
+    var body: [UInt8] = []
+    /// The connection ends after the answer: the client asked for it, or what follows cannot be read.
     private(set) var closes = false
+
+    /// Of a body.
+    static let maxBodyBytes = 16 << 10
+
+    /// Takes the first request off what has come, once it is there whole. Of one whose body is too long the head is enough.
+    static func take(from input: inout [UInt8]) -> SmallRequest? {
+        guard let headEnd = Self.headEnd(in: input) else { return nil }
+        var request = SmallRequest(head: input[..<headEnd])
+        let end = request.isTooLong ? headEnd : headEnd + request.bodyCount
+        guard input.count >= end else { return nil }
+        request.body = Array(input[headEnd..<end])
+        input.removeFirst(end)
+        return request
+    }
+
+    /// Whether ``take(from:)`` would take one.
+    static func isWhole(_ input: [UInt8]) -> Bool {
+        var input = input
+        return Self.take(from: &input) != nil
+    }
 
     /// Where the head of the first request ends, behind its empty line.
     static func headEnd(in bytes: [UInt8]) -> Int? {
@@ -30,16 +57,32 @@ struct SmallRequest {
         for line in lines.dropFirst() {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
             let value = line[line.index(after: colon)...].drop { $0 == 0x20 }
+            let text = String(decoding: value, as: UTF8.self)
             switch String(decoding: line[..<colon], as: UTF8.self).lowercased() {
+            case "if-match": self.ifMatch = text
             case "if-none-match": self.ifNoneMatch = Array(value)
             case "if-modified-since": self.ifModifiedSince = Array(value)
-            case "connection" where String(decoding: value, as: UTF8.self).lowercased() == "close": self.closes = true
-            // A body would be read as the next request.
-            case "content-length", "transfer-encoding": self.closes = true
+            case "content-type": self.contentType = text.prefix { $0 != ";" && $0 != " " }.lowercased()
+            case "connection" where text.lowercased() == "close": self.closes = true
+            case "content-length": self.expect(Int(text))
+            // A body whose end is not known would be read as the next request.
+            case "transfer-encoding": self.expect(nil)
             default: continue
             }
         }
     }
+
+    private mutating func expect(_ count: Int?) {
+        guard let count, count >= 0, count <= Self.maxBodyBytes else {
+            self.bodyCount = Self.maxBodyBytes + 1
+            self.closes = true
+            return
+        }
+        self.bodyCount = count
+    }
+
+    /// The body is longer than it may be, or of unknown length.
+    var isTooLong: Bool { self.bodyCount > Self.maxBodyBytes }
 
     /// Whether it asks for something, and not to change it.
     var isRead: Bool { self.method == "GET" || self.method == "HEAD" }

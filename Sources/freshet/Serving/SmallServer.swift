@@ -173,7 +173,7 @@ final class SmallServer: Sendable {
         }
         repeat {
             self.answerRequests(of: &connection)
-            guard connection.input.count <= Self.maxHeadBytes else { return false }
+            guard connection.input.count <= Self.maxHeadBytes + SmallRequest.maxBodyBytes else { return false }
             while !connection.output.isEmpty {
                 let count = connection.output.withUnsafeBytes { clinux_send(descriptor, $0.baseAddress, $0.count) }
                 if count == -Int(EAGAIN) { return true }
@@ -182,16 +182,14 @@ final class SmallServer: Sendable {
             }
             // What was sent is let go of, and a request that waited for that is answered.
             connection.output = []
-        } while !connection.closesAfterOutput && SmallRequest.headEnd(in: connection.input) != nil
+        } while !connection.closesAfterOutput && SmallRequest.isWhole(connection.input)
         return !connection.closesAfterOutput
     }
 
     private func answerRequests(of connection: inout Connection) {
         while connection.output.count < Self.maxOutputBytes, !connection.closesAfterOutput,
-            let end = SmallRequest.headEnd(in: connection.input)
+            let request = SmallRequest.take(from: &connection.input)
         {
-            let request = SmallRequest(head: connection.input[..<end])
-            connection.input.removeFirst(end)
             connection.output.append(contentsOf: self.answer(request))
             connection.closesAfterOutput = request.closes
         }
