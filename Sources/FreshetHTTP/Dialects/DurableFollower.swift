@@ -59,14 +59,6 @@ final class DurableFollower: AnswerParts {
         return await self.following()
     }
 
-    /// Where the connection takes one part alone: one that says something, or what shows that the stream lives.
-    func whole() async -> [UInt8]? {
-        guard let first = self.state.withLock({ $0.page.take() }) else { return await self.following() }
-        let head = self.part(first)
-        guard first.messages.isEmpty, let head else { return head }
-        return await self.following().map { head + $0 } ?? head
-    }
-
     func end() {
         self.state.withLock { state in
             state.isOver = true

@@ -11,12 +11,6 @@ protocol AnswerParts: Sendable {
     func next() async -> [UInt8]?
     /// The client has gone, or everything was sent. Once.
     func end()
-    /// In the place of ``next()`` where nothing else is sent, and the client comes back for more. The default is ``next()``.
-    func whole() async -> [UInt8]?
-}
-
-extension AnswerParts {
-    func whole() async -> [UInt8]? { await self.next() }
 }
 
 /// Sends the rows that changed, from where its client stood. A client that reads slowly gets the newest row of each source
