@@ -220,26 +220,6 @@ extension HTTPTests {
             }
         }
 
-        @Test(
-            "over HTTP/2 an event stream is an answer that has something to say, and its client comes back",
-            .overHTTP2
-        )
-        func http2() async throws {
-            guard ClientTransport.current == .http2 else { return }
-            try await withGateway { gateway in
-                let source = try Self.publish(1...3, gateway)
-                let all = try await gateway.get("/v1/durable/rates?offset=-1&live=sse")
-                #expect(all.text.hasPrefix("event: data\n") && all.text.contains("event: control\n"))
-                let count = gateway.server.gateway.hub.isListenedTo(source)
-                async let next = gateway.get("/v1/durable/rates?offset=now&live=sse")
-                try await eventually { gateway.hub.isListenedTo(source) != count }
-                try gateway.publish(Self.value(4), of: source)
-                let text = try await next.text
-                #expect(text.hasPrefix("event: control\n") && text.contains("event: data\n"))
-                #expect(text.components("event: control\n") == 2)
-            }
-        }
-
         @Test("readers of event streams are counted among the streams, and let go")
         func places() async throws {
             var settings = StreamSettings(shards: 1)
