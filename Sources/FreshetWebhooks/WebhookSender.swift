@@ -11,9 +11,6 @@ struct WebhookSender: Sendable {
     private let exchange: ExchangeConfiguration
     private let signer: WebhookSigner
 
-    /// Bytes of an answer's body that are read and dropped; what is longer ends the connection.
-    static let maxAnswerBytes = 64 << 10
-
     init(_ configuration: WebhookConfiguration, by client: UpstreamClient) {
         self.client = client
         self.url = try? UpstreamURL(configuration.url)
@@ -21,7 +18,8 @@ struct WebhookSender: Sendable {
         var exchange = ExchangeConfiguration(
             headers: [SourceConfiguration.Field(name: "Content-Type", value: "application/json")],
             timeout: configuration.timeout,
-            maxBodyBytes: Self.maxAnswerBytes,
+            // It is not taken: how much of it is read and dropped, the transfer bounds.
+            maxBodyBytes: 1 << 40,
             acceptEncoding: .identity,
             denyPrivate: configuration.denyPrivate,
             redirects: nil

@@ -95,10 +95,11 @@ final class WebhookReceiver: Sendable {
 }
 
 extension Gateway {
-    /// Publishes a value of a source that takes pushes: `{"list":TEXT}`.
+    /// Publishes a value of a source that takes pushes: `{"list":TEXT}`, and so much beside it that a patch is shorter.
     func push(_ text: String, of source: String = "orders") async throws {
         let client = try await self.client
-        let body = Array("{\"list\":\(text)}".utf8)
+        let rest = String(repeating: "x", count: 400)
+        let body = Array("{\"list\":\(text),\"rest\":\"\(rest)\"}".utf8)
         let reply = try await client.send("POST", "/v1/admin/sources/\(source)/value", body: body)
         guard reply.status == 200 else { throw TestingError(.process, "push: \(reply.status) \(reply.text)") }
     }
@@ -124,7 +125,10 @@ extension Gateway {
         let end = ContinuousClock.now + .patience
         while try await !isSo(self.webhook(name)) {
             guard ContinuousClock.now < end else {
-                throw TestingError(.timedOut, "the webhook is not so: \(try await self.webhook(name).text)")
+                throw TestingError(
+                    .timedOut,
+                    "not so: \(String(decoding: try await self.webhook(name).text, as: UTF8.self))"
+                )
             }
             try await Task.sleep(for: .milliseconds(5))
         }
