@@ -80,6 +80,9 @@ struct DescriptionTests {
               pushed: {}
             """
         )
+        // A stream of a source without a value would be waited for until its time-out.
+        let push = try await gateway.client.send("POST", "/v1/admin/sources/pushed/value", body: Array("[1]".utf8))
+        #expect(push.status == 200, "\(push.text)")
         try await gateway.waitForValues(of: ["value", "items"])
         let address = "http://127.0.0.1:\(try await gateway.process.listeningPort())"
         let configuration = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "schemathesis.toml")
