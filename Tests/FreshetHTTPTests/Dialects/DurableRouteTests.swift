@@ -189,7 +189,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("an event stream has what there is, says when that is all, and goes on")
+        @Test("an event stream has what there is, says when that is all, and goes on", .overHTTP2)
         func stream() async throws {
             try await withGateway { gateway in
                 let source = try Self.publish(1...3, gateway)
@@ -220,7 +220,7 @@ extension HTTPTests {
             }
         }
 
-        @Test("readers of event streams are counted among the streams, and let go")
+        @Test("readers of event streams are counted among the streams, and let go", .overHTTP2)
         func places() async throws {
             var settings = StreamSettings(shards: 1)
             settings.maxSubscribers = 2
