@@ -53,6 +53,12 @@ struct DocumentedDefaultTests {
         case "push":
             let push = #"push: {subject: "mailto:a@b.example", key_file: "vapid.pem""#
             (without, with) = ("sources: {a: {\(url)}}\n\(push)}", "sources: {a: {\(url)}}\n\(push), \(member)}")
+        case "webhooks.NAME":
+            let secret = "secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+            let webhook = #"webhooks: {w: {url: "http://localhost/", sources: [a], "# + secret
+            (without, with) = (
+                "sources: {a: {\(url)}}\n\(webhook)}}", "sources: {a: {\(url)}}\n\(webhook), \(member)}}"
+            )
         case "log":
             (without, with) = ("sources: {a: {\(url)}}\n\(log)}", "sources: {a: {\(url)}}\n\(log), \(member)}")
         case "sources.NAME" where documented.name == "interval":
