@@ -58,8 +58,6 @@ struct PollSchedule: Sendable {
     /// What the adaptive policy knows of the source, to be kept over a restart; empty for a fixed interval.
     var learned: [UInt8] { self.adaptive?.model.encoded ?? [] }
 
-    /// How much too early a poll may begin: timers are in milliseconds.
-    private static let earlyStart = Duration.milliseconds(5)
     /// The most time over which the first polls of all sources are spread.
     private static let startSpread = Duration.seconds(1)
 
@@ -93,10 +91,7 @@ struct PollSchedule: Sendable {
         // A cache in between would confirm its own copy; the upstream itself has a look.
         if waiting == .shrunk, !hints.cameFromCache { hints.freshFor = nil }
         guard self.adaptive != nil else {
-            // A poll that began a moment before its point, and was answered before it, has been made.
-            let tolerance = min(self.configuration.nominalInterval / 10, Self.earlyStart)
-            let next = self.gridPoint(after: max(now, self.startedAt + tolerance))
-            var wish = PollDecision(at: next.inSeconds, reason: .interval)
+            var wish = PollDecision(at: self.gridPoint(after: now).inSeconds, reason: .interval)
             if waiting == .shrunk { wish.lower(to: now.inSeconds + Self.confirmationWait, because: .confirmation) }
             // Bounds count from the poll's start, or a slow answer would push the next poll off the grid; what the
             // upstream forbids counts from its answer.
