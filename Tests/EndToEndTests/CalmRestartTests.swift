@@ -82,7 +82,8 @@ struct CalmRestartTests {
         #expect(Double(most) <= 2 * mean, "\(most) reconnects in half a second, \(mean) in the mean")
         let requests = upstream.requests.dropFirst(first).map(\.receivedAt)
         let gaps = zip(requests, requests.dropFirst()).map { $1 - $0 }
-        #expect(gaps.allSatisfy { $0 > Self.interval / 2 }, "a poll out of turn: \(gaps)")
+        // The second answer over a new connection is asked for again over another, until the upstream is trusted.
+        #expect(gaps.count { $0 < Self.interval / 2 } <= 1, "polls out of turn: \(gaps)")
         print(
             "calm restart: \(times.count) reconnects over \(times.last.map { $0 - times[0] } ?? 0) s, at most \(most) in half a "
                 + "second, \(mean) in the mean, \(seen["events"]?.int ?? 0) events"

@@ -116,6 +116,9 @@ struct DrainService: Service {
     let systemd: SystemdNotifier
     let logger: Logger
 
+    /// How long a request may take to arrive over a connection that was accepted before the listener was handed over.
+    private static let lastRequests = Duration.milliseconds(250)
+
     func run() async throws {
         try? await gracefulShutdown()
         // Cancelled and not shut down: another service failed, and no stream needs an orderly end.
@@ -140,6 +143,8 @@ struct DrainService: Service {
         // Without subscribers there is nothing to spread; one that joins right now still receives `bye`.
         let isEmpty = self.streams.statistics.subscribers == 0
         await self.streams.drain(over: isEmpty ? .zero : self.settings.drain, hasSuccessor: hasSuccessor)
+        // A connection that was accepted at the last moment brings its request now; closed unread, it would be lost.
+        if hasSuccessor { try? await Task.sleep(for: Self.lastRequests) }
     }
 }
 
