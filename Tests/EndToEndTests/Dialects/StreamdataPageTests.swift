@@ -22,6 +22,8 @@ struct StreamdataPageTests {
             source.addEventListener(name, (event) => {
               if (event.data === undefined) return;
               window.seen.push([name, event.lastEventId, event.data]);
+              // What the test waits for is looked at when the document changes.
+              document.title = `${window.seen.length}`;
               if (name === "error") source.close();
             });
           }
