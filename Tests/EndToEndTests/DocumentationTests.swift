@@ -136,7 +136,7 @@ private enum Treatment {
     /// Blocks of YAML that are not accepted here; the first words of each, and why.
     static let refused = [
         "apiVersion:": "a manifest of Kubernetes, which names the configuration",
-        "webhooks:": "Web Push is not built yet",
+        "webhooks:": "its secret file is not there",
         "auth:\n  anonymous: { read: [\"rates\"": "names `auth.certificates`, which need the files of `tls`",
         "sources:\n  bearer:": "names a client certificate that does not exist here; TLSConnectionTests has one",
         "tls:": "its certificates do not exist here; CertificateTests and TLSListenerTests have some",
