@@ -92,7 +92,7 @@ struct Composition: Sendable {
         )
         try registry.apply(configuration.sources)
         self.registry = registry
-        self.webhooks = try Self.webhooks(configuration, hub, durable, self.writer, logger: logger)
+        self.webhooks = try Self.webhooks(configuration, hub, durable, logger: logger)
         let certificates: TLSCertificates?
         do throws(TLSFilesError) {
             certificates = try configuration.tls.map { (tls) throws(TLSFilesError) in
@@ -105,7 +105,7 @@ struct Composition: Sendable {
             let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
             return try AccessControl(auth, ticketKey: ticketKey)
         }
-        self.push = try Self.push(configuration, hub, self.access?.authenticator, durable, self.writer, logger)
+        self.push = try Self.push(configuration, hub, self.access?.authenticator, durable, logger)
         let hooks = HookDesk()
         hooks.update(configuration.sources)
         let compression = CompressionDesk()
@@ -180,7 +180,6 @@ struct Composition: Sendable {
         _ hub: Hub,
         _ authenticator: Authenticator?,
         _ durable: DurableLog?,
-        _ writer: WriteDesk,
         _ logger: Logger
     ) throws(StartFailure) -> PushSender? {
         guard let push = configuration.push else { return nil }
@@ -192,12 +191,7 @@ struct Composition: Sendable {
             durable: durable,
             logger: logger
         )
-        durable?.onRenewal.withLock {
-            $0 = { [weak writer, weak sender] in
-                writer?.rewriteKeys()
-                sender?.rewriteRows()
-            }
-        }
+        durable?.onRenewal { [weak sender] in sender?.rewriteRows() }
         return sender
     }
 
@@ -224,6 +218,7 @@ struct Composition: Sendable {
             audit: { log.note($0) }
         )
         if let durable {
+            durable.onRenewal { [weak desk] in desk?.rewriteKeys() }
             // The keys of a log that began anew at this start are in memory alone.
             if durable.contents.newEpochReason != nil { desk.rewriteKeys() }
         }
@@ -234,7 +229,6 @@ struct Composition: Sendable {
         _ configuration: GatewayConfiguration,
         _ hub: Hub,
         _ durable: DurableLog?,
-        _ writer: WriteDesk,
         logger: Logger
     ) throws(StartFailure) -> WebhookDesk {
         var settings = WebhookDesk.Configuration()
@@ -253,14 +247,7 @@ struct Composition: Sendable {
         } catch {
             throw StartFailure("Webhooks are impossible: \(error.message)")
         }
-        if let durable {
-            durable.onRenewal.withLock {
-                $0 = { [weak writer, weak desk] in
-                    writer?.rewriteKeys()
-                    desk?.rewriteRows()
-                }
-            }
-        }
+        durable?.onRenewal { [weak desk] in desk?.rewriteRows() }
         return desk
     }
 

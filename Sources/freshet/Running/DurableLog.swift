@@ -22,8 +22,8 @@ final class DurableLog: Sendable {
     /// Of ``StoreStatistics/renewals``: so many were logged.
     private let loggedRenewals = Mutex<UInt64>(0)
 
-    /// Called when the log has begun anew on the disk.
-    let onRenewal = Mutex<(@Sendable () -> Void)?>(nil)
+    /// Called when the log has begun again on the disk.
+    private let renewals = Mutex<[@Sendable () -> Void]>([])
 
     private static let reminderInterval = Duration.seconds(60)
 
@@ -117,10 +117,15 @@ final class DurableLog: Sendable {
             }
             try hub.resumeStore(store)
             self.logger.notice("the change log is durable again", metadata: ["cursor": "\(hub.cursor)"])
-            self.onRenewal.withLock { $0 }?()
+            for renewed in self.renewals.withLock({ $0 }) { renewed() }
         } catch {
             self.logger.debug("the change log is still only in memory", metadata: Self.metadata(error))
         }
+    }
+
+    /// Has `action` called when the log has begun again on the disk: what others keep in it has to be written again.
+    func onRenewal(_ action: @escaping @Sendable () -> Void) {
+        self.renewals.withLock { $0.append(action) }
     }
 
     private static func metadata(_ error: StoreError) -> Logger.Metadata {
