@@ -32,6 +32,8 @@ struct DescriptionTests {
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = pipe
+        // What schemathesis keeps between runs stays out of the repository.
+        process.currentDirectoryURL = FileManager.default.temporaryDirectory
         guard (try? process.run()) != nil else { return nil }
         let output = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
