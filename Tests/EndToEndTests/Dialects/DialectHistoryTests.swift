@@ -13,10 +13,10 @@ import Testing
     .enabled(if: FreshetProcess.isBuilt, "the program is not built")
 )
 struct DialectHistoryTests {
-    /// How often each reader goes on elsewhere; `FRESHET_RESUMES`, 40 by default.
-    private static let resumes = Int(ProcessInfo.processInfo.environment["FRESHET_RESUMES"] ?? "") ?? 40
+    /// How often each reader goes on elsewhere; `FRESHET_RESUMES`, 12 by default.
+    private static let resumes = Int(ProcessInfo.processInfo.environment["FRESHET_RESUMES"] ?? "") ?? 12
     /// The versions of each recording; all of them where there are more resumes than by default.
-    private static let count = Self.resumes > 40 ? Int.max : 120
+    private static let count = Self.resumes > 12 ? Int.max : 40
 
     /// The recordings that are JSON.
     private static let histories = Suites.histories.filter { (try? Suites.history($0).fileExtension) == "json" }
