@@ -62,6 +62,34 @@ extension StreamingTests {
             #expect(fixture.server.statistics.logReads <= 300 / 64 * 3 + 3)
         }
 
+        @Test("of changes that a shard's inbox had no room for, of a source that is removed then, is told as a gap")
+        func removal() throws {
+            let fixture = try StreamFixture {
+                $0.shards = 1
+                $0.maxInboxDepth = 1
+            }
+            defer { fixture.stop() }
+            let (stays, goes) = (try fixture.source("stays"), try fixture.source("goes"))
+            try fixture.publish(1, of: stays, hasPatch: false)
+            try fixture.publish(2, of: goes, hasPatch: false)
+            let client = try fixture.subscribe(to: [stays, goes], selector: SourceSelector("goes,stays"))
+            #expect(client.receive(through: 2))
+            #expect(eventually { fixture.server.statistics.subscribers == 1 && fixture.server.statistics.blocked == 0 })
+            // One fits into the inbox. That of the source that goes is left out, and its removal is not.
+            try fixture.whileHeld {
+                try fixture.publish(3, of: stays)
+                try fixture.publish(4, of: goes)
+                fixture.hub.removeSource(goes)
+                try fixture.publish(5, of: stays)
+            }
+            #expect(client.receive(through: 5))
+            #expect(client.events.dropFirst(3).map(\.type) == ["patch", "gap", "snapshot"])
+            #expect(client.events.dropFirst(3).compactMap(\.sequence) == [3, 5])
+            try fixture.publish(6, of: stays)
+            #expect(client.receive(through: 6))
+            #expect(client.events.last?.type == "patch")
+        }
+
         @Test("F43: of connections at once is let in whole, and everybody is live")
         func connects() throws {
             let fixture = try StreamFixture()

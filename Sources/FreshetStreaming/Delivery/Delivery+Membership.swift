@@ -237,7 +237,8 @@ extension Delivery {
     }
 
     /// Takes sources that are gone from a group that a pattern named, so that names which come and go leave nothing
-    /// behind (A20). Later where a member is behind: it may have to be sent a gap in them.
+    /// behind (A20). Later, with the next source that goes, where a member is behind, or is about to be told so: it may have
+    /// to be sent a gap in them.
     func shrink(_ group: SubscriberGroup) {
         guard group.pattern != nil, !group.isOrphaned, group.live.count == group.memberCount else { return }
         self.resubscribe(group, to: group.subscription.sources.filter { !group.removed.contains($0) })

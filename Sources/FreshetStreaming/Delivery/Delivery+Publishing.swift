@@ -31,7 +31,7 @@ extension Delivery {
                 self.add(source, name)
             case .removed(let source):
                 self.deliverGathered()
-                self.remove(source)
+                self.remove(source, isSeenWhole: !hasOverflowed)
             }
         }
         self.deliverGathered()
@@ -305,7 +305,9 @@ extension Delivery {
         }
     }
 
-    private func remove(_ source: SourceID) {
+    /// `isSeenWhole`: no change of the source was left out. Else even those who are live may lack some, and only the log can
+    /// tell them, which must then be asked about this source too.
+    private func remove(_ source: SourceID, isSeenWhole: Bool) {
         self.statusPaces[source] = nil
         self.heldStatuses[source] = nil
         self.rota.remove(source)
@@ -315,7 +317,7 @@ extension Delivery {
             group.statuses[source] = nil
             group.checkpointTicks[source] = nil
             hasOrphans = hasOrphans || group.isOrphaned
-            self.shrink(group)
+            if isSeenWhole { self.shrink(group) }
         }
         guard hasOrphans else { return }
         for index in 0..<self.table.end where self.table.isUsed(index) {
