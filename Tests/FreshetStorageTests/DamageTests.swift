@@ -267,7 +267,8 @@ struct FormatTests {
         try queue.write { database in
             try database.execute(
                 sql: """
-                    ALTER TABLE validators DROP COLUMN url; DROP TABLE write_key; DROP TABLE webhook;
+                    ALTER TABLE validators DROP COLUMN url; DROP TABLE write_key; DROP TABLE push;
+                    DROP TABLE webhook;
                     PRAGMA user_version = 1
                     """
             )

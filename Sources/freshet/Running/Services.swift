@@ -117,7 +117,7 @@ struct DrainService: Service {
     let logger: Logger
 
     /// How long a request may take to arrive over a connection that was accepted before the listener was handed over.
-    private static let lastRequests = Duration.milliseconds(250)
+    private static let lastRequests = Duration.seconds(1)
 
     func run() async throws {
         try? await gracefulShutdown()
