@@ -89,9 +89,10 @@ struct SimulatedClient: Sendable {
         case "gap":
             self.gaps += 1
             self.expectsGap = false
-            // A stream that went on from where the client was, and found in the log that it cannot, does not say how far
-            // its snapshots reach.
-            let isLater = helloCursor == self.position || self.startsEarly
+            // A stream that went on from where the client was, or began with no value, and found in the log that it
+            // cannot go on, does not say how far its snapshots reach.
+            let isLater =
+                self.lastEventID.map { helloCursor?.description == $0 } ?? true || self.startsEarly
             self.rebuild(through: isLater ? nil : helloCursor)
         case "bye", "status":
             break
