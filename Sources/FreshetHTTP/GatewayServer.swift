@@ -121,8 +121,17 @@ package final class GatewayServer: Service {
             defer { listeners = [] }
             return listeners
         }
+        // A listener closes the connections that it has accepted and that are being set up on their own event loops. So it first
+        // accepts no more, and those come to their end: there and back.
+        for listener in listeners { try? await listener.setOption(.autoRead, value: false).get() }
+        for _ in 0..<2 {
+            for loop in Self.group.makeIterator() { try? await loop.submit {}.get() }
+        }
         for listener in listeners { try? await listener.close() }
     }
+
+    /// The process's own event loops, which outlive the server: a route that ends late finds its loop alive.
+    private static let group = MultiThreadedEventLoopGroup.singleton
 
     /// Whether a service manager holds the main listener, so that connections that come during a restart wait.
     package var isHandedOver: Bool { self.gateway.settings.inherited.main != nil }
@@ -132,8 +141,7 @@ package final class GatewayServer: Service {
     /// - Throws: ``ListenError`` where an address cannot be had.
     package func run() async throws {
         do {
-            // The process's own event loops, which outlive the server: a route that ends late finds its loop alive.
-            try await self.serve(on: .singleton)
+            try await self.serve(on: Self.group)
         } catch {
             self.addresses.settle(nil)
             throw error
@@ -328,7 +336,7 @@ package final class GatewayServer: Service {
     private func drainConnections() async {
         self.registry.quiesce()
         let deadline = ContinuousClock.now + self.gateway.settings.shutdownTimeout
-        while self.registry.count > 0, ContinuousClock.now < deadline {
+        while self.registry.count + self.gateway.http2Places.count > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
         self.registry.closeAll()

@@ -97,6 +97,9 @@ final class HTTP2Places: Sendable {
         self.maxPerNetwork = settings.maxConnectionsPerAddress
     }
 
+    /// Connections that have a place.
+    var count: Int { self.state.withLock { $0.total } }
+
     /// A place for as long as the permit is there; `nil` where there is none. `network`: see
     /// ``PeerAddress/countedNetwork``.
     func take(_ network: PeerAddress?) -> Permit? {
