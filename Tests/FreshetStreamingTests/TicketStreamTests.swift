@@ -230,6 +230,36 @@ extension StreamingTests {
             #expect(eventually { fixture.hub.report(of: sources[0])?.subscribers == 1 })
         }
 
+        @Test("in part still tells of a gap who was behind when a source of the stream went")
+        func behind() throws {
+            let fixture = try StreamFixture {
+                $0.sendBufferBytes = 4096
+                $0.shards = 1
+            }
+            defer { fixture.stop() }
+            let sources = try ["a", "b", "c"].map(fixture.source)
+            for (number, source) in sources.enumerated() {
+                try fixture.publish(number + 1, of: source, hasPatch: false)
+            }
+            let selector = try #require(SourceSelector("*"))
+            let owner = try Self.owner("*")
+            let client = try fixture.subscribe(to: sources, selector: selector, receiveBuffer: 2048, owner: owner)
+            #expect(client.receive(events: 4))
+            try fixture.publish(4, of: sources[0], padding: 200_000, hasPatch: false)
+            #expect(eventually { fixture.server.statistics.blocked == 1 })
+            // What it has not been sent, and can not be sent any more.
+            try fixture.publish(5, of: sources[1])
+            fixture.hub.removeSource(sources[1])
+            let pattern = SourcePattern(try #require(SourceSelector("a,b")))
+            fixture.server.review { Self.verdict($0, pattern) }
+            #expect(eventually { fixture.hub.report(of: sources[2])?.subscribers == 0 })
+            try fixture.publish(6, of: sources[0])
+            #expect(client.receive(through: 6))
+            let events = client.events.dropFirst(4).filter { $0.type != "status" }
+            #expect(events.map(\.type) == ["snapshot", "gap", "snapshot"])
+            #expect(events.compactMap(\.sequence) == [4, 6])
+        }
+
         @Test("takes the last source that there is, where a pattern would name others")
         func lastOne() throws {
             let fixture = try StreamFixture()

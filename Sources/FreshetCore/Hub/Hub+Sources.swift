@@ -135,6 +135,13 @@ extension Hub {
         }
     }
 
+    /// Those of the sources that were removed, and may have changed between `sequence` and then.
+    package func removed(among sources: [SourceID], changedAfter sequence: UInt64) -> Set<SourceID> {
+        self.state.withLock { state in
+            Set(sources.filter { state[$0] == nil && state.log.cache.evictedThrough($0) > sequence })
+        }
+    }
+
     /// A name that no source has.
     package struct UnknownSource: Error, Hashable, Sendable {
         package var name: String

@@ -179,7 +179,8 @@ extension Hub {
         Dictionary(sources.compactMap { id in self.name(of: id).map { ($0, id) } }) { first, _ in first }
     }
 
-    func gap(for subscription: Subscription) -> StreamFeed {
+    /// That changes of these sources are missing, and their values.
+    package func gap(for subscription: Subscription) -> StreamFeed {
         let (cursor, planned) = self.values(of: subscription.sources, in: subscription.view, because: .evicted)
         let frames = planned.map { $0.frame(wire: subscription.format.wire) }
         return .gap(.evicted, snapshots: frames, through: cursor.sequence)

@@ -99,7 +99,10 @@ extension Delivery {
                 return .done
             }
             guard budget > 0 else { return .paused }
-            let feed = fetched ?? self.read(group, after: after, maySkip: backlog.maySkip)
+            let feed =
+                backlog.lacksChanges
+                ? self.gap(for: group) : fetched ?? self.read(group, after: after, maySkip: backlog.maySkip)
+            backlog.lacksChanges = false
             fetched = nil
             if let result = self.send(feed, after: after, to: index, &backlog, in: group, budget: &budget) {
                 return result
@@ -203,6 +206,14 @@ extension Delivery {
             // Each gap is counted, and each reading of the disk is answered to one subscriber.
             break
         }
+        return feed
+    }
+
+    private func gap(for group: SubscriberGroup) -> StreamFeed {
+        var feed: StreamFeed
+        repeat {
+            feed = self.hub.gap(for: group.subscription)
+        } while self.growToPattern(group)
         return feed
     }
 

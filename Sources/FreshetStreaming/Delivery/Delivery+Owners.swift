@@ -180,7 +180,9 @@ extension Delivery {
         self.regroup(key.index, to: kept, named: pattern)
     }
 
-    /// Moves a subscriber to the group of those who get these sources. It stays where it is in the log.
+    /// Moves a subscriber to the group of those who get these sources. It stays where it is in the log. Where it has not seen
+    /// all of a source that is gone it is told of a gap: the new group does not have that source, whose name would say
+    /// whether it belongs there.
     ///
     /// - Returns: The group.
     @discardableResult
@@ -194,10 +196,23 @@ extension Delivery {
             group.framing
         )
         let isLive = self.backlogs[index] == nil
+        let sequence = self.table.slot(index).pointee.machine.sequence
+        let gone = self.hub.removed(among: group.subscription.sources, changedAfter: sequence)
+        // Who is live has seen all of those whose removal was told.
+        let lacksChanges = isLive ? !gone.isSubset(of: group.removed) : !gone.isEmpty
         self.removeFromLive(index)
         self.table.slot(index).pointee.group = rest.index
         self.leaveGroup(group)
-        if isLive { self.enterLive(index, in: rest) }
+        guard lacksChanges else {
+            if isLive { self.enterLive(index, in: rest) }
+            return rest
+        }
+        if isLive {
+            self.table.slot(index).pointee.machine.writeStopped(after: sequence)
+            self.backlogs[index] = Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick)
+        }
+        self.backlogs[index]?.lacksChanges = true
+        self.queue(index)
         return rest
     }
 

@@ -58,6 +58,9 @@ struct Backlog {
     var statusMark: UInt64
     /// The tick in which the socket last took something.
     var progressTick: UInt32
+    /// Changes of a source that is gone are missing, and the log is not asked about it any more: a gap is told before it is
+    /// read again.
+    var lacksChanges = false
     /// Set once `bye` is among the parts: the stream ends when they are sent.
     var closing: CloseReason?
     /// Counts what ``parts`` hold where that is much, until they are sent.
