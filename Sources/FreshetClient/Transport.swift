@@ -8,7 +8,7 @@ public protocol FreshetTransport: Sendable {
     /// Sends a request and returns once the head of the answer is there.
     ///
     /// When the calling task is cancelled, here or while it reads the body, the transport ends the exchange and throws. It also
-    /// ends the exchange when the body's iterator is released. While nobody reads the body, a transport keeps a bounded number
+    /// ends the exchange when the body's iterator is released. While the body is not read, a transport keeps a bounded number
     /// of bytes and stops reading from the network.
     ///
     /// - Throws: ``FreshetTransportError``, or any other error, which counts as one after the request was sent.

@@ -27,7 +27,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var auth: Auth?
     /// Web Push; without it, nothing is pushed.
     package var push: Push?
-    /// The interface of the Streamdata.io SDK; without it, there is none.
+    /// The interface of the Streamdata.io SDK. The default is `nil`: it is not served.
     package var streamdata: Streamdata?
     /// In the order of the file, names unique.
     package var sources: [SourceConfiguration] = []
@@ -191,7 +191,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxInstances = Defaults.Instances.maxInstances
         /// The most of them for one token; by default half of all.
         package var maxInstancesPerToken: Int?
-        /// How long one is kept that nobody reads.
+        /// How long one without a reader is kept.
         package var linger: Duration = Defaults.Instances.linger
 
         package init(tokens: StreamdataTokens, allow: TargetList, base: SourceConfiguration) {

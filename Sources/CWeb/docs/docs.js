@@ -21,7 +21,7 @@ export function prose(text = "") {
   return text.split("`").map((part, index) => (index % 2 ? make("code", "", part) : part));
 }
 
-/** The part of a description that a reference names, and its name; the value itself where it is none. */
+/** The part of a description that a reference names, and its name; the value itself where it is not a reference. */
 export function follow(description, value) {
   const at = value?.$ref;
   if (typeof at !== "string" || !at.startsWith("#/")) return { value, name: null };

@@ -8,7 +8,7 @@
     /// The transport on Linux: libcurl, with one thread for all requests of a client.
     ///
     /// It speaks HTTP/1.1 and, over TLS, HTTP/2, checks certificates against those of the system, and uses no proxy. `URLSession`
-    /// of FoundationNetworking is not used, because it goes on reading while nobody takes the bytes.
+    /// of FoundationNetworking is not used, because it goes on reading while the bytes are not taken.
     public struct CurlTransport: FreshetTransport {
         private let driver: CurlDriver
 
@@ -27,7 +27,7 @@
         }
     }
 
-    /// What the thread of a transport is told. Any thread may call.
+    /// Orders to the thread of a transport. Any thread may call.
     final class CurlDriver: Sendable {
         enum Command: Sendable {
             case start(CurlTransfer)

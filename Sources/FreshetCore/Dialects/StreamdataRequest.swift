@@ -6,7 +6,7 @@ import HTTPFields
 package struct StreamdataProblem: Error, Hashable, Sendable {
     /// `status` of the error event, as the labels of metrics name them.
     package enum Kind: String, CaseIterable, Sendable {
-        /// Not a request of the SDK, or with a URL that is none.
+        /// Not a request of the SDK, or one whose URL is not valid.
         case malformed
         /// The token is unknown, or the signature is not one of it.
         case unauthorized

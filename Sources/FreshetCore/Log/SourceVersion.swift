@@ -135,7 +135,7 @@ package final class SourceVersion: Sendable {
         return self.encoded.withLock { $0.keep(frame, in: slot) }
     }
 
-    /// What a frame of this value says beside it.
+    /// What a frame says besides this value.
     var envelope: EventEnvelope { EventEnvelope(source: self.sourceName, at: self.at, cursor: self.cursor) }
 
     func id(of step: Step) -> Cursor? {

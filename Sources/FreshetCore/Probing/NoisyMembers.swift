@@ -21,7 +21,7 @@ extension NoisyMember {
     static let minDocuments = 3
     /// Values of one document that are looked at.
     private static let maxValues = 200_000
-    /// Places that are told apart.
+    /// Places that are distinguished.
     private static let maxPlaces = 2_000
     /// The most members that are named.
     private static let maxNamed = 8
