@@ -9,7 +9,7 @@ package final class Inbox<Command: Sendable>: Sendable {
         var isClosed = false
     }
 
-    /// Signalled for each command.
+    /// Signalled by the first command after ``take()``, and not by those that find others before them.
     package let wakeUp: WakeUp
     private let state = Mutex(State())
 
@@ -17,16 +17,17 @@ package final class Inbox<Command: Sendable>: Sendable {
         self.wakeUp = wakeUp
     }
 
-    /// Adds a command and wakes the thread.
+    /// Adds a command and wakes the thread, which must call ``take()`` after each time that it drains ``wakeUp``.
     ///
     /// - Returns: `false` after ``close()``; the command is then the caller's to refuse.
     package func post(_ command: Command) -> Bool {
-        let isOpen = self.state.withLock { state in
-            guard !state.isClosed else { return false }
+        let (isOpen, isFirst) = self.state.withLock { state in
+            guard !state.isClosed else { return (false, false) }
             state.commands.append(command)
-            return true
+            return (true, state.commands.count == 1)
         }
-        if isOpen { self.wakeUp.signal() }
+        // Whoever found the list empty signals, and the thread takes the whole list after it is woken.
+        if isFirst { self.wakeUp.signal() }
         return isOpen
     }
 
