@@ -60,48 +60,6 @@ extension CurlTransfer {
             verification: CurlOptions(easy: self.easy).long(CURLINFO_SSL_VERIFYRESULT)
         )
     }
-
-    func makeRequestFields(_ fields: SentFields) throws(UpstreamError) {
-        let configured =
-            fields.isHome
-            ? self.configuration.headers
-            : RedirectRule.fields(
-                self.configuration.headers,
-                to: .chosen
-            )
-        var lines = configured.map { field in
-            // libcurl removes a field that is written `Name:`; one with an empty value is written `Name;`.
-            Array((field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)").utf8)
-        }
-        lines += self.request.fields.map { Array("\($0.name): \($0.value)".utf8) }
-        lines += self.acceptedByDefault.map { Array($0.utf8) }
-        if let etag = fields.validators.etag { lines.append(Array("If-None-Match: ".utf8) + etag) }
-        if let date = fields.validators.lastModified { lines.append(Array("If-Modified-Since: ".utf8) + date) }
-        if fields.hasBody {
-            // libcurl's own: a pause before long bodies, and the type of a form.
-            lines.append(Array("Expect:".utf8))
-            if !self.configuration.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
-                lines.append(Array("Content-Type:".utf8))
-            }
-        }
-        var list: UnsafeMutablePointer<curl_slist>?
-        for line in lines {
-            let text = line.map { CChar(bitPattern: $0) }
-            // A line with a control character could end the field, or the request (S15).
-            guard !line.contains(where: { ($0 < 0x20 && $0 != 0x09) || $0 == 0x7F }),
-                let longer = curl_slist_append(list, text + [0])
-            else {
-                curl_slist_free_all(list)
-                throw UpstreamError(.internal, "a request field holds a control character, or there is no memory")
-            }
-            list = longer
-        }
-        try CurlOptions(easy: self.easy).setFields(list)
-        curl_slist_free_all(self.requestFields)
-        self.requestFields = list
-        self.shownFields = Self.shown(configured, self.acceptedByDefault, fields.validators)
-        self.sentFields = fields
-    }
 }
 
 // MARK: what libcurl calls back
@@ -228,7 +186,7 @@ extension CurlTransfer {
         let condition = kept.condition()
         guard condition != .silent || kept.isSpent else {
             pool.wasSilent(kept, now: self.sentAt)
-            self.isOverUsedConnection = true
+            self.isOverUsedConnection = self.request.holdsAnswer
             self.wasEverSent = true
             return true
         }

@@ -24,6 +24,8 @@ final class CurlTransfer {
     /// Request fields as libcurl wants them, and what they were made for.
     var requestFields: UnsafeMutablePointer<curl_slist>?
     var sentFields: SentFields?
+    /// Those of them that the configuration says, and what they were made for.
+    var configuredFields: (fields: SentFields, lines: [FieldLine])?
     /// The same fields as they may be shown.
     var shownFields: [ExchangeTrace.Field] = [] { didSet { self.shownRequest = nil } }
     /// With the method and the target; made when it is first asked for.
@@ -86,13 +88,6 @@ final class CurlTransfer {
     var isWhole = false
     /// Set where the address policy refused an address.
     var refusedAddress: String?
-
-    /// What request fields depend on.
-    struct SentFields: Equatable {
-        var validators: Validators
-        var isHome: Bool
-        var hasBody: Bool
-    }
 
     /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `store` must
     /// outlive all connections, which outlive the transfer that opened them.
@@ -191,6 +186,7 @@ extension CurlTransfer {
         self.isOutOfDate = true
         self.configuration = configuration
         self.sentFields = nil
+        self.configuredFields = nil
         self.hopPool = nil
     }
 
@@ -211,13 +207,13 @@ extension CurlTransfer {
         options.setCache(nil)
         let opened = options.long(CURLINFO_NUM_CONNECTS)
         self.connects += opened
-        self.trace = self.makeTrace()
+        self.trace = self.configuration.keepsTrace ? self.makeTrace() : nil
         let isReused = opened == 0
         if self.hasExcess { self.connection?.kept.isSpent = true }
         if isReused, !self.isRetry, self.request.isRepeatable, self.shouldRetry(after: code) {
             return self.retry(now: now)
         }
-        guard let (pool, kept) = self.connection, !kept.isMultiplexed else {
+        guard let (pool, kept) = self.connection, !kept.isMultiplexed, self.request.holdsAnswer else {
             return self.endWithoutDoubt(code, now: now)
         }
         let isBelieved = !isReused || pool.trusts(kept, now: self.sentAt)
@@ -226,7 +222,7 @@ extension CurlTransfer {
         let result = Result { () throws(UpstreamError) in try self.response(code) }
         let mark = (try? result.get()).map(self.mark(of:))
         // The first answer of a connection is ours, and one that says nothing new does no harm.
-        guard isReused, self.request.holdsAnswer, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer)
+        guard isReused, mark?.isNew ?? (self.head.hasBegun && result.mayBeOfAnotherAnswer)
         else { return self.take(result, mark, now: now) }
         if self.hasMoreBytes(kept, now: now) { return self.retry(now: now) }
         if self.store.isSingleUse(kept.origin, now: now) { return self.disbelieve(mark, now: now) }
@@ -243,7 +239,7 @@ extension CurlTransfer {
         return .hold(until: self.answer?.doubtEnds ?? now)
     }
 
-    /// The end of a transfer whose answer bears a number, or that got no connection.
+    /// The end of a transfer whose answer bears a number, or is believed without, or that got no connection.
     private func endWithoutDoubt(_ code: CURLcode, now: MonotonicTime) -> Next {
         do {
             return self.take(try self.response(code), now: now)

@@ -39,6 +39,8 @@ package struct ExchangeConfiguration: Hashable, Sendable {
     package var readsCertificate = false
     /// No body is taken: the status says it all, however the answer ends behind its head. The default is false.
     package var takesNoBody = false
+    /// Keep what each request took and what was said: ``ExchangeTrace``. The default is true.
+    package var keepsTrace = true
 
     package init(
         headers: [SourceConfiguration.Field] = [],

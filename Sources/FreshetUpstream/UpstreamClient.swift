@@ -81,6 +81,16 @@ extension UpstreamClient {
     ) {
         self.inbox.post(.send(self.inbox.nextID(), request, url, configuration, then))
     }
+
+    /// The same for requests that go to one URL again and again, several at a time: what was set up for one of them serves the
+    /// next.
+    package func begin(
+        _ request: ExchangeRequest,
+        over line: UpstreamLine,
+        then: @escaping @Sendable (ExchangeEnd) -> Void
+    ) {
+        self.inbox.post(.sendOver(line, request, then))
+    }
 }
 
 /// How a single request ended.
@@ -98,116 +108,13 @@ package struct ExchangeEnd: Sendable {
     }
 }
 
-/// One thing to do on the client's thread.
-private enum ClientCommand: Sendable {
-    /// Called once, on the client's thread or where the command is refused.
-    typealias Reply = @Sendable (ExchangeEnd) -> Void
+/// Where requests go again and again, and how. Requests over equal lines that are not the same share nothing but connections.
+package final class UpstreamLine: Sendable {
+    package let url: UpstreamURL
+    package let configuration: ExchangeConfiguration
 
-    case send(ExchangeID, ExchangeRequest, UpstreamURL, ExchangeConfiguration, Reply)
-    case cancel(ExchangeID)
-    case stop
-
-    func refuse(_ error: UpstreamError) {
-        if case .send(_, _, _, _, let reply) = self { reply(ExchangeEnd(result: .failure(error), wasSent: false)) }
+    package init(_ url: UpstreamURL, _ configuration: ExchangeConfiguration) {
+        self.url = url
+        self.configuration = configuration
     }
-}
-
-/// Commands on their way to the client's thread, and the numbers of its requests.
-private final class ClientInbox: Sendable {
-    private let inbox: Inbox<ClientCommand>
-    private let lastID = Atomic<Int>(0)
-
-    var wakeUp: WakeUp { self.inbox.wakeUp }
-
-    init(wakeUp: WakeUp) {
-        self.inbox = Inbox(wakeUp: wakeUp)
-    }
-
-    func nextID() -> ExchangeID {
-        ExchangeID(rawValue: self.lastID.wrappingAdd(1, ordering: .relaxed).newValue)
-    }
-
-    /// Hands a command over; after the end it is refused at once.
-    func post(_ command: ClientCommand) {
-        if !self.inbox.post(command) { command.refuse(.stopping) }
-    }
-
-    func take() -> [ClientCommand] { self.inbox.take() }
-
-    func close() -> [ClientCommand] { self.inbox.close() }
-}
-
-/// The transfers of the client. Confined to its thread.
-private final class ClientLoop {
-    private let inbox: ClientInbox
-    private let reactor: Reactor
-    private let transport: CurlTransport
-    private let maxUnderWay: Int
-    private var replies: [ExchangeID: ClientCommand.Reply] = [:]
-    private var isStopping = false
-
-    init(inbox: ClientInbox, configuration: CurlTransport.Configuration, maxUnderWay: Int) throws(UpstreamError) {
-        self.inbox = inbox
-        self.maxUnderWay = maxUnderWay
-        self.reactor = try Reactor(wakeUp: inbox.wakeUp)
-        self.transport = try CurlTransport(reactor: self.reactor, configuration: configuration)
-    }
-
-    func run() {
-        while !self.isStopping {
-            self.reactor.wait(
-                until: self.transport.deadline,
-                now: .now,
-                ready: { self.transport.socketReady($0, $1) },
-                disturbed: { self.transport.socketDisturbed($0) }
-            )
-            for command in self.inbox.take() { self.perform(command) }
-            let now = MonotonicTime.now
-            if self.transport.deadline <= now { self.transport.timerFired(now: now) }
-            for completion in self.transport.takeCompletions(now: now) {
-                self.end(completion.id, completion.result, wasSent: completion.wasSent, completion.trace)
-            }
-            // A single request has no earlier value to doubt; the connection is closed already.
-            _ = self.transport.takeUnsolicited()
-        }
-        for command in self.inbox.close() { command.refuse(.stopping) }
-        for id in self.replies.keys { self.end(id, .failure(.stopping)) }
-    }
-
-    private func perform(_ command: ClientCommand) {
-        switch command {
-        case .send(let id, let request, let url, let configuration, let reply):
-            guard self.replies.count < self.maxUnderWay else {
-                let text = "\(self.maxUnderWay) requests to upstreams are under way already"
-                return reply(ExchangeEnd(result: .failure(UpstreamError(.internal, text)), wasSent: false))
-            }
-            do throws(UpstreamError) {
-                try self.transport.add(id, url: url, configuration: configuration)
-            } catch {
-                return reply(ExchangeEnd(result: .failure(error), wasSent: false))
-            }
-            self.replies[id] = reply
-            self.transport.start(id, request, now: .now)
-        case .cancel(let id):
-            self.end(id, .failure(UpstreamError(.internal, "the request was cancelled")))
-        case .stop:
-            self.isStopping = true
-        }
-    }
-
-    /// `wasSent`: what is given up in the middle may have left.
-    private func end(
-        _ id: ExchangeID,
-        _ result: Result<ExchangeResponse, UpstreamError>,
-        wasSent: Bool = true,
-        _ trace: ExchangeTrace? = nil
-    ) {
-        guard let reply = self.replies.removeValue(forKey: id) else { return }
-        self.transport.remove(id)
-        reply(ExchangeEnd(result: result, wasSent: wasSent, trace: trace))
-    }
-}
-
-extension UpstreamError {
-    fileprivate static let stopping = UpstreamError(.internal, "the gateway is stopping")
 }

@@ -64,6 +64,72 @@ struct UpstreamClientTests {
         #expect(try await self.send(ExchangeRequest(.post, body: [0x31]), "/moved", following).status == 302)
     }
 
+    @Test("requests over a line have each its own body and fields, over connections that stay, whatever fails between")
+    func line() async throws {
+        self.upstream.on("/in") { request in
+            switch request.headers["X-Fault"] {
+            case "reset": [.reset]
+            case "500": [.respond(.status(500))]
+            case _: [.respond(.status(204))]
+            }
+        }
+        var configuration = ExchangeConfiguration(headers: [.init(name: "Content-Type", value: "text/plain")])
+        configuration.takesNoBody = true
+        configuration.keepsTrace = false
+        let line = UpstreamLine(try UpstreamURL(self.upstream.url("/in")), configuration)
+        var transport = CurlTransport.Configuration()
+        transport.minSilentAnswers = 0
+        let client = try UpstreamClient(configuration: transport)
+        for number in 0..<60 {
+            let fault = number % 20 == 7 ? "reset" : number % 20 == 13 ? "500" : "none"
+            var request = ExchangeRequest(.post, body: Array("body \(number)".utf8), isQuery: true)
+            request.holdsAnswer = false
+            request.fields = [.init(name: "X-Number", value: "\(number)"), .init(name: "X-Fault", value: fault)]
+            let end = await withCheckedContinuation { continuation in
+                client.begin(request, over: line) { continuation.resume(returning: $0) }
+            }
+            switch fault {
+            case "reset": #expect((try? end.result.get()) == nil && end.wasSent)
+            case "500": #expect(try end.result.get().status == 500)
+            case _: #expect(try end.result.get().status == 204 && end.trace == nil)
+            }
+        }
+        // What was reset over a connection that was used before is asked again over a new one.
+        let requests = self.upstream.requests
+        var numbers: [Int] = []
+        for request in requests {
+            let values = request.headers.values("X-Number").compactMap { Int($0) }
+            let number = try #require(values.count == 1 ? values.first : nil)
+            #expect(String(decoding: request.body, as: UTF8.self) == "body \(number)")
+            if numbers.last != number { numbers.append(number) }
+        }
+        #expect(numbers == Array(0..<60) && requests.count <= 63)
+        #expect(self.upstream.connectionCount <= 10, "\(self.upstream.connectionCount) connections")
+        #expect(requests.allSatisfy { $0.headers["Content-Type"] == "text/plain" && $0.headers["Expect"] == nil })
+    }
+
+    @Test("many requests over one line at a time are all answered")
+    func wideLine() async throws {
+        self.upstream.on("/in", respond: .status(204))
+        let line = UpstreamLine(try UpstreamURL(self.upstream.url("/in")), ExchangeConfiguration())
+        let statuses = await withTaskGroup(of: Int?.self) { group in
+            for number in 0..<64 {
+                group.addTask {
+                    await withCheckedContinuation { continuation in
+                        let request = ExchangeRequest(.post, body: Array("\(number)".utf8), isQuery: true)
+                        self.client.begin(request, over: line) { end in
+                            continuation.resume(returning: try? end.result.get().status)
+                        }
+                    }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(statuses.count == 64 && statuses.allSatisfy { $0 == 204 })
+        let bodies = Set(self.upstream.requests.map { String(decoding: $0.body, as: UTF8.self) })
+        #expect(bodies == Set((0..<64).map { "\($0)" }))
+    }
+
     @Test("what changes something is sent once, whatever becomes of its connection")
     func unsafeRequestsAreNotRepeated() async throws {
         self.upstream.on("/get", respond: .json("[1]"))
