@@ -7,13 +7,11 @@ import FreshetUpstream
 struct WebhookSender: Sendable {
     private let client: UpstreamClient
     /// `nil` where the URL is none, which the configuration does not admit.
-    private let url: UpstreamURL?
-    private let exchange: ExchangeConfiguration
+    private let line: UpstreamLine?
     private let signer: WebhookSigner
 
     init(_ configuration: WebhookConfiguration, by client: UpstreamClient) {
         self.client = client
-        self.url = try? UpstreamURL(configuration.url)
         self.signer = WebhookSigner(configuration.secrets)
         var exchange = ExchangeConfiguration(
             headers: [SourceConfiguration.Field(name: "Content-Type", value: "application/json")],
@@ -25,12 +23,13 @@ struct WebhookSender: Sendable {
             redirects: nil
         )
         exchange.takesNoBody = true
-        self.exchange = exchange
+        exchange.keepsTrace = false
+        self.line = (try? UpstreamURL(configuration.url)).map { UpstreamLine($0, exchange) }
     }
 
     /// Sends a message, signed with the time `now`. `then` is called once, on the client's thread or inside of this call.
     func send(_ message: WebhookTry, now: WallTime, then: @escaping @Sendable (WebhookOutcome) -> Void) {
-        guard let url = self.url else {
+        guard let line = self.line else {
             return then(WebhookOutcome(UpstreamError(.policy, "not an absolute http:// or https:// URL")))
         }
         let signature = self.signer.signature(id: message.id, timestamp: now.seconds, body: message.body)
@@ -42,7 +41,7 @@ struct WebhookSender: Sendable {
             SourceConfiguration.Field(name: "webhook-timestamp", value: "\(now.seconds)"),
             SourceConfiguration.Field(name: "webhook-signature", value: signature),
         ]
-        self.client.begin(request, to: url, self.exchange) { end in
+        self.client.begin(request, over: line) { end in
             switch end.result {
             case .success(let response):
                 let retryAfter = response.value(of: "retry-after")
