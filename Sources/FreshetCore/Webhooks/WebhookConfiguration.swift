@@ -67,6 +67,7 @@ package struct WebhookConfiguration: Hashable, Sendable {
     /// `msg` for an event, `gap` for a gap that ends there.
     package func messageID(_ kind: String, at cursor: Cursor) -> String {
         // A full stop separates the parts of what is signed (Standard Webhooks 1.0, "Signature scheme").
-        "\(kind)_\(String(self.name.map { $0 == "." ? "~" : $0 }))_\(cursor)"
+        let isPlain = !self.name.utf8.contains(UInt8(ascii: "."))
+        return "\(kind)_\(isPlain ? self.name : String(self.name.map { $0 == "." ? "~" : $0 }))_\(cursor)"
     }
 }

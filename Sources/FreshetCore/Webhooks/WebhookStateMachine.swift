@@ -190,6 +190,10 @@ extension WebhookStateMachine {
     private mutating func nextReading() -> Order? {
         let room = 1 + self.limits.ahead - self.window.count
         guard self.hasMore, !self.isReading, room > 0, self.window.heldBytes < self.limits.heldBytes else { return nil }
+        // Near a bound a reading brings little for what it costs: as long as there is something else to send, and it is
+        // taken, it is put off.
+        let isRoomy = room >= self.limits.eventsPerReading && self.window.heldBytes <= self.limits.heldBytes / 2
+        guard isRoomy || self.ready.isEmpty || self.failures > 0 else { return nil }
         self.isReading = true
         self.changedMeanwhile = false
         return .read(after: self.readThrough, limit: min(room, self.limits.eventsPerReading))

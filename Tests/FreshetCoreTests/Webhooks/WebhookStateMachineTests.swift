@@ -255,6 +255,21 @@ struct WebhookStateMachineTests {
         #expect(world.isComplete && world.problems.isEmpty && world.machine.cursor.sequence == 501)
     }
 
+    @Test("a backlog is read in portions also near the bounds, and not event by event")
+    func portions() {
+        var limits = WebhookLimits()
+        limits.ahead = 100
+        var world = Self.world(limits: limits)
+        for number in 0..<1000 { world.append(number % 10) }
+        world.settle()
+        while !world.inFlight.isEmpty {
+            world.end(0, 200)
+            world.settle()
+        }
+        #expect(world.isComplete && world.problems.isEmpty && world.accepted.count == 1000)
+        #expect(world.readings <= 50, "\(world.readings) readings")
+    }
+
     @Test("an endpoint that is dead for a week costs a few kilobytes, whatever is published, and gets a gap then")
     func week() throws {
         var limits = WebhookLimits()

@@ -34,6 +34,8 @@ struct WebhookWorld {
     /// The row on the disk.
     var row: WebhookRow?
     var problems: [String] = []
+    /// How often the log was read.
+    private(set) var readings = 0
 
     init(_ configuration: WebhookConfiguration, limits: WebhookLimits = WebhookLimits()) {
         self.configuration = configuration
@@ -96,6 +98,7 @@ struct WebhookWorld {
     }
 
     private mutating func read(after: UInt64, limit: Int) {
+        self.readings += 1
         let head = Cursor(epoch: Self.epoch, sequence: self.head)
         guard after >= self.floor else {
             return self.machine.gapFound(.evicted, after: after, head: head, sources: ["a", "b"])
