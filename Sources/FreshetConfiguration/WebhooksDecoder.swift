@@ -68,6 +68,7 @@ struct WebhooksDecoder {
         webhook.url = url ?? ""
         webhook.sources = self.sources(of: reader, among: sources, declared: declared)
         webhook.mode = reader.choice("mode", of: StreamMode.self) ?? webhook.mode
+        webhook.envelope = reader.choice("envelope", of: StreamEnvelope.self) ?? webhook.envelope
         webhook.order = reader.choice("order", of: WebhookConfiguration.Order.self) ?? webhook.order
         webhook.view = self.view(of: reader)
         webhook.secrets = self.secrets(of: reader)
@@ -283,6 +284,12 @@ extension SettingSection {
                 .choice(StreamMode.allCases.map(\.rawValue)),
                 default: Self.unset.mode.rawValue,
                 "What of a change is sent, as in a stream."
+            ),
+            Setting(
+                "envelope",
+                .choice(StreamEnvelope.allCases.map(\.rawValue)),
+                default: Self.unset.envelope.rawValue,
+                "What a message is: the event's line, or a CloudEvent in structured mode."
             ),
             Setting(
                 "order",

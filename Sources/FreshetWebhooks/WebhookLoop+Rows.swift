@@ -74,16 +74,13 @@ extension WebhookLoop {
 
 /// The message of `POST /v1/admin/webhooks/{name}/test`.
 enum WebhookTest {
-    static func body(_ name: String, at time: WallTime) -> [UInt8] {
-        var json = JSONWriter()
-        json.object { json in
-            json.member("event", "test")
-            json.name("data")
+    static func body(_ webhook: WebhookConfiguration, id: String, at time: WallTime) -> [UInt8] {
+        // A plain one has no id: that of an event is a cursor.
+        webhook.message("test", id: webhook.envelope == .plain ? nil : id) { json in
             json.object { json in
-                json.member("webhook", name)
+                json.member("webhook", webhook.name)
                 json.member("at", time.description)
             }
         }
-        return json.text
     }
 }

@@ -118,6 +118,7 @@ final class WebhookLoop {
             sources: sources,
             mode: webhook.mode,
             view: webhook.view,
+            envelope: webhook.envelope,
             wantsItems: webhook.order == .item
         )
         self.endpoints[number] = Endpoint(machine, WebhookSender(webhook, by: self.parts.client), reading)
@@ -382,8 +383,9 @@ final class WebhookLoop {
     private func test(_ name: String, _ reply: @escaping @Sendable (WebhookTryReport?) -> Void) {
         guard let number = self.names[name], let endpoint = self.endpoints[number] else { return reply(nil) }
         let (now, cursor) = (MonotonicTime.now, endpoint.machine.cursor)
-        let id = "\(endpoint.machine.configuration.messageID("test", at: cursor))_\(UInt64.random(in: 0...(.max)))"
-        let body = WebhookTest.body(name, at: .now)
+        let webhook = endpoint.machine.configuration
+        let id = "\(webhook.messageID("test", at: cursor))_\(UInt64.random(in: 0...(.max)))"
+        let body = WebhookTest.body(webhook, id: id, at: .now)
         let message = WebhookTry(sequence: cursor.sequence, cursor: cursor, id: id, body: body)
         self.underWay += 1
         endpoint.sender.send(message, now: .now) { [inbox] outcome in

@@ -14,7 +14,7 @@ struct WebhookSender: Sendable {
         self.client = client
         self.signer = WebhookSigner(configuration.secrets)
         var exchange = ExchangeConfiguration(
-            headers: [SourceConfiguration.Field(name: "Content-Type", value: "application/json")],
+            headers: [SourceConfiguration.Field(name: "Content-Type", value: configuration.contentType)],
             timeout: configuration.timeout,
             // It is not taken: how much of it is read and dropped, the transfer bounds.
             maxBodyBytes: 1 << 40,

@@ -55,6 +55,34 @@ struct WebhookTests {
         #expect(try await gateway.terminate() == .exited(0))
     }
 
+    @Test("with envelope: cloudevents each message is a CloudEvent in structured mode, tests and parts among them")
+    func cloudEvents() async throws {
+        let upstream = try ScriptedUpstream()
+        let receiver = WebhookReceiver(upstream)
+        let gateway = try Self.gateway(receiver, ", envelope: cloudevents")
+        try await gateway.push(#"[{"id":1,"n":1}]"#)
+        try await gateway.push(#"[{"id":1,"n":2}]"#)
+        #expect(await receiver.waitForAccepted(2))
+        let lines = try await gateway.client.get(
+            "/v1/changes/orders?since=earliest&envelope=cloudevents",
+            headers: ["Accept": "application/x-ndjson"]
+        ).text.split(separator: "\n").map { try? Document(parsing: Array($0.utf8)) }
+        let events = lines.compactMap { $0?.root["data"]?.text }
+        #expect(receiver.accepted.map { Array($0.body) } == events.map { Array($0) } && receiver.problems.isEmpty)
+        let event = try #require(receiver.accepted.last?.document?.root)
+        #expect(event["specversion"]?.string == "1.0" && event["type"]?.string == "freshet.patch")
+        #expect(event["source"]?.string == "/v1/streams/orders")
+        #expect(event["id"]?.string.map { "msg_crm_\($0)" } == receiver.accepted.last?.id)
+        #expect(event["data"]?["patch"]?[0]?["value"]?.int == 2)
+        #expect(try await gateway.webhook("crm", "test").root["outcome"]?.string == "delivered")
+        #expect(await receiver.waitForAccepted(3))
+        let test = try #require(receiver.accepted.last?.document?.root)
+        #expect(test["type"]?.string == "freshet.test" && test["id"]?.string == receiver.accepted.last?.id)
+        #expect(test["source"]?.string == "/v1/admin/webhooks/crm" && test["data"]?["webhook"]?.string == "crm")
+        #expect(upstream.requests.allSatisfy { $0.headers["Content-Type"] == "application/cloudevents+json" })
+        #expect(try await gateway.webhook("crm")["envelope"]?.string == "cloudevents")
+    }
+
     @Test("several secrets sign each message, an Ed25519 key as v1a")
     func secrets() async throws {
         let key = Curve25519.Signing.PrivateKey()

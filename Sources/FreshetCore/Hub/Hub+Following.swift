@@ -7,13 +7,22 @@ package struct WebhookReading: Hashable, Sendable {
     package var sources: [SourceID]
     package var mode: StreamMode
     package var view: View
+    /// With ``StreamEnvelope/plain`` a message is the event's line, and else the event in its envelope alone.
+    package var envelope: StreamEnvelope
     /// Whether the items of each event are wanted.
     package var wantsItems: Bool
 
-    package init(sources: [SourceID], mode: StreamMode, view: View, wantsItems: Bool) {
+    package init(
+        sources: [SourceID],
+        mode: StreamMode,
+        view: View,
+        envelope: StreamEnvelope = .plain,
+        wantsItems: Bool
+    ) {
         self.sources = sources
         self.mode = mode
         self.view = view
+        self.envelope = envelope
         self.wantsItems = wantsItems
     }
 }
@@ -25,6 +34,17 @@ package enum WebhookPart: Sendable {
     case events([WebhookEvent], through: UInt64, isComplete: Bool)
     /// What comes after the position is gone; `head` is where the log stands now.
     case gap(GapReason, head: Cursor)
+}
+
+extension EventLine {
+    /// The body of a webhook's message.
+    fileprivate func message(_ envelope: StreamEnvelope) -> [UInt8] {
+        let pieces = envelope == .plain ? [self.head[...], self.shared, self.tail[...]] : self.data
+        var body: [UInt8] = []
+        body.reserveCapacity(self.count)
+        for piece in pieces { body.append(contentsOf: piece) }
+        return body
+    }
 }
 
 extension Hub {
@@ -85,12 +105,14 @@ extension Hub {
             for event in events {
                 guard !event.isCheckpoint(in: reading.mode) else { continue }
                 // Dropped in this very moment, which the next reading would find as well.
-                guard let line = event.line(in: reading.mode) else { return .gap(.evicted, head: head) }
+                guard let line = event.line(in: reading.mode, reading.envelope) else {
+                    return .gap(.evicted, head: head)
+                }
                 found.append(
                     WebhookEvent(
                         cursor: event.cursor,
                         source: event.source,
-                        body: line.head + line.shared + line.tail,
+                        body: line.message(reading.envelope),
                         items: reading.wantsItems ? self.items(of: event.itemsDocument, event.source) : nil,
                         isReproducible: event.isReproducible(in: reading.mode)
                     )
@@ -101,13 +123,13 @@ extension Hub {
     }
 
     private func event(_ event: ViewedEvent, _ reading: WebhookReading) -> WebhookEvent {
-        let line = event.line
         let isItems = event.content?.mode == .items
+        let body = event.isCheckpoint ? nil : event.line(reading.envelope).message(reading.envelope)
         let text = reading.wantsItems && isItems ? event.content?.text : nil
         return WebhookEvent(
             cursor: event.cursor,
             source: event.source,
-            body: event.isCheckpoint ? nil : line.head + line.shared + line.tail,
+            body: body,
             items: self.items(of: text.flatMap { try? Document(parsing: $0, limits: .widest) }, event.source),
             // A view is worked out from what is there at the time.
             isReproducible: false

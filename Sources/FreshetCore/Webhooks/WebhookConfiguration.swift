@@ -24,6 +24,8 @@ package struct WebhookConfiguration: Hashable, Sendable {
     package var sources: SourcePattern
     package var mode: StreamMode
     package var view: View
+    /// What a message is.
+    package var envelope: StreamEnvelope
     package var order: Order
     /// Each signs every message; a receiver that knows one of them is content.
     package var secrets: [Secret]
@@ -40,6 +42,7 @@ package struct WebhookConfiguration: Hashable, Sendable {
         sources: SourcePattern = .none,
         mode: StreamMode = .patch,
         view: View = .whole,
+        envelope: StreamEnvelope = .plain,
         order: Order = .source,
         secrets: [Secret] = [],
         timeout: Duration = Defaults.Webhooks.timeout,
@@ -51,11 +54,17 @@ package struct WebhookConfiguration: Hashable, Sendable {
         self.sources = sources
         self.mode = mode
         self.view = view
+        self.envelope = envelope
         self.order = order
         self.secrets = secrets
         self.timeout = timeout
         self.maxInFlight = maxInFlight
         self.denyPrivate = denyPrivate
+    }
+
+    /// The media type of its messages; CloudEvents are in structured mode (CloudEvents 1.0.2, HTTP binding §3.2).
+    package var contentType: String {
+        self.envelope == .cloudEvents ? "application/cloudevents+json" : "application/json"
     }
 
     /// The most endpoints.

@@ -1,6 +1,6 @@
 // What the decisions about an endpoint are made of: limits, messages, figures.
 
-import JSON
+package import JSON
 
 /// What bounds one endpoint.
 package struct WebhookLimits: Hashable, Sendable {
@@ -85,13 +85,10 @@ package struct WebhookGap: Hashable, Sendable {
         self.body = body
     }
 
-    /// With a message that points to the values of these sources, in their order; the first ``maxLinks`` of them.
-    package init(_ reason: GapReason, at cursor: Cursor, sources: [String]) {
-        var json = JSONWriter()
-        json.object { json in
-            json.member("id", cursor.description)
-            json.member("event", "gap")
-            json.name("data")
+    /// With a message to this webhook that points to the values of these sources, in their order; the first ``maxLinks`` of
+    /// them.
+    package init(_ reason: GapReason, at cursor: Cursor, sources: [String], of webhook: WebhookConfiguration) {
+        let body = webhook.message("gap", id: cursor.description) { json in
             json.object { json in
                 json.member("reason", reason.rawValue)
                 json.name("values")
@@ -102,7 +99,30 @@ package struct WebhookGap: Hashable, Sendable {
                 }
             }
         }
-        self.init(reason, at: cursor, body: json.text)
+        self.init(reason, at: cursor, body: body)
+    }
+}
+
+extension WebhookConfiguration {
+    /// A message that is no change of a source, such as a gap: in the form of the others. Its `data` is what `write` writes.
+    package func message(_ event: String, id: String?, _ write: (inout JSONWriter) -> Void) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            switch self.envelope {
+            case .plain:
+                if let id { json.member("id", id) }
+                json.member("event", event)
+            case .cloudEvents:
+                json.member("specversion", "1.0")
+                json.member("id", id ?? event)
+                json.member("source", "/v1/admin/webhooks/\(self.name)")
+                json.member("type", "freshet.\(event)")
+                json.member("datacontenttype", "application/json")
+            }
+            json.name("data")
+            write(&json)
+        }
+        return json.text
     }
 }
 

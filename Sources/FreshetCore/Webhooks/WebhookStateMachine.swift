@@ -99,7 +99,7 @@ package struct WebhookStateMachine: Sendable {
             row.cursor.epoch != head.epoch ? .epoch : row.cursor.sequence > head.sequence ? .future : nil
         if let reason {
             self.readThrough = head.sequence - min(head.sequence, 1)
-            self.addGap(WebhookGap(reason, at: head, sources: sources))
+            self.addGap(WebhookGap(reason, at: head, sources: sources, of: self.configuration))
             return
         }
         self.remembered = WebhookMemory(row, now: now, wall: wall)
@@ -261,7 +261,7 @@ extension WebhookStateMachine {
         guard after == self.readThrough else { return }
         self.hasMore = true
         self.epoch = head.epoch
-        self.addGap(WebhookGap(reason, at: head, sources: sources))
+        self.addGap(WebhookGap(reason, at: head, sources: sources, of: self.configuration))
     }
 
     private mutating func addGap(_ gap: WebhookGap, isKept: Bool = false) {

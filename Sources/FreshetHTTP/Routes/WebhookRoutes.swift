@@ -61,6 +61,7 @@ struct WebhookRoutes: Sendable {
                 for term in configuration.sources.terms { json.string(term.description) }
             }
             json.member("mode", configuration.mode.rawValue)
+            json.member("envelope", configuration.envelope.rawValue)
             json.member("order", configuration.order.rawValue)
             json.member("state", report.stateText)
             json.member("state_since", report.stateSince.description)

@@ -270,6 +270,17 @@ struct WebhookStateMachineTests {
         #expect(world.readings <= 50, "\(world.readings) readings")
     }
 
+    @Test("with CloudEvents a gap is one too")
+    func cloudGap() throws {
+        let webhook = WebhookConfiguration(name: "crm", sources: .all, envelope: .cloudEvents)
+        let head = Cursor(epoch: WebhookWorld.epoch, sequence: 7)
+        let gap = try Document(parsing: WebhookGap(.evicted, at: head, sources: ["user/4"], of: webhook).body).root
+        #expect(gap["specversion"]?.string == "1.0" && gap["type"]?.string == "freshet.gap")
+        #expect(gap["id"]?.string == head.description && gap["source"]?.string == "/v1/admin/webhooks/crm")
+        #expect(gap["data"]?["reason"]?.string == "evicted")
+        #expect(gap["data"]?["values"]?[0]?.string == "/v1/values/user%2F4")
+    }
+
     @Test("an endpoint that is dead for a week costs a few kilobytes, whatever is published, and gets a gap then")
     func week() throws {
         var limits = WebhookLimits()
