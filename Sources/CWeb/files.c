@@ -66,6 +66,9 @@ static const unsigned char page_source_js[] = {
 static const unsigned char page_tree_js[] = {
 #embed "page/tree.js"
 };
+static const unsigned char page_webhooks_js[] = {
+#embed "page/webhooks.js"
+};
 static const unsigned char page_words_js[] = {
 #embed "page/words.js"
 };
@@ -177,6 +180,7 @@ static const struct web_file files[] = {
     FILE_OF("page/snippets.js", page_snippets_js),
     FILE_OF("page/source.js", page_source_js),
     FILE_OF("page/tree.js", page_tree_js),
+    FILE_OF("page/webhooks.js", page_webhooks_js),
     FILE_OF("page/words.js", page_words_js),
     FILE_OF("demo/board.html", demo_board_html),
     FILE_OF("demo/board.css", demo_board_css),

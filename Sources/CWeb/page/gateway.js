@@ -89,6 +89,12 @@ export const gateway = {
     return { cursor: answer.headers.get("Freshet-Cursor"), at, value: parse(await answer.text()) };
   },
 
+  /** `GET /v1/admin/webhooks`: every endpoint with its last tries. */
+  webhooks: () => read("/v1/admin/webhooks"),
+
+  /** `POST /v1/admin/webhooks/{name}/pause|resume|test`. */
+  actOnWebhook: (name, verb) => read(`/v1/admin/webhooks/${segment(name)}/${verb}`, { method: "POST" }),
+
   /** `POST /v1/admin/sources/{source}/poll|pause|resume`. */
   act: (name, verb) => read(`/v1/admin/sources/${segment(name)}/${verb}`, { method: "POST" }),
 };

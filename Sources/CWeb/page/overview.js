@@ -6,6 +6,7 @@ import { rowList } from "./rows.js";
 import {
   ago, count, hostOf, needsAttention, pace, percent, plain, plural, reason, sentence, severity, short, since, stateWord,
 } from "./words.js";
+import { webhookPanel } from "./webhooks.js";
 
 /** What the reader chose to see; kept while the page is open. */
 const choice = { text: "", attentionOnly: false, column: "state", isDescending: false };
@@ -54,6 +55,7 @@ export function forgetChanges() {
 export function overview(page) {
   const { root, fields } = stamp("overview");
   const list = rowList(fields, fill);
+  const webhooks = webhookPanel(page, fields);
 
   function fill(cells, source) {
     cells.name.href = addressOf(source.name);
@@ -203,7 +205,13 @@ export function overview(page) {
     root, update, filter: fields.filter,
     /** Moves the focus `by` rows. */
     step: (by) => list.step(by),
-    entered: () => list.entered(),
-    left: () => list.left(),
+    entered() {
+      list.entered();
+      webhooks.entered();
+    },
+    left() {
+      list.left();
+      webhooks.left();
+    },
   };
 }

@@ -4,7 +4,7 @@
 const name = "page";
 const paths = new Set([
   "/", "/page.css", "/page.svg", "/page.js", "/changes.js", "/elements.js", "/events.js", "/gateway.js", "/overview.js",
-  "/poll.js", "/rows.js", "/snippets.js", "/source.js", "/tree.js", "/words.js", "/client/json.js",
+  "/poll.js", "/rows.js", "/snippets.js", "/source.js", "/tree.js", "/webhooks.js", "/words.js", "/client/json.js",
 ]);
 
 self.addEventListener("install", (event) => {
