@@ -27,6 +27,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var auth: Auth?
     /// Web Push; without it, nothing is pushed.
     package var push: Push?
+    /// Traces of polls and writes; without it, there are none.
+    package var tracing: Tracing?
     /// The interface of the Streamdata.io SDK. The default is `nil`: it is not served.
     package var streamdata: Streamdata?
     /// In the order of the file, names unique.
@@ -179,6 +181,13 @@ package struct GatewayConfiguration: Hashable, Sendable {
             self.subject = subject
             self.keyFile = keyFile
         }
+    }
+
+    package struct Tracing: Hashable, Sendable {
+        /// Of so many traces that begin here one is sampled.
+        package var oneIn = 1
+
+        package init() {}
     }
 
     package struct Streamdata: Hashable, Sendable {

@@ -60,6 +60,9 @@ struct GatewayDecoder {
         if let section = reader.section("push", as: .push) {
             configuration.push = PushDecoder(context: self.context).decode(section)
         }
+        if let section = reader.section("tracing", as: .tracing) {
+            configuration.tracing = self.tracing(section)
+        }
         let (sources, defaults) = SourcesDecoder(context: self.context).decode(reader)
         configuration.sources = sources
         if let section = reader.section("streamdata", as: .streamdata) {
@@ -129,6 +132,12 @@ struct GatewayDecoder {
     private func decode(_ reader: SectionReader, into cache: inout GatewayConfiguration.Cache) {
         cache.maxBytes = reader.size("max_bytes", in: (64 << 10)...(1 << 40)) ?? cache.maxBytes
         cache.maxAge = reader.duration("max_age", in: .seconds(1)...DurationText.longest)
+    }
+
+    private func tracing(_ reader: SectionReader) -> GatewayConfiguration.Tracing {
+        var tracing = GatewayConfiguration.Tracing()
+        tracing.oneIn = reader.count("one_in", in: 1...1_000_000_000) ?? tracing.oneIn
+        return tracing
     }
 
     private func log(_ reader: SectionReader) -> GatewayConfiguration.Log? {

@@ -141,6 +141,12 @@ extension SettingSection {
                 .mapping,
                 "The interface of the Streamdata.io SDK: its URLs, for addresses that are allowed."
             ),
+            Setting(
+                "tracing",
+                .mapping,
+                synonyms: ["traces", "opentelemetry", "otel"],
+                "Traces of polls and writes (W3C Trace Context); without it, there are none."
+            ),
             Setting("webhooks", .mapping, "URLs that changes are sent to, by name."),
             Setting(
                 "push",
@@ -234,6 +240,18 @@ extension SettingSection {
         ]
     )
 
+    static let tracing = SettingSection(
+        title: "tracing",
+        settings: [
+            Setting(
+                "one_in",
+                .count,
+                synonyms: ["sample", "sampling", "ratio"],
+                "Of so many polls, and writes without a traceparent, one is sampled: its spans are lines of the log. 1 is all."
+            )
+        ]
+    )
+
     static let shutdown = SettingSection(
         title: "shutdown",
         settings: [
@@ -299,7 +317,7 @@ extension SettingSection {
     /// Every section with the path under which it stands.
     static let all: [(path: String, section: SettingSection)] = [
         ("", .gateway), ("admin", .admin), ("cache", .cache), ("log", .log), ("limits", .limits),
-        ("streams", .streams), ("shutdown", .shutdown), ("streamdata", .streamdata),
+        ("streams", .streams), ("shutdown", .shutdown), ("streamdata", .streamdata), ("tracing", .tracing),
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),

@@ -13,7 +13,8 @@ extension PollLane {
         do throws(UpstreamError) {
             let url = try UpstreamURL(reading.request.url)
             let poll = PollRequest(validators: reading.request.validators)
-            let request = ExchangeRequest(poll, of: source.machine.configuration, page: url)
+            var request = ExchangeRequest(poll, of: source.machine.configuration, page: url)
+            if let traced = source.traced { request.fields = traced.fields }
             self.transport.start(ExchangeID(source.id), request, now: now)
         } catch {
             self.transport.fail(ExchangeID(source.id), error)

@@ -3,6 +3,7 @@
 import FreshetCore
 import FreshetUpstream
 import Synchronization
+import Tracing
 
 extension PollLane {
     /// How often the store hears of what an adaptive source has learned, where nothing else changed.
@@ -92,11 +93,13 @@ extension PollLane {
             source.asksAlone = false
             self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
             source.request = source.machine.pollStarted(now: now, wall: .now)
+            if let tracer = self.tracer { source.traced = TracedPoll(of: source.machine.configuration, by: tracer) }
         }
         if let pagination = source.machine.configuration.paginate {
             self.startPage(source, pagination, now: now)
         } else {
-            let request = ExchangeRequest(source.request, of: source.machine.configuration)
+            var request = ExchangeRequest(source.request, of: source.machine.configuration)
+            if let traced = source.traced { request.fields = traced.fields }
             self.transport.start(ExchangeID(source.id), request, now: now)
         }
         if isNew { self.takeAlong(with: source, now: now) }
@@ -118,6 +121,7 @@ extension PollLane {
         let followers = source.followers
         source.followers = []
         self.conclude(source, end, trace: completion.trace, wall: wall, now: now) { verdict, response in
+            source.traced?.end(verdict.outcome, status: response?.status, error: verdict.error)
             self.inbox.metrics.withLock { metrics in
                 metrics.pollEnded(
                     source,
@@ -129,6 +133,8 @@ extension PollLane {
             }
             if isCounted { self.hostFinished(source.host, verdict.host, now: now) }
         }
+        source.traced?.span.end()
+        source.traced = nil
         for follower in followers where follower.leader === source {
             guard self.leaves(follower, end, now: now) else { continue }
             self.conclude(follower, end, trace: completion.trace, wall: wall, now: now) { verdict, _ in
@@ -226,7 +232,11 @@ extension PollLane {
         // The status first: who reads the value's event finds the source in its new state.
         self.report(source, transition: verdict.transition)
         if let change = verdict.change {
-            self.publish(change, of: source) { _ in done() }
+            let published = source.traced?.publish()
+            self.publish(change, of: source) { cursor in
+                published?.end(cursor)
+                done()
+            }
             source.keptValidators = source.machine.status.validators
         } else if verdict.error == nil {
             self.keep(source, now: now)

@@ -5,6 +5,7 @@ import FreshetCore
 import FreshetUpstream
 import Synchronization
 import System
+import Tracing
 
 /// Every source, its transfers and its times. Made on the poll thread and confined to it; other threads talk to it
 /// through ``LaneInbox``.
@@ -12,6 +13,8 @@ final class PollLane {
     let hub: Hub
     let configuration: PollerConfiguration
     let inbox: LaneInbox
+    /// `nil` where nothing is traced.
+    let tracer: (any Tracer)?
     let notify: @Sendable (PollerNotice) -> Void
 
     let reactor: Reactor
@@ -51,9 +54,11 @@ final class PollLane {
         hub: Hub,
         configuration: PollerConfiguration,
         inbox: LaneInbox,
+        tracer: (any Tracer)? = nil,
         notify: @escaping @Sendable (PollerNotice) -> Void
     ) throws(UpstreamError) {
         self.hub = hub
+        self.tracer = tracer
         self.configuration = configuration
         self.inbox = inbox
         self.notify = notify

@@ -2,6 +2,7 @@
 
 import FreshetCore
 import FreshetUpstream
+import Tracing
 
 /// Everything about one source. Confined to the poll thread.
 final class PolledSource {
@@ -71,6 +72,9 @@ final class PolledSource {
     /// The upstream refused a token, and has accepted none since: another refusal asks for no further token.
     var wasTokenRefused = false
 
+    /// The poll under way, where it is traced.
+    var traced: TracedPoll?
+
     /// Writes under way, and how long polls wait for them at most.
     var writes = 0
     var heldUntil = MonotonicTime(nanoseconds: .min)
@@ -83,6 +87,10 @@ final class PolledSource {
         self.group = group
         self.machine = machine
         self.due = machine.nextPoll
+    }
+
+    deinit {
+        self.traced?.span.end()
     }
 
     var name: String { self.machine.configuration.name }

@@ -4,6 +4,7 @@ package import FreshetCore
 import FreshetUpstream
 import Synchronization
 import System
+package import Tracing
 
 /// Polls every source that it was given, and publishes what changed. Any thread may call.
 ///
@@ -13,20 +14,24 @@ package final class Poller: Sendable {
     private let hub: Hub
     private let configuration: PollerConfiguration
     private let inbox: LaneInbox
+    private let tracer: (any Tracer)?
     private let notify: @Sendable (PollerNotice) -> Void
     private let thread = Mutex<SystemThread?>(nil)
 
-    /// `notify` is called on the poll thread, which must not be held up.
+    /// `tracer` is told of each poll, and what it wants to be taken along is sent to upstreams; without one there are no
+    /// traces. `notify` is called on the poll thread, which must not be held up.
     ///
     /// - Throws: ``UpstreamError`` of kind `internal` where libcurl cannot be used or descriptors are lacking.
     package init(
         hub: Hub,
         configuration: PollerConfiguration = PollerConfiguration(),
+        tracer: (any Tracer)? = nil,
         notify: @escaping @Sendable (PollerNotice) -> Void = { _ in }
     ) throws(UpstreamError) {
         try CurlLibrary.prepare()
         self.hub = hub
         self.configuration = configuration
+        self.tracer = tracer
         self.notify = notify
         self.inbox = LaneInbox(wakeUp: try UpstreamError.wrapping(WakeUp.init))
     }
@@ -36,10 +41,18 @@ package final class Poller: Sendable {
     /// - Throws: ``UpstreamError`` of kind `internal` where the system has no thread to give.
     package func start() throws(UpstreamError) {
         let (hub, configuration, inbox, notify) = (self.hub, self.configuration, self.inbox, self.notify)
+        let tracer = self.tracer
         let thread = try UpstreamError.wrapping { () throws(SystemError) in
             try SystemThread(name: "freshet-poll") {
                 do throws(UpstreamError) {
-                    try PollLane(hub: hub, configuration: configuration, inbox: inbox, notify: notify).run()
+                    let lane = try PollLane(
+                        hub: hub,
+                        configuration: configuration,
+                        inbox: inbox,
+                        tracer: tracer,
+                        notify: notify
+                    )
+                    lane.run()
                 } catch {
                     for command in inbox.close() { command.refuse(error) }
                     notify(.warning("polling is impossible: \(error.message)"))

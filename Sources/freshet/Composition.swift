@@ -14,6 +14,7 @@ import ServiceLifecycle
 import Synchronization
 import System
 import TLS
+import Tracing
 
 /// A gateway that can be run once.
 struct Composition: Sendable {
@@ -39,7 +40,8 @@ struct Composition: Sendable {
 
     /// Joins the parts; nothing runs yet. `adminKey` administers over the main listener. `memoryWatch`: `nil` measures this
     /// process. `servesExample`: the example board is served under `/demo/`. `inherited`: sockets to listen on, instead of the
-    /// configured addresses. `load` reads the configuration again; it is `nil` where there is nothing to read.
+    /// configured addresses. `tracer`: `nil` traces as the configuration says, which by default is not at all. `load` reads
+    /// the configuration again; it is `nil` where there is nothing to read.
     ///
     /// - Throws: ``StartFailure`` where a part refuses.
     init(
@@ -49,6 +51,7 @@ struct Composition: Sendable {
         memoryWatch: MemoryWatch? = nil,
         servesExample: Bool = false,
         inherited: InheritedSockets = InheritedSockets(),
+        tracer: (any Tracer)? = nil,
         load: (@Sendable () throws(StartFailure) -> LoadedConfiguration)? = nil
     ) throws(StartFailure) {
         SystemLimits.raiseOpenFiles()
@@ -71,10 +74,12 @@ struct Composition: Sendable {
         )
         let log = PollLog(hub: hub, logger: logger)
         let renewal = CredentialRenewal(logger: logger)
+        let tracer = tracer ?? configuration.tracing.map { LogTracer(oneIn: $0.oneIn, logger: logger) }
         do throws(UpstreamError) {
             self.poller = try Poller(
                 hub: hub,
                 configuration: configuration.pollerConfiguration,
+                tracer: tracer,
                 notify: { notice in
                     log.notify(notice)
                     renewal.notify(notice)
@@ -83,7 +88,7 @@ struct Composition: Sendable {
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
-        self.writer = Self.writer(hub, self.poller, durable, logger: logger)
+        self.writer = Self.writer(hub, self.poller, durable, tracer, logger: logger)
         let registry = SourceRegistry(
             hub: hub,
             poller: self.poller,
@@ -205,7 +210,13 @@ struct Composition: Sendable {
         return desk
     }
 
-    private static func writer(_ hub: Hub, _ poller: Poller, _ durable: DurableLog?, logger: Logger) -> WriteDesk {
+    private static func writer(
+        _ hub: Hub,
+        _ poller: Poller,
+        _ durable: DurableLog?,
+        _ tracer: (any Tracer)?,
+        logger: Logger
+    ) -> WriteDesk {
         var configuration = WriteDesk.Configuration(now: { WallTime.now })
         configuration.userAgent = "freshet/\(FreshetVersion.current)"
         let log = WriteLog(logger: logger)
@@ -215,6 +226,7 @@ struct Composition: Sendable {
             configuration: configuration,
             store: durable?.keys,
             restored: durable?.contents.writeKeys ?? [],
+            tracer: tracer,
             audit: { log.note($0) }
         )
         if let durable {

@@ -7,6 +7,7 @@ import FreshetTesting
 import JSON
 import Logging
 import Testing
+import Tracing
 
 @testable import freshet
 
@@ -20,8 +21,14 @@ final class EmbeddedGateway: Sendable {
     private let shutdown: ShutdownRequest
     private let running: Task<Void, any Error>
 
-    /// `configuration`: what follows `listen`. `memory`: `nil` measures this process.
-    init(_ configuration: String, in folder: TemporaryFolder, memory: MemoryWatch? = nil) async throws {
+    /// `configuration`: what follows `listen`. `memory`: `nil` measures this process. `tracer`: `nil` is what the
+    /// configuration says.
+    init(
+        _ configuration: String,
+        in folder: TemporaryFolder,
+        memory: MemoryWatch? = nil,
+        tracer: (any Tracer)? = nil
+    ) async throws {
         let file = try folder.write("listen: 127.0.0.1:0\n\(configuration)\n", to: "freshet.yaml")
         let loaded = try ConfigurationLoader.load(file, environment: { _ in nil })
         let log = KeptLog()
@@ -30,7 +37,8 @@ final class EmbeddedGateway: Sendable {
             loaded.configuration,
             logger: Logger(label: "test") { _ in log.handler },
             adminKey: key,
-            memoryWatch: memory
+            memoryWatch: memory,
+            tracer: tracer
         )
         self.composition = composition
         let shutdown = ShutdownRequest()

@@ -3,14 +3,17 @@
 import FreshetCore
 import FreshetUpstream
 import Synchronization
+import Tracing
 
 /// Sends the exchanges of writes. Any thread.
 final class WriteClient: Sendable {
     private let configuration: CurlTransport.Configuration
+    private let tracer: (any Tracer)?
     /// Made with the first request.
     private let client = Mutex<UpstreamClient?>(nil)
 
-    init(userAgent: String) {
+    init(userAgent: String, tracer: (any Tracer)?) {
+        self.tracer = tracer
         var configuration = CurlTransport.Configuration()
         configuration.userAgent = userAgent
         self.configuration = configuration
@@ -22,12 +25,31 @@ final class WriteClient: Sendable {
         by policy: WritePolicy,
         _ lease: WriteLease
     ) async -> Result<ExchangeResponse, WriteFailure> {
+        guard let tracer = self.tracer else { return await self.send(exchange, of: request, by: policy, lease) }
+        let traced = TracedExchange(exchange, of: request, by: tracer)
+        let result = await self.send(exchange, of: request, by: policy, lease, traced.fields)
+        traced.end(result)
+        return result
+    }
+
+    /// `fields` stand in the place of forwarded ones of the same names.
+    private func send(
+        _ exchange: WriteExchange,
+        of request: WriteRequest,
+        by policy: WritePolicy,
+        _ lease: WriteLease,
+        _ fields: [SourceConfiguration.Field] = []
+    ) async -> Result<ExchangeResponse, WriteFailure> {
         let end: ExchangeEnd
         do throws(UpstreamError) {
             let client = try self.sharedClient()
             let url = try UpstreamURL(Self.url(of: exchange, by: policy, lease.configuration))
-            let configuration = Self.configuration(exchange, of: request, by: policy, lease)
-            let sent = ExchangeRequest(exchange.method.upstream, body: exchange.body)
+            var configuration = Self.configuration(exchange, of: request, by: policy, lease)
+            configuration.headers.removeAll { header in
+                fields.contains { $0.name.lowercased() == header.name.lowercased() }
+            }
+            var sent = ExchangeRequest(exchange.method.upstream, body: exchange.body)
+            sent.fields = fields
             end = await client.carryOut(sent, to: url, configuration)
         } catch {
             return .failure(.notSent(error))

@@ -5,6 +5,7 @@ package import FreshetCore
 import FreshetUpstream
 import JSON
 import Synchronization
+package import Tracing
 
 /// The one entry of writes, for HTTP and for the WebSocket. Any thread may call.
 ///
@@ -32,19 +33,21 @@ package final class WriteDesk: Writer {
     private let turns: WriteTurns
     let keys: WriteKeys
     private let client: WriteClient
+    private let tracer: (any Tracer)?
     private let audit: @Sendable (WriteReport) -> Void
     private let figures = Mutex(WriteMetrics())
     /// What upstreams said last of what they hold.
     private let upstreams = Mutex(UpstreamVersions())
 
     /// `store` keeps idempotency keys over a restart, and holds `restored`; `nil` keeps them in memory. `audit` is called once
-    /// for each write, when it has ended.
+    /// for each write, when it has ended. `tracer`: as that of a ``Poller``.
     package init(
         hub: Hub,
         poller: Poller,
         configuration: Configuration,
         store: (any IdempotencyStore)? = nil,
         restored: [(IdempotencyScope, IdempotencyRecord)] = [],
+        tracer: (any Tracer)? = nil,
         audit: @escaping @Sendable (WriteReport) -> Void = { _ in }
     ) {
         self.hub = hub
@@ -52,7 +55,8 @@ package final class WriteDesk: Writer {
         self.configuration = configuration
         self.turns = WriteTurns(limits: configuration.queue)
         self.keys = WriteKeys(limits: configuration.keys, store: store, restored: restored)
-        self.client = WriteClient(userAgent: configuration.userAgent)
+        self.client = WriteClient(userAgent: configuration.userAgent, tracer: tracer)
+        self.tracer = tracer
         self.audit = audit
     }
 
@@ -73,7 +77,10 @@ package final class WriteDesk: Writer {
 
     package func perform(_ request: WriteRequest, for caller: Principal) async -> WriteAnswer {
         // A client that leaves takes nothing back: its write goes on in a task of its own.
-        await Task.detached { await self.carryOut(request, for: caller) }.value
+        await Task.detached {
+            guard let tracer = self.tracer else { return await self.carryOut(request, for: caller) }
+            return await tracer.traced(request) { await self.carryOut(request, for: caller) }
+        }.value
     }
 
     private func carryOut(_ request: WriteRequest, for caller: Principal) async -> WriteAnswer {

@@ -206,6 +206,7 @@ final class Reloader: Sendable {
         compare("cors", \.cors)
         compare("polling", \.polling)
         compare("push", \.push)
+        compare("tracing", \.tracing)
         compare("auth.cookie", \.auth?.cookie)
         compare("auth.query_token", \.auth?.allowsQueryToken)
         compare("tls.listen", \.tls?.listen)
