@@ -174,6 +174,21 @@ struct DiskFailureTests {
         try await self.expectResumed(cursors)
     }
 
+    @Test("a value of the past that the disk does not give is 503, log_unreadable, and not one that is gone")
+    func unreadableValue() async throws {
+        let plan = faulty_begin(self.path, DiskFault.none)
+        defer { faulty_end(plan) }
+        let gateway = try await EmbeddedGateway(self.configuration, in: self.folder)
+        let before = try await self.push(1...250, to: gateway)
+        faulty_change(plan, DiskFault.plan(FAULTY_READ, FAULTY_EIO))
+        let reply = try await gateway.client.get("/v1/values/pushed?at=\(before[1])")
+        #expect(reply.status == 503 && reply.text.contains(#""code":"log_unreadable""#), "\(reply.text)")
+        #expect(reply.headers["Retry-After"] == "5")
+        faulty_change(plan, DiskFault.none)
+        #expect(try await gateway.client.get("/v1/values/pushed").status == 200)
+        try await gateway.end()
+    }
+
     @Test("F65, F69: what cannot be read back is a gap, and the log is begun anew although nothing was published since")
     func failedRead() async throws {
         let plan = faulty_begin(self.path, DiskFault.none)

@@ -28,6 +28,14 @@ private final class PlantedCertificate: ChannelInboundHandler {
 extension GatewayFixture {
     /// Serves the gateway at another port, to connections whose clients have proved a certificate with this subject.
     func withCertificate(_ subject: String?, _ body: (Endpoint) async throws -> Void) async throws {
+        try await self.withHandler({ PlantedCertificate(subject) }, body)
+    }
+
+    /// Serves the gateway at another port, to connections whose bytes another handler sees first.
+    func withHandler(
+        _ first: @escaping @Sendable () -> any ChannelHandler,
+        _ body: (Endpoint) async throws -> Void
+    ) async throws {
         let gateway = self.server.gateway
         let responder = Responder(gateway: gateway)
         let registry = ConnectionRegistry(settings: gateway.settings, streams: self.streams)
@@ -42,7 +50,7 @@ extension GatewayFixture {
                         registry: registry,
                         listener: listener
                     )
-                    try channel.pipeline.syncOperations.addHandler(PlantedCertificate(subject))
+                    try channel.pipeline.syncOperations.addHandler(first())
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }

@@ -3,6 +3,7 @@ import FreshetCore
 import FreshetStreaming
 import FreshetTesting
 import JSON
+import NIOCore
 import System
 import Testing
 
@@ -150,6 +151,21 @@ extension HTTPTests {
             }
         }
 
+        @Test("of a stream that cannot begin, as bytes that came before it have not left")
+        func waitingBytes() async throws {
+            try await withGateway { gateway in
+                try gateway.publish("[1]", of: gateway.source("rates"))
+                try await gateway.withHandler({ UnflushedBytes() }) { endpoint in
+                    let connection = try await RawConnection(endpoint)
+                    try await connection.send("GET /v1/streams/rates HTTP/1.1\r\nHost: a\r\n\r\n")
+                    let text = try await connection.receive(until: #""code":"client_too_slow""#)
+                    #expect(text.hasPrefix("HTTP/1.1 102 ") && text.contains("HTTP/1.1 503 "), "\(text)")
+                    #expect(text.contains("Retry-After: 1\r\n"))
+                }
+                #expect(gateway.streams.statistics.subscribers == 0)
+            }
+        }
+
         @Test("of bounds, and of failures within the gateway")
         func values() {
             for (problem, expected) in [
@@ -160,5 +176,17 @@ extension HTTPTests {
                 #expect("\(problem.statusCode) \(problem.code)" == expected)
             }
         }
+    }
+}
+
+/// Writes an interim answer to each request and leaves it with the channel, as if the socket were full.
+private final class UnflushedBytes: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let interim = ByteBuffer(string: "HTTP/1.1 102 Processing\r\n\r\n")
+        context.write(self.wrapOutboundOut(interim), promise: nil)
+        context.fireChannelRead(data)
     }
 }
