@@ -12,7 +12,7 @@ package enum UpstreamStep: Sendable {
     case delay(Duration)
     /// Does nothing until the gate opens: for an order of events that holds on any machine.
     case hold(Gate)
-    /// Opens the gate: what the steps before it sent is on its way.
+    /// Opens the gate: what the steps before it sent has arrived.
     case open(Gate)
     /// Does nothing until the peer goes away or the upstream is stopped.
     case stall
