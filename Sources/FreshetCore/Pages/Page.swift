@@ -32,6 +32,9 @@ package struct PageSet: Sendable {
 
     package var count: Int { self.pages.count }
 
+    /// Of all pages.
+    package var bytes: Int { self.pages.reduce(0) { $0 + $1.text.count } }
+
     /// The first page with every page's items in it.
     package var joined: [UInt8] {
         guard let first = self.pages.first else { return [] }

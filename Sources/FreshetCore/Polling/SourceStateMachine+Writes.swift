@@ -77,7 +77,7 @@ extension SourceStateMachine {
         self.staleness.confirmed(at: now, interval: self.status.interval, freshness: nil)
         self.status.lastSuccessAt = wall
         guard old == nil || hash != self.value.hash,
-            var change = self.change(from: old, to: new, wall: wall, validators: nil, freshness: nil)
+            var change = self.value.change(to: new, wall: wall, validators: nil, freshness: nil)
         else {
             return (Verdict(outcome: .unchanged, transition: self.enterCondition(now: now, wall: wall)), old)
         }

@@ -195,9 +195,10 @@ package struct SourceStateMachine: Sendable {
         self.value.document == nil || !self.configuration.isConditional ? Validators() : self.trust.request()
     }
 
-    /// A complete response arrived.
+    /// A complete response arrived. `read`: what reading its body elsewhere came to (``reading(of:wall:)``).
     package mutating func responseReceived(
         _ response: ExchangeResponse,
+        read: ReadBody? = nil,
         now: MonotonicTime,
         wall: WallTime,
         using generator: inout some RandomNumberGenerator
@@ -207,7 +208,7 @@ package struct SourceStateMachine: Sendable {
         let answer = self.freshness(of: response, wall: wall)
         var verdict: Verdict
         do throws(UpstreamError) {
-            verdict = try self.judge(response, answer, now: now, wall: wall, using: &generator)
+            verdict = try self.judge(response, read, answer, now: now, wall: wall, using: &generator)
         } catch {
             let isGone = response.status == 410
             verdict = self.failed(error, isGone: isGone, hints: answer.hints, now: now, wall: wall, using: &generator)
@@ -223,6 +224,7 @@ package struct SourceStateMachine: Sendable {
     /// - Throws: Why the answer neither brings nor confirms a value.
     private mutating func judge(
         _ response: ExchangeResponse,
+        _ read: ReadBody?,
         _ answer: ResponseFreshness,
         now: MonotonicTime,
         wall: WallTime,
@@ -239,7 +241,7 @@ package struct SourceStateMachine: Sendable {
         var status = response.status
         switch meaning {
         case .representation:
-            change = try self.representationReceived(response, freshness: answer, now: now, wall: wall)
+            change = try self.representationReceived(response, read: read, freshness: answer, now: now, wall: wall)
         case .unchanged:
             self.trust.notModified(at: now, wall: wall, interval: self.status.interval)
             self.presentValueReceived()
@@ -279,16 +281,17 @@ package struct SourceStateMachine: Sendable {
     package mutating func valuePushed(
         body: [UInt8],
         contentType: [UInt8]?,
+        read: ReadBody? = nil,
         now: MonotonicTime,
         wall: WallTime
     ) -> Verdict {
-        let fields = contentType.map { [HeaderField(name: Array("content-type".utf8), value: $0)] } ?? []
-        let response = ExchangeResponse(status: 200, fields: fields, body: body, wireBytes: body.count)
+        let response = ExchangeResponse(pushed: body, contentType: contentType)
         self.status.bytes += UInt64(clamping: body.count)
-        let freshness = ResponseFreshness(fields: fields, wallNow: Int(wall.seconds))
+        let freshness = ResponseFreshness(fields: response.fields, wallNow: Int(wall.seconds))
         do throws(UpstreamError) {
             var change = try self.representationReceived(
                 response,
+                read: read,
                 freshness: freshness,
                 now: now,
                 wall: wall,
@@ -313,12 +316,21 @@ package struct SourceStateMachine: Sendable {
 
     /// What the answer says about time. A 304 leaves out what it does not renew, and that stays in force.
     private mutating func freshness(of response: ExchangeResponse, wall: WallTime) -> ResponseFreshness {
-        let fields =
-            response.status == 304 && !self.trust.isForeign(response.validators)
-            ? self.lifetime.renewed(by: response.fields) : response.fields
-        return ResponseFreshness(
+        guard response.status == 304, !self.trust.isForeign(response.validators) else {
+            return self.freshnessOfValue(in: response, wall: wall)
+        }
+        return self.freshness(self.lifetime.renewed(by: response.fields), status: response.status, wall: wall)
+    }
+
+    /// The same of an answer that says all there is to say.
+    func freshnessOfValue(in response: ExchangeResponse, wall: WallTime) -> ResponseFreshness {
+        self.freshness(response.fields, status: response.status, wall: wall)
+    }
+
+    private func freshness(_ fields: [HeaderField], status: Int, wall: WallTime) -> ResponseFreshness {
+        ResponseFreshness(
             fields: fields,
-            status: response.status == 203 || response.status == 304 ? 200 : response.status,
+            status: status == 203 || status == 304 ? 200 : status,
             wallNow: Int(wall.seconds),
             countsShared: self.configuration.respectCache == .shared
         )
@@ -327,14 +339,15 @@ package struct SourceStateMachine: Sendable {
     /// Hands an answer with a body to the value, and what it says to the validators.
     private mutating func representationReceived(
         _ response: ExchangeResponse,
+        read: ReadBody? = nil,
         freshness: ResponseFreshness,
         now: MonotonicTime,
         wall: WallTime,
         isPush: Bool = false
     ) throws(UpstreamError) -> Change? {
-        let (change, comparison, isAdopted) = try self.take(response, wall: wall, freshness: freshness, isPush: isPush)
+        let taken = try self.take(response, read: read, wall: wall, freshness: freshness, isPush: isPush)
         if isPush {
-            if change != nil { self.trust.forget() }
+            if taken.change != nil { self.trust.forget() }
         } else if !self.heldKeys.isEmpty {
             // Its validators are those of a value with or without what is written meanwhile.
             self.trust.forget()
@@ -342,20 +355,20 @@ package struct SourceStateMachine: Sendable {
             self.trust.representationReceived(
                 response.validators,
                 sent: self.current.sent,
-                comparison: comparison,
+                comparison: taken.comparison,
                 dateTellsApart: freshness.lastModifiedIsValidator(wallNow: Int(wall.seconds)),
-                isAdopted: isAdopted
+                isAdopted: taken.isAdopted
             )
             let isCaught = self.trust.bodyCompared(
-                change: comparison == .differs,
+                change: taken.comparison == .differs,
                 sent: self.current.sent,
                 at: now,
                 wall: wall,
                 interval: self.status.interval
             )
             if isCaught { self.status.validatorCaughtAt = wall }
-            if isAdopted { self.lifetime.replaced(by: response.fields) }
+            if taken.isAdopted { self.lifetime.replaced(by: response.fields) }
         }
-        return change
+        return taken.change
     }
 }

@@ -7,6 +7,8 @@ import XML
 struct SourceValue: Sendable {
     /// The last good value.
     private(set) var document: Document?
+    /// Differs from that of every earlier state of this value: what was found out about one of them may not hold for it.
+    var version: UInt64 = 0
     /// Of ``document``, without what the source ignores.
     private(set) var hash: UInt64 = 0
     /// The body that ``document`` came from, where it is not the document's own text.
@@ -25,7 +27,7 @@ struct SourceValue: Sendable {
     private(set) var unsettled: UnsettledValue
     /// The value was not held against the present schema.
     private var isUnchecked = false
-    private let ignore: [PointerPattern]
+    let ignore: [PointerPattern]
     private let isSettling: Bool
 
     init(configuration: SourceConfiguration) {
@@ -83,6 +85,7 @@ struct SourceValue: Sendable {
     /// The upstream answered with the value that is there, and `body` is how it writes it now. The document stays as
     /// it is: its text is what subscribers have.
     mutating func presentReceived(body: [UInt8]?) {
+        self.version &+= 1
         self.isUnchecked = false
         if let body, body != self.document?.text { self.body = body }
         // A value that is published and then retracted is what `settle` prevents.
@@ -104,6 +107,7 @@ struct SourceValue: Sendable {
 
     /// Takes a new value. An earlier process' guess stays where the value is that process' too.
     mutating func adopt(_ new: Document, hash: UInt64, body: [UInt8], isRestored: Bool = false) {
+        self.version &+= 1
         if let old = self.document {
             self.flaps.valueReplaced(self.hash, by: hash)
             self.volatile.valueReplaced(old, by: new)
