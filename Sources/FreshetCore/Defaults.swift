@@ -135,5 +135,10 @@ package enum Defaults {
         /// As browsers have it.
         package static let hostConcurrency = 6
         package static let hostGap: Duration = .zero
+        /// Bodies of so many bytes and more are read beside the poll thread.
+        package static let largeBodyBytes = 128 << 10
+        /// Those that wait to be read: sixteen of the largest, or sixty-four.
+        package static let maxWaitingBodies = 64
+        package static let maxWaitingBodyBytes = 128 << 20
     }
 }

@@ -27,6 +27,8 @@ enum LaneCommand: Sendable {
     case renew(SourceID, SourceConfiguration)
     /// A token for all sources with this credential, or why there is none.
     case token(OAuth2, Result<TokenLease, UpstreamError>)
+    /// A large body was read.
+    case bodyRead(BodyReaders.Result)
     /// The upstream said that something changed.
     case hook(SourceID)
     /// A write begins: polls of the source wait for it.
@@ -41,7 +43,7 @@ enum LaneCommand: Sendable {
     /// Answers a command that will not be carried out.
     func refuse(_ error: UpstreamError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .renew, .token, .hook, .endWrite, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .token, .bodyRead, .hook, .endWrite, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply), .settle(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))

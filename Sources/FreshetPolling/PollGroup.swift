@@ -56,15 +56,32 @@ final class PollGroup {
 /// How a poll has ended, for every source that it was made for.
 enum PollEnd {
     case answer(Result<ExchangeResponse, UpstreamError>)
-    /// All pages are there; `last` is the answer that came last.
-    case pages(PageSet, last: ExchangeResponse, wireBytes: Int)
+    /// All pages are there; `last` is the answer that came last. `joined`: all of them as one answer, once it was made.
+    case pages(PageSet, last: ExchangeResponse, wireBytes: Int, joined: ExchangeResponse?)
+
+    /// Of the body or the pages; 0 where there is no answer.
+    var bodyBytes: Int {
+        switch self {
+        case .answer(.success(let response)): response.body.count
+        case .answer(.failure): 0
+        case .pages(let pages, _, _, _): pages.bytes
+        }
+    }
 
     /// What it is to a source. `isConfirmation`: the source holds these very pages.
     func result(isConfirmation: Bool) -> Result<ExchangeResponse, UpstreamError> {
         switch self {
         case .answer(let result): result
-        case .pages(let pages, let last, let wireBytes):
+        case .pages(_, _, _, .some(let joined)) where !isConfirmation: .success(joined)
+        case .pages(let pages, let last, let wireBytes, _):
             .success(ExchangeResponse(last, pages: pages, isConfirmation: isConfirmation, wireBytes: wireBytes))
         }
+    }
+
+    /// The same, with the pages joined once and for all.
+    var joined: PollEnd {
+        guard case .pages(let pages, let last, let wireBytes, nil) = self else { return self }
+        let joined = ExchangeResponse(last, pages: pages, isConfirmation: false, wireBytes: wireBytes)
+        return .pages(pages, last: last, wireBytes: wireBytes, joined: joined)
     }
 }

@@ -78,7 +78,8 @@ extension PollLane {
         switch source.activity {
         case .dormant: return reply()
         case .scheduled where source.reading == nil && source.due > now: return reply()
-        case .scheduled, .inLine, .riding, .awaitingToken, .polling: source.waiters.append { _ in reply() }
+        case .scheduled, .inLine, .riding, .awaitingToken, .polling, .readingBody:
+            source.waiters.append { _ in reply() }
         }
     }
 

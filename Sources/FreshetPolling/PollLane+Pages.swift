@@ -56,7 +56,7 @@ extension PollLane {
         case .whole(let pages, let isChanged):
             source.reading = nil
             source.group.took(pages, isChanged: isChanged)
-            return .pages(pages, last: response, wireBytes: reading.read.wireBytes)
+            return .pages(pages, last: response, wireBytes: reading.read.wireBytes, joined: nil)
         case .refused(let response):
             source.reading = nil
             return .answer(.success(response))

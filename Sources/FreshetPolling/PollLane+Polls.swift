@@ -118,15 +118,35 @@ extension PollLane {
             if isCounted { self.hostFinished(source.host, .answered, now: now) }
             return self.queuePage(source, now: now)
         }
+        let poll = AnsweredPoll(
+            end: end,
+            trace: completion.trace,
+            duration: now - begun - completion.held,
+            group: source.group,
+            version: source.group.version
+        )
+        if self.readsElsewhere(source, poll, isCounted: isCounted, now: now, wall: wall) { return }
+        self.conclude(source, poll, isCounted: isCounted, bodies: SourceMap(), wall: wall, now: now)
+    }
+
+    /// Ends a poll for every source that it was made for. `bodies`: as read for each, where others have done that.
+    func conclude(
+        _ source: PolledSource,
+        _ poll: AnsweredPoll,
+        isCounted: Bool,
+        bodies: SourceMap<ReadBody>,
+        wall: WallTime,
+        now: MonotonicTime
+    ) {
         let followers = source.followers
         source.followers = []
-        self.conclude(source, end, trace: completion.trace, wall: wall, now: now) { verdict, response in
+        self.conclude(source, poll, bodies[source.id], wall: wall, now: now) { verdict, response in
             source.traced?.end(verdict.outcome, status: response?.status, error: verdict.error)
             self.inbox.metrics.withLock { metrics in
                 metrics.pollEnded(
                     source,
                     verdict.outcome,
-                    duration: now - begun - completion.held,
+                    duration: poll.duration,
                     wire: response?.wireBytes ?? 0,
                     body: response?.body.count ?? 0
                 )
@@ -136,8 +156,8 @@ extension PollLane {
         source.traced?.span.end()
         source.traced = nil
         for follower in followers where follower.leader === source {
-            guard self.leaves(follower, end, now: now) else { continue }
-            self.conclude(follower, end, trace: completion.trace, wall: wall, now: now) { verdict, _ in
+            guard self.leaves(follower, poll.end, now: now) else { continue }
+            self.conclude(follower, poll, bodies[follower.id], wall: wall, now: now) { verdict, _ in
                 self.inbox.metrics.withLock { $0.sharedPollEnded(follower, verdict.outcome) }
             }
         }
@@ -146,22 +166,21 @@ extension PollLane {
     /// Ends the poll of a source. `account` is called with the verdict, before it is told to anybody.
     private func conclude(
         _ source: PolledSource,
-        _ end: PollEnd,
-        trace: ExchangeTrace?,
+        _ poll: AnsweredPoll,
+        _ body: ReadBody?,
         wall: WallTime,
         now: MonotonicTime,
         account: (SourceStateMachine.Verdict, ExchangeResponse?) -> Void
     ) {
-        let version = source.group.version
-        let result = end.result(isConfirmation: source.pagesVersion == version && source.machine.hasValue)
-        let verdict = self.verdict(of: source, on: result, now: now, wall: wall)
+        let result = poll.end.result(isConfirmation: source.holdsPages(of: poll))
+        let verdict = self.verdict(of: source, on: result, body, now: now, wall: wall)
         let response = try? result.get()
         source.machine.pollRecorded(
-            PollRecord(at: wall, outcome: verdict.outcome, bytes: response?.wireBytes ?? 0, trace: trace)
+            PollRecord(at: wall, outcome: verdict.outcome, bytes: response?.wireBytes ?? 0, trace: poll.trace)
         )
-        if case .pages = end {
+        if case .pages = poll.end {
             let holds = response.map { $0.status == 304 || source.machine.holds($0.body) } ?? false
-            source.pagesVersion = verdict.error == nil && holds ? version : nil
+            source.pagesVersion = verdict.error == nil && holds && source.group === poll.group ? poll.version : nil
         }
         account(verdict, response)
         self.reviewToken(of: source, after: result, isGood: verdict.error == nil, now: now)
@@ -207,6 +226,7 @@ extension PollLane {
     private func verdict(
         of source: PolledSource,
         on result: Result<ExchangeResponse, UpstreamError>,
+        _ body: ReadBody?,
         now: MonotonicTime,
         wall: WallTime
     ) -> SourceStateMachine.Verdict {
@@ -216,7 +236,7 @@ extension PollLane {
         }
         switch result {
         case .success(let response):
-            return source.machine.responseReceived(response, now: now, wall: wall, using: &self.generator)
+            return source.machine.responseReceived(response, read: body, now: now, wall: wall, using: &self.generator)
         case .failure(let error):
             return source.machine.pollFailed(error, now: now, wall: wall, using: &self.generator)
         }

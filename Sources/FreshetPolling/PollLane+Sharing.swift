@@ -65,7 +65,7 @@ extension PollLane {
             case .scheduled:
                 let isWaiting = member.reading == nil && member.machine.nextPoll != .distantFuture
                 isDue = isWaiting && (member.due <= now || !member.machine.hasValue)
-            case .dormant, .awaitingToken, .polling: isDue = false
+            case .dormant, .awaitingToken, .polling, .readingBody: isDue = false
             }
             guard isDue, !member.isHeldByWrites(at: now) else { continue }
             if !member.asksAlone, !self.sleepsWithoutListeners(member) {

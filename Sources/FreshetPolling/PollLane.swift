@@ -31,7 +31,10 @@ final class PollLane {
     /// When values become stale, at the earliest.
     var staleQueue = DueQueue()
     var budget: PollBudget?
-    /// Polls under way.
+    let readers: BodyReaders
+    /// The number of the next body that is given to them.
+    var nextBody: UInt64 = 0
+    /// Requests under way.
     var inFlight = 0
     /// Sources that wait for somebody to listen.
     var dormant: Set<SourceID> = []
@@ -64,6 +67,7 @@ final class PollLane {
         self.notify = notify
         self.reactor = try Reactor(wakeUp: inbox.wakeUp)
         self.keeper = TokenKeeper(inbox: inbox, userAgent: configuration.userAgent)
+        self.readers = BodyReaders(inbox: inbox, limits: configuration.bodies)
         var transport = CurlTransport.Configuration()
         transport.userAgent = configuration.userAgent
         transport.maxConnectionsPerHost = configuration.maxConcurrentPollsPerHost
@@ -166,6 +170,7 @@ final class PollLane {
         for source in self.sources.values {
             self.transport.remove(ExchangeID(source.id))
             source.resumeWaiters(.failure(stopping))
+            for push in source.takePushes() { push.reply(.failure(stopping)) }
         }
         for source in self.sources.values {
             self.leaveGroup(source)
@@ -174,6 +179,7 @@ final class PollLane {
         }
         self.sources.removeAll()
         self.keeper.stop()
+        self.readers.close()
         for command in self.inbox.close() { command.refuse(stopping) }
         self.notify(.stopped)
     }
@@ -202,11 +208,13 @@ extension PollLane {
             self.resume(id, now: now)
             reply()
         case .push(let id, let body, let contentType, let reply):
-            self.push(id, body: body, contentType: contentType, reply: reply)
+            self.push(id, body: body, contentType: contentType, reply: reply, now: now)
         case .renew(let id, let configuration):
             self.renew(id, configuration, now: now)
         case .token(let credential, let result):
             self.tokenArrived(credential, result, now: now)
+        case .bodyRead(let result):
+            self.bodyRead(result, now: now)
         case .hook(let id):
             self.hookReceived(id, now: now)
         case .beginWrite(let id, let key, let isNew, let reply):
@@ -289,9 +297,10 @@ extension PollLane {
             self.inFlight -= 1
             self.inbox.metrics.withLock { $0.pollAbandoned() }
             if isCounted { source.host.queue.abandoned(isProbe: isProbe, now: now) }
-        } else if source.reading != nil {
+        } else if source.reading != nil || source.bodyInHand != nil {
             self.inbox.metrics.withLock { $0.pollAbandoned() }
         }
+        self.dropBodies(of: source)
         self.leaveGroup(source)
         self.leaveCredential(source)
         self.releaseFollowers(of: source, now: now)
@@ -304,7 +313,9 @@ extension PollLane {
         self.release(source.host)
         if source.host.queue.sources == 0 { self.hosts[source.host.origin] = nil }
         self.inbox.metrics.withLock { $0.polls[id] = nil }
-        source.resumeWaiters(.failure(UpstreamError(.internal, "the source was removed")))
+        let removed = UpstreamError(.internal, "the source was removed")
+        source.resumeWaiters(.failure(removed))
+        for push in source.takePushes() { push.reply(.failure(removed)) }
     }
 
     private func pollRequested(_ id: SourceID, reply: @escaping PolledSource.Waiter, now: MonotonicTime) {
@@ -371,26 +382,6 @@ extension PollLane {
         else { return }
         self.schedule(source, now: now)
         self.hub.report(source.machine.status, of: id)
-    }
-
-    private func push(_ id: SourceID, body: [UInt8], contentType: [UInt8]?, reply: @escaping LaneCommand.PushReply) {
-        guard let source = self.sources[id] else {
-            return reply(.failure(UpstreamError(.internal, "the source is not polled")))
-        }
-        let verdict = source.machine.valuePushed(body: body, contentType: contentType, now: .now, wall: .now)
-        if verdict.change != nil { source.pagesVersion = nil }
-        self.report(source, transition: verdict.transition)
-        self.watchStaleness(source)
-        if let error = verdict.error { return reply(.failure(error)) }
-        if let change = verdict.change {
-            self.publish(change, of: source) { cursor in
-                reply(cursor.map { .success($0) } ?? .failure(UpstreamError(.internal, "the source was removed")))
-            }
-        } else if let version = self.hub.version(of: id) {
-            reply(.success(version.cursor))
-        } else {
-            reply(.failure(UpstreamError(.internal, "the source has no value")))
-        }
     }
 }
 

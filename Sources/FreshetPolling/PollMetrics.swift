@@ -34,12 +34,22 @@ package struct PollMetrics: Sendable {
     package internal(set) var tokenFailures: UInt64 = 0
     /// Polls under way.
     package internal(set) var inFlight = 0
+    /// Large bodies that were read beside the poll thread.
+    package internal(set) var bodiesReadAside: UInt64 = 0
+    /// Large bodies that the poll thread read itself, because no more could wait.
+    package internal(set) var bodiesReadInPlace: UInt64 = 0
+    /// Bytes of the bodies that wait for a reader or are read.
+    package internal(set) var waitingBodyBytes = 0
     /// The CPU time that the poll thread has used.
     package internal(set) var threadCPU = Duration.zero
 
     mutating func pollStarted(lateness: Duration) {
         self.inFlight += 1
         self.lateness.observe(lateness)
+    }
+
+    mutating func largeBodyCame(isTaken: Bool) {
+        if isTaken { self.bodiesReadAside += 1 } else { self.bodiesReadInPlace += 1 }
     }
 
     mutating func pollAbandoned() {

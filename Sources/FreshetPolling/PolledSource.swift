@@ -27,6 +27,8 @@ final class PolledSource {
         case awaitingToken
         /// `isCounted`: the host's gate admitted it and wants to hear of its end.
         case polling(since: MonotonicTime, isCounted: Bool, isProbe: Bool)
+        /// The answer is there; its body, or that of the source which asked for it, is being read.
+        case readingBody
     }
 
     /// A read of several pages, from the first request to the last answer. Between two pages the source is in line as for
@@ -65,6 +67,11 @@ final class PolledSource {
     /// The version of the group's pages that the value is of.
     var pagesVersion: Int?
 
+    /// The poll whose body is being read.
+    var bodyInHand: BodyInHand?
+    /// What was pushed and waits until a large body is read, the oldest first.
+    var pushes: [PushInHand] = []
+
     /// Whose token the requests carry.
     var credential: TokenHolder?
     /// The token that the last poll was sent with.
@@ -96,8 +103,10 @@ final class PolledSource {
     var name: String { self.machine.configuration.name }
 
     var isPolling: Bool {
-        if case .polling = self.activity { return true }
-        return self.reading != nil
+        switch self.activity {
+        case .polling, .readingBody: true
+        case .dormant, .scheduled, .inLine, .riding, .awaitingToken: self.reading != nil
+        }
     }
 
     /// Whether of two sources that ask the same this one leads.
@@ -112,12 +121,17 @@ final class PolledSource {
         return switch self.activity {
         case .polling, .inLine: true
         case .scheduled: self.reading != nil || self.machine.nextPoll != .distantFuture
-        case .dormant, .riding, .awaitingToken: false
+        case .dormant, .riding, .awaitingToken, .readingBody: false
         }
     }
 
     func resumeWaiters(_ result: Result<PollOutcome, UpstreamError>) {
         for waiter in self.takeWaiters() { waiter(result) }
+    }
+
+    func takePushes() -> [PushInHand] {
+        defer { self.pushes = [] }
+        return self.pushes
     }
 
     func takeWaiters() -> [Waiter] {

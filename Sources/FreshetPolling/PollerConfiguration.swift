@@ -2,6 +2,7 @@
 
 package import FreshetCore
 import FreshetUpstream
+import System
 
 /// How the poller as a whole behaves.
 package struct PollerConfiguration: Hashable, Sendable {
@@ -25,6 +26,22 @@ package struct PollerConfiguration: Hashable, Sendable {
     /// used before are believed where they bring a change; before, such a change is asked for again over a new
     /// connection (FAULTS F09). The default is 32; 0 believes from the start.
     package var minSilentAnswers = ConnectionTrust.minAnswers
+
+    /// Which bodies are read beside the poll thread, and how many of them.
+    package struct Bodies: Hashable, Sendable {
+        /// Bodies of so many bytes, decoded, and more. The default is 128 KiB, which the poll thread would take about a
+        /// millisecond for.
+        package var largeBytes = Defaults.Polling.largeBodyBytes
+        /// Threads that read. The default is one less than there are processors, from one to four.
+        package var maxThreads = min(max(1, SystemThread.processors - 1), 4)
+        /// Bodies that wait for a thread. The default is 64. The poll thread reads those beyond itself, so that
+        /// nothing more comes meanwhile.
+        package var maxWaiting = Defaults.Polling.maxWaitingBodies
+        /// Bytes of the bodies that wait or are read. The default is 128 MiB; one that is alone may be larger.
+        package var maxBytes = Defaults.Polling.maxWaitingBodyBytes
+    }
+
+    package var bodies = Bodies()
 
     package init() {}
 }

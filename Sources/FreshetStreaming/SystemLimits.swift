@@ -2,12 +2,13 @@
 
 import CLinux
 import Glibc
+import System
 
 /// Limits of the process that bound how many streams it can hold.
 package enum SystemLimits {
     /// Processors online, at least 1.
     package static var cores: Int {
-        max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        SystemThread.processors
     }
 
     /// The soft limit of open files (RLIMIT_NOFILE); 1024 where it cannot be read.

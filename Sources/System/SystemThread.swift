@@ -57,6 +57,9 @@ package final class SystemThread: Sendable {
         pthread_detach(try self.start(name, stackBytes, body))
     }
 
+    /// Processors that threads can run on, at least one.
+    package static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
     /// Blocks the calling thread, which must be one of these.
     package static func sleep(_ duration: Duration) {
         guard duration > .zero else { return }

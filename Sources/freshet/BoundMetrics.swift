@@ -35,6 +35,7 @@ struct BoundMetrics: Sendable {
             Row(gauge: "freshet_http_waiting_requests", limit: http.effectiveMaxWaiting),
             Row(gauge: "freshet_idempotency_bytes", limit: Defaults.Writes.keyBytes),
             Row(gauge: "freshet_idempotency_keys", limit: Defaults.Writes.keys),
+            Row(gauge: "freshet_large_bodies_bytes", limit: Defaults.Polling.maxWaitingBodyBytes),
             Row(gauge: "freshet_log_reads_waiting", limit: configuration.limits.maxWaitingReads),
             Row(gauge: "freshet_polls_in_flight", limit: configuration.polling.concurrency),
             Row(gauge: "freshet_row_streams", limit: http.maxRowStreams),

@@ -197,6 +197,20 @@ struct GatewayMetrics {
         metrics.sample(polls.tokenFailures)
         metrics.family("freshet_polls_in_flight", "gauge", "Polls under way.")
         metrics.sample(polls.inFlight)
+        metrics.family(
+            "freshet_large_bodies_total",
+            "counter",
+            "Bodies of 128 KiB and more that were read beside the poll thread."
+        )
+        metrics.sample(polls.bodiesReadAside)
+        metrics.family(
+            "freshet_large_bodies_in_place_total",
+            "counter",
+            "Bodies of 128 KiB and more that the poll thread read itself, because no more could wait."
+        )
+        metrics.sample(polls.bodiesReadInPlace)
+        metrics.family("freshet_large_bodies_bytes", "gauge", "Bytes of large bodies that are read, or wait for it.")
+        metrics.sample(polls.waitingBodyBytes)
         metrics.family("freshet_poll_cpu_seconds_total", "counter", "CPU time of the poll thread.")
         metrics.sample(polls.threadCPU.inSeconds)
         metrics.family(

@@ -1,0 +1,126 @@
+// Large bodies are read beside the poll thread: a table of 8 MiB would hold every other poll for a good part of a second.
+
+import FreshetCore
+import FreshetUpstream
+import Synchronization
+import System
+
+/// Reads bodies on a few threads, the one that came first at first, and posts what came of them to the poll thread. Any
+/// thread may call.
+///
+/// A thread begins when there is something to read and ends when there is not. It holds values only, so that nobody has to
+/// wait for it: a source may be removed, and the gateway stop, while a body is read.
+final class BodyReaders: Sendable {
+    /// The body of one answer, for each source that it is the answer for.
+    struct Job: Sendable {
+        /// Tells jobs apart.
+        var number: UInt64
+        /// The source that asked.
+        var source: SourceID
+        var readings: [(source: SourceID, reading: BodyReading)]
+        var bytes: Int
+    }
+
+    /// What came of a job.
+    struct Result: Sendable {
+        var number: UInt64
+        var source: SourceID
+        var bodies: SourceMap<ReadBody>
+    }
+
+    private struct State: Sendable {
+        var waiting: [Job] = []
+        /// Of the bodies that wait or are read.
+        var bytes = 0
+        var threads = 0
+        var isClosed = false
+    }
+
+    private let inbox: LaneInbox
+    private let limits: PollerConfiguration.Bodies
+    private let state = Mutex(State())
+
+    init(inbox: LaneInbox, limits: PollerConfiguration.Bodies) {
+        self.inbox = inbox
+        self.limits = limits
+    }
+
+    /// Takes a job; its result is posted unless the job is cancelled before it begins.
+    ///
+    /// - Returns: `false` where no more bodies may wait, or the system has no thread to give. A body that is alone is taken,
+    ///   however large it is.
+    func submit(_ job: Job) -> Bool {
+        enum Step { case refused, waits, begins }
+        let step = self.update { state -> Step in
+            let fits = state.bytes == 0 || job.bytes <= self.limits.maxBytes - state.bytes
+            guard !state.isClosed, fits, state.waiting.count < self.limits.maxWaiting else { return .refused }
+            state.waiting.append(job)
+            state.bytes += job.bytes
+            guard state.threads < self.limits.maxThreads else { return .waits }
+            state.threads += 1
+            return .begins
+        }
+        guard step == .begins else { return step == .waits }
+        do throws(SystemError) {
+            try SystemThread.detach(name: "freshet-body") { self.work() }
+            return true
+        } catch {
+            return self.update { state in
+                state.threads -= 1
+                // Another thread reads it in its turn, or has begun.
+                guard state.threads == 0, let index = state.waiting.firstIndex(where: { $0.number == job.number })
+                else {
+                    return true
+                }
+                state.bytes -= state.waiting.remove(at: index).bytes
+                return false
+            }
+        }
+    }
+
+    /// Drops a job that has not begun.
+    func cancel(_ number: UInt64) {
+        self.update { state in
+            guard let index = state.waiting.firstIndex(where: { $0.number == number }) else { return }
+            state.bytes -= state.waiting.remove(at: index).bytes
+        }
+    }
+
+    /// Begins no further job. Final.
+    func close() {
+        self.update { state in
+            state.isClosed = true
+            state.bytes -= state.waiting.reduce(0) { $0 + $1.bytes }
+            state.waiting = []
+        }
+    }
+
+    private func work() {
+        while let job = self.next() {
+            var bodies = SourceMap<ReadBody>()
+            for (source, reading) in job.readings { bodies[source] = reading.read() }
+            self.update { $0.bytes -= job.bytes }
+            self.inbox.post(.bodyRead(Result(number: job.number, source: job.source, bodies: bodies)))
+        }
+    }
+
+    private func next() -> Job? {
+        self.state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.threads -= 1
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+    }
+
+    /// Changes the state, and the gauge with it.
+    private func update<Answer: Sendable>(_ change: (inout sending State) -> Answer) -> Answer {
+        self.state.withLock { state in
+            let answer = change(&state)
+            let bytes = state.bytes
+            self.inbox.metrics.withLock { $0.waitingBodyBytes = bytes }
+            return answer
+        }
+    }
+}
