@@ -20,6 +20,7 @@ struct FreshetBench {
           tls         TLS and HTTP/2: server CPU per event beside plaintext and nchan, memory, handshakes
           access      ES256 tokens verified a second beside openssl; streams opened with a known token beside open ones
           polls       polls per CPU-second with 1,000 and 10,000 sources beside a bare libcurl loop
+          bodies      how late polls of 1,000 small sources begin beside ten sources of 8 MiB
           deadhost    how late polls begin when one host among 500 is dead
           hostile     what a hundred hostile clients do to the others: delivery, probes, polls, memory, what is lost
           restart     kill -9 under 10,000 subscribers of 500 sources, and all of them back by their cursors
@@ -49,6 +50,7 @@ struct FreshetBench {
             case "tls": try runTLSBenchmark(arguments: rest)
             case "access": try await runAccessBenchmark(arguments: rest)
             case "polls": try runPollsBenchmark(arguments: rest)
+            case "bodies": try runLargeBodiesBenchmark(arguments: rest)
             case "deadhost": try runDeadHostBenchmark(arguments: rest)
             case "restart": try runRestartBenchmark(arguments: rest)
             case "writes": try runWritesBenchmark(arguments: rest)

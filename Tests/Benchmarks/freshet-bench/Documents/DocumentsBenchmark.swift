@@ -5,10 +5,11 @@ import FreshetCore
 import FreshetTesting
 import JSON
 
-/// Prints a table: made-up documents of the sizes that JSON.md names, then every recorded upstream. Rates are of the bytes
+/// Prints the worst cases of comparing, then a table: made-up documents of the sizes that JSON.md names, then every recorded upstream. Rates are of the bytes
 /// as they come: of a parse without an earlier version; of a parse by comparison with the last version; of that and the
 /// patch; and of all that a poll makes of a change: parse, patch, merge patch and items.
 func runDocumentsBenchmark() throws {
+    try runWorstCases()
     print("documents: parse the new version and diff it with the last one, one thread, MB/s")
     Table.row(
         "document",
@@ -147,6 +148,20 @@ struct DocumentSample {
         DocumentSample(name: "table of 8 MiB, 1 row in 20", format: .csv, before: Self.table(), after: Self.table(20)),
         DocumentSample(name: "feed of 8 MiB, 1 item in 20", format: .xml, before: Self.feed(), after: Self.feed(20)),
     ]
+
+    /// One of each format, of 8 MiB.
+    static var large: [DocumentSample] {
+        let every = 20
+        return [
+            DocumentSample(name: "table", format: .csv, before: self.table(), after: self.table(every)),
+            DocumentSample(name: "feed", format: .xml, before: self.feed(), after: self.feed(every)),
+            DocumentSample(
+                name: "records",
+                before: self.records(0..<38_000),
+                after: self.records(0..<38_000, bump: every)
+            ),
+        ]
+    }
 
     /// A table of 8 MiB; of one row in so many, a value differs.
     private static func table(_ every: Int? = nil) -> [UInt8] {
