@@ -13,16 +13,19 @@ DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prome
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25
+# For each reader that is fuzzed.
+FUZZ_SECONDS ?= 3600
+FUZZ_TARGETS ?= json eager minify tables xml
 # What `make test-long` does more often, or for longer, than `make test`. Tests read these variables.
 LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_RESTART_SUBSCRIBERS=1000 FRESHET_HOSTILE_SECONDS=60 FRESHET_CHURN=1 FRESHET_REPLAYS=1000 \
   FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=9000 \
   FRESHET_PAIRS=300000 FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000 FRESHET_WRITE_HISTORIES=1-10000 \
   FRESHET_SWAPS=1000 FRESHET_CUTS=1000 FRESHET_CALM_SUBSCRIBERS=10000 FRESHET_RESUMES=1000 \
-  FRESHET_EVENTS=1000000 FRESHET_WEBHOOK_LOOPS=1000 FRESHET_SOAK_POLLS=86400
+  FRESHET_EVENTS=1000000 FRESHET_WEBHOOK_LOOPS=1000 FRESHET_SOAK_POLLS=86400 FRESHET_FUZZ=1000000
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetClientTests|FreshetStorageTests|FreshetCoreTests.Hub
 
-.PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test deb deploy-check clean
+.PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test fuzz deb deploy-check clean
 
 all: build
 
@@ -94,6 +97,21 @@ simulate: setup
 ## crash-test: kill -9 with subscribers that come back, LOOPS=25 times
 crash-test: setup
 	FRESHET_CRASH_LOOPS=$(LOOPS) timeout 3000 $(SWIFT) test -j $(JOBS) --filter CrashTests
+
+# With libFuzzer where the toolchain has it, which follows the branches that inputs take; else by random changes alone.
+LIBFUZZER = $(wildcard $(dir $(shell command -v $(SWIFT)))../lib/clang/*/lib/*/libclang_rt.fuzzer*.a)
+FUZZ = .build-fuzz/release/freshet-fuzz
+FUZZED = $(if $(LIBFUZZER),-Xswiftc -sanitize=fuzzer -Xswiftc -DLIBFUZZER -Xcc -fsanitize=fuzzer-no-link -Xswiftc -use-ld=lld)
+
+## fuzz: JSON, whitespace, tables and XML against the plain way to read them, an hour each: FUZZ_SECONDS=60, FUZZ_TARGETS=xml
+fuzz: setup
+	FRESHET_FUZZ_BUILD=1 timeout 3000 $(RELEASE) --scratch-path .build-fuzz --product freshet-fuzz \
+	  -Xswiftc -enable-testing $(FUZZED)
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p .build-fuzz/corpus/$$target || exit 1; \
+	  $(FUZZ) $$target $(FUZZ_SECONDS) $(if $(LIBFUZZER),-artifact_prefix=.build-fuzz/$$target- .build-fuzz/corpus/$$target) \
+	    || exit 1; \
+	done
 
 # Apart from .build: what is linked otherwise would be linked again at each change between the two.
 STATIC = .build-static/release/freshet

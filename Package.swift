@@ -189,6 +189,13 @@ let package = Package(
             path: "Tests/Support/FreshetSimulation",
             swiftSettings: house
         ),
+        // Reaches into the readers, so that it is built for tests and for `make fuzz`.
+        .target(
+            name: "FreshetFuzzing",
+            dependencies: ["CMinify", "FreshetCore", "JSON", "System"],
+            path: "Tests/Support/FreshetFuzzing",
+            swiftSettings: house
+        ),
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
@@ -201,7 +208,7 @@ let package = Package(
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
         ),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "CMinify", "System"], swiftSettings: house),
+        .testTarget(name: "JSONTests", dependencies: ["JSON", "FreshetFuzzing", "System"], swiftSettings: house),
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "JSONPathTests", dependencies: ["JSONPath", "JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
@@ -223,8 +230,8 @@ let package = Package(
         .testTarget(
             name: "FreshetCoreTests",
             dependencies: [
-                "FreshetCore", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON", "JSONSchema",
-                "CAllocations", "CLinux", "HTTPFields", "System",
+                "FreshetCore", "FreshetFuzzing", "FreshetSimulation", "FreshetStreaming", "FreshetTesting", "JSON",
+                "JSONSchema", "CAllocations", "CLinux", "HTTPFields", "System",
             ],
             swiftSettings: house
         ),
@@ -328,3 +335,16 @@ let package = Package(
         ),
     ]
 )
+
+// A program of its own for `make fuzz` alone: its build looks into other targets as tests do.
+if Context.environment["FRESHET_FUZZ_BUILD"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "freshet-fuzz",
+            dependencies: ["FreshetFuzzing", "System"],
+            path: "Tests/Support/freshet-fuzz",
+            swiftSettings: house
+        )
+    )
+    package.products.append(.executable(name: "freshet-fuzz", targets: ["freshet-fuzz"]))
+}

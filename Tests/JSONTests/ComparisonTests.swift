@@ -2,6 +2,7 @@ import Foundation
 import System
 import Testing
 
+@testable import FreshetFuzzing
 @testable import JSON
 
 /// What is parsed by comparison with the last version, against the plain parser.
@@ -25,25 +26,13 @@ struct ComparisonTests {
         let compared = bytes.withUnsafeBytes { Storage.parse($0, after: last, limits: limits, costs: costs) }
         switch (plain, compared) {
         case (.success(let plain), .success(let compared)):
-            let difference = self.difference(plain, compared)
+            let difference = ComparisonOracle.difference(plain, compared)
             #expect(difference == nil, "\(label()): \(String(decoding: bytes.prefix(2000), as: UTF8.self))")
             return compared
         case (.failure(let plain), .failure(let compared)):
             #expect(plain == compared, "\(label()): \(String(decoding: bytes.prefix(2000), as: UTF8.self))")
         case (.success, .failure), (.failure, .success):
             Issue.record("\(label()): \(plain), \(compared): \(String(decoding: bytes.prefix(2000), as: UTF8.self))")
-        }
-        return nil
-    }
-
-    private static func difference(_ left: Storage, _ right: Storage) -> String? {
-        guard left.text == right.text else { return "the texts differ" }
-        guard left.count == right.count else { return "\(left.count) and \(right.count) nodes" }
-        for index in 0..<left.count {
-            let (a, b) = (left.nodes[index], right.nodes[index])
-            guard a.start == b.start, a.length == b.length, a.next == b.next, a.tag == b.tag, a.hash == b.hash else {
-                return "node \(index): \(a), \(b)"
-            }
         }
         return nil
     }
@@ -230,7 +219,7 @@ struct ComparisonTests {
                 }
                 switch (plain, found) {
                 case (.success(let plain), .success(let found)):
-                    #expect(Self.difference(plain, found) == nil, "chain \(chain), version \(version)")
+                    #expect(ComparisonOracle.difference(plain, found) == nil, "chain \(chain), version \(version)")
                     last = Document(storage: found).extracting(pointer)?.storage ?? last
                 case (.failure(let plain), .failure(let found)): #expect(plain == found)
                 case (.success, .failure), (.failure, .success): Issue.record("chain \(chain), version \(version)")
