@@ -129,6 +129,7 @@ let package = Package(
             ],
             swiftSettings: house
         ),
+        .target(name: "FreshetCluster", swiftSettings: house),
         .target(
             name: "FreshetAccess",
             dependencies: [
