@@ -21,7 +21,7 @@ final class WebhookBell: HubListener {
         switch notice {
         case .published(let event): self.changed.withLock { _ = $0.insert(event.source) }
         case .removed(let source): self.changed.withLock { _ = $0.insert(source) }
-        case .status, .added: break
+        case .status, .added, .interrupted: break
         }
     }
 

@@ -9,6 +9,8 @@ extension Hub {
         case committed(LogRecord, at: Cursor)
         /// The log failed, and goes on in memory in this epoch.
         case renumbered(Epoch, StoreError)
+        /// A shared log goes on behind a gap.
+        case moved(Cursor)
     }
 
     /// Where changes go. Its lock is held while a change is given to the log, so that none can get behind the removal of
@@ -54,8 +56,10 @@ extension Hub {
 
     /// Keeps what a poll without a change taught, where there is a store. Best effort.
     package func keep(validators: Validators, learned: [UInt8], of source: SourceID) {
-        guard let store = self.store, let name = self.name(of: source) else { return }
-        store.update(source: name, validators: validators, learned: learned)
+        let (log, store) = self.intake.withLock { ($0.log, $0.store) }
+        guard store != nil || log.isShared, let name = self.name(of: source) else { return }
+        log.keep(source: name, validators: validators, learned: learned)
+        store?.update(source: name, validators: validators, learned: learned)
     }
 
     /// Takes over a value of an earlier process: no event, no new number. `rule`: what is known to tell its items apart.
@@ -103,6 +107,10 @@ extension Hub: LogReceiver {
         self.arrivals.withLock { $0.append(.committed(record, at: position)) }
     }
 
+    package func moved(to position: Cursor) {
+        self.arrivals.withLock { $0.append(.moved(position)) }
+    }
+
     /// The most committed changes that wait until they are readable. Whoever brings more waits for the thread that makes
     /// them readable: pollers then poll no faster, and the disk commits no faster, than subscribers are served. Beyond it
     /// there is at most one change of each thread, what a callback publishes meanwhile, and once, when the log fails,
@@ -135,6 +143,8 @@ extension Hub: LogReceiver {
             switch arrival {
             case .committed(let record, let position): self.makeReadable(record, at: position)
             case .renumbered(let epoch, let error): self.state.withLock { $0.storeFailed(error, newEpoch: epoch) }
+            case .moved(let position):
+                for listener in self.state.withLock({ $0.move(to: position) }) { listener.wake() }
             }
             next = self.arrivals.withLock { $0.next() }
         }
@@ -213,9 +223,20 @@ extension Hub: LogReceiver {
         self.settle()
     }
 
+    /// The values of all sources, as a store begins with them.
+    package func valuesToStore() -> [StoredSource] {
+        let waiting = self.arrivals.withLock { $0.all }
+        return self.state.withLock { $0.storedSources(with: waiting) }
+    }
+
     /// Goes on in memory after the log failed. What it did not commit was shown to no subscriber; it is numbered in a new epoch,
     /// since the disk may hold some of it or none, and no cursor may ever name two contents (FAULTS F64, F65).
     func goOnInMemory(_ error: StoreError, _ intake: inout Intake) {
+        guard !intake.log.isShared else {
+            // The numbers are those of all nodes, and stay.
+            intake.store = nil
+            return self.state.withLock { $0.storeLost(error) }
+        }
         var generator = SystemRandomNumberGenerator()
         let epoch = Epoch.random(using: &generator)
         let rest = intake.log.withdraw()
@@ -228,5 +249,27 @@ extension Hub: LogReceiver {
         for record in rest {
             memory.submit(record)
         }
+    }
+}
+
+extension Hub {
+    /// The value of a source as a change without patches, to be submitted where a shared log begins anew; `nil` without a value.
+    package func wholeRecord(of source: SourceID) -> LogRecord? {
+        self.state.withLock { state in
+            guard let entry = state[source], let version = entry.version else { return nil }
+            let change = Change(
+                document: version.document,
+                rule: version.rule,
+                at: version.at,
+                validators: version.validators,
+                freshness: version.freshness
+            )
+            return LogRecord(name: entry.name, identity: entry.identity, change: change, source: source)
+        }
+    }
+
+    /// The source with this name, if there is one.
+    package func id(of name: String) -> SourceID? {
+        self.state.withLock { $0.id(of: name) }
     }
 }

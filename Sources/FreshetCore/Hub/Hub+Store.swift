@@ -28,6 +28,9 @@ extension Hub {
     /// that is still bad. Then they are: what is published from here on is numbered, and shown only after the store has
     /// begun and committed it.
     package func resumeStore(_ store: any ChangeStore) throws(StoreError) {
+        guard !self.intake.withLock({ $0.log.isShared }) else {
+            throw StoreError(.io, "a gateway of a cluster keeps its log in memory until it is started again")
+        }
         var generator = SystemRandomNumberGenerator()
         do throws(StoreError) {
             try store.restart(epoch: Epoch.random(using: &generator), head: 0, sources: [])

@@ -10,6 +10,8 @@ package enum HubNotice: Sendable {
     case added(SourceID, name: String)
     /// A source is gone; its subscribers get no more of it.
     case removed(SourceID)
+    /// The log goes on behind a gap: whoever reads has to read the log.
+    case interrupted
 }
 
 /// A change as it goes to the shards.

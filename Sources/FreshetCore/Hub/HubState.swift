@@ -319,6 +319,30 @@ struct HubState: Sendable {
 
     // MARK: The store
 
+    /// The log goes on after `position`; every source keeps its value, and everybody has a gap.
+    ///
+    /// - Returns: Those to be woken.
+    mutating func move(to position: Cursor) -> [any HubListener] {
+        guard position.sequence >= self.log.head else { return [] }
+        let sources = self.entries.sortedIndices.map { SourceID(index: $0) }
+        self.log.moved(to: position, sources: sources)
+        self.unknownThrough = position.sequence
+        for source in sources {
+            self.update(source) { $0.version = $0.version?.moved(to: position) }
+        }
+        self.forgetFetched()
+        self.past.removeAll()
+        for listener in self.listeners { listener.enqueue(.interrupted) }
+        return self.listeners
+    }
+
+    /// The store failed, and the log goes on without it under the same numbers.
+    mutating func storeLost(_ error: StoreError) {
+        self.hasStore = false
+        self.storeError = error
+        self.forgetFetched()
+    }
+
     /// The store was given up: the log goes on in memory, in a new epoch.
     mutating func storeFailed(_ error: StoreError, newEpoch: Epoch) {
         self.log.epochLost(newEpoch: newEpoch)

@@ -70,6 +70,14 @@ package struct ChangeLog: Sendable {
         self.epoch = newEpoch
     }
 
+    /// Goes on after `position`, in whatever epoch that is. What was there before is a gap for whoever reads on from it.
+    package mutating func moved(to position: Cursor, sources: some Sequence<SourceID>) {
+        guard position.sequence >= self.head else { return }
+        self.epoch = position.epoch
+        self.head = position.sequence
+        for source in sources { self.cache.startAfter(position.sequence, for: source) }
+    }
+
     /// Declares that a source's changes through `sequence` are not in memory, as after a restart.
     package mutating func startAfter(_ sequence: UInt64, for source: SourceID) {
         self.cache.startAfter(sequence, for: source)

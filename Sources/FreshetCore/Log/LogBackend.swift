@@ -38,6 +38,10 @@ package protocol LogBackend: AnyObject, Sendable {
     /// The last position that was given out, in the log's present epoch.
     var head: Cursor { get }
 
+    /// Whether other nodes write to it too: it is never given up for a log in memory, and numbers its changes itself where the
+    /// disk of this node fails.
+    var isShared: Bool { get }
+
     /// From here on this receiver is notified, also of changes of other nodes. Called once, first. Not retained.
     func start(telling receiver: any LogReceiver)
 
@@ -51,6 +55,9 @@ package protocol LogBackend: AnyObject, Sendable {
     /// blocks, and makes no callback.
     func remove(source name: String)
 
+    /// A poll without a change has taught this. Never blocks.
+    func keep(source name: String, validators: Validators, learned: [UInt8])
+
     /// Hands on what was submitted and removed, in that order. Called after each with no lock held; any thread. Never
     /// blocks.
     func flush()
@@ -62,15 +69,29 @@ package protocol LogBackend: AnyObject, Sendable {
     func withdraw() -> [LogRecord]
 }
 
+extension LogBackend {
+    package var isShared: Bool { false }
+
+    package func keep(source name: String, validators: Validators, learned: [UInt8]) {}
+}
+
 /// Receives what a log has committed: the hub.
 package protocol LogReceiver: AnyObject, Sendable {
     /// A change is in the log for good. Called in the order of positions. Only takes note, so that the log may hold a lock
     /// meanwhile.
     func committed(_ record: LogRecord, at position: Cursor)
 
+    /// A shared log goes on after this position, which is above all earlier ones: what comes before it is a gap for everybody.
+    /// Only takes note.
+    func moved(to position: Cursor)
+
     /// Carries out what was noted. To be called after ``committed(_:at:)``, with no lock held; any thread.
     func settle()
 
     /// The log takes no more changes. With no lock held; any thread.
     func failed(_ log: any LogBackend, _ error: StoreError)
+}
+
+extension LogReceiver {
+    package func moved(to position: Cursor) {}
 }

@@ -65,6 +65,19 @@ package final class SourceVersion: Sendable {
         self.ownTag = etag
     }
 
+    /// The same value at another position, where the log goes on after that.
+    func moved(to cursor: Cursor) -> SourceVersion {
+        var change = Change(
+            document: self.document,
+            rule: self.rule,
+            at: self.at,
+            validators: self.validators,
+            freshness: self.freshness
+        )
+        change.summary = self.summary
+        return SourceVersion(change, cursor: cursor, sourceName: self.sourceName)
+    }
+
     /// The value with its items, for views.
     package var value: KeyedValue {
         self.encoded.withLock { encoded in

@@ -117,7 +117,7 @@ package final class StoreLog: LogBackend {
 }
 
 extension StoredChange {
-    init(_ record: LogRecord, _ sequence: UInt64) {
+    package init(_ record: LogRecord, _ sequence: UInt64) {
         self.init(
             sequence: sequence,
             source: record.name,
@@ -131,7 +131,7 @@ extension StoredChange {
 }
 
 extension StoredSource {
-    init(_ record: LogRecord, _ sequence: UInt64) {
+    package init(_ record: LogRecord, _ sequence: UInt64) {
         self.init(
             name: record.name,
             identity: record.identity,

@@ -49,7 +49,7 @@ final class LoopWaits: HubListener {
         switch notice {
         case .published(let event): self.changed.withLock { _ = $0.insert(event.source) }
         case .removed(let source): self.changed.withLock { _ = $0.insert(source) }
-        case .status, .added: break
+        case .status, .added, .interrupted: break
         }
     }
 

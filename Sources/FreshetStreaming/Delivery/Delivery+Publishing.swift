@@ -32,6 +32,9 @@ extension Delivery {
             case .removed(let source):
                 self.deliverGathered()
                 self.remove(source, isSeenWhole: !hasOverflowed)
+            case .interrupted:
+                self.deliverGathered()
+                self.sendEverybodyToTheLog()
             }
         }
         self.deliverGathered()
