@@ -129,7 +129,14 @@ let package = Package(
             ],
             swiftSettings: house
         ),
-        .target(name: "FreshetCluster", swiftSettings: house),
+        .target(
+            name: "FreshetCluster",
+            dependencies: [
+                "FreshetCore", "JSON", "System",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ],
+            swiftSettings: house
+        ),
         .target(
             name: "FreshetAccess",
             dependencies: [
@@ -186,7 +193,10 @@ let package = Package(
         ),
         .target(
             name: "FreshetSimulation",
-            dependencies: ["FreshetCore", "FreshetStreaming", "FreshetTesting", "HTTPFields", "JSON", "System"],
+            dependencies: [
+                "FreshetCluster", "FreshetCore", "FreshetStreaming", "FreshetTesting", "HTTPFields", "JSON", "System",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
             path: "Tests/Support/FreshetSimulation",
             swiftSettings: house
         ),
@@ -242,6 +252,11 @@ let package = Package(
                 "FreshetPolling", "FreshetUpstream", "FreshetCore", "FreshetTesting", "JSON", "CZlib", "CLinux",
                 "CResolverStub", "HTTPFields", "System",
             ],
+            swiftSettings: house
+        ),
+        .testTarget(
+            name: "FreshetClusterTests",
+            dependencies: ["FreshetCluster", "FreshetCore", "FreshetSimulation", "JSON", "System"],
             swiftSettings: house
         ),
         .testTarget(

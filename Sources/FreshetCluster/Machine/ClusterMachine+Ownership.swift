@@ -1,0 +1,449 @@
+// Who owns what: heartbeats, leases, owner records, and the order in which sources change hands.
+
+import DequeModule
+package import FreshetCore
+
+extension ClusterMachine {
+    // MARK: Time
+
+    package mutating func timePassed(now: MonotonicTime) {
+        if let last = self.lastTime, now - last > self.settings.heartbeat {
+            // This process did not run: what the others said meanwhile is read only now.
+            for node in self.members.keys { self.members[node]?.seenAt = now }
+        }
+        self.lastTime = now
+        if self.retryAt <= now {
+            self.retryAt = .distantFuture
+            self.retry()
+            for name in self.names { self.pump(name, now: now) }
+            self.reviewAll(now: now)
+        }
+        if self.nextFacts <= now {
+            self.nextFacts = now + Self.factsInterval
+            if self.link == .reading { self.actions.append(.readFacts) }
+        }
+        self.forgetTheGone(now: now)
+        self.beat(now: now)
+        if let settled = self.settlesAt, settled <= now, !self.isSettled {
+            self.isSettled = true
+            self.reviewAll(now: now)
+        }
+        if let listensSince, listensSince + self.settings.lease <= now, !self.knowsTheGone {
+            self.knowsTheGone = true
+            self.proceed(now: now)
+        }
+        self.reviewEntitlement(now: now)
+    }
+
+    /// Something that was waited for is there.
+    mutating func proceed(now: MonotonicTime) {
+        self.reviewAll(now: now)
+        for name in self.names { self.pump(name, now: now) }
+    }
+
+    private mutating func retry() {
+        guard self.link == .syncing else { return }
+        self.actions.append(.readFacts)
+    }
+
+    private mutating func beat(now: MonotonicTime) {
+        guard self.link == .reading, self.heartbeat == nil, self.nextHeartbeat <= now, !self.hasLeft else { return }
+        let record = NodeRecord(
+            incarnation: self.settings.incarnation,
+            isLeaving: self.isLeaving,
+            sources: self.sourcesHash
+        )
+        let subject = self.settings.subjects.subject(of: .node(self.settings.node))
+        let message = StreamMessage(subject: subject, payload: record.encoded, timeToLive: self.settings.lease)
+        let id = self.publish([message], expecting: nil, for: .heartbeat)
+        self.heartbeat = (id, now)
+        self.nextHeartbeat = now + self.settings.heartbeat
+    }
+
+    private var sourcesHash: UInt64 {
+        self.sources.keys.reduce(0) { $0 &+ StableHash.of($1.utf8) }
+    }
+
+    private mutating func heartbeatPublished(_ outcome: PublishOutcome, now: MonotonicTime) {
+        guard let sent = self.heartbeat else { return }
+        self.heartbeat = nil
+        guard case .stored(let sequence, _) = outcome else {
+            self.nextHeartbeat = now + Self.retryInterval
+            return
+        }
+        self.figures.heartbeats += 1
+        if !self.isEntitled, self.entitledAfter == .max { self.entitledAfter = sequence }
+        self.version += 1
+        self.leaseUntil = max(self.leaseUntil, sent.sentAt + (self.settings.lease - self.settings.margin))
+        self.reviewEntitlement(now: now)
+    }
+
+    /// Notices that the lease has ended, or holds again and everything before it was read.
+    mutating func reviewEntitlement(now: MonotonicTime) {
+        let isEntitled = now < self.leaseUntil && self.readThrough >= self.entitledAfter
+        guard isEntitled != self.isEntitled else { return }
+        self.isEntitled = isEntitled
+        self.version += 1
+        if isEntitled {
+            self.entitledAfter = 0
+            self.note(.regained)
+            self.reviewAll(now: now)
+            for name in self.names { self.pump(name, now: now) }
+        } else {
+            self.entitledAfter = .max
+            self.figures.lapses += 1
+            self.note(.lapsed)
+            for name in self.names { self.stopPolling(name) }
+        }
+    }
+
+    private mutating func forgetTheGone(now: MonotonicTime) {
+        let gone = self.members.filter { $0.value.seenAt + self.settings.lease <= now }.keys
+        // While nothing is read, nobody is heard.
+        guard !gone.isEmpty, self.link == .reading, let listensSince, now - listensSince >= self.settings.lease else {
+            return
+        }
+        for node in gone { self.members[node] = nil }
+        self.place(now: now)
+    }
+
+    // MARK: Nodes
+
+    mutating func nodeRead(_ message: StoredMessage, of node: String, now: MonotonicTime) {
+        guard let record = NodeRecord(message.payload) else { return }
+        if node == self.settings.node, record.incarnation != self.settings.incarnation {
+            // Soon after the start it may be this node's last process.
+            if self.knowsTheGone { self.note(.nameTaken) }
+            return
+        }
+        if message.sequence > self.syncedLast, self.awaited.remove(node) != nil, self.awaited.isEmpty {
+            self.proceed(now: now)
+        }
+        let before = self.members[node]
+        self.members[node] = Member(record: record, seenAt: now)
+        if before?.record.sources != record.sources, record.sources != self.sourcesHash {
+            self.note(.sourcesDiffer(node: node))
+        }
+        guard before?.record.incarnation != record.incarnation || before?.record.isLeaving != record.isLeaving else {
+            return
+        }
+        self.place(now: now)
+    }
+
+    /// Places all sources on the nodes that are there.
+    private mutating func place(now: MonotonicTime) {
+        var nodes = self.members.filter { !$0.value.record.isLeaving }.map(\.key)
+        if !self.isLeaving { nodes.append(self.settings.node) } else { nodes.removeAll { $0 == self.settings.node } }
+        let placed = Set(nodes).sorted()
+        if placed != self.placedNodes { self.note(.joined(nodes: placed)) }
+        self.placedNodes = placed
+        self.version += 1
+        self.placement = Placement(sources: self.sources.keys, nodes: placed)
+        self.reviewAll(now: now)
+    }
+
+    // MARK: Sources
+
+    /// These are the sources of the configuration.
+    package mutating func sourcesChanged(_ names: Set<String>, now: MonotonicTime) {
+        for name in self.names where !names.contains(name) {
+            self.stopPolling(name)
+            let rest = self.sources[name]?.pending.map(\.record) ?? []
+            if !rest.isEmpty { self.actions.append(.drop(rest)) }
+            self.sources[name] = nil
+        }
+        for name in names where self.sources[name] == nil { self.sources[name] = ClusterSource() }
+        self.names = names.sorted()
+        self.place(now: now)
+    }
+
+    /// What is known of a source from the log on disk.
+    package mutating func restored(_ source: StoredSource) {
+        self.sources[source.name]?.lastPosition = source.sequence
+        self.sources[source.name]?.learned = source.learned
+        self.sources[source.name]?.validators = source.validators
+        if let base = self.base, source.sequence > base {
+            self.sources[source.name]?.lastSequence = source.sequence - base
+        }
+    }
+
+    /// What a poll without a change has taught.
+    package mutating func learned(_ validators: Validators, _ learned: [UInt8], of source: String) {
+        self.sources[source]?.learned = learned
+        self.sources[source]?.validators = validators
+    }
+
+    /// The node ends in order.
+    package mutating func leave(now: MonotonicTime) {
+        guard !self.isLeaving else { return }
+        self.isLeaving = true
+        self.nextHeartbeat = now
+        self.heartbeat = nil
+        self.beat(now: now)
+        self.place(now: now)
+        self.reviewLeft()
+    }
+
+    private mutating func reviewLeft() {
+        guard self.isLeaving, !self.hasLeft else { return }
+        let isDone = self.sources.values.allSatisfy { $0.role == .other } || !self.isEntitled
+        guard isDone else { return }
+        self.hasLeft = true
+        self.actions.append(.left)
+    }
+
+    mutating func reviewAll(now: MonotonicTime) {
+        for name in self.names { self.review(name, now: now) }
+        self.reviewLeft()
+    }
+
+    /// Brings what the node is to a source in step with what it should be.
+    mutating func review(_ name: String, now: MonotonicTime) {
+        guard self.isEntitled, self.isCaughtUp, let source = self.sources[name] else { return }
+        switch source.role {
+        case .acquiring, .handing, .refencing(.some): break
+        case .refencing(nil): self.askOwner(name)
+        case .owned(let fence):
+            guard source.isOwnerKnown else { return self.askOwner(name) }
+            guard let target = self.placement.owner(of: name), target != self.settings.node, self.mayWrite else {
+                if self.isLeaving, self.mayWrite { return self.hand(name, to: nil, fence: fence, now: now) }
+                return self.startPolling(name)
+            }
+            self.hand(name, to: target, fence: fence, now: now)
+        case .other:
+            guard source.isOwnerKnown else { return self.askOwner(name) }
+            guard self.isSettled, self.mayWrite, self.placement.owner(of: name) == self.settings.node,
+                self.isVacant(source)
+            else { return }
+            self.figures.takeovers += 1
+            let id = self.writeOwner(name, self.ownRecord(of: source))
+            self.sources[name]?.role = .acquiring(id)
+        }
+    }
+
+    /// Nobody owns it, or one who is gone does.
+    private func isVacant(_ source: ClusterSource) -> Bool {
+        guard let owner = source.owner?.record, !owner.node.isEmpty else { return true }
+        if let member = self.members[owner.node] { return member.record.incarnation != owner.incarnation }
+        return owner.node == self.settings.node || self.knowsTheGone
+    }
+
+    private func ownRecord(of source: ClusterSource) -> OwnerRecord {
+        OwnerRecord(
+            node: self.settings.node,
+            incarnation: self.settings.incarnation,
+            learned: source.learned,
+            validators: source.validators
+        )
+    }
+
+    private mutating func writeOwner(_ name: String, _ record: OwnerRecord) -> PublishID {
+        let subject = self.settings.subjects.subject(of: .owner(source: name))
+        return self.publish(
+            [StreamMessage(subject: subject, payload: record.encoded)],
+            expecting: StreamExpectation(subject, at: self.sources[name]?.owner?.sequence ?? 0),
+            for: .owner(name)
+        )
+    }
+
+    /// Gives a source away, once all that it has in hand is in the stream.
+    private mutating func hand(_ name: String, to target: String?, fence: UInt64, now: MonotonicTime) {
+        self.stopPolling(name)
+        guard let source = self.sources[name], source.pending.isEmpty, source.batch == nil else {
+            return self.pump(name, now: now)
+        }
+        let incarnation = target.flatMap { self.members[$0]?.record.incarnation }
+        let record = OwnerRecord(
+            node: incarnation == nil ? "" : target ?? "",
+            incarnation: incarnation ?? Incarnation(rawValue: 0),
+            learned: source.learned,
+            validators: source.validators
+        )
+        self.figures.handovers += 1
+        let id = self.writeOwner(name, record)
+        self.sources[name]?.role = .handing(id)
+    }
+
+    private mutating func startPolling(_ name: String) {
+        // What is on its way into the log is not in the hub yet: the poller would find it a second time.
+        guard let source = self.sources[name], !source.isPolled, !source.isReleasing, source.pending.isEmpty,
+            let owner = source.owner, !self.isLeaving
+        else { return }
+        self.sources[name]?.isPolled = true
+        self.version += 1
+        self.actions.append(.own(name, owner.record))
+        self.republishIfNeeded(name)
+    }
+
+    mutating func stopPolling(_ name: String) {
+        guard self.sources[name]?.isPolled == true else { return }
+        self.sources[name]?.isPolled = false
+        self.sources[name]?.isReleasing = true
+        self.version += 1
+        self.actions.append(.release(name))
+    }
+
+    /// The poller has let go of a source, and publishes no more of it.
+    package mutating func released(_ name: String, now: MonotonicTime) {
+        self.sources[name]?.isReleasing = false
+        self.review(name, now: now)
+    }
+
+    /// In a new numbering every source begins with its value.
+    mutating func republishIfNeeded(_ name: String) {
+        guard let source = self.sources[name], source.isPolled, source.lastSequence < self.epochBegins,
+            source.pending.isEmpty
+        else { return }
+        self.actions.append(.republish(name))
+    }
+
+    /// A publish of this source may or may not be stored: an owner record after which it cannot be any more.
+    mutating func refence(_ name: String, now: MonotonicTime) {
+        guard let source = self.sources[name] else { return }
+        let id = self.writeOwner(name, self.ownRecord(of: source))
+        self.sources[name]?.role = .refencing(id)
+    }
+
+    // MARK: Owner records
+
+    private mutating func askOwner(_ name: String) {
+        guard self.sources[name]?.isOwnerAsked == false else { return }
+        self.sources[name]?.isOwnerAsked = true
+        self.actions.append(.readOwner(name))
+    }
+
+    /// The answer to `.readOwner`.
+    package mutating func ownerReceived(
+        _ name: String,
+        _ result: Result<StoredMessage?, StreamFailure>,
+        now: MonotonicTime
+    ) {
+        guard let source = self.sources[name] else { return }
+        self.sources[name]?.isOwnerAsked = false
+        guard case .success(let message) = result else { return self.retry(now: now) }
+        self.sources[name]?.isOwnerKnown = true
+        // Less than there was: the broker has lost it.
+        self.sources[name]?.lastFence = min(source.lastFence, message?.sequence ?? 0)
+        guard let message, let record = OwnerRecord(message.payload) else {
+            if message == nil { self.sources[name]?.owner = nil }
+            switch source.role {
+            case .owned, .refencing(nil): self.lose(name)
+            case .other, .acquiring, .handing, .refencing(.some): break
+            }
+            return self.review(name, now: now)
+        }
+        guard record.node == self.settings.node, record.incarnation == self.settings.incarnation else {
+            // What is not read yet counts when it is.
+            if message.sequence > self.readThrough { return }
+            return self.take(record, at: message.sequence, of: name, now: now)
+        }
+        switch source.role {
+        case .owned(message.sequence):
+            self.sources[name]?.owner = (record, message.sequence)
+            self.review(name, now: now)
+        case .acquiring, .handing, .refencing(.some): break
+        case .owned, .other, .refencing(nil):
+            // What was sent under it may be stored yet: not after another one.
+            guard message.sequence <= self.readThrough else { return }
+            guard self.mayWrite else {
+                self.sources[name]?.isOwnerKnown = false
+                return
+            }
+            self.sources[name]?.owner = (record, message.sequence)
+            self.refence(name, now: now)
+        }
+    }
+
+    mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
+        guard let record = OwnerRecord(message.payload), let source = self.sources[name] else { return }
+        let isOwn = record.node == self.settings.node && record.incarnation == self.settings.incarnation
+        if isOwn, message.sequence <= source.lastFence { return }
+        self.sources[name]?.isOwnerKnown = true
+        self.take(record, at: message.sequence, of: name, now: now)
+    }
+
+    private mutating func take(_ record: OwnerRecord, at sequence: UInt64, of name: String, now: MonotonicTime) {
+        guard let source = self.sources[name] else { return }
+        // Read again after a connection was lost.
+        if let owner = source.owner, owner.sequence > sequence { return }
+        self.sources[name]?.owner = (record, sequence)
+        self.version += 1
+        self.sources[name]?.learned = record.learned
+        self.sources[name]?.validators = record.validators
+        if record.node == self.settings.node, record.incarnation == self.settings.incarnation {
+            if source.role != .owned(fence: sequence) {
+                self.sources[name]?.role = .owned(fence: sequence)
+                self.sources[name]?.lastFence = sequence
+                // All that is in the stream from before this record was read.
+                self.sources[name]?.resend()
+                self.republishIfNeeded(name)
+            }
+            self.pump(name, now: now)
+        } else {
+            self.sources[name]?.role = .other
+            self.stopPolling(name)
+            self.dropPending(of: name)
+            self.reviewLeft()
+        }
+        self.review(name, now: now)
+    }
+
+    /// The node does not own the source any more, and nobody is known to.
+    private mutating func lose(_ name: String) {
+        self.sources[name]?.role = .other
+        self.stopPolling(name)
+        self.reviewLeft()
+    }
+
+    private mutating func dropPending(of name: String) {
+        guard let source = self.sources[name], !source.pending.isEmpty else { return }
+        self.figures.dropped += UInt64(source.pending.count)
+        self.actions.append(.drop(source.pending.map(\.record)))
+        self.sources[name]?.pending = []
+        self.sources[name]?.batch = nil
+    }
+
+    // MARK: Outcomes
+
+    package mutating func published(_ id: PublishID, _ outcome: PublishOutcome, now: MonotonicTime) {
+        if case .unknown = outcome { self.figures.unknown += 1 }
+        switch self.publishes.removeValue(forKey: id) {
+        case .heartbeat: if self.heartbeat?.id == id { self.heartbeatPublished(outcome, now: now) }
+        case .epoch: self.epochPublished(id, outcome, now: now)
+        case .owner(let name): self.ownerPublished(id, outcome, of: name, now: now)
+        case .batch(let name): self.batchPublished(id, outcome, of: name, now: now)
+        case nil: break
+        }
+        if self.isLeaving { self.reviewAll(now: now) }
+    }
+
+    private mutating func ownerPublished(
+        _ id: PublishID,
+        _ outcome: PublishOutcome,
+        of name: String,
+        now: MonotonicTime
+    ) {
+        guard let role = self.sources[name]?.role else { return }
+        let isHanding = role == .handing(id)
+        let isRefencing = role == .refencing(id)
+        guard role == .acquiring(id) || isHanding || isRefencing else { return }
+        switch outcome {
+        case .stored:
+            // It counts when it is read.
+            break
+        case .refused(.fenced):
+            self.figures.fenced += role == .acquiring(id) ? 0 : 1
+            self.lose(name)
+            self.sources[name]?.isOwnerKnown = false
+            self.askOwner(name)
+        case .refused, .unknown:
+            if isRefencing || isHanding {
+                self.sources[name]?.role = .refencing(nil)
+            } else {
+                self.sources[name]?.role = .other
+            }
+            self.sources[name]?.isOwnerKnown = false
+            self.retry(now: now)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// What a node knows, for those who ask at another time than it decides.
+
+import Dispatch
+package import FreshetCore
+
+/// A node's view of the cluster at one moment.
+package struct ClusterSnapshot: Sendable {
+    package var node = ""
+    package var state = StreamState.disconnected("not connected yet")
+    /// It reads the stream.
+    package var isReading = false
+    /// Its lease holds and it has read everything before it.
+    package var isEntitled = false
+    package var leaseUntil = MonotonicTime(nanoseconds: .min)
+    package var nodes: [String] = []
+    /// By source; absent for one that nobody owns.
+    package var owners: [String: String] = [:]
+    /// The sources that this node polls.
+    package var polled: Set<String> = []
+    package var readThrough: UInt64 = 0
+    package var figures = ClusterFigures()
+
+    package init() {}
+
+    /// What has changed of the machine since is seen by its version.
+    init(_ machine: ClusterMachine, state: StreamState) {
+        self.node = machine.settings.node
+        self.state = state
+        self.isEntitled = machine.isEntitled
+        self.leaseUntil = machine.leaseUntil
+        self.nodes = machine.placedNodes
+        for (name, source) in machine.sources {
+            if let owner = source.owner?.record.node, !owner.isEmpty { self.owners[name] = owner }
+            if source.isPolled { self.polled.insert(name) }
+        }
+        self.refresh(machine)
+    }
+
+    /// What changes all the time, and costs nothing to tell.
+    mutating func refresh(_ machine: ClusterMachine) {
+        self.isReading = machine.isReading
+        self.readThrough = machine.readThrough
+        self.figures = machine.figures
+    }
+}
+
+/// State that only one queue touches.
+///
+/// `@unchecked Sendable`: the value is reached through ``run(_:)`` and ``assumeRun(_:)`` alone, and both are on the queue, which
+/// is serial.
+final class QueueConfined<Value>: @unchecked Sendable {
+    private let value: Value
+    private let queue: DispatchQueue
+
+    init(_ value: Value, queue: DispatchQueue) {
+        self.value = value
+        self.queue = queue
+    }
+
+    func run(_ body: @escaping @Sendable (Value) -> Void) {
+        self.queue.async { body(self.value) }
+    }
+
+    /// On the queue already.
+    func assumeRun(_ body: (Value) -> Void) {
+        dispatchPrecondition(condition: .onQueue(self.queue))
+        body(self.value)
+    }
+}

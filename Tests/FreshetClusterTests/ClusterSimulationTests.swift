@@ -1,0 +1,39 @@
+// The cluster under seeds: pauses, partitions, crashes, brokers that forget.
+
+import Foundation
+import FreshetSimulation
+import Testing
+
+@Suite("Cluster simulation")
+struct ClusterSimulationTests {
+    /// `FRESHET_CLUSTER_SEEDS`: how many runs; the default is short.
+    private static let seeds = UInt64(ProcessInfo.processInfo.environment["FRESHET_CLUSTER_SEEDS"] ?? "") ?? 6
+
+    @Test("each change once and in order at every node, and none of a stale owner", arguments: 1...Self.seeds)
+    func holds(seed: UInt64) {
+        let simulation = ClusterSimulation(seed: seed)
+        simulation.run(seconds: 20)
+        #expect(simulation.objections.isEmpty, "seed \(seed)")
+        #expect(simulation.figures.changes > 0)
+    }
+
+    @Test("the same seed gives the same run")
+    func repeats() {
+        let fingerprints = (0..<2).map { _ in
+            let simulation = ClusterSimulation(seed: 11)
+            simulation.run(seconds: 10)
+            return simulation.figures
+        }
+        #expect(fingerprints[0] == fingerprints[1])
+    }
+
+    @Test("mistakes that are made on purpose are found", arguments: ClusterSimulation.Bug.allCases)
+    func finds(bug: ClusterSimulation.Bug) {
+        let isFound = (1...30).contains { seed in
+            let simulation = ClusterSimulation(seed: seed, bug: bug)
+            simulation.run(seconds: 30)
+            return !simulation.objections.isEmpty
+        }
+        #expect(isFound)
+    }
+}

@@ -1,0 +1,162 @@
+// What nodes write into the stream, and where every source belongs.
+
+import FreshetCluster
+import FreshetCore
+import JSON
+import System
+import Testing
+
+@Suite("Cluster values")
+struct ClusterValuesTests {
+    @Test("a subject names what it was made of", arguments: ["a", "rates", "a.b", "a..b", "x-1_2", "9.", "user/42"])
+    func subjects(name: String) {
+        let subjects = ClusterSubjects(prefix: "fr")
+        for topic in [ClusterSubjects.Topic.owner(source: name), .change(source: name), .node(name), .epoch] {
+            let subject = subjects.subject(of: topic)
+            #expect(subjects.topic(of: subject) == topic)
+            #expect(!subject.contains("..") && !subject.contains("*") && !subject.contains("/"))
+        }
+    }
+
+    @Test(
+        "foreign subjects are none of ours",
+        arguments: [
+            "", "fr", "fr.", "fr.owner", "fr.owner.", "fr.owner.a.b", "fr.owner.=4", "fr.owner.=zz", "xr.epoch",
+            "fr.x.a",
+        ]
+    )
+    func foreign(subject: String) {
+        #expect(ClusterSubjects(prefix: "fr").topic(of: subject) == nil)
+    }
+
+    static func change(_ text: String, patch: String? = nil) -> Change {
+        var change = Change(
+            document: testDocument(text),
+            patch: patch.map { Array($0.utf8) },
+            at: WallTime(milliseconds: 1_700_000_000_123),
+            validators: Validators(etag: Array("\"x\"".utf8), lastModified: nil, url: "http://a/"),
+            freshness: .milliseconds(1500)
+        )
+        change.rule = ItemRule(items: Pointer("/items") ?? Pointer(), key: Pointer("/id"))
+        change.learned = [1, 2, 3]
+        var summary = ChangeSummary()
+        summary.added = 3
+        change.summary = summary
+        return change
+    }
+
+    @Test("a change comes out as it went in")
+    func changes() throws {
+        let number = ChangeNumber(incarnation: Incarnation(rawValue: 7), count: 9)
+        for base in [ChangeBase.nothing, .position(77), .change(number)] {
+            let change = Self.change(#"{"items":[{"id":1}]}"#, patch: #"[{"op":"add"}]"#)
+            let record = ChangeRecord(name: "a.b", identity: "i", base: base, change: change)
+            let read = try #require(ChangeRecord(record.encoded[...]))
+            #expect(read.name == "a.b" && read.identity == "i" && read.base == base)
+            #expect(read.change.document.text == change.document.text)
+            #expect(read.change.patch == change.patch && read.change.merge == nil && read.change.items == nil)
+            #expect(read.change.rule == change.rule && read.change.at == change.at)
+            #expect(read.change.validators == change.validators && read.change.freshness == change.freshness)
+            #expect(read.change.learned == [1, 2, 3] && read.change.summary == change.summary)
+            #expect(ChangeDigest(read) == ChangeDigest(record))
+        }
+    }
+
+    @Test("bytes that are cut, changed or added to never trap, and a cut record is none")
+    func hostile() {
+        var generator = SplitMix64(seed: 30)
+        let owner = OwnerRecord(node: "a", incarnation: Incarnation(rawValue: 1), learned: [9, 9])
+        let record = ChangeRecord(name: "a", identity: "i", base: .nothing, change: Self.change("[1]"))
+        let part = ChangePart(
+            number: ChangeNumber(incarnation: Incarnation(rawValue: 1), count: 1),
+            index: 0,
+            of: 1,
+            bytes: record.encoded[...]
+        )
+        for bytes in [owner.encoded, record.encoded, part.encoded] {
+            for count in 0..<bytes.count {
+                let cut = Array(bytes.prefix(count))
+                if bytes == owner.encoded { #expect(OwnerRecord(cut) == nil) }
+                if bytes == record.encoded { #expect(ChangeRecord(cut[...]) == nil) }
+                _ = ChangePart(cut)
+            }
+            for _ in 0..<2000 {
+                var other = bytes
+                for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                    other[Int.random(in: 0..<other.count, using: &generator)] = UInt8.random(
+                        in: 0...255,
+                        using: &generator
+                    )
+                }
+                _ = OwnerRecord(other)
+                _ = NodeRecord(other)
+                _ = EpochRecord(other)
+                _ = ChangeRecord(other[...])
+                _ = ChangePart(other)
+            }
+        }
+    }
+
+    @Test(
+        "a long change is put together from its parts, and only from all of them",
+        arguments: [1, 25, 26, 27, 100, 4096]
+    )
+    func parts(payload: Int) throws {
+        let bytes = (0..<500).map { UInt8(truncatingIfNeeded: $0) }
+        let number = ChangeNumber(incarnation: Incarnation(rawValue: 1), count: 2)
+        let parts = try #require(ChangePart.parts(of: bytes, number, maxPayload: payload))
+        var assembly = ChangeAssembly()
+        for part in parts.dropLast() {
+            let read = try #require(ChangePart(part.encoded))
+            #expect(assembly.take(read) == .more)
+        }
+        let last = try #require(parts.last.flatMap { ChangePart($0.encoded) })
+        #expect(assembly.take(last) == .whole(bytes[...]))
+        guard parts.count > 2 else { return }
+        for part in parts where part.index != 1 { _ = assembly.take(part) }
+        #expect(assembly.take(last) == .broken)
+    }
+
+    @Test("a change that no batch holds has no parts")
+    func tooLong() {
+        let number = ChangeNumber(incarnation: Incarnation(rawValue: 1), count: 2)
+        let bytes = [UInt8](repeating: 0, count: 2000)
+        #expect(ChangePart.parts(of: bytes, number, maxPayload: 26) == nil)
+        #expect(ChangePart.parts(of: Array(bytes.prefix(1000)), number, maxPayload: 26)?.count == 1000)
+    }
+
+    @Test("sources are spread within 15 percent, and a node that joins or leaves moves few", arguments: 2...9)
+    func placement(count: Int) {
+        let sources = (0..<1000).map { "source-\($0)" }
+        let nodes = (0..<count).map { "gateway-\($0)" }
+        let before = Placement(sources: sources, nodes: nodes)
+        let after = Placement(sources: sources, nodes: nodes + ["gateway-x"])
+        func shares(_ placement: Placement) -> [String: Int] {
+            Dictionary(sources.compactMap { placement.owner(of: $0).map { ($0, 1) } }, uniquingKeysWith: +)
+        }
+        for share in shares(before).values {
+            #expect(abs(Double(share) * Double(count) / 1000 - 1) <= 0.15)
+        }
+        let moved = sources.filter { before.owner(of: $0) != after.owner(of: $0) }
+        let ideal = 1000 / (count + 1)
+        #expect(moved.count <= ideal * 13 / 10, "\(moved.count) of an ideal of \(ideal)")
+        let left = Placement(sources: sources, nodes: nodes.dropFirst())
+        let lost = sources.filter { before.owner(of: $0) != left.owner(of: $0) }
+        #expect(lost.count <= (shares(before)[nodes[0]] ?? 0) * 13 / 10, "\(lost.count)")
+        #expect(sources.allSatisfy { left.owner(of: $0) != nodes[0] })
+    }
+
+    @Test("without nodes nobody owns anything")
+    func noNodes() {
+        #expect(Placement(sources: ["a"], nodes: []).owner(of: "a") == nil)
+    }
+}
+
+/// A document of a test.
+func testDocument(_ text: String) -> Document {
+    do {
+        return try Document(parsing: Array(text.utf8))
+    } catch {
+        preconditionFailure("testDocument(\(text)): \(error)")
+    }
+}

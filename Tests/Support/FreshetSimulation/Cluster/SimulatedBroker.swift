@@ -1,0 +1,101 @@
+// The broker of a simulated cluster: one stream, with everything that a broker may do to those who trust it.
+
+import FreshetCluster
+import FreshetCore
+
+/// A stream in memory. It checks what a broker checks, and what no broker can: that nobody writes a change of a source whose
+/// last owner record does not name it.
+struct SimulatedBroker {
+    private(set) var messages: [(message: StoredMessage, expires: MonotonicTime)] = []
+    private(set) var last: UInt64 = 0
+    private var lastOf: [String: UInt64] = [:]
+    private(set) var objections: [String] = []
+    /// Batches that were refused whole.
+    private(set) var refusals = 0
+    let subjects: ClusterSubjects
+
+    init(subjects: ClusterSubjects) {
+        self.subjects = subjects
+    }
+
+    var facts: StreamFacts {
+        StreamFacts(first: self.messages.first?.message.sequence ?? self.last + 1, last: self.last)
+    }
+
+    mutating func publish(
+        _ messages: [StreamMessage],
+        expecting: StreamExpectation?,
+        now: MonotonicTime
+    ) -> PublishOutcome {
+        self.expire(now: now)
+        guard messages.count <= SharedStreamLimits.maxBatch else { return .refused(.tooLarge) }
+        if let expecting, self.lastOf[expecting.subject] ?? 0 != expecting.sequence {
+            self.refusals += 1
+            return .refused(.fenced)
+        }
+        for message in messages {
+            self.last += 1
+            self.check(message)
+            self.lastOf[message.subject] = self.last
+            let stored = StoredMessage(sequence: self.last, subject: message.subject, payload: message.payload)
+            self.messages.append((stored, message.timeToLive.map { now + $0 } ?? .distantFuture))
+        }
+        return .stored(sequence: self.last, count: messages.count)
+    }
+
+    private mutating func check(_ message: StreamMessage) {
+        guard case .change(let source) = self.subjects.topic(of: message.subject),
+            let part = ChangePart(message.payload)
+        else { return }
+        let owner = self.lastMessage(of: self.subjects.subject(of: .owner(source: source)))
+        let record = owner.flatMap { OwnerRecord($0.payload) }
+        if record?.incarnation != part.number.incarnation {
+            self.objections.append(
+                "\(source): \(part.number) was stored at \(self.last), of \(String(describing: record))"
+            )
+        }
+    }
+
+    func messages(from sequence: UInt64, limit: Int) -> [StoredMessage] {
+        var low = 0
+        var high = self.messages.count
+        while low < high {
+            let middle = (low + high) / 2
+            if self.messages[middle].message.sequence < sequence { low = middle + 1 } else { high = middle }
+        }
+        return self.messages[low...].prefix(limit).map(\.message)
+    }
+
+    func message(at sequence: UInt64) -> StoredMessage? {
+        self.messages(from: sequence, limit: 1).first { $0.sequence == sequence }
+    }
+
+    func lastMessage(of subject: String) -> StoredMessage? {
+        self.lastOf[subject].flatMap { self.message(at: $0) }
+    }
+
+    /// Removes heartbeats whose time has passed.
+    mutating func expire(now: MonotonicTime) {
+        self.remove { $0.expires <= now }
+    }
+
+    /// Loses the last messages, as a broker does that acknowledged what it had not written.
+    mutating func rewind(by count: Int) {
+        let kept = self.messages.dropLast(count).last?.message.sequence ?? 0
+        self.remove { $0.message.sequence > kept }
+        self.last = kept
+    }
+
+    /// Removes the oldest messages.
+    mutating func prune(_ count: Int) {
+        let first = self.messages.dropFirst(count).first?.message.sequence ?? self.last + 1
+        self.remove { $0.message.sequence < first }
+    }
+
+    private mutating func remove(_ isGone: ((message: StoredMessage, expires: MonotonicTime)) -> Bool) {
+        guard self.messages.contains(where: isGone) else { return }
+        self.messages.removeAll(where: isGone)
+        self.lastOf = [:]
+        for stored in self.messages { self.lastOf[stored.message.subject] = stored.message.sequence }
+    }
+}
