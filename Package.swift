@@ -134,7 +134,7 @@ let package = Package(
         .target(
             name: "FreshetCluster",
             dependencies: [
-                "FreshetCore", "JSON", "System",
+                "FreshetCore", "JSON", "NATS", "System",
                 .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -234,6 +234,11 @@ let package = Package(
             swiftSettings: house
         ),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
+        .testTarget(
+            name: "NATSTests",
+            dependencies: ["NATS", "FreshetCluster", "FreshetTesting"],
+            swiftSettings: house
+        ),
         .testTarget(name: "EventStreamTests", dependencies: ["EventStream", "System"], swiftSettings: house),
         .testTarget(
             name: "FreshetClientTests",
