@@ -3,10 +3,10 @@
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
 RELEASE = $(SWIFT) build -c release -j $(JOBS)
-PACKAGES = libcurl4-openssl-dev zlib1g-dev libexpat1-dev libsqlite3-dev libssl-dev libnghttp2-dev pkg-config
+PACKAGES = libcurl4-openssl-dev zlib1g-dev libzstd-dev libexpat1-dev libsqlite3-dev libssl-dev libnghttp2-dev pkg-config
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts with the libraries
 # that the client binds to, and nginx stands before the gateway.
-TEST_PACKAGES = chromium curl libnats3.4 nginx nodejs python3-venv node-react node-react-test-renderer node-redux node-eventsource node-ws \
+  
   node-typescript libjs-vue
 # What reads the files of Deploy.
 DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
@@ -22,7 +22,7 @@ LONG = FRESHET_EXHAUSTIVE=1 FRESHET_SEEDS=1-5000 FRESHET_CRASH_LOOPS=200 \
   FRESHET_HISTORIES=1-5000 FRESHET_MUTATIONS=1000 FRESHET_THROUGH=25 FRESHET_EXPIRING=9000 \
   FRESHET_PAIRS=300000 FRESHET_VIEW_HISTORIES=10000 FRESHET_VIEW_CHANGES=100000 FRESHET_WRITE_HISTORIES=1-10000 \
   FRESHET_SWAPS=1000 FRESHET_CUTS=1000 FRESHET_CALM_SUBSCRIBERS=10000 FRESHET_RESUMES=1000 \
-  FRESHET_EVENTS=1000000 FRESHET_WEBHOOK_LOOPS=1000 FRESHET_SOAK_POLLS=86400 FRESHET_FUZZ=1000000 FRESHET_BROKER_KILLS=12
+  FRESHET_EVENTS=1000000 FRESHET_WEBHOOK_LOOPS=1000 FRESHET_SOAK_POLLS=86400 FRESHET_FUZZ=1000000 FRESHET_BROKER_KILLS=12 FRESHET_JOINS=1000
 SANITIZED = FreshetStreamingTests|FreshetHTTPTests|FreshetClientTests|FreshetStorageTests|FreshetCoreTests.Hub
 
 .PHONY: all setup build run test test-long lint format bench docs sanitize simulate crash-test fuzz deb deploy-check clean

@@ -35,6 +35,7 @@ let package = Package(
         // Layer 0: formats and the system, each usable on its own.
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CCodings", linkerSettings: [.linkedLibrary("dl")]),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .target(name: "CIconv"),
@@ -57,6 +58,7 @@ let package = Package(
         .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNGHTTP2"], swiftSettings: house),
         .target(name: "WebSocket", dependencies: ["CZlib"], swiftSettings: house),
+        .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: house),
         .target(
             name: "WebPush",
             dependencies: ["JSON", .product(name: "Crypto", package: "swift-crypto")],
@@ -189,7 +191,7 @@ let package = Package(
         // For tests and benchmarks only.
         .target(
             name: "FreshetTesting",
-            dependencies: ["CLinux", "CNGHTTP2", "CTLSTesting", "CZlib", "EventStream", "System"],
+            dependencies: ["CLinux", "CNGHTTP2", "CTLSTesting", "CZlib", "CZstd", "EventStream", "System"],
             path: "Tests/Support/FreshetTesting",
             swiftSettings: house
         ),
@@ -227,6 +229,7 @@ let package = Package(
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "FreshetTesting"], swiftSettings: house),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "FreshetTesting"], swiftSettings: house),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: house),
         .testTarget(
             name: "WebPushTests",
