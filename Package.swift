@@ -236,7 +236,7 @@ let package = Package(
             dependencies: ["WebPush", "JSON", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: house
         ),
-        .testTarget(name: "TLSTests", dependencies: ["TLS", "FreshetTesting"], swiftSettings: house),
+        .testTarget(name: "TLSTests", dependencies: ["CTLS", "TLS", "FreshetTesting"], swiftSettings: house),
         .testTarget(
             name: "NATSTests",
             dependencies: ["NATS", "FreshetCluster", "FreshetTesting"],

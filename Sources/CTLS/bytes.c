@@ -9,20 +9,27 @@ void ctls_output_free(struct ctls_output *output) {
     memset(output, 0, sizeof *output);
 }
 
+uint8_t *ctls_output_room(struct ctls_output *output, size_t count) {
+    if (output->capacity - output->count < count) {
+        size_t capacity = (output->count + count) * 2;
+        uint8_t *larger = realloc(output->bytes, capacity);
+        if (!larger) return NULL;
+        output->bytes = larger;
+        output->capacity = capacity;
+    }
+    return output->bytes + output->count;
+}
+
 static int bio_write(BIO *bio, const char *bytes, int count) {
     ctls_session *session = BIO_get_data(bio);
     struct ctls_output *output = session->output;
     BIO_clear_retry_flags(bio);
     if (!output || count <= 0) return -1;
-    if (output->capacity - output->count < (size_t)count) {
-        size_t capacity = (output->count + (size_t)count) * 2;
-        uint8_t *larger = realloc(output->bytes, capacity);
-        if (!larger) return -1;
-        output->bytes = larger;
-        output->capacity = capacity;
-    }
-    memcpy(output->bytes + output->count, bytes, (size_t)count);
+    uint8_t *room = ctls_output_room(output, (size_t)count);
+    if (!room) return -1;
+    memcpy(room, bytes, (size_t)count);
     output->count += (size_t)count;
+    if (session->context->detaches) ctls_count_records(&session->wire[CTLS_SENDING], room, (size_t)count);
     return count;
 }
 
@@ -35,6 +42,7 @@ static int bio_read(BIO *bio, char *bytes, int count) {
     }
     size_t taken = session->input_count < (size_t)count ? session->input_count : (size_t)count;
     memcpy(bytes, session->input, taken);
+    if (session->context->detaches) ctls_count_records(&session->wire[CTLS_RECEIVING], session->input, taken);
     session->input += taken;
     session->input_count -= taken;
     return (int)taken;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -111,8 +112,9 @@ static int choose_certificate(SSL *ssl, int *alert, void *data) {
 /// Hears of every message; those that come on an open session are counted.
 static void hear(int is_ours, int version, int type, const void *bytes, size_t count, SSL *ssl, void *data) {
     (void)version, (void)data;
-    if (is_ours || type != SSL3_RT_HANDSHAKE || count == 0) return;
     ctls_session *session = SSL_get_app_data(ssl);
+    if (session && session->context->detaches) ctls_note_record(session, is_ours, type, bytes, count);
+    if (is_ours || type != SSL3_RT_HANDSHAKE || count == 0) return;
     // It may follow the last message of the handshake before anybody sees that the session is open.
     if (!session || (!session->is_open && *(const uint8_t *)bytes != SSL3_MT_KEY_UPDATE)) return;
     struct timespec now;
@@ -137,7 +139,11 @@ static SSL_CTX *make_context(ctls_context *context) {
     SSL_CTX_set_tlsext_servername_callback(made, choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(made, context);
     SSL_CTX_set_msg_callback(made, hear);
+    if (context->detaches) SSL_CTX_set_keylog_callback(made, ctls_note_secret);
     if (SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION) != 1 || SSL_CTX_set_num_tickets(made, 0) != 1
+        // AES-128 and SHA-256 first: both sides spend less on a handshake and on a record.
+        || SSL_CTX_set_ciphersuites(
+               made, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1
         || SSL_CTX_set_cipher_list(made, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1
         || SSL_CTX_set1_groups_list(made, "X25519:P-256:P-384") != 1) {
         SSL_CTX_free(made);
@@ -294,6 +300,7 @@ ctls_session *ctls_session_new(ctls_context *context) {
 
 void ctls_session_free(ctls_session *session) {
     SSL_free(session->ssl);
+    OPENSSL_cleanse(session->secrets, sizeof session->secrets);
     ctls_context_free(session->context);
     free(session);
 }
@@ -306,6 +313,7 @@ void ctls_session_feed(ctls_session *session, const void *bytes, size_t count) {
 int ctls_session_read(
     ctls_session *session, struct ctls_output *output, void *bytes, size_t capacity, size_t *count) {
     *count = 0;
+    if (!session->ssl) return CTLS_FAILED;
     ERR_clear_error();
     session->output = output;
     int result = SSL_read_ex(session->ssl, bytes, capacity, count);
@@ -327,6 +335,7 @@ int ctls_session_read(
 int ctls_session_write(ctls_session *session, struct ctls_output *output, const void *bytes, size_t count) {
     size_t written = 0;
     if (count == 0) return CTLS_OK;
+    if (!session->ssl) return CTLS_FAILED;
     ERR_clear_error();
     session->output = output;
     session->records += (count + SSL3_RT_MAX_PLAIN_LENGTH - 1) / SSL3_RT_MAX_PLAIN_LENGTH;
@@ -341,7 +350,7 @@ int ctls_session_write(ctls_session *session, struct ctls_output *output, const 
 }
 
 void ctls_session_close(ctls_session *session, struct ctls_output *output) {
-    if (!session->is_open || SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) return;
+    if (!session->is_open || !session->ssl || SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) return;
     ERR_clear_error();
     session->output = output;
     SSL_shutdown(session->ssl);
@@ -356,16 +365,17 @@ int ctls_session_is_open(const ctls_session *session) {
 int ctls_session_protocol(const ctls_session *session) {
     const unsigned char *name;
     unsigned count;
+    if (!session->ssl) return CTLS_HTTP1;
     SSL_get0_alpn_selected(session->ssl, &name, &count);
     return count == 2 && memcmp(name, "h2", 2) == 0 ? CTLS_HTTP2 : CTLS_HTTP1;
 }
 
 int ctls_session_version(const ctls_session *session) {
-    return SSL_version(session->ssl);
+    return session->ssl ? SSL_version(session->ssl) : TLS1_3_VERSION;
 }
 
 int ctls_session_subject(const ctls_session *session, char *text, size_t capacity) {
-    X509 *certificate = SSL_get0_peer_certificate(session->ssl);
+    X509 *certificate = session->ssl ? SSL_get0_peer_certificate(session->ssl) : NULL;
     if (!certificate || SSL_get_verify_result(session->ssl) != X509_V_OK) return 0;
     BIO *bio = BIO_new(BIO_s_mem());
     if (!bio) return -1;
@@ -380,6 +390,10 @@ int ctls_session_subject(const ctls_session *session, char *text, size_t capacit
     BIO_free(bio);
     ERR_clear_error();
     return result;
+}
+
+int ctls_session_demands(const ctls_session *session) {
+    return session->context->authorities != NULL;
 }
 
 const char *ctls_session_text(const ctls_session *session) {

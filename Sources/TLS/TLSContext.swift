@@ -52,18 +52,21 @@ package final class TLSContext: @unchecked Sendable {
 
     /// `identities`: the first is for clients that name no host, or another. `clientAuthorities`, in PEM: every client has
     /// to present a certificate that one of them signed. `recordsPerKey`: see RFC 8446 §5.5; `nil` for the bound of AES-GCM.
+    /// `detaches`: whether sessions can be detached, for which their secrets are kept beside OpenSSL until they end.
     ///
     /// - Throws: What cannot be used, and why.
     package init(
         _ identities: [TLSIdentity],
         clientAuthorities: [UInt8]? = nil,
         protocols: Protocols = [.http1, .http2],
-        recordsPerKey: UInt64? = nil
+        recordsPerKey: UInt64? = nil,
+        detaches: Bool = false
     ) throws(TLSContextError) {
         guard let pointer = ctls_context_new(protocols.rawValue) else {
             throw TLSContextError(part: .context, what: "no memory", fix: "give it more")
         }
         self.pointer = pointer
+        ctls_context_set_detaches(pointer, detaches ? 1 : 0)
         do throws(TLSContextError) {
             for (number, identity) in identities.enumerated() {
                 try Self.add(identity, number, to: pointer)

@@ -1,6 +1,6 @@
 // Files that hold certificates and keys, as they are configured.
 
-/// Files that a TLS listener needs, in PEM, as seen from the working directory.
+/// Files that a TLS listener needs, in PEM, as seen from the working directory, and what is made of them.
 package struct TLSFiles: Hashable, Sendable {
     package struct Pair: Hashable, Sendable {
         /// The certificate and its chain, leaf first.
@@ -17,10 +17,13 @@ package struct TLSFiles: Hashable, Sendable {
     package var pairs: [Pair]
     /// Authorities that have to have signed the certificates of clients; `nil` asks clients for none.
     package var clientAuthorities: String?
+    /// Whether the sessions of streams are detached, where they can be.
+    package var detaches: Bool
 
-    package init(pairs: [Pair], clientAuthorities: String? = nil) {
+    package init(pairs: [Pair], clientAuthorities: String? = nil, detaches: Bool = true) {
         self.pairs = pairs
         self.clientAuthorities = clientAuthorities
+        self.detaches = detaches
     }
 
     /// Every file.
@@ -60,7 +63,7 @@ extension TLSFiles {
         var authorities: [UInt8]?
         if let path = self.clientAuthorities { authorities = try read(path) }
         do throws(TLSContextError) {
-            return try TLSContext(identities, clientAuthorities: authorities)
+            return try TLSContext(identities, clientAuthorities: authorities, detaches: self.detaches)
         } catch {
             throw TLSFilesError(path: self.path(of: error.part), what: error.what, fix: error.fix)
         }

@@ -45,7 +45,7 @@ package enum TLSState: Hashable, Sendable {
 /// What it seals is added to the workspace that the call names. The owner sends that in its order, all of it.
 // A handover passes it through a lock from the thread that used it last to the one that uses it next.
 package final class TLSSession: @unchecked Sendable {
-    private let pointer: OpaquePointer
+    let pointer: OpaquePointer
     private var failure: TLSFailure?
 
     /// - Returns: `nil` for want of memory, or where the context has no certificate.
@@ -86,9 +86,12 @@ package final class TLSSession: @unchecked Sendable {
     /// - Returns: `false` where the session cannot: it has failed, or hands are not shaken.
     package func seal(_ bytes: UnsafeRawBufferPointer, with workspace: TLSWorkspace) -> Bool {
         guard self.failure == nil, self.isOpen else { return false }
+        let before = workspace.output.count
         let result = ctls_session_write(self.pointer, &workspace.output, bytes.baseAddress, bytes.count)
         guard result != CTLS_OK.rawValue else { return true }
         _ = self.fail(result)
+        // The connection is closed without it, and the next to use the workspace is another.
+        workspace.output.count = before
         return false
     }
 
@@ -117,6 +120,16 @@ package final class TLSSession: @unchecked Sendable {
 }
 
 extension TLSSession {
+    var hasFailed: Bool { self.failure != nil }
+
+    /// Whether every client has to present a certificate.
+    var demandsCertificate: Bool { ctls_session_demands(self.pointer) != 0 }
+
+    /// Its keys are elsewhere.
+    func endDetached() {
+        self.failure = TLSFailure(kind: .malformed, text: "detached")
+    }
+
     /// Whether hands are shaken.
     package var isOpen: Bool { ctls_session_is_open(self.pointer) != 0 }
 

@@ -6,6 +6,17 @@ import CTLS
 package final class TLSWorkspace {
     var output = ctls_output()
     let plaintext: UnsafeMutableRawBufferPointer
+    /// For detached sessions; made with the first.
+    private var madeSealer: OpaquePointer?
+
+    /// KeyUpdates of detached sessions, since they were last asked for.
+    package struct KeyUpdates {
+        /// Of clients.
+        package var heard = 0
+        package var own = 0
+    }
+
+    var keyUpdates = KeyUpdates()
 
     /// A record holds no more (RFC 8446 §5.1).
     package static let recordBytes = 16 << 10
@@ -18,7 +29,31 @@ package final class TLSWorkspace {
 
     deinit {
         ctls_output_free(&self.output)
+        ctls_sealer_free(self.madeSealer)
         self.plaintext.deallocate()
+    }
+
+    /// `nil` for want of memory.
+    var sealer: OpaquePointer? {
+        if let madeSealer { return madeSealer }
+        self.madeSealer = ctls_sealer_new()
+        return self.madeSealer
+    }
+
+    /// Wipes the keys that detached sessions used last, after one has ended.
+    package func forgetKeys() {
+        if let madeSealer { ctls_sealer_forget(madeSealer) }
+    }
+
+    /// KeyUpdates since this was last called.
+    package func takeKeyUpdates() -> KeyUpdates {
+        defer { self.keyUpdates = KeyUpdates() }
+        return self.keyUpdates
+    }
+
+    /// Forgets ciphertext that nobody is to get.
+    package func dropSealed() {
+        self.takeSealed { _ in }
     }
 
     /// Ciphertext that sessions have added since it was last taken.

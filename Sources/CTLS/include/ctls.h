@@ -82,6 +82,8 @@ int ctls_context_demand(
     ctls_context *context, const void *authorities, size_t count, char *text, size_t text_capacity);
 /// When a certificate ends, in seconds since 1970; INT64_MIN where there is no such certificate.
 int64_t ctls_context_expiry(const ctls_context *context, size_t number);
+/// Whether its sessions can be detached; before certificates are added.
+void ctls_context_set_detaches(ctls_context *context, int detaches);
 /// After how many records of one key a TLS 1.3 session changes it.
 void ctls_context_set_records_per_key(ctls_context *context, uint64_t records);
 
@@ -111,8 +113,60 @@ int ctls_session_version(const ctls_session *session);
 /// The subject of the client's verified certificate as RFC 4514 writes it; returns its length, 0 without one, below zero
 /// where there is no room for it.
 int ctls_session_subject(const ctls_session *session, char *text, size_t capacity);
+/// Whether a certificate is demanded of the client.
+int ctls_session_demands(const ctls_session *session);
 /// What the last call that failed had to say.
 const char *ctls_session_text(const ctls_session *session);
+
+// MARK: detached sessions
+
+/// What is left of an open TLS 1.3 session with AES-GCM when OpenSSL's part of it was freed: keys, and the secrets that the
+/// next keys are derived from. Numbers of records are the caller's, who uses each once (RFC 8446 §5.3).
+typedef struct ctls_detached ctls_detached;
+/// What seals and opens the records of all detached sessions of one thread.
+typedef struct ctls_sealer ctls_sealer;
+
+enum ctls_direction { CTLS_SENDING = 0, CTLS_RECEIVING = 1 };
+
+/// What a record holds: `bytes` until the next record is opened by the same sealer.
+struct ctls_opened {
+    const uint8_t *bytes;
+    size_t count;
+    /// With its type and padding.
+    size_t padded;
+    uint8_t type;
+};
+
+/// Detaches a session, which can do nothing afterwards; how many records went under its keys is told, and after how many the key
+/// is to be changed. `NULL` where it has to go on as it is: another version or cipher, a key that was changed, bytes of a record that is not there whole, want of memory.
+ctls_detached *ctls_session_detach(
+    ctls_session *session, uint64_t *sent, uint64_t *received, uint64_t *records_per_key);
+/// A session with these traffic secrets, of which nothing was used. `suite`: 0 for AES-128 with SHA-256, 1 for AES-256 with SHA-384;
+/// secrets are as long as the hash. NULL: out of memory.
+ctls_detached *ctls_detached_new(size_t suite, const uint8_t *sending, const uint8_t *receiving);
+/// Wipes it.
+void ctls_detached_free(ctls_detached *session);
+/// How many there are.
+size_t ctls_detached_count(void);
+
+/// NULL: out of memory.
+ctls_sealer *ctls_sealer_new(void);
+void ctls_sealer_free(ctls_sealer *sealer);
+/// Wipes the keys that it used last.
+void ctls_sealer_forget(ctls_sealer *sealer);
+
+/// Adds the record with a number to `output`; at most 16 KiB. 0 on failure: the number is used up all the same.
+int ctls_detached_seal(
+    ctls_detached *session, ctls_sealer *sealer, uint64_t number, uint8_t type, const void *bytes, size_t count,
+    struct ctls_output *output);
+/// How many bytes follow the header of a record, below zero where no such record may come.
+int ctls_record_length(const uint8_t header[5]);
+/// Opens a whole record. `CTLS_MALFORMED` where it is not the one with this number: `opened.padded` is then 0.
+int ctls_detached_open(
+    ctls_detached *session, ctls_sealer *sealer, uint64_t number, const uint8_t *record, size_t count,
+    struct ctls_opened *opened);
+/// Derives the next key of a direction (RFC 8446 §7.2), whose numbers begin with 0. 0 on failure.
+int ctls_detached_renew(ctls_detached *session, enum ctls_direction direction);
 
 #ifdef __cplusplus
 }

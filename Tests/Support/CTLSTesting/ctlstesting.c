@@ -68,6 +68,7 @@ ctlstesting_client *ctlstesting_client_new(const struct ctlstesting_options *opt
         SSL_CTX_set_min_proto_version(client->context, options->version);
         SSL_CTX_set_max_proto_version(client->context, options->version);
     }
+    if (options->suites) SSL_CTX_set_ciphersuites(client->context, options->suites);
     client->ssl = SSL_new(client->context);
     if (!client->ssl) {
         ctlstesting_client_free(client);

@@ -24,6 +24,8 @@ struct ctlstesting_options {
     const char *key;
     /// 0x0303 or 0x0304; 0 leaves it to both sides.
     int version;
+    /// Cipher suites of TLS 1.3, as OpenSSL names them; NULL for its own.
+    const char *suites;
 };
 
 /// NULL: out of memory, or PEM that cannot be read.

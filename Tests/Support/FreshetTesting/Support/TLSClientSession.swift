@@ -13,14 +13,18 @@ package struct TLSClientOptions: Hashable, Sendable {
     package var identity: TestCertificate?
     /// TLS 1.3 alone, or 1.2 alone; `nil` leaves it to both sides.
     package var isTLS13: Bool?
+    /// Cipher suites of TLS 1.3, as OpenSSL names them; `nil` for its own.
+    package var suites: String?
 
     package init(
         name: String? = nil,
         protocols: [String] = [],
         authority: String? = nil,
         identity: TestCertificate? = nil,
-        isTLS13: Bool? = nil
+        isTLS13: Bool? = nil,
+        suites: String? = nil
     ) {
+        self.suites = suites
         self.name = name
         self.protocols = protocols
         self.authority = authority
@@ -76,16 +80,19 @@ package final class TLSClientSession: @unchecked Sendable {
             Self.withText(options.authority) { authority in
                 Self.withText(options.identity?.chain) { chain in
                     Self.withText(options.identity?.key) { key in
-                        protocols.withUnsafeBufferPointer { list -> OpaquePointer? in
-                            var raw = ctlstesting_options()
-                            raw.name = name
-                            raw.authorities = authority
-                            raw.certificate = chain
-                            raw.key = key
-                            raw.protocols = list.isEmpty ? nil : list.baseAddress
-                            raw.protocols_count = list.count
-                            raw.version = options.isTLS13.map { $0 ? 0x0304 : 0x0303 } ?? 0
-                            return ctlstesting_client_new(&raw)
+                        Self.withText(options.suites) { suites in
+                            protocols.withUnsafeBufferPointer { list -> OpaquePointer? in
+                                var raw = ctlstesting_options()
+                                raw.name = name
+                                raw.authorities = authority
+                                raw.certificate = chain
+                                raw.key = key
+                                raw.protocols = list.isEmpty ? nil : list.baseAddress
+                                raw.protocols_count = list.count
+                                raw.version = options.isTLS13.map { $0 ? 0x0304 : 0x0303 } ?? 0
+                                raw.suites = suites
+                                return ctlstesting_client_new(&raw)
+                            }
                         }
                     }
                 }
