@@ -93,7 +93,9 @@ extension PollLane {
             source.asksAlone = false
             self.inbox.metrics.withLock { $0.pollStarted(lateness: now - source.due) }
             source.request = source.machine.pollStarted(now: now, wall: .now)
-            if let tracer = self.tracer { source.traced = TracedPoll(of: source.machine.configuration, by: tracer) }
+            // One that was given up has no end of its own.
+            source.traced?.span.end()
+            source.traced = self.tracer.map { TracedPoll(of: source.machine.configuration, by: $0) }
         }
         if let pagination = source.machine.configuration.paginate {
             self.startPage(source, pagination, now: now)
