@@ -131,7 +131,7 @@ extension HTTPTests {
                     (#"{"re":5,"op":"subscribe","sources":"a","mode":"x"}"#, "5", "bad_mode"),
                     (#"{"re":6,"op":"auth"}"#, "6", "bad_message"),
                     (#"{"re":8,"op":"unsubscribe","sources":"a"}"#, "8", "not_subscribed"),
-                    (#"{"re":10,"op":"write","method":"PUT","source":"a","body":1}"#, "10", "not_supported"),
+                    (#"{"re":10,"op":"write","method":"PUT","source":"a","body":1}"#, "10", "method_not_allowed"),
                 ]
                 for (index, (message, re, code)) in cases.enumerated() {
                     try await client.send(message)

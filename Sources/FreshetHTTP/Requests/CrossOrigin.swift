@@ -93,6 +93,12 @@ struct CrossOrigin: Hashable, Sendable {
         self.mayChange(head) || head.value(of: "origin").map(self.isListed) ?? false
     }
 
+    /// As ``mayPublish(_:)``, for writes. A cookie, a certificate and the rights of everybody are lent to any page that asks; who
+    /// sets a field means it (FAULTS S4).
+    func mayWrite(_ head: RequestHead) -> Bool {
+        head.value(of: "authorization") != nil || head.value(of: "x-api-key") != nil || self.mayPublish(head)
+    }
+
     /// Whether a cookie may prove who sent a request: the page that asked is ours or a listed one; or it is a request to
     /// read that no page of another site asked for.
     func mayUseCookie(_ head: RequestHead) -> Bool {

@@ -194,7 +194,8 @@ enum SourceSelection {
         try self.one(named: self.name(path), in: hub, for: principal, grant)
     }
 
-    private static func one(
+    /// As ``one(_:in:for:_:)``, of a name that is decoded.
+    static func one(
         named name: String,
         in hub: Hub,
         for principal: Principal,

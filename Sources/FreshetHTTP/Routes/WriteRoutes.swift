@@ -23,33 +23,13 @@ struct WriteRoutes: Sendable {
 
     private func write(_ method: WriteMethod, _ context: GatewayContext) async throws -> Answer {
         let head = context.request.head
-        // A cookie, a certificate and the rights of everybody are lent to any page that asks; who sets a field means it
-        // (FAULTS S4).
-        let isMeant = head.value(of: "authorization") != nil || head.value(of: "x-api-key") != nil
-        guard isMeant || self.gateway.crossOrigin.mayPublish(head) else { throw Problem.crossOrigin }
-        guard let writer = self.gateway.writer else {
-            _ = try SourceSelection.one(
-                context.segment("source").utf8,
-                in: self.gateway.hub,
-                for: context.principal,
-                \.write
-            )
-            throw Problem(WriteProblem.notAllowed([]), reading: self.isReadable)
-        }
-        // An instance of a source with parameters is there while it is read, and for as long as it is written.
-        var instances: [SourceHold] = []
-        let name = PercentCoding.decoded(context.segment("source").utf8, plusIsSpace: false)
-        if InstanceName.isInstance(name) {
-            (_, instances) = try SourceSelection.openOne(
-                context.segment("source").utf8,
-                in: self.gateway.hub,
-                for: context.principal,
-                from: context.request.client
-            )
-            try await context.settle(instances, of: self.gateway)
-        }
-        defer { withExtendedLifetime(instances) {} }
-        let answer = await writer.perform(self.request(method, context), for: context.principal)
+        guard self.gateway.crossOrigin.mayWrite(head) else { throw Problem.crossOrigin }
+        let answer = try await self.gateway.write(
+            self.request(method, context),
+            for: context.principal,
+            from: context.request.client,
+            on: context.request.eventLoop
+        )
         if let problem = answer.problem { return Problem(problem, reading: self.isReadable).answer(with: answer) }
         return self.answer(answer)
     }

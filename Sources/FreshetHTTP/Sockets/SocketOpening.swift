@@ -22,6 +22,8 @@ struct SocketCaller: Sendable {
     var claim: TicketClaim?
     /// It has no right before it says who it is.
     var mustAuthenticate = false
+    /// A ticket opened it: that gives nothing but streams, until the socket says who it is.
+    var mayOnlyRead = false
     /// Somebody means what it changes: it is no page of a foreign origin.
     var mayChange: Bool
 
@@ -45,13 +47,14 @@ extension Responder {
         let access = self.gateway.access
         var caller = SocketCaller(
             principal: .anonymous(Grants()),
-            mayChange: self.gateway.crossOrigin.mayPublish(head)
+            mayChange: self.gateway.crossOrigin.mayWrite(head)
         )
         if case .ticket(let ticket) = plan.identity {
             let (claim, sources) = try access.redeem(ticket)
             caller.principal = claim.principal
             caller.bound = sources
             caller.claim = claim
+            caller.mayOnlyRead = true
         } else {
             caller.principal = try self.principal(plan, by: listener, for: route)
             let isNobody = caller.principal.kind == .anonymous && caller.principal.grants.read == .none

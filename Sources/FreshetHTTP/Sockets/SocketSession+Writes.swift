@@ -1,32 +1,32 @@
 // Writes over a socket, as over HTTP (CONTRACT §6, §11).
 
+import FreshetAccess
 import FreshetCore
 import FreshetStreaming
 import JSON
-
-extension Gateway {
-    /// What carries out the writes of sockets; `nil` where nothing does.
-    var socketWriter: (any Writer)? { self.writer }
-}
+import NIOCore
 
 extension SocketSession {
     /// Begins a write. What is asked for next does not wait for it: clients that write the same in turn wait for the answer.
     func write(_ message: SocketMessage, on exchange: WebSocketExchange) throws(Problem) {
         guard self.caller.mayChange else { throw .crossOrigin }
-        guard let writer = self.gateway.socketWriter else {
-            throw Problem(501, "not_supported", "Writes over a socket are not supported by this version.")
-        }
+        guard !self.caller.mayOnlyRead else { throw Problem(CredentialProblem(.ticket)) }
         let request = try WriteRequest(message)
         let caller = try self.present()
-        let (re, client, unread) = (message.re, self.client.readClient, self.gateway.unread)
+        let (re, client, gateway, eventLoop) = (message.re, self.client, self.gateway, self.eventLoop)
         // Goes on where the socket ends: a client that leaves takes nothing back.
         Task {
-            let answer = await writer.perform(request, for: caller)
-            let text = SocketAnswer.write(re, answer)
+            let text: [UInt8]
+            do throws(Problem) {
+                let answer = try await gateway.write(request, for: caller, from: client, on: eventLoop)
+                text = SocketAnswer.write(re, answer)
+            } catch {
+                text = SocketAnswer.problem(re, error)
+            }
             do throws(UnsentRefusal) {
                 var held = HeldBytes()
                 held.own = text.count
-                exchange.answer(text, held: try unread.desk.hold(held, for: client))
+                exchange.answer(text, held: try gateway.unread.desk.hold(held, for: client.readClient))
             } catch {
                 exchange.answer(SocketAnswer.problem(re, .unsent(error)))
             }
@@ -71,6 +71,7 @@ extension SocketAnswer {
                 if let cursor = answer.cursor { json.member("cursor", cursor.description) }
                 if let etag = answer.etag { json.member("etag", etag) }
                 if let location = answer.location { json.member("location", location) }
+                if let note = answer.guardNote { json.member("guard", note) }
                 if let value = answer.value { json.member("value", raw: value) }
             }
         }

@@ -185,6 +185,7 @@ final class SocketSession {
         self.caller.principal = principal
         self.caller.bound = .all
         self.caller.mustAuthenticate = false
+        self.caller.mayOnlyRead = false
         // What sets a token itself is no page's cookie.
         self.caller.mayChange = true
         for (number, held) in self.subscriptions {
