@@ -299,8 +299,8 @@ let package = Package(
         .testTarget(
             name: "FreshetHTTPTests",
             dependencies: [
-                "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON",
-                "JSONSchema", "EventStream", "HTTPFields", "System", "TLS",
+                "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetSimulation",
+                "FreshetTesting", "JSON", "JSONSchema", "EventStream", "HTTPFields", "System", "TLS",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

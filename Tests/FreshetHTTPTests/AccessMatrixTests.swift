@@ -11,8 +11,8 @@ extension HTTPTests {
     // Its connections are planted with certificates, and are plain.
     @Suite("The matrix of access", .ownTransport)
     struct AccessMatrixTests {
-        private typealias Credential = AccessOracle.Credential
-        private typealias Action = AccessOracle.Action
+        typealias Credential = AccessOracle.Credential
+        typealias Action = AccessOracle.Action
 
         private static let secret = Secret("matrix-Zk3vQ9xWm2Lr7Tn5Yb8Hc1Qm4Zr8L2vXc7")
         private static let origin = "https://app.example"
@@ -24,6 +24,7 @@ extension HTTPTests {
             func pattern(_ text: String) throws -> SourcePattern { SourcePattern(try #require(SourceSelector(text))) }
             return Grants(
                 read: try pattern("\(tenant)-0*,shared"),
+                write: try pattern("\(tenant)-00,\(tenant)-01,\(tenant)-14"),
                 publish: try pattern("\(tenant)-00,\(tenant)-01,\(tenant)-15"),
                 admin: tenant == "east"
             )
@@ -80,10 +81,16 @@ extension HTTPTests {
         private func with(
             _ tenant: String,
             _ credential: Credential,
+            writes: Watched<Int> = Watched(0),
             _ body: (GatewayFixture, Caller) async throws -> Void
         ) async throws {
             let push = PushDeskStub()
-            try await withGateway(Self.configure, authenticator: Self.authenticator(), push: push) { gateway in
+            try await withGateway(
+                Self.configure,
+                authenticator: Self.authenticator(),
+                writer: { AccessWriter($0, done: writes) },
+                push: push
+            ) { gateway in
                 for name in AccessOracle.sources {
                     try gateway.publish(#"{"of":"\#(name)"}"#, of: try gateway.source(name))
                 }
@@ -100,7 +107,7 @@ extension HTTPTests {
             }
         }
 
-        private static func send(
+        static func send(
             _ action: Action,
             _ source: String,
             to client: HTTPTestClient,
@@ -135,6 +142,8 @@ extension HTTPTests {
                 return try await client.send(isHead ? "HEAD" : "GET", "/v1/streams/\(source)", headers: fields)
             case .value: return try await client.get("/v1/values/\(source)", headers: fields)
             case .changes: return try await client.get("/v1/changes/\(source)", headers: fields)
+            case .write:
+                return try await client.send("PUT", "/v1/values/\(source)", headers: fields, body: Array("[1]".utf8))
             case .publish:
                 let path = Self.path("/v1/sources/", source, "/value")
                 return try await client.post(path, headers: fields, body: Array("[1]".utf8))
@@ -154,7 +163,7 @@ extension HTTPTests {
             return "\(start)\(parts[0])\(end)" + (parts.count > 1 ? "?\(parts[1])" : "")
         }
 
-        private static func makeTicket(_ tenant: String, _ sources: String, _ client: HTTPTestClient) async throws
+        static func makeTicket(_ tenant: String, _ sources: String, _ client: HTTPTestClient) async throws
             -> HTTPReply
         {
             try await client.post(
@@ -165,7 +174,7 @@ extension HTTPTests {
         }
 
         /// What a caller sends along with each request.
-        private struct Caller {
+        struct Caller {
             var endpoint: Endpoint
             var fields: HeaderFields
             /// Where it uses tickets: whose, and one that opens a stream of `shared`.
@@ -177,109 +186,89 @@ extension HTTPTests {
                 Credential.allCases.filter { $0 != .none || tenant == "north" }.map { (tenant, $0) }
             }
 
-        @Test("every caller, action and source: the gateway answers as the oracle says", arguments: Self.callers)
-        func matrix(tenant: String, credential: AccessOracle.Credential) async throws {
-            try await self.with(tenant, credential) { gateway, caller in
+        @Test(
+            "every caller, action and source: the gateway answers as the oracle says",
+            arguments: Self.callers,
+            AccessWay.allCases
+        )
+        func matrix(who: (tenant: String, credential: AccessOracle.Credential), way: AccessWay) async throws {
+            let (tenant, credential) = who
+            let writes = Watched(0)
+            try await self.with(tenant, credential, writes: writes) { gateway, caller in
                 var wrong: [String] = []
-                let client = HTTPTestClient(caller.endpoint)
+                var line = try await AccessLine(way, caller)
                 for source in AccessOracle.sources + ["\(tenant)-0x", "none"] {
-                    for action in Action.allCases {
-                        let reply = try await Self.send(action, source, to: client, caller, isHead: true)
+                    for action in way.actions {
+                        let told = try await line.ask(action, source, isHead: true)
                         let expected = AccessOracle.status(tenant, credential, action, source)
-                        if reply.status != expected {
-                            wrong.append("\(action.rawValue) \(source): \(reply.status) instead of \(expected)")
+                        if told.status != expected {
+                            wrong.append("\(action.rawValue) \(source): \(told.status) instead of \(expected)")
                         }
                         // Whatever the answer is, it tells of no other source.
-                        let text = String(decoding: reply.body, as: UTF8.self)
-                        for other in AccessOracle.sources where other != source && text.contains(#""\#(other)""#) {
+                        for other in AccessOracle.sources where other != source && told.text.contains(#""\#(other)""#) {
                             wrong.append("\(action.rawValue) \(source) tells of \(other)")
                         }
                     }
                 }
+                line.close()
                 #expect(wrong.isEmpty)
-                let allowed = AccessOracle.sources.filter {
-                    AccessOracle.status(tenant, credential, .publish, $0) == 200
+                func allowed(_ action: Action) -> Int {
+                    guard way.actions.contains(action) else { return 0 }
+                    return AccessOracle.sources.count { AccessOracle.status(tenant, credential, action, $0) == 200 }
                 }
-                let administered = AccessOracle.sources.filter {
-                    AccessOracle.status(tenant, credential, .admin, $0) == 200
-                }
-                #expect(gateway.control.log.count == allowed.count + administered.count, "nothing else was done")
+                #expect(gateway.control.log.count == allowed(.publish) + allowed(.admin), "nothing else was done")
+                #expect(writes.value == allowed(.write), "nothing else was written")
             }
         }
 
         @Test(
             "what is forbidden and what does not exist are one answer: status, fields and body",
-            arguments: Self.callers
+            arguments: Self.callers,
+            AccessWay.allCases
         )
-        func indistinct(tenant: String, credential: AccessOracle.Credential) async throws {
+        func indistinct(who: (tenant: String, credential: AccessOracle.Credential), way: AccessWay) async throws {
+            let (tenant, credential) = who
             try await self.with(tenant, credential) { _, caller in
-                let client = HTTPTestClient(caller.endpoint)
+                var line = try await AccessLine(way, caller)
                 let other = tenant == "south" ? "north" : "south"
                 for (there, missing) in [("\(other)-00", "\(other)-99"), ("\(tenant)-10", "\(tenant)-1x")] {
-                    for action in Action.allCases {
+                    for action in way.actions {
                         guard AccessOracle.status(tenant, credential, action, there) != 200 else { continue }
-                        let hidden = try await Self.send(action, there, to: client, caller)
-                        let absent = try await Self.send(action, missing, to: client, caller)
-                        #expect(hidden.status == absent.status)
-                        func told(_ reply: HTTPReply) -> [String] {
-                            reply.headers.all.filter { $0.name != "Date" }.map { "\($0.name): \($0.value)" }
-                        }
-                        #expect(told(hidden) == told(absent), "\(action.rawValue)")
-                        let expected = String(decoding: absent.body, as: UTF8.self).replacing(missing, with: there)
-                        #expect(String(decoding: hidden.body, as: UTF8.self) == expected, "\(action.rawValue)")
+                        let hidden = try await line.ask(action, there)
+                        let absent = try await line.ask(action, missing)
+                        #expect(hidden.status == absent.status && hidden.status >= 400)
+                        #expect(hidden.fields == absent.fields, "\(action.rawValue)")
+                        #expect(hidden.text == absent.text.replacing(missing, with: there), "\(action.rawValue)")
                     }
                 }
+                line.close()
             }
         }
 
-        @Test("a subscription of a socket is answered as a stream is", arguments: Self.callers)
-        func sockets(tenant: String, credential: AccessOracle.Credential) async throws {
-            try await self.with(tenant, credential) { _, caller in
-                guard caller.ticketOwner == nil else { return }
-                let client = try await SocketClient(caller.endpoint, SocketClient.path, caller.fields)
-                var wrong: [String] = []
-                for (index, source) in (AccessOracle.sources + ["\(tenant)-0x", "none"]).enumerated() {
-                    let message = #"{"re":\#(index),"op":"subscribe","sources":"\#(source)","since":"latest"}"#
-                    let answer = try Document(parsing: Array(try await client.ask(message, re: index).utf8)).root
-                    let status = answer["problem"]?["status"]?.int ?? (answer["ok"] == nil ? 0 : 200)
-                    let expected = AccessOracle.status(tenant, credential, .stream, source)
-                    if status != expected { wrong.append("\(source): \(status) instead of \(expected)") }
-                }
-                #expect(wrong.isEmpty)
-                client.close()
-            }
-        }
-
-        @Test("* is what the caller may read, in streams, changes and lists", arguments: Self.callers)
-        func star(tenant: String, credential: AccessOracle.Credential) async throws {
+        @Test(
+            "* is what the caller may read, in streams, sockets, changes and lists",
+            arguments: Self.callers,
+            AccessWay.allCases
+        )
+        func star(who: (tenant: String, credential: AccessOracle.Credential), way: AccessWay) async throws {
+            let (tenant, credential) = who
             try await self.with(tenant, credential) { gateway, caller in
                 let readable = AccessOracle.readable(tenant, credential)
-                var path = "/v1/streams/*?mode=snapshot"
-                if let owner = caller.ticketOwner {
-                    let made = try await Self.makeTicket(owner.tenant, "*", HTTPTestClient(caller.endpoint))
-                    path += "&ticket=\(try text(made, "/ticket"))"
-                }
-                let stream = try EventStreamClient(caller.endpoint, path: path, headers: caller.fields)
-                let opening = try await stream.next(1 + readable.count)
-                func names(_ events: ArraySlice<StreamEvent>) throws -> Set<String> {
-                    Set(try events.compactMap { try Document(parsing: $0.data).root["source"]?.string })
-                }
-                #expect(try names(opening.dropFirst()) == readable)
+                var listener = try await AccessListener(way, caller)
+                #expect(try await listener.next(readable.count) == readable)
                 // Every source changes; of those that it may not read nothing comes, and a new one is as its name says.
                 for name in AccessOracle.sources + ["\(tenant)-0new", "zzz"] {
                     let source = try gateway.hub.source(named: name) ?? gateway.source(name)
                     try gateway.publish(#"{"of":"\#(name) again"}"#, of: source, isWhole: true)
                 }
-                let isNewReadable = credential != .none
-                let live = try await stream.next(readable.count + (isNewReadable ? 1 : 0))
-                #expect(try names(live[...]) == readable.union(isNewReadable ? ["\(tenant)-0new"] : []))
-                await stream.close()
-                guard caller.ticketOwner == nil else { return }
+                let now = readable.union(credential == .none ? [] : ["\(tenant)-0new"])
+                #expect(try await listener.next(now.count) == now)
+                await listener.close()
+                guard caller.ticketOwner == nil, way == .requests else { return }
                 let client = HTTPTestClient(caller.endpoint)
                 let changes = try await client.get("/v1/changes/*?since=earliest", headers: caller.fields)
                 let events = try #require(try Document(parsing: changes.body).root["events"])
-                let told = Set(events.elements.compactMap { $0["data"]?["source"]?.string })
-                #expect(told == readable.union(isNewReadable ? ["\(tenant)-0new"] : []))
+                #expect(Set(events.elements.compactMap { $0["data"]?["source"]?.string }) == now)
             }
         }
     }

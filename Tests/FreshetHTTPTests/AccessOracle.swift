@@ -13,7 +13,7 @@ enum AccessOracle {
     }
 
     enum Action: String, CaseIterable {
-        case stream, value, changes, publish, admin, push
+        case stream, value, changes, write, publish, admin, push
     }
 
     /// Tenants read their first ten sources and the shared one.
@@ -26,12 +26,17 @@ enum AccessOracle {
         source == tenant + "-00" || source == tenant + "-01" || source == tenant + "-15"
     }
 
+    /// They write the first two, and another one that they may not read.
+    static func mayWrite(_ tenant: String, _ source: String) -> Bool {
+        source == tenant + "-00" || source == tenant + "-01" || source == tenant + "-14"
+    }
+
     /// `east` administers, but never by its cookie.
     static func mayAdminister(_ tenant: String, by credential: Credential) -> Bool {
         tenant == "east" && credential != .cookie && credential != .none
     }
 
-    /// A ticket is for the sources that its owner may read, and opens a stream of them and nothing else.
+    /// A ticket is for the sources that its owner may read, and opens a stream of them, or a socket, and nothing else.
     private static func statusByTicket(_ tenant: String, _ action: Action, _ source: String) -> Int {
         guard action == .stream else { return 401 }
         return self.sources.contains(source) && self.mayRead(tenant, source) ? 200 : 404
@@ -45,12 +50,13 @@ enum AccessOracle {
             switch action {
             case .stream, .value, .changes: return source == "lobby" ? 200 : 401
             case .push: return source == "lobby" ? 201 : 401
-            case .publish, .admin: return 401
+            case .write, .publish, .admin: return 401
             }
         }
         switch action {
         case .stream, .value, .changes: return exists && self.mayRead(tenant, source) ? 200 : 404
         case .push: return exists && self.mayRead(tenant, source) ? 201 : 404
+        case .write: return exists && self.mayWrite(tenant, source) ? 200 : 404
         case .publish: return exists && self.mayPublish(tenant, source) ? 200 : 404
         case .admin:
             guard self.mayAdminister(tenant, by: credential) else { return 403 }

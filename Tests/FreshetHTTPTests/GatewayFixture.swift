@@ -134,6 +134,7 @@ func withGateway<Result: Sendable>(
     backup: BackupAction? = nil,
     hooks: HookDesk = HookDesk(),
     streamdata: (Hub) -> StreamdataDesk = { _ in StreamdataDesk() },
+    writer: (Hub) -> (any Writer)? = { _ in nil },
     push: (any PushDesk)? = nil,
     _ body: (GatewayFixture) async throws -> Result
 ) async throws -> Result {
@@ -176,6 +177,7 @@ func withGateway<Result: Sendable>(
         certificates: certificates,
         hooks: hooks,
         streamdata: streamdata(hub),
+        writer: writer(hub),
         push: push
     )
     let running = Task { try await server.run() }

@@ -1,6 +1,7 @@
 // 10,000 random histories of writes against a model: `FRESHET_WRITE_HISTORIES=1-10000`; a few hundred here.
 
 import Foundation
+import FreshetSimulation
 import Testing
 
 @Suite("Histories of writes")

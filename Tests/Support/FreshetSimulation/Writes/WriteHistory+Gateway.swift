@@ -14,12 +14,12 @@ extension WriteHistory {
     mutating func submit(_ id: Int) {
         let request = self.writes[id].request
         self.note("\(id) is submitted: \(request)")
-        guard let version = self.log.last else { return self.reply(id, WriteAnswer(.noValue(retryAfter: 1))) }
+        guard let version = self.log.last else { return self.respond(id, WriteAnswer(.noValue(retryAfter: 1))) }
         let write: CheckedWrite
         do throws(WriteProblem) {
             write = try CheckedWrite(request, by: self.policy, limits: ParseLimits())
         } catch {
-            return self.reply(id, WriteAnswer(error))
+            return self.respond(id, WriteAnswer(error))
         }
         var scope: IdempotencyScope?
         var resumed: WriteAttempt?
@@ -29,8 +29,8 @@ extension WriteHistory {
             switch self.table.begin(found, fingerprint: write.identity, now: self.wall) {
             case .answer(let answer):
                 self.figures.replays += 1
-                return self.reply(id, answer)
-            case .underWay: return self.reply(id, WriteAnswer(.underWay))
+                return self.respond(id, answer)
+            case .underWay: return self.respond(id, WriteAnswer(.underWay))
             case .otherRequest: return self.problems.append("\(id): the key of a write was another's")
             case .full: return self.problems.append("\(id): the store of keys was full")
             case .new: break
@@ -53,6 +53,8 @@ extension WriteHistory {
             if self.plant == .ordering { self.begin(id, write) } else { self.waiting[ticket] = id }
         }
     }
+
+    private mutating func respond(_ id: Int, _ answer: WriteAnswer) { self.letters.append(.answer(id, answer)) }
 
     mutating func begin(_ id: Int, _ write: CheckedWrite) {
         guard let version = self.log.last, let run = self.running[id] else { return }
@@ -139,7 +141,7 @@ extension WriteHistory {
             self.begin(next, write)
         }
         self.checkAnswer(id, answer)
-        if !self.isCalm, self.chance(5) { self.connectionLost(id) } else { self.reply(id, answer) }
+        if !self.isCalm, self.chance(5) { self.letters.append(.lost(id)) } else { self.respond(id, answer) }
     }
 
     // MARK: The way to the upstream

@@ -7,7 +7,7 @@ import HTTPFields
 import JSON
 
 /// A mistake that the histories must find.
-enum WritePlant: String, CaseIterable, Sendable {
+package enum WritePlant: String, CaseIterable, Sendable {
     /// Writes are sent without a condition.
     case guarding
     /// What was merged is forgotten, and mine is sent.

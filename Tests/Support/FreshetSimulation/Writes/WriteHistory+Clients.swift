@@ -12,7 +12,7 @@ extension WriteHistory {
             guard !self.writes[id].isOut else { return }
             self.writes[id].isOut = true
             self.writes[id].tries += 1
-            return self.submit(id)
+            return self.letters.append(.request(id))
         }
         guard self.stepsLeft[client] > 0 else { return }
         self.stepsLeft[client] -= 1

@@ -6,18 +6,31 @@ import JSON
 import System
 
 /// Runs one seed, and tells what was wrong.
-struct WriteHistory {
+///
+/// Requests and answers are letters between clients and gateway: they are handed over as they are, or carried through a gateway
+/// that runs, by a ``WriteCarrier``.
+package struct WriteHistory {
+    /// What is on its way between a client and the gateway.
+    enum Letter {
+        case request(Int)
+        case answer(Int, WriteAnswer)
+        /// Neither will come: the connection is gone.
+        case lost(Int)
+    }
+
     static let clients = 3
     static let steps = 40
     static let keys = ["k0", "k1", "k2", "k3", "k4"]
     static let rule = ItemRule(items: Pointer(), key: Pointer("/id"))
     static let timeout = 60
+    static let maxEvents = 60_000
 
     let seed: UInt64
     let plant: WritePlant?
     var random: SplitMix64
     var now = 0
     var order = 0
+    var handled = 0
     var events: [WorldEvent] = []
 
     var upstream: SimulatedWrites
@@ -46,14 +59,16 @@ struct WriteHistory {
     var unique = 100
     var exchanges = 0
     var isCalm = false
+    /// Not handed over yet, in their order.
+    var letters: [Letter] = []
 
     var problems: [String] = []
     /// What happened to writes, where somebody wants to know.
-    var trace: [String]?
+    package var trace: [String]?
     /// What happened, for the report of a failure.
-    var figures = (applied: 0, conflicts: 0, unknown: 0, replays: 0, resumed: 0, kills: 0, merges: 0)
+    package var figures = (applied: 0, conflicts: 0, unknown: 0, replays: 0, resumed: 0, kills: 0, merges: 0)
 
-    init(seed: UInt64, plant: WritePlant? = nil) {
+    package init(seed: UInt64, plant: WritePlant? = nil) {
         self.seed = seed
         self.plant = plant
         self.random = SplitMix64(seed: seed)
@@ -87,24 +102,79 @@ struct WriteHistory {
 
     // MARK: Running
 
-    mutating func run() -> [String] {
+    /// Hands requests and answers over as they are. Returns what was wrong.
+    package mutating func run() -> [String] {
+        self.begin()
+        while let event = self.next() {
+            self.handle(event.what)
+            while !self.letters.isEmpty { self.deliver(self.letters.removeFirst()) }
+            self.calmDown()
+        }
+        self.end()
+        return self.problems
+    }
+
+    /// Has each request and each answer carried. Returns what was wrong, and what did not arrive as it was sent.
+    ///
+    /// - Throws: what the carrier throws.
+    package mutating func run(by carrier: inout some WriteCarrier) async throws -> [String] {
+        self.begin()
+        while let event = self.next() {
+            self.handle(event.what)
+            while !self.letters.isEmpty { try await self.carry(self.letters.removeFirst(), by: &carrier) }
+            self.calmDown()
+        }
+        self.end()
+        return self.problems
+    }
+
+    private mutating func carry(_ letter: Letter, by carrier: inout some WriteCarrier) async throws {
+        switch letter {
+        case .request(let id):
+            let (sent, client) = (self.writes[id].request, self.writes[id].client)
+            var come = try await carrier.carry(sent, of: id, by: client)
+            come.fields = []
+            if come != sent { self.problems.append("\(id): \(sent) came as \(come)") }
+        case .answer(let id, let answer):
+            let read = try await carrier.carry(answer, to: id)
+            if let difference = answer.difference(to: read) { self.problems.append("\(id): \(difference)") }
+            return self.reply(id, read)
+        case .lost(let id): try await carrier.cut(id)
+        }
+        self.deliver(letter)
+    }
+
+    private mutating func deliver(_ letter: Letter) {
+        switch letter {
+        case .request(let id): self.submit(id)
+        case .answer(let id, let answer): self.reply(id, answer)
+        case .lost(let id): self.connectionLost(id)
+        }
+    }
+
+    private mutating func begin() {
         self.schedule(1, .poll)
         for client in 0..<Self.clients { self.schedule(5 + client, .client(client)) }
         self.schedule(30, .others)
         self.schedule(400 + self.number(600), .kill)
-        var handled = 0
-        while let event = self.pop(), handled < 60_000 {
-            handled += 1
-            self.now = event.time
-            self.handle(event.what)
-            if self.problems.count > 5 { break }
-            if !self.isCalm, self.stepsLeft.allSatisfy({ $0 == 0 }), self.current.allSatisfy({ $0 == nil }) {
-                self.isCalm = true
-            }
-        }
-        if handled >= 60_000 { self.problems.append("the history did not end") }
+    }
+
+    /// The next event; `nil` at the end, and where enough is wrong.
+    private mutating func next() -> WorldEvent? {
+        guard self.problems.count <= 5, self.handled < Self.maxEvents, let event = self.pop() else { return nil }
+        self.handled += 1
+        self.now = event.time
+        return event
+    }
+
+    /// Once every client has done what it wanted, nothing fails any more, so that all comes to its end.
+    private mutating func calmDown() {
+        if self.stepsLeft.allSatisfy({ $0 == 0 }), self.current.allSatisfy({ $0 == nil }) { self.isCalm = true }
+    }
+
+    private mutating func end() {
+        if self.handled >= Self.maxEvents { self.problems.append("the history did not end") }
         self.checkEnd()
-        return self.problems
     }
 
     mutating func number(_ bound: Int) -> Int { Int.random(in: 0..<max(1, bound), using: &self.random) }
@@ -219,7 +289,7 @@ struct WriteHistory {
         self.schedule(500 + self.number(900), .kill)
         self.figures.kills += 1
         self.generation += 1
-        for write in self.running.keys.sorted() { self.connectionLost(write) }
+        for write in self.running.keys.sorted() { self.letters.append(.lost(write)) }
         self.running = [:]
         self.waiting = [:]
         self.queue = WriteQueue()
