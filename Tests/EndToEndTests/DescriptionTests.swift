@@ -7,37 +7,16 @@ import Testing
 /// at the first use what pip takes.
 @Suite("The description of the interface", .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
 struct DescriptionTests {
-    /// A folder of programs, `.build-python-openapi` of the package; `nil` where there is no Python, or pip cannot install.
-    private static let tools: String? = {
-        let folder = Suites.packageRoot.appending(path: ".build-python-openapi").path
-        let tools = "\(folder)/bin"
-        if FileManager.default.isExecutableFile(atPath: "\(tools)/schemathesis") { return tools }
-        guard DescriptionTests.run(["python3", "-m", "venv", folder])?.status == 0,
-            DescriptionTests.run([
-                "\(tools)/pip", "install", "--quiet", "schemathesis==4.32.5", "openapi-spec-validator==0.9.0",
-            ])?.status == 0
-        else { return nil }
-        return tools
-    }()
+    private static let tools = PythonTools.programs(
+        "openapi",
+        check: "schemathesis, openapi_spec_validator",
+        libraries: ["schemathesis==4.32.5", "openapi-spec-validator==0.9.0"]
+    )
 
-    /// What a command writes, and how it ends; `nil` where there is no such command.
-    private static func run(
-        _ arguments: [String],
-        environment: [String: String] = [:]
-    ) -> (status: Int32, output: String)? {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        // What schemathesis keeps between runs stays out of the repository.
-        process.currentDirectoryURL = FileManager.default.temporaryDirectory
-        guard (try? process.run()) != nil else { return nil }
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    /// Runs a command; what schemathesis keeps between runs stays out of the repository.
+    private static func run(_ command: [String], environment: [String: String] = [:]) -> PythonTools.Outcome? {
+        let folder = FileManager.default.temporaryDirectory
+        return PythonTools.run(command, environment: environment, in: folder, withErrors: true)
     }
 
     private static let file = Suites.packageRoot.appending(path: "Sources/CWeb/openapi.json").path
@@ -50,7 +29,7 @@ struct DescriptionTests {
         let tools = try #require(Self.tools)
         let command = ["\(tools)/openapi-spec-validator", Self.file]
         let result = try #require(await Task.detached { Self.run(command) }.value)
-        #expect(result.status == 0 && result.output.contains("OK"), "\(result.output)")
+        #expect(result.status == 0 && result.text.contains("OK"), "\(result.text)")
     }
 
     @Test(
@@ -95,8 +74,8 @@ struct DescriptionTests {
         let result = try #require(
             await Task.detached { Self.run(command, environment: ["SOURCE": source]) }.value
         )
-        let failures = result.output.range(of: "= FAILURES =").map { result.output[$0.lowerBound...].prefix(8000) }
-        #expect(result.status == 0, "\(failures ?? result.output.suffix(4000))")
+        let failures = result.text.range(of: "= FAILURES =").map { result.text[$0.lowerBound...].prefix(8000) }
+        #expect(result.status == 0, "\(failures ?? result.text.suffix(4000))")
         #expect(gateway.process.isRunning)
         #expect(try await gateway.terminate() == .exited(0))
     }

@@ -7,32 +7,11 @@ import Testing
 /// Some 5 s, and at the first use what pip takes.
 @Suite("WebSockets of other libraries", .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
 struct SocketLibraryTests {
-    /// A Python with the libraries, in `.build-python-sockets` of the package; `nil` where there is none, or pip cannot install.
-    private static let python: String? = {
-        let folder = Suites.packageRoot.appending(path: ".build-python-sockets").path
-        let python = "\(folder)/bin/python"
-        if SocketLibraryTests.run([python, "-c", "import wsproto, websockets, aiohttp"]) != nil { return python }
-        guard SocketLibraryTests.run(["python3", "-m", "venv", folder]) != nil,
-            SocketLibraryTests.run([
-                python, "-m", "pip", "install", "--quiet", "wsproto==1.*", "websockets", "aiohttp==3.*",
-            ]) != nil
-        else { return nil }
-        return python
-    }()
-
-    /// What a command writes, where it ends well.
-    private static func run(_ arguments: [String]) -> Data? {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return nil }
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return process.terminationStatus == 0 ? output : nil
-    }
+    private static let python = PythonTools.python(
+        "sockets",
+        check: "wsproto, websockets, aiohttp",
+        libraries: ["wsproto==1.*", "websockets", "aiohttp==3.*"]
+    )
 
     @Test(
         "get what RFC 6455 and RFC 7692 promise",
@@ -63,7 +42,7 @@ struct SocketLibraryTests {
         defer { ticking.cancel() }
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "socket_cases.py").path
         let output = try #require(
-            await Task.detached { Self.run([python, script, "127.0.0.1", "\(port)", "/v1/socket"]) }.value
+            await Task.detached { PythonTools.output([python, script, "127.0.0.1", "\(port)", "/v1/socket"]) }.value
         )
         let lines = try output.split(separator: UInt8(ascii: "\n")).map { try Document(parsing: Array($0)).root }
         #expect(lines.count >= 400)

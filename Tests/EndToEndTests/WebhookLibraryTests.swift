@@ -6,30 +6,11 @@ import Testing
 /// Messages of the program against the libraries that receivers use.
 @Suite("Webhooks of other libraries", .enabled(if: FreshetProcess.isBuilt, "the program is not built"))
 struct WebhookLibraryTests {
-    /// A Python with the libraries, in `.build-python-webhooks` of the package; `nil` where there is none, or pip cannot install.
-    private static let python: String? = {
-        let folder = Suites.packageRoot.appending(path: ".build-python-webhooks").path
-        let python = "\(folder)/bin/python"
-        if Self.run([python, "-c", "import standardwebhooks, svix"]) != nil { return python }
-        guard Self.run(["python3", "-m", "venv", folder]) != nil,
-            Self.run([python, "-m", "pip", "install", "--quiet", "standardwebhooks==1.*", "svix==2.*"]) != nil
-        else { return nil }
-        return python
-    }()
-
-    /// What a command writes, where it ends well.
-    private static func run(_ arguments: [String]) -> Data? {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return nil }
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return process.terminationStatus == 0 ? output : nil
-    }
+    private static let python = PythonTools.python(
+        "webhooks",
+        check: "standardwebhooks, svix",
+        libraries: ["standardwebhooks==1.*", "svix==2.*"]
+    )
 
     @Test(
         "1,000 messages are verified by standardwebhooks and by svix, and none of which a byte was changed",
@@ -57,7 +38,7 @@ struct WebhookLibraryTests {
         let folder = try TemporaryFolder()
         let file = try folder.write(lines.joined(separator: "\n"), to: "messages.jsonl")
         let script = Suites.packageRoot.appending(path: "Tests/EndToEndTests/webhook_cases.py").path
-        let output = try #require(Self.run([python, script, WebhookReceiver.secret, file]))
+        let output = try #require(PythonTools.output([python, script, WebhookReceiver.secret, file]))
         let result = try Document(parsing: Array(output))
         #expect(result.root["refused"]?.count == 0 && (result.root["verified"]?.int ?? 0) >= 1000)
     }

@@ -6,35 +6,17 @@ import Testing
 
 @testable import FreshetAccess
 
-/// A Python with authlib and joserfc, in `.build-python` of the package; made at the first use.
 private enum PythonTokens {
     /// The lines of `make_tokens.py`; `nil` where there is no Python, or pip cannot install.
     static func lines(now: Int64) -> [Value]? {
-        let folder = Suites.packageRoot.appending(path: ".build-python").path
-        let python = "\(folder)/bin/python"
-        if self.run([python, "-c", "import authlib, joserfc"]) == nil {
-            guard self.run(["python3", "-m", "venv", folder]) != nil,
-                self.run([python, "-m", "pip", "install", "--quiet", "authlib==1.9.*", "joserfc==1.8.*"]) != nil
-            else { return nil }
+        let libraries = ["authlib==1.9.*", "joserfc==1.8.*"]
+        guard let python = PythonTools.python("tokens", check: "authlib, joserfc", libraries: libraries) else {
+            return nil
         }
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "make_tokens.py").path
-        guard let output = self.run([python, "-W", "ignore", script, "\(now)"]) else { return nil }
+        guard let output = PythonTools.output([python, "-W", "ignore", script, "\(now)"]) else { return nil }
         let lines = output.split(separator: UInt8(ascii: "\n")).compactMap { try? Document(parsing: Array($0)).root }
         return lines.isEmpty ? nil : lines
-    }
-
-    /// What a command writes, where it ends well.
-    private static func run(_ arguments: [String]) -> Data? {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return nil }
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return process.terminationStatus == 0 ? output : nil
     }
 
     /// Of the time that `TestClock` begins at.

@@ -27,31 +27,11 @@ struct DialectHistoryTests {
 
     // MARK: Python
 
-    /// A Python with the libraries, in `.build-python-dialects` of the package; `nil` where there is none, or pip cannot install.
-    private static let python: String? = {
-        let folder = Suites.packageRoot.appending(path: ".build-python-dialects").path
-        let python = "\(folder)/bin/python"
-        let check = [python, "-c", "import cloudevents.core.formats.json, durable_streams"]
-        if DialectHistoryTests.run(check).status == 0 { return python }
-        let libraries = ["cloudevents==2.*", "durable-streams==0.1.*"]
-        guard DialectHistoryTests.run(["python3", "-m", "venv", folder]).status == 0,
-            DialectHistoryTests.run([python, "-m", "pip", "install", "--quiet"] + libraries).status == 0
-        else { return nil }
-        return python
-    }()
-
-    private static func run(_ arguments: [String]) -> (status: Int32, output: String) {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        guard (try? process.run()) != nil else { return (-1, "") }
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
-    }
+    private static let python = PythonTools.python(
+        "dialects",
+        check: "cloudevents.core.formats.json, durable_streams",
+        libraries: ["cloudevents==2.*", "durable-streams==0.1.*"]
+    )
 
     /// Writes the values that a source has in turn to a folder, neighbours different.
     private static func write(_ bodies: [[UInt8]], to folder: TemporaryFolder) throws -> Int {
@@ -85,9 +65,10 @@ struct DialectHistoryTests {
                 python, Self.script("dialect_readers.py"), kind, "\(base)\(path)", folder.path("values"),
                 "\(Self.resumes)",
             ]
-            let result = await Task.detached { Self.run(arguments) }.value
-            try #require(result.status == 0, "\(name), \(kind): \(result.output)")
-            return try Document(parsing: Array(result.output.utf8)).root
+            let outcome = await Task.detached { PythonTools.run(arguments, withErrors: true) }.value
+            let result = try #require(outcome, "no Python")
+            try #require(result.status == 0, "\(name), \(kind): \(result.text)")
+            return try Document(parsing: Array(result.output)).root
         }
         async let live = read("durable-live", "/v1/durable/value")
         try await replay.run { _, _ in }
