@@ -97,6 +97,11 @@ package enum EventStreamEncoder {
         return value..<(buffer.count - 1)
     }
 
+    /// Whether a text may be the value of one `data` field as it is.
+    package static func isSingleLine(_ text: [UInt8]) -> Bool {
+        text.withUnsafeBytes { Newlines.first(in: $0, from: 0) } == nil
+    }
+
     /// Appends a comment, which clients ignore: one comment line per line of `text`.
     package static func appendComment(_ text: StaticString, to buffer: inout [UInt8]) {
         text.withUTF8Buffer { appendLines(UnsafeRawBufferPointer($0), prefix: ": ", to: &buffer) }

@@ -35,15 +35,41 @@ extension Document {
     ///   collection there or of another type, an item without identity, an identity twice, or identities that are
     ///   strings here and numbers there.
     package func itemChanges(to new: Document, items: ItemRule) -> ItemChanges? {
+        self.itemStep(to: new, items: items).map(ItemChanges.init)
+    }
+
+    /// The items of this document and of `new`, and what happened to them in between.
+    ///
+    /// - Returns: nil where ``itemChanges(to:items:)`` has nothing to say.
+    package func itemStep(to new: Document, items: ItemRule) -> ItemStep? {
         guard let old = ItemIndex(of: self, items), let new = ItemIndex(of: new, items, like: old),
             let difference = old.difference(to: new)
         else { return nil }
-        return ItemChanges(difference, from: old, to: new)
+        return ItemStep(old: old, new: new, difference: difference)
+    }
+}
+
+/// From the items of one document to those of the next. A value; it keeps both documents alive.
+package struct ItemStep: Sendable {
+    package let old: ItemIndex
+    package let new: ItemIndex
+    package let difference: ItemDifference
+
+    package init(old: ItemIndex, new: ItemIndex, difference: ItemDifference) {
+        self.old = old
+        self.new = new
+        self.difference = difference
+    }
+
+    /// Whether it leads from the one document to the other, as the same values and not as equal ones.
+    package func leads(from old: Document, to new: Document) -> Bool {
+        self.old.storage === old.storage && self.new.storage === new.storage
     }
 }
 
 extension ItemChanges {
-    init(_ difference: ItemDifference, from old: ItemIndex, to new: ItemIndex) {
+    package init(_ step: ItemStep) {
+        let (old, new, difference) = (step.old, step.new, step.difference)
         var text: [UInt8] = []
         text.append(contentsOf: #"{"created":["#.utf8)
         for (count, position) in difference.created.enumerated() {

@@ -167,7 +167,7 @@ extension Hub: LogReceiver {
         )
         let version = SourceVersion(record.change, cursor: cursor, sourceName: record.name)
         if let views = addressee.views {
-            let step = ViewStep(old: addressee.version?.value, new: version.value)
+            let step = ViewStep(from: addressee.version, to: version, by: record.change.step)
             self.encode(step, of: event, for: views, into: &published)
         }
         let finished = published
@@ -189,16 +189,22 @@ extension Hub: LogReceiver {
         into published: inout PublishedEvent
     ) {
         let asked = views.ask(step)
+        var moulds = FrameMoulds(event.envelope, id: event.cursor)
         var frames = 0
         for view in asked {
             var part = ViewPart(view: view.id, frames: FrameSet())
-            var contents: [StreamMode: ViewContent?] = [:]
-            for format in view.formats {
-                let content = contents[format.mode] ?? Self.content(of: step, in: view, format.mode)
-                contents[format.mode] = .some(content)
+            // Of the mode that was asked for last: there is hardly ever another.
+            var last: (mode: StreamMode, content: ViewContent?)?
+            for (format, _) in view.demand.counts {
+                let content: ViewContent?
+                if let last, last.mode == format.mode {
+                    content = last.content
+                } else {
+                    content = Self.content(of: step, in: view, format.mode)
+                    last = (format.mode, content)
+                }
                 guard let content else { continue }
-                let frame = event.envelope.frame(content.mode, content.text, id: event.cursor, wire: format.wire)
-                part.frames.add(frame, for: format)
+                part.frames.add(moulds.frame(content.mode, content.text, wire: format.wire), for: format)
                 frames += 1
             }
             if !part.frames.isEmpty { published.parts.append(part) }

@@ -23,6 +23,9 @@ package struct Change: Sendable {
     package var freshness: Duration
     /// What is known of the source beside its value by now (``SourceStateMachine/learned``), to be kept with it.
     package var learned: [UInt8] = []
+    /// How the items came from those of the value before; `nil` where ``items`` says nothing. Kept until the change is readable:
+    /// what views need of it is not worked out again.
+    package var step: ItemStep?
     /// How much of the value changed; `nil` for the first value.
     package var summary: ChangeSummary?
 

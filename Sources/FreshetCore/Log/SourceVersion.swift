@@ -92,6 +92,16 @@ package final class SourceVersion: Sendable {
     /// shows it is of the bytes, so that it stays while they do; not beyond this process.
     package var etag: String { self.ownTag ?? "\"\(self.cursor)\"" }
 
+    /// As ``value``, where its items are known already.
+    func value(with items: ItemIndex) -> KeyedValue {
+        self.encoded.withLock { encoded in
+            if let known = encoded.value { return known }
+            let value = KeyedValue(self.document, rule: self.rule, items: items)
+            encoded.value = value
+            return value
+        }
+    }
+
     /// The same, where what tells its items apart has become known since.
     func ruled(by rule: ItemRule) -> SourceVersion {
         SourceVersion(self, showing: self.document, rule: rule, etag: nil)

@@ -184,7 +184,9 @@ extension SourceValue {
         let size = new.text.count
         change.patch = patch.text.count < size ? patch.text : nil
         change.merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
-        let items = self.itemChanges(to: new)
+        let step = self.itemStep(to: new)
+        let items = step.map(ItemChanges.init)
+        change.step = step
         change.summary = ChangeSummary(
             from: old,
             to: new,

@@ -132,11 +132,11 @@ struct SourceValue: Sendable {
     ///
     /// A key that no longer tells the items apart stays, guessed or not, since the next value may be well again: another
     /// key would name the same items otherwise from then on. A guess is made again only where its collection is gone.
-    mutating func itemChanges(to new: Document) -> ItemChanges? {
+    mutating func itemStep(to new: Document) -> ItemStep? {
         guard let old = self.document, let collection = self.collection else { return nil }
-        if let changes = old.itemChanges(to: new, items: collection.rule) {
+        if let step = old.itemStep(to: new, items: collection.rule) {
             self.hasUnusableKey = false
-            return changes
+            return step
         }
         if collection.isGuessed, new.value(at: collection.rule.items)?.isContainer != true {
             if let rule = ItemKeyGuess.rule(for: new) {

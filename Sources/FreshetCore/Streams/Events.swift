@@ -22,6 +22,19 @@ struct EventEnvelope {
         }
     }
 
+    /// All of a frame but its text, for many of the same mode and wire.
+    fileprivate func mould(_ name: StreamMode, id: Cursor?, wire: StreamWire) -> FrameMould? {
+        // Of a message the length stands in front, and what is compressed is compressed as a whole.
+        guard !wire.isMessages else { return nil }
+        var place = 0
+        let frame = self.frame(name.rawValue, id: id, wire: wire, dataBytes: self.source.utf8.count + 64) { data in
+            self.appendHead(name, to: &data)
+            place = data.count
+            data.append(UInt8(ascii: "}"))
+        }
+        return FrameMould(frame, textAt: place)
+    }
+
     /// An event that moves the cursor and says nothing else of the source.
     func checkpoint(id: Cursor, wire: StreamWire) -> Frame {
         self.frame("checkpoint", id: id, wire: wire, dataBytes: self.source.utf8.count + 16) { data in
@@ -67,6 +80,58 @@ struct EventEnvelope {
     func rewrapped(_ name: StreamMode, _ frame: Frame, id: Cursor, wire: StreamWire) -> Frame {
         self.frame(name.rawValue, id: id, wire: wire, dataBytes: frame.data.count) { data in
             data.append(contentsOf: frame.bytes[frame.data])
+        }
+    }
+}
+
+/// The frames of one event in many views, which differ in the change alone.
+struct FrameMoulds {
+    private let envelope: EventEnvelope
+    private let id: Cursor?
+    private var moulds: [(mode: StreamMode, wire: StreamWire, mould: FrameMould)] = []
+
+    init(_ envelope: EventEnvelope, id: Cursor?) {
+        self.envelope = envelope
+        self.id = id
+    }
+
+    /// As ``EventEnvelope/frame(_:_:id:wire:)``.
+    mutating func frame(_ mode: StreamMode, _ text: [UInt8], wire: StreamWire) -> Frame {
+        let known = self.moulds.first { $0.mode == mode && $0.wire == wire }?.mould
+        // JSON text as the gateway keeps it is one line. What is not is split by the encoder.
+        guard EventStreamEncoder.isSingleLine(text),
+            let mould = known ?? self.envelope.mould(mode, id: self.id, wire: wire)
+        else { return self.envelope.frame(mode, text, id: self.id, wire: wire) }
+        if known == nil { self.moulds.append((mode, wire, mould)) }
+        return mould.frame(text)
+    }
+}
+
+/// All of a frame but the text in it.
+private struct FrameMould {
+    private let before: ArraySlice<UInt8>
+    private let after: ArraySlice<UInt8>
+    private let dataStart: Int
+    /// How far the end of the data lies behind the end of the text.
+    private let dataTail: Int
+    private let markStart: Int
+
+    /// `place`: where in the frame's bytes the text is missing.
+    init(_ frame: Frame, textAt place: Int) {
+        self.before = frame.bytes[frame.payload.lowerBound..<place]
+        self.after = frame.bytes[place..<frame.payload.upperBound]
+        self.dataStart = frame.data.lowerBound
+        self.dataTail = frame.data.upperBound - place
+        self.markStart = frame.markStart
+    }
+
+    func frame(_ text: [UInt8]) -> Frame {
+        Frame(capacity: self.before.count + text.count + self.after.count) { bytes in
+            bytes.append(contentsOf: self.before)
+            bytes.append(contentsOf: text)
+            let end = bytes.count
+            bytes.append(contentsOf: self.after)
+            return Frame.Places(data: self.dataStart..<(end + self.dataTail), markStart: self.markStart)
         }
     }
 }

@@ -21,6 +21,13 @@ package final class KeyedValue: Sendable {
         self.rule = rule
     }
 
+    /// As ``init(_:rule:)``, where its items are known already.
+    init(_ document: Document, rule: ItemRule?, items: ItemIndex) {
+        self.document = document
+        self.rule = rule
+        self.index.withLock { $0 = .known(items) }
+    }
+
     /// The items; `nil` where there are none, or where they cannot be told apart.
     ///
     /// Two threads that ask first at once may both make it.

@@ -21,6 +21,23 @@ struct ViewStep {
     /// `nil` for the first value.
     let old: KeyedValue?
     let new: KeyedValue
+    /// The items of both, where that is known already.
+    let known: ItemStep?
+
+    init(old: KeyedValue?, new: KeyedValue, known: ItemStep? = nil) {
+        self.old = old
+        self.new = new
+        self.known = known
+    }
+
+    /// The step from one version to the next, by the change that made it.
+    init(from old: SourceVersion?, to new: SourceVersion, by change: ItemStep?) {
+        guard let old, let change, old.rule == new.rule, change.leads(from: old.document, to: new.document) else {
+            self.init(old: old?.value, new: new.value)
+            return
+        }
+        self.init(old: old.value(with: change.old), new: new.value(with: change.new), known: change)
+    }
 
     /// What the step is in a view; `nil` where it changes nothing there.
     func content(of view: View, in mode: StreamMode) -> ViewContent? {

@@ -37,7 +37,7 @@ final class ViewRegistry: Sendable {
     struct Asked {
         var id: ViewID
         var view: View
-        var formats: [StreamFormat]
+        var demand: FormatDemand
         /// What of its items the change touches; `nil` where the values have to be compared.
         var touched: TouchedItems<TouchedPosition>?
     }
@@ -91,7 +91,7 @@ final class ViewRegistry: Sendable {
             }
             return asked.compactMap { id, touched in
                 guard let entry = state.entries[id] else { return nil }
-                return Asked(id: id, view: entry.view, formats: entry.demand.counts.map(\.format), touched: touched)
+                return Asked(id: id, view: entry.view, demand: entry.demand, touched: touched)
             }
         }
     }
@@ -221,6 +221,7 @@ struct StepDifference {
 extension ViewStep {
     /// `nil` where the items of the two values cannot be compared.
     var difference: StepDifference? {
+        if let known { return StepDifference(old: known.old, new: known.new, items: known.difference) }
         guard let old, old.rule == self.new.rule, let before = old.items, let after = self.new.items,
             let items = before.difference(to: after)
         else { return nil }

@@ -52,6 +52,31 @@ struct ViewTests {
         #expect(shown.root["orders"]?.elements.compactMap { $0["id"]?.int }.map(String.init) == expected)
     }
 
+    @Test("what a poll found out about items is taken over where it is of these very values, and else worked out anew")
+    func known() throws {
+        let rule = ItemRule(items: Pointer(), key: try #require(Pointer("/id")))
+        func version(_ text: String, _ sequence: UInt64) throws -> SourceVersion {
+            var change = Change(document: try Document(parsing: Array(text.utf8)), at: WallTime(milliseconds: 0))
+            change.rule = rule
+            let cursor = Cursor(epoch: Epoch(rawValue: 1), sequence: sequence)
+            return SourceVersion(change, cursor: cursor, sourceName: "s")
+        }
+        let old = try version(#"[{"id":1,"n":1},{"id":2,"n":1}]"#, 1)
+        let new = try version(#"[{"id":2,"n":2},{"id":3,"n":1}]"#, 2)
+        let again = try version(#"[{"id":2,"n":2},{"id":3,"n":1}]"#, 2)
+        let found = try #require(old.document.itemStep(to: new.document, items: rule))
+        for (step, isKnown) in [
+            (ViewStep(from: old, to: new, by: found), true), (ViewStep(from: old, to: again, by: found), false),
+            (ViewStep(from: old, to: again, by: nil), false),
+        ] {
+            #expect((step.known != nil) == isKnown)
+            let difference = try #require(step.difference)
+            #expect(difference.items.created == [1] && difference.items.deleted == [0])
+            #expect(difference.items.updated.map(\.old) == [1] && difference.items.updated.map(\.new) == [0])
+            #expect(step.content(of: Self.keys("2"), in: .items)?.text.contains(UInt8(ascii: "2")) == true)
+        }
+    }
+
     @Test(
         "a patch reaches a pointer that it names, surrounds, or whose list it shifts",
         arguments: [
