@@ -130,7 +130,7 @@ extension HTTP2Session {
             nghttp2_session_consume(self.pointer, id, bytes.count)
             return
         }
-        guard !stream.head.isTunnel else {
+        guard !stream.isTunnel else {
             // At most a window of it, which the client may fill again when it was taken.
             nghttp2_session_consume_connection(self.pointer, bytes.count)
             stream.body.append(contentsOf: bytes)
@@ -164,13 +164,14 @@ extension HTTP2Session {
             guard let stream = self.streams[header.stream_id] else { return }
             let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
             stream.hasRemoteEnded = stream.hasRemoteEnded || isEnd
-            if isEnd, stream.head.isTunnel { self.events.append(.received(stream)) }
+            if isEnd, stream.isTunnel { self.events.append(.received(stream)) }
             guard !stream.isComplete else { return }
             if UInt32(header.type) == NGHTTP2_HEADERS.rawValue, !stream.hasHead {
                 stream.hasHead = true
                 stream.head.isWhole = isEnd
-                stream.bodyLimit = isEnd || stream.head.isTunnel ? 0 : max(0, self.limitBody(stream.head))
-                if stream.head.isTunnel {
+                stream.isTunnel = stream.head.isTunnel
+                stream.bodyLimit = isEnd || stream.isTunnel ? 0 : max(0, self.limitBody(stream.head))
+                if stream.isTunnel {
                     stream.isComplete = true
                     self.events.append(.complete(stream))
                     return
@@ -230,12 +231,12 @@ extension HTTP2Session {
             }
             return count
         }
-        guard stream.next.isEmpty else {
-            let count = min(buffer.count, stream.next.count)
+        guard stream.id != self.sendingStream || self.next.isEmpty else {
+            let count = min(buffer.count, self.next.count)
             UnsafeMutableRawBufferPointer(buffer).copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: stream.next[..<count])
+                from: UnsafeRawBufferPointer(rebasing: self.next[..<count])
             )
-            stream.next = UnsafeRawBufferPointer(rebasing: stream.next[count...])
+            self.next = UnsafeRawBufferPointer(rebasing: self.next[count...])
             return count
         }
         guard stream.isEnding else { return deferred }

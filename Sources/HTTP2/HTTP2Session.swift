@@ -39,6 +39,10 @@ package final class HTTP2Session {
     package var limitBody: (HTTP2Head) -> Int = { _ in 0 }
 
     var events: [HTTP2Event] = []
+    /// Bytes of one stream that are being sent, while that call lasts.
+    var next = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Whose they are.
+    var sendingStream: Int32 = 0
     var now: Int64
     var bodyBytes = 0
     var continuations = 0
@@ -123,6 +127,12 @@ package final class HTTP2Session {
         return self.events
     }
 
+    /// Takes the head of a request, which is not kept: a held stream would have the fields of its request for as long as it lasts.
+    package func takeHead(of stream: HTTP2Stream) -> HTTP2Head {
+        defer { stream.head = HTTP2Head() }
+        return stream.head
+    }
+
     /// Takes the body of a request; it is counted until the stream ends.
     package func takeBody(of stream: HTTP2Stream) -> [UInt8] {
         defer { stream.body = [] }
@@ -153,6 +163,11 @@ package final class HTTP2Session {
     /// Forgets ``output``, which was sent, and keeps its memory where that is little.
     package func clearOutput() {
         self.output.removeAll(keepingCapacity: self.output.capacity <= 2 * self.limits.maxOutputBytes)
+    }
+
+    /// Gives memory back that frames took, from time to time.
+    package func releaseMemory() {
+        if self.output.isEmpty { self.output = [] }
     }
 
     /// Adds frames that are ready to ``output``.
@@ -257,12 +272,13 @@ extension HTTP2Session {
         guard self.output.count < self.limits.maxOutputBytes, self.hasRoom(for: bytes.count, on: stream) else {
             return self.block(stream, for: bytes.count)
         }
-        stream.next = UnsafeRawBufferPointer(rebasing: bytes.prefix(self.limits.maxOutputBytes))
-        let offered = stream.next.count
+        self.next = UnsafeRawBufferPointer(rebasing: bytes.prefix(self.limits.maxOutputBytes))
+        self.sendingStream = stream.id
+        let offered = self.next.count
         _ = nghttp2_session_resume_data(self.pointer, stream.id)
         self.gather()
-        let taken = offered - stream.next.count
-        stream.next = UnsafeRawBufferPointer(start: nil, count: 0)
+        let taken = offered - self.next.count
+        self.next = UnsafeRawBufferPointer(start: nil, count: 0)
         guard !stream.isClosed else { return -1 }
         if taken < bytes.count { _ = self.block(stream, for: bytes.count - taken) }
         return taken

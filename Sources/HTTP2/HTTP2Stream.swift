@@ -32,7 +32,10 @@ package struct HTTP2Head: Hashable, Sendable {
 /// A stream. Belongs to its connection's thread.
 package final class HTTP2Stream {
     package let id: Int32
+    /// As it came, until it is taken.
     package internal(set) var head = HTTP2Head()
+    /// The stream carries bytes both ways.
+    var isTunnel = false
     /// What came of the body.
     package internal(set) var body: [UInt8] = []
     /// How long it may be; a body that is longer is one byte longer here.
@@ -59,8 +62,6 @@ package final class HTTP2Stream {
     package internal(set) var isEnding = false
     package internal(set) var isClosed = false
     var fieldBytes = 0
-    /// Bytes that are being sent, while that call lasts.
-    var next = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The body of an answer that is known whole, or a part of one, sent from ``answerStart`` on.
     var answer: [UInt8]?
     var answerStart = 0

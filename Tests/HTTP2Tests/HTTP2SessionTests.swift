@@ -81,6 +81,8 @@ struct HTTP2SessionTests {
         #expect(stream.head.fields == [HTTP2Field(name: Array("x-a".utf8), value: [98])])
         #expect(!stream.head.isWhole && !stream.isBodyTooLong)
         #expect(String(decoding: peer.session.takeBody(of: stream), as: UTF8.self) == "hello!")
+        #expect(peer.session.takeHead(of: stream).fields.count == 1)
+        #expect(stream.head.fields.isEmpty && stream.head.path.isEmpty, "what was taken is not kept")
     }
 
     @Test("a body that is longer than it may be is complete at once, and its rest is dropped")

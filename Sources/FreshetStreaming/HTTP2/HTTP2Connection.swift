@@ -55,6 +55,14 @@ final class HTTP2Connection {
     /// Whether everything was written that streams were told was taken.
     var hasWritten: Bool { self.session.output.isEmpty && self.socket.hasWritten }
 
+    /// Gives memory back that requests and answers took.
+    func releaseMemory() {
+        self.session.releaseMemory()
+        if self.exchanges.isEmpty { self.exchanges = [:] }
+        if self.held.isEmpty { self.held = [:] }
+        if self.awaitsPart.isEmpty { self.awaitsPart = [] }
+    }
+
     /// Sends the frames that are ready, in one write, and lets answers go on while the socket takes them.
     ///
     /// - Returns: `false` where the connection is broken.

@@ -231,7 +231,7 @@ final class HTTP2Connections {
         self.counters.requested()
         connection.arrival.requests.take(
             HTTP2Request(
-                head: stream.head,
+                head: connection.session.takeHead(of: stream),
                 body: connection.session.takeBody(of: stream),
                 isBodyTooLong: stream.isBodyTooLong,
                 client: connection.arrival.client,
@@ -411,6 +411,7 @@ final class HTTP2Connections {
                 }
             }
             self.settle(connection, now: now)
+            connection.releaseMemory()
         }
     }
 
