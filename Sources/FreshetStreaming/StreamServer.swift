@@ -30,6 +30,7 @@ package final class StreamServer: Sendable {
     private let desk: AdmissionDesk
     private let http2Counters = HTTP2Counters()
     private let webSocketCounters = WebSocketCounters()
+    private let detachedCounters = DetachedCounters()
 
     /// `unsent` bounds what streams keep in memory for those who do not read; one for all of a gateway.
     package init(hub: Hub, settings: StreamSettings = StreamSettings(), unsent: UnsentDesk = UnsentDesk()) {
@@ -74,7 +75,8 @@ package final class StreamServer: Sendable {
             http2: http2,
             http2Counters: self.http2Counters,
             webSockets: webSockets,
-            webSocketCounters: self.webSocketCounters
+            webSocketCounters: self.webSocketCounters,
+            detachedCounters: self.detachedCounters
         )
         self.hub.attach(inbox)
         do throws(SystemError) {
@@ -106,6 +108,7 @@ private final class ShardLaunch: Sendable {
     private let http2Counters: HTTP2Counters
     private let webSockets: WebSocketInbox
     private let webSocketCounters: WebSocketCounters
+    private let detachedCounters: DetachedCounters
 
     init(
         number: Int,
@@ -118,8 +121,10 @@ private final class ShardLaunch: Sendable {
         http2: HTTP2Inbox,
         http2Counters: HTTP2Counters,
         webSockets: WebSocketInbox,
-        webSocketCounters: WebSocketCounters
+        webSocketCounters: WebSocketCounters,
+        detachedCounters: DetachedCounters
     ) {
+        self.detachedCounters = detachedCounters
         self.webSockets = webSockets
         self.webSocketCounters = webSocketCounters
         self.http2 = http2
@@ -153,6 +158,7 @@ private final class ShardLaunch: Sendable {
                 counters: self.http2Counters,
                 webSockets: self.webSockets,
                 webSocketCounters: self.webSocketCounters,
+                detachedCounters: self.detachedCounters,
                 delivery: self.inbox
             )
         ).run()
@@ -230,6 +236,9 @@ extension StreamServer {
 
     /// Figures of HTTP/2, for metrics.
     package var http2Figures: HTTP2Counters.Figures { self.http2Counters.figures }
+
+    /// Figures of streams on detached TLS sessions, for metrics.
+    package var detachedFigures: DetachedCounters.Figures { self.detachedCounters.figures }
 
     /// Up to `limit` subscribers, in no particular order.
     package func subscribers(limit: Int) async -> [SubscriberReport] {

@@ -47,11 +47,14 @@ extension HTTPTests {
             return connection.serverName
         }
 
-        @Test("requests and streams are as they are without, in TLS 1.2 and 1.3", arguments: [true, false])
-        func versions(isTLS13: Bool) async throws {
+        @Test(
+            "requests and streams are as they are without, in TLS 1.2 and 1.3, detached and not",
+            arguments: [(true, true), (true, false), (false, true)]
+        )
+        func versions(isTLS13: Bool, detaches: Bool) async throws {
             let store = try Store()
             let pair = try store.write(TestCertificate("localhost"))
-            try await withGateway(tls: TLSFiles(pairs: [pair])) { gateway in
+            try await withGateway(tls: TLSFiles(pairs: [pair], detaches: detaches)) { gateway in
                 let rates = try gateway.source("rates")
                 try gateway.publish("[1]", of: rates)
                 let endpoint = try Self.endpoint(gateway, TLSClientOptions(isTLS13: isTLS13))
@@ -62,6 +65,8 @@ extension HTTPTests {
                 #expect(try await stream.next(2).map(\.type) == ["hello", "snapshot"])
                 try gateway.publish("[2]", of: rates)
                 #expect(try await stream.next()?.lastEventID == "\(gateway.cursor(2))")
+                let detached = try await Self.metric("freshet_tls_detached_sessions", at: endpoint)
+                #expect(detached == (isTLS13 && detaches ? "1" : "0"))
                 let name = #"freshet_tls_handshakes_total{version="\#(isTLS13 ? "1.3" : "1.2")"}"#
                 #expect(try await Self.metric(name, at: endpoint).flatMap { Int($0) } ?? 0 >= 2)
             }

@@ -14,6 +14,9 @@ struct EveryTransport: SuiteTrait, TestTrait, TestScoping {
         for transport in [ClientTransport.plain, .tls] {
             try await ClientTransport.$current.withValue(transport) { try await function() }
         }
+        try await ClientTransport.$current.withValue(.tls) {
+            try await StreamFixture.$keepsSessions.withValue(true) { try await function() }
+        }
     }
 }
 
@@ -27,6 +30,6 @@ extension Trait where Self == OwnTransport {
 }
 
 extension Trait where Self == EveryTransport {
-    /// Over plain sockets, and over TLS.
+    /// Over plain sockets, and over TLS with detached sessions and with OpenSSL's.
     static var everyTransport: Self { EveryTransport() }
 }

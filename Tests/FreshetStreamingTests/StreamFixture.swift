@@ -123,7 +123,7 @@ final class StreamFixture: Sendable {
         let sessions = try Self.sessions()
         self.server.adopt(
             StreamHandover(
-                connection: Socket(descriptor: connection.server, session: sessions?.server),
+                connection: try Self.socket(connection.server, sessions?.server),
                 sources: sources,
                 pattern: selector.map(SourcePattern.init),
                 format: format,
@@ -147,8 +147,18 @@ final class StreamFixture: Sendable {
     private static let context = Result {
         let certificate = try TestCertificate("streams")
         let identity = TLSIdentity(chain: Array(certificate.chain.utf8), key: Array(certificate.key.utf8))
-        return try TLSContext([identity])
+        return try TLSContext([identity], detaches: true)
     }
+
+    /// As the HTTP server hands it over: detached, unless the test keeps OpenSSL's session.
+    private static func socket(_ descriptor: Int32, _ session: TLSSession?) throws -> Socket {
+        guard let session, !self.keepsSessions else { return Socket(descriptor: descriptor, session: session) }
+        guard let detached = session.detach() else { throw TestingError(.missing, "not detached") }
+        return Socket(descriptor: descriptor, detached: DetachedHandover(detached))
+    }
+
+    /// Whether sessions stay OpenSSL's, as with `tls.detach: false`.
+    @TaskLocal static var keepsSessions = false
 
     /// Both sides of a TLS session whose hands are shaken, where the test is over TLS.
     private static func sessions() throws -> (client: TLSClientSession, server: TLSSession)? {

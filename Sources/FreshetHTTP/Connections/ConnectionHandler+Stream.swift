@@ -4,6 +4,7 @@ import CLinux
 import FreshetCore
 import FreshetStreaming
 import NIOCore
+import TLS
 
 extension ConnectionHandler {
     /// Answers a request whose route is a stream.
@@ -105,7 +106,7 @@ extension ConnectionHandler {
     ) throws(Problem) {
         let held = try self.gateway.hold(position, for: self.client)
         let descriptor = try self.duplicate(context)
-        guard let socket = self.socket(descriptor) else { return }
+        guard let socket = self.socket(descriptor, isStream: true) else { return }
         let framing: Framing = head.version == .http11 ? .chunked : .closeDelimited
         let bytes = AnswerHead.bytes(
             self.responder.allow(head, request.answer),
@@ -137,12 +138,15 @@ extension ConnectionHandler {
     }
 
     /// The connection as it leaves, with its session where it has one; `nil` where that has failed, and the connection is
-    /// being closed.
-    func socket(_ descriptor: Int32) -> Socket? {
+    /// being closed. `isStream`: the client has nothing more to say, so that the session can be detached.
+    func socket(_ descriptor: Int32, isStream: Bool = false) -> Socket? {
         guard let tls else { return Socket(descriptor: descriptor) }
         guard let session = tls.takeSession() else {
             _ = clinux_close(descriptor)
             return nil
+        }
+        if isStream, let detached = session.detach() {
+            return Socket(descriptor: descriptor, detached: DetachedHandover(detached))
         }
         return Socket(descriptor: descriptor, session: session)
     }

@@ -99,6 +99,7 @@ struct OperationRoutes: Sendable {
         gateway.counters.write(gateway.unread, to: &text)
         if let certificates = gateway.certificates {
             gateway.tlsCounters.write(to: &text)
+            gateway.streams.detachedFigures.write(to: &text)
             gateway.streams.http2Figures.write(to: &text)
             gateway.streams.webSocketFigures.write(to: &text)
             certificates.write(to: &text)

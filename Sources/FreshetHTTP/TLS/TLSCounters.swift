@@ -1,6 +1,7 @@
 // What TLS towards clients comes to, as metrics text.
 
 import FreshetCore
+import FreshetStreaming
 import Synchronization
 import TLS
 
@@ -47,6 +48,24 @@ final class TLSCounters: Sendable {
             "counter",
             "Open TLS connections that failed before they became streams, by reason.",
             TLSFailure.Kind.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.failures[$0] ?? 0)") }
+        )
+    }
+}
+
+extension DetachedCounters.Figures {
+    /// Appends the figures as Prometheus text.
+    func write(to text: inout [UInt8]) {
+        text.appendMetric(
+            "freshet_tls_detached_sessions",
+            "gauge",
+            "Streams over TLS whose session was detached; see tls.detach.",
+            [("", "\(self.sessions)")]
+        )
+        text.appendMetric(
+            "freshet_tls_key_updates_total",
+            "counter",
+            "KeyUpdates on detached sessions, by who said them.",
+            [(#"{from="client"}"#, "\(self.heardKeyUpdates)"), (#"{from="gateway"}"#, "\(self.ownKeyUpdates)")]
         )
     }
 }

@@ -13,6 +13,7 @@ package import TLS
 package struct Socket: Sendable {
     enum Kind: Sendable {
         case whole(descriptor: Int32, TLSSession?)
+        case detached(descriptor: Int32, DetachedHandover)
         /// With the fields of the answer's head.
         case stream(HTTP2Exchange, [HTTP2Field])
         case subscription(WebSocketSubscription)
@@ -23,6 +24,11 @@ package struct Socket: Sendable {
     /// `session`: open, and with everything sent that it has sealed.
     package init(descriptor: Int32, session: TLSSession? = nil) {
         self.kind = .whole(descriptor: descriptor, session)
+    }
+
+    /// `session`: as above, taken by nobody.
+    package init(descriptor: Int32, detached session: DetachedHandover) {
+        self.kind = .detached(descriptor: descriptor, session)
     }
 
     init(stream: HTTP2Exchange, fields: [HTTP2Field]) {
@@ -36,7 +42,7 @@ package struct Socket: Sendable {
     /// The shard that has the connection; `nil` where any may have it.
     var shard: Int? {
         switch self.kind {
-        case .whole: nil
+        case .whole, .detached: nil
         case .stream(let exchange, _): exchange.name.shard
         case .subscription(let subscription): subscription.exchange.name.shard
         }
@@ -46,7 +52,7 @@ package struct Socket: Sendable {
 extension Socket: ArrivingConnection {
     package func abandon() {
         switch self.kind {
-        case .whole(let descriptor, _): _ = clinux_close(descriptor)
+        case .whole(let descriptor, _), .detached(let descriptor, _): _ = clinux_close(descriptor)
         case .stream(let exchange, _): exchange.refuse()
         case .subscription(let subscription): subscription.exchange.refuse()
         }
@@ -59,18 +65,21 @@ extension WakeUp: TransportWaker {
     package var now: Int64 { clinux_monotonic_ns() }
 }
 
-/// How ``EpollTransport`` names a connection: a plain socket by its descriptor; one with TLS, a stream of HTTP/2, or a
-/// subscription of a WebSocket, by its place in a table.
+/// How ``EpollTransport`` names a connection: a plain socket by its descriptor; one with TLS, with a detached session, a stream
+/// of HTTP/2, or a subscription of a WebSocket, by its place in a table.
 struct SocketName: BitwiseCopyable {
     private let rawValue: Int32
 
     private static let streamBit: Int32 = 1 << 30
     private static let subscriptionBit: Int32 = 1 << 29
+    private static let detachedBit: Int32 = 1 << 28
 
     init(descriptor: Int32) { self.rawValue = descriptor }
     init(place: Int32) { self.rawValue = ~place }
     init(stream place: Int32) { self.rawValue = ~(place | Self.streamBit) }
     init(subscription place: Int32) { self.rawValue = ~(place | Self.subscriptionBit) }
+
+    init(detached place: Int32) { self.rawValue = ~(place | Self.detachedBit) }
 
     /// Below zero for a place.
     var descriptor: Int32 { self.rawValue }
@@ -78,8 +87,10 @@ struct SocketName: BitwiseCopyable {
     var isStream: Bool { self.rawValue < 0 && ~self.rawValue & Self.streamBit != 0 }
     /// Whether it is a place among subscriptions.
     var isSubscription: Bool { self.rawValue < 0 && ~self.rawValue & Self.subscriptionBit != 0 }
+    /// Whether it is a place among sockets with detached sessions.
+    var isDetached: Bool { self.rawValue < 0 && ~self.rawValue & Self.detachedBit != 0 }
     /// Below zero for a descriptor.
-    var place: Int32 { ~self.rawValue & ~(Self.streamBit | Self.subscriptionBit) }
+    var place: Int32 { ~self.rawValue & ~(Self.streamBit | Self.subscriptionBit | Self.detachedBit) }
 }
 
 /// Sends with `send(2)`, hears of sockets from epoll, edges only, and reads the system's clocks.
@@ -90,6 +101,8 @@ final class EpollTransport: Transport {
     private let events: UnsafeMutablePointer<clinux_event>
     private let input: UnsafeMutableRawBufferPointer
     private var sealed = PlaceTable<SealedSocket>()
+    private var detached = PlaceTable<DetachedSocket>()
+    private let detachedCounters: DetachedCounters
     private let workspace: TLSWorkspace
     private let http2: HTTP2Connections
     private let webSockets: WebSocketConnections
@@ -102,6 +115,8 @@ final class EpollTransport: Transport {
     private static let wakeUpMark = UInt64.max
     /// Marks a report of a socket with TLS, by its place and the low bits of its subscriber's generation.
     private static let sealedMark = UInt64(1) << 63
+    /// In the place of such a mark: it is one with a detached session.
+    private static let detachedPlace: Int32 = 1 << 30
     private static let maxEvents: Int32 = 256
     /// The most bytes that are read at once. Touched only where a client sends as many.
     private static let inputBytes = 256 << 10
@@ -115,8 +130,10 @@ final class EpollTransport: Transport {
         counters: HTTP2Counters,
         webSockets: WebSocketInbox,
         webSocketCounters: WebSocketCounters,
+        detachedCounters: DetachedCounters,
         delivery: DeliveryInbox<EpollTransport>
     ) {
+        self.detachedCounters = detachedCounters
         let epoll = EpollSet(descriptor: epoll, settings: settings)
         self.epoll = epoll
         self.workspace = TLSWorkspace()
@@ -183,6 +200,8 @@ final class EpollTransport: Transport {
         self.http2.work(now: self.now)
         self.webSockets.work(now: self.now)
         self.streamReports = self.http2.takeReports() + self.webSockets.takeReports()
+        let updates = self.workspace.takeKeyUpdates()
+        if updates.heard + updates.own > 0 { self.detachedCounters.add(updates) }
         return self.epollReports + self.streamReports.count
     }
 
@@ -210,15 +229,29 @@ final class EpollTransport: Transport {
 
     /// What a socket with TLS has to send goes out before anybody hears that it takes bytes.
     private func sealedReport(_ mark: UInt64, _ events: TransportReport.Events) -> TransportReport? {
-        guard let socket = self.sealed[Int32(truncatingIfNeeded: mark & 0x7FFF_FFFF)],
-            Self.mark(socket.key, at: 0) == mark & ~0xFFFF_FFFF
-        else { return nil }
+        let place = Int32(truncatingIfNeeded: mark & 0x7FFF_FFFF)
+        if place & Self.detachedPlace != 0 {
+            guard let socket = self.detached[place & ~Self.detachedPlace] else { return nil }
+            return Self.report(mark, events, of: socket.key, socket.sendRest) { socket.hasWritten }
+        }
+        guard let socket = self.sealed[place] else { return nil }
+        return Self.report(mark, events, of: socket.key, socket.sendRest) { socket.hasWritten }
+    }
+
+    private static func report(
+        _ mark: UInt64,
+        _ events: TransportReport.Events,
+        of key: SlotKey,
+        _ sendRest: () -> Bool,
+        _ hasWritten: () -> Bool
+    ) -> TransportReport? {
+        guard self.mark(key, at: 0) == mark & ~0xFFFF_FFFF else { return nil }
         var events = events
         if events.contains(.writable) {
-            if !socket.sendRest() { events.insert(.broken) }
-            if !socket.hasWritten { events.remove(.writable) }
+            if !sendRest() { events.insert(.broken) }
+            if !hasWritten() { events.remove(.writable) }
         }
-        return TransportReport(events, of: socket.key)
+        return TransportReport(events, of: key)
     }
 
     private static func mark(_ key: SlotKey, at place: Int32) -> UInt64 {
@@ -245,7 +278,24 @@ extension EpollTransport {
                 return nil
             }
             return SocketName(place: place)
+        case .detached(let descriptor, let handover):
+            return self.adopt(descriptor, handover, as: key)
         }
+    }
+
+    private func adopt(_ descriptor: Int32, _ handover: DetachedHandover, as key: SlotKey) -> SocketName? {
+        guard let session = handover.take() else {
+            _ = clinux_close(descriptor)
+            return nil
+        }
+        let socket = DetachedSocket(descriptor: descriptor, session: session, key: key)
+        let place = self.detached.insert { _ in socket }
+        guard self.watch(descriptor, as: Self.mark(key, at: place | Self.detachedPlace)) else {
+            self.detached.remove(place)
+            return nil
+        }
+        self.detachedCounters.opened()
+        return SocketName(detached: place)
     }
 
     /// Where it cannot be watched it is closed.
@@ -264,6 +314,7 @@ extension EpollTransport {
 
     @inline(never)
     private func seal(_ bytes: UnsafeRawBufferPointer, on socket: SocketName) -> Int {
+        if socket.isDetached { return self.detached[socket.place]?.send(bytes, with: self.workspace) ?? -1 }
         guard !socket.isSubscription else { return self.webSockets.send(bytes, on: socket.place) }
         guard !socket.isStream else { return self.http2.send(bytes, on: socket.place) }
         return self.sealed[socket.place]?.send(bytes, with: self.workspace) ?? -1
@@ -274,12 +325,17 @@ extension EpollTransport {
     func hasWritten(_ socket: SocketName) -> Bool {
         guard !socket.isStream else { return self.http2.hasWritten(socket.place) }
         guard !socket.isSubscription else { return self.webSockets.hasWritten(socket.place) }
+        guard !socket.isDetached else { return self.detached[socket.place]?.hasWritten ?? true }
         return socket.descriptor >= 0 || self.sealed[socket.place]?.hasWritten ?? true
     }
 
     func discardInput(of socket: SocketName, upTo limit: Int) -> Int {
         // What clients send on a connection of HTTP/2, and on a WebSocket, is read by itself.
         guard !socket.isStream, !socket.isSubscription else { return 0 }
+        guard !socket.isDetached else {
+            let detached = self.detached[socket.place]
+            return detached?.discardInput(upTo: limit, input: self.input, with: self.workspace, now: self.now) ?? -1
+        }
         guard socket.descriptor >= 0 else {
             return self.sealed[socket.place]?.discardInput(upTo: limit, input: self.input, with: self.workspace) ?? -1
         }
@@ -292,9 +348,18 @@ extension EpollTransport {
         guard socket.descriptor < 0 else { return self.close(socket.descriptor, after: end) }
         guard !socket.isStream else { return self.http2.close(socket.place, after: end) }
         guard !socket.isSubscription else { return self.webSockets.close(socket.place, after: end) }
+        guard !socket.isDetached else { return self.closeDetached(socket.place, after: end) }
         guard let sealed = self.sealed.remove(socket.place) else { return }
         if case .told(let reason) = end, reason != .slow { sealed.sayEnd(with: self.workspace) }
         self.close(sealed.descriptor, after: end)
+    }
+
+    private func closeDetached(_ place: Int32, after end: StreamEnd) {
+        guard let detached = self.detached.remove(place) else { return }
+        if case .told(let reason) = end, reason != .slow { detached.sayEnd(with: self.workspace) }
+        self.workspace.forgetKeys()
+        self.detachedCounters.closed()
+        self.close(detached.descriptor, after: end)
     }
 
     func awaitsLive(_ socket: SocketName) -> Bool {

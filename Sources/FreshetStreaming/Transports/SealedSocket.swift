@@ -13,9 +13,7 @@ final class SealedSocket {
     let session: TLSSession
     /// The subscriber, for reports.
     let key: SlotKey
-    /// Ciphertext that waits for the socket, from ``restStart`` on.
-    private var rest: [UInt8] = []
-    private var restStart = 0
+    private var unsent = UnsentRecords()
 
     init(descriptor: Int32, session: TLSSession, key: SlotKey) {
         self.descriptor = descriptor
@@ -24,17 +22,17 @@ final class SealedSocket {
     }
 
     /// Bytes that wait for the socket.
-    var restCount: Int { self.rest.count - self.restStart }
+    var restCount: Int { self.unsent.count }
 
     /// Whether the socket has taken everything.
-    var hasWritten: Bool { self.rest.isEmpty }
+    var hasWritten: Bool { self.unsent.isEmpty }
 
     /// Seals and sends, a record at a time, until the socket is full.
     ///
     /// - Returns: How many of `bytes` were sealed; negative where the connection is broken.
     func send(_ bytes: UnsafeRawBufferPointer, with workspace: TLSWorkspace) -> Int {
         var taken = 0
-        while taken < bytes.count, self.rest.isEmpty {
+        while taken < bytes.count, self.unsent.isEmpty {
             let record = UnsafeRawBufferPointer(rebasing: bytes[taken...].prefix(TLSWorkspace.recordBytes))
             guard self.session.seal(record, with: workspace), self.sendSealed(with: workspace) else { return -1 }
             taken += record.count
@@ -46,39 +44,13 @@ final class SealedSocket {
     ///
     /// - Returns: `false` where the connection is broken.
     func sendSealed(with workspace: TLSWorkspace) -> Bool {
-        guard self.sendRest() else { return false }
-        return workspace.takeSealed { sealed in
-            guard !sealed.isEmpty else { return true }
-            guard self.rest.isEmpty else {
-                // Answers of the session alone, which are small and few.
-                self.rest += sealed
-                return true
-            }
-            let sent = clinux_send(self.descriptor, sealed.baseAddress, sealed.count)
-            guard sent >= 0 || sent == -Int(EAGAIN) else { return false }
-            let count = max(0, sent)
-            if count < sealed.count { self.rest = Array(sealed[count...]) }
-            return true
-        }
+        workspace.takeSealed { self.unsent.send($0, on: self.descriptor) }
     }
 
     /// Sends what waits.
     ///
     /// - Returns: `false` where the connection is broken.
-    func sendRest() -> Bool {
-        guard !self.rest.isEmpty else { return true }
-        let sent = self.rest.withUnsafeBytes { bytes in
-            let left = UnsafeRawBufferPointer(rebasing: bytes[self.restStart...])
-            return clinux_send(self.descriptor, left.baseAddress, left.count)
-        }
-        guard sent >= 0 else { return sent == -Int(EAGAIN) }
-        self.restStart += sent
-        if self.restStart == self.rest.count {
-            self.rest = []
-            self.restStart = 0
-        }
-        return true
-    }
+    func sendRest() -> Bool { self.unsent.sendRest(on: self.descriptor) }
 
     /// Reads, opens and drops what the client sent, until there is nothing more, or more than `limit`. What the session has to
     /// answer is sent: to a KeyUpdate, which TLS bounds by itself.

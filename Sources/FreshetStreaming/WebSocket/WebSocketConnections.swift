@@ -144,7 +144,8 @@ final class WebSocketConnections {
             return .sealed(SealedSocket(descriptor: descriptor, session: session, key: key), self.workspace)
         case .stream(let exchange, let fields):
             return self.http2.openTunnel(exchange, fields, for: place).map { .stream($0) } ?? .lost
-        case .subscription: return .lost
+        // Sockets are not detached.
+        case .subscription, .detached: return .lost
         }
     }
 
