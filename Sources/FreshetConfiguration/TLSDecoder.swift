@@ -17,7 +17,8 @@ struct TLSDecoder {
         let listen = GatewayDecoder(context: self.context).address("listen", in: reader)
         let authorities = self.file("client_ca", in: reader, &files)
         guard let pairs, !pairs.isEmpty, reader.entry("client_ca") == nil || authorities != nil else { return nil }
-        let configured = TLSFiles(pairs: pairs, clientAuthorities: authorities)
+        let detaches = reader.flag("detach") ?? true
+        let configured = TLSFiles(pairs: pairs, clientAuthorities: authorities, detaches: detaches)
         guard self.check(configured, files, of: reader) else { return nil }
         return GatewayConfiguration.TLS(files: configured, listen: listen)
     }

@@ -33,6 +33,12 @@ extension SettingSection {
                 synonyms: ["ca", "ca_file", "client_ca_file"],
                 "Authorities, a file in PEM: every client has to present a certificate that one of them signed."
             ),
+            Setting(
+                "detach",
+                .flag,
+                default: "true",
+                "Streams of TLS 1.3 with AES-GCM keep keys and record numbers in place of OpenSSL's session."
+            ),
         ]
     )
 
