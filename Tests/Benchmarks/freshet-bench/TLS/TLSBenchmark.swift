@@ -6,7 +6,8 @@ import Foundation
 /// connection; then the memory of an idle subscriber, and handshakes a second. Prints three tables.
 ///
 /// `--runs N` (5), `--seconds S` (4), `--count N` subscribers (1000), `--idle N` subscribers for memory (10000), `--window N` (1),
-/// `--handshakes N` connections (3000).
+/// `--handshakes N` connections (3000), `--storm S` seconds of handshakes beside subscribers, 0 for none (10), `--detach false` for
+/// sessions of OpenSSL.
 /// Needs `tlsload` of the C tools, built beforehand, and `openssl` for a certificate.
 ///
 /// - Throws: where a process cannot be run or says something unexpected.
@@ -80,6 +81,7 @@ func runTLSBenchmark(arguments: [String]) throws {
             Table.row("\(server.rawValue), \(wire)", "\(Int(cost))", "\(Int(1e6 / cost))")
         }
     }
+    if options.storm > 0 { try run.measureStorms(servers, tools) }
 }
 
 /// What the benchmark was asked to do.
@@ -90,6 +92,8 @@ struct TLSOptions {
     var idle = 10_000
     var window = 1
     var handshakes = 3000
+    var storm = 10
+    var detaches = true
     var gateway = Bundle.main.bundlePath + "/freshet"
 
     init(_ arguments: [String]) {
@@ -103,6 +107,8 @@ struct TLSOptions {
             case "--idle": self.idle = max(1, Int(value) ?? self.idle)
             case "--window": self.window = max(1, Int(value) ?? self.window)
             case "--handshakes": self.handshakes = max(1, Int(value) ?? self.handshakes)
+            case "--storm": self.storm = max(0, Int(value) ?? self.storm)
+            case "--detach": self.detaches = value != "false"
             case "--gateway": self.gateway = value
             case _: break
             }

@@ -131,7 +131,7 @@ struct TLSRun {
     }
 
     /// Where a server listens.
-    private struct Ports {
+    struct Ports {
         let plain: Int
         let tls: Int
         let publish: Int
@@ -143,13 +143,17 @@ struct TLSRun {
         }
     }
 
-    private func start(_ server: TLSServer, _ ports: Ports) throws -> ChildProcess {
+    func start(_ server: TLSServer, _ ports: Ports) throws -> ChildProcess {
         switch server {
         case .freshet:
             let text = """
                 listen: 127.0.0.1:\(ports.plain)
                 admin: { listen: '127.0.0.1:\(ports.publish)' }
-                tls: { listen: '127.0.0.1:\(ports.tls)', certificate: \(self.certificate), key: \(self.key) }
+                tls:
+                  listen: '127.0.0.1:\(ports.tls)'
+                  certificate: \(self.certificate)
+                  key: \(self.key)
+                  detach: \(self.options.detaches)
                 sources:
                   bench: { url: 'http://127.0.0.1:\(try QuietUpstream.port.get())/', interval: 24h }
 
@@ -194,14 +198,14 @@ struct TLSRun {
 }
 
 extension TLSServer {
-    fileprivate var streamPath: String {
+    var streamPath: String {
         switch self {
         case .freshet: "/v1/streams/bench?mode=snapshot"
         case .nchan: "/sub"
         }
     }
 
-    fileprivate var publishPath: String {
+    var publishPath: String {
         switch self {
         case .freshet: "/v1/admin/sources/bench/value"
         case .nchan: "/pub"
