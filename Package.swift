@@ -176,9 +176,9 @@ let package = Package(
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetAccess", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
+                "FreshetAccess", "FreshetClient", "FreshetCluster", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
                 "FreshetPolling", "FreshetPush", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "FreshetWebhooks",
-                "JSON", "JSONSchema", "CLinux", "CSignals",
+                "JSON", "JSONSchema", "CLinux", "CSignals", "NATS",
                 "System", "TLS", "WebSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -25,6 +25,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
     package var tls: TLS?
     /// Who may do what; without it, everybody may do everything but administer.
     package var auth: Auth?
+    /// Several gateways as one; without it, this one is alone.
+    package var cluster: Cluster?
     /// Web Push; without it, nothing is pushed.
     package var push: Push?
     /// Traces of polls and writes; without it, there are none.
@@ -207,6 +209,30 @@ package struct GatewayConfiguration: Hashable, Sendable {
             self.tokens = tokens
             self.allow = allow
             self.base = base
+        }
+    }
+
+    package struct Cluster: Hashable, Sendable {
+        package struct TLS: Hashable, Sendable {
+            package var authorities: String?
+            package var certificate: String?
+            package var key: String?
+
+            package init() {}
+        }
+
+        package var servers: [String]
+        package var node: String
+        package var stream = "freshet"
+        package var replicas = 3
+        package var maxBytes = 1 << 30
+        package var lease = Duration.seconds(3)
+        package var credentialsFile: String?
+        package var tls: TLS?
+
+        package init(servers: [String], node: String) {
+            self.servers = servers
+            self.node = node
         }
     }
 

@@ -63,6 +63,9 @@ struct GatewayDecoder {
         if let section = reader.section("tracing", as: .tracing) {
             configuration.tracing = self.tracing(section)
         }
+        if let section = reader.section("cluster", as: .cluster) {
+            configuration.cluster = ClusterDecoder(context: self.context).decode(section)
+        }
         let (sources, defaults) = SourcesDecoder(context: self.context).decode(reader)
         configuration.sources = sources
         if let section = reader.section("streamdata", as: .streamdata) {
@@ -72,6 +75,7 @@ struct GatewayDecoder {
         }
         configuration.webhooks = WebhooksDecoder(context: self.context)
             .decode(reader, sources: configuration.sources)
+        ClusterDecoder(context: self.context).check(configuration, reader)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)
         SourceTemplateDecoder(context: self.context).warnOfClaims(configuration, reader)
         return configuration

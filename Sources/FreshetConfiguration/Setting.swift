@@ -135,7 +135,12 @@ extension SettingSection {
                 synonyms: ["https", "ssl"],
                 "HTTPS for subscribers; without it, plain HTTP."
             ),
-            .planned("cluster", "Several gateways as one."),
+            Setting(
+                "cluster",
+                .mapping,
+                synonyms: ["nats", "nodes"],
+                "Several gateways as one, over NATS JetStream; without it, this one is alone."
+            ),
             Setting(
                 "streamdata",
                 .mapping,
@@ -321,7 +326,8 @@ extension SettingSection {
         ("cors", .cors), ("auth", .auth), ("auth.anonymous", .authAnonymous), ("auth.keys[]", .authKey),
         ("auth.jwt[]", .authIssuer), ("auth.certificates[]", .authCertificate),
         ("tls", .tls), ("tls.certificates[]", .tlsCertificate),
-        ("polling", .polling), ("push", .push), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
+        ("polling", .polling), ("push", .push), ("cluster", .cluster),
+        ("cluster.tls", .clusterTLS), ("sources.NAME", .source), ("sources.NAME.auth", .sourceAuth),
         ("sources.NAME.auth.basic", .basicAuth), ("sources.NAME.auth.api_key", .apiKeyAuth),
         ("sources.NAME.auth.oauth2", .oauth2Auth), ("sources.NAME.auth.certificate", .certificateAuth),
         ("sources.NAME.tls", .sourceTLS), ("sources.NAME.graphql", .graphQL), ("sources.NAME.proxy", .proxy),

@@ -46,7 +46,8 @@ package final class GatewayServer: Service {
     /// may what `settings.anonymous` says; with `certificates` TLS is spoken; `hooks` knows how upstreams sign that something
     /// changed; `streamdata` which addresses requests may have polled; `writer` carries writes out; `upstream` counts requests
     /// for `/v1/gateway`; `compression` which sources may not be compressed; `push` takes subscriptions of Web Push, and
-    /// without it there are none; `webhooks` is what administrators see and do of them.
+    /// without it there are none; `webhooks` is what administrators see and do of them;
+    /// `cluster` says how the cluster stands, for `/readyz?verbose`.
     package init(
         hub: Hub,
         streams: StreamServer,
@@ -65,7 +66,8 @@ package final class GatewayServer: Service {
         upstream: @escaping @Sendable () -> UpstreamFigures = { UpstreamFigures() },
         compression: CompressionDesk = CompressionDesk(),
         push: (any PushDesk)? = nil,
-        webhooks: (any WebhookControl)? = nil
+        webhooks: (any WebhookControl)? = nil,
+        cluster: (@Sendable () -> String)? = nil
     ) {
         self.gateway = Gateway(
             hub: hub,
@@ -85,7 +87,8 @@ package final class GatewayServer: Service {
             upstream: upstream,
             compression: compression,
             push: push,
-            webhooks: webhooks
+            webhooks: webhooks,
+            cluster: cluster
         )
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }

@@ -2,6 +2,7 @@
 
 import CLinux
 import FreshetAccess
+import FreshetCluster
 import FreshetConfiguration
 import FreshetCore
 import FreshetHTTP
@@ -21,6 +22,8 @@ struct Composition: Sendable {
     let configuration: GatewayConfiguration
     /// `nil` where changes are kept in memory alone.
     let durable: DurableLog?
+    /// `nil` for a gateway that is alone.
+    let cluster: ClusterDesk?
     let hub: Hub
     let streams: StreamServer
     let memory: MemoryRelief
@@ -59,7 +62,9 @@ struct Composition: Sendable {
         self.logger = logger
         self.systemd = SystemdNotifier()
         let durable = try configuration.log.map { (log) throws(StartFailure) in try DurableLog(log, logger: logger) }
-        let hub = Self.hub(configuration, durable)
+        let cluster = try Self.cluster(configuration, durable, logger: logger)
+        let hub = Self.hub(configuration, durable, cluster)
+        self.cluster = cluster
         self.durable = durable
         self.hub = hub
         let watch = memoryWatch ?? MemoryWatch(configured: configuration.limits.maxMemory)
@@ -93,7 +98,8 @@ struct Composition: Sendable {
             hub: hub,
             poller: self.poller,
             stored: durable?.contents.sources ?? [],
-            closedAt: durable?.contents.closedAt
+            closedAt: durable?.contents.closedAt,
+            cluster: cluster
         )
         try registry.apply(configuration.sources)
         self.registry = registry
@@ -145,7 +151,8 @@ struct Composition: Sendable {
             writer: self.writer,
             bounds: BoundMetrics(configuration, memory: watch.reading.limit),
             push: self.push,
-            webhooks: self.webhooks
+            webhooks: self.webhooks,
+            cluster: cluster
         )
         var reload: ReloadAction?
         if let reloader = self.reloader {
@@ -158,10 +165,15 @@ struct Composition: Sendable {
         settings.inherited = inherited
         settings.version = FreshetVersion.current
         settings.servesExample = servesExample
+        let control: any SourceControl =
+            if let cluster { RoutedControl(hub: hub, poller: self.poller, cluster: cluster) } else { self.poller }
+        let writer: any Writer = if let cluster { RoutedWriter(self.writer, cluster: cluster) } else { self.writer }
+        var condition: (@Sendable () -> String)?
+        if let cluster { condition = { cluster.condition } }
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,
-            control: self.poller,
+            control: control,
             settings: settings,
             logger: logger,
             metrics: [{ metrics.write(to: &$0) }],
@@ -172,12 +184,28 @@ struct Composition: Sendable {
             certificates: certificates,
             hooks: hooks,
             streamdata: streamdata,
-            writer: self.writer,
+            writer: writer,
             upstream: { metrics.upstreamFigures },
             compression: compression,
             push: self.push,
-            webhooks: self.webhooks
+            webhooks: self.webhooks,
+            cluster: condition
         )
+    }
+
+    private static func cluster(
+        _ configuration: GatewayConfiguration,
+        _ durable: DurableLog?,
+        logger: Logger
+    ) throws(StartFailure) -> ClusterDesk? {
+        guard let cluster = configuration.cluster else { return nil }
+        let cursor = Cursor(epoch: Self.epoch(durable), sequence: durable?.contents.head ?? 0)
+        return try ClusterDesk(cluster, durable: durable, cursor: cursor, logger: logger)
+    }
+
+    private static func epoch(_ durable: DurableLog?) -> Epoch {
+        var generator = SystemRandomNumberGenerator()
+        return durable?.contents.epoch ?? .random(using: &generator)
     }
 
     private static func push(
@@ -263,12 +291,22 @@ struct Composition: Sendable {
         return desk
     }
 
-    private static func hub(_ configuration: GatewayConfiguration, _ durable: DurableLog?) -> Hub {
+    private static func hub(
+        _ configuration: GatewayConfiguration,
+        _ durable: DurableLog?,
+        _ cluster: ClusterDesk?
+    ) -> Hub {
         let cache = ChangeCache(maxBytes: configuration.cache.maxBytes)
         let limits = configuration.limits
         let reads = ReadDesk.withThreads(
             .init(maxWaiting: limits.maxWaitingReads, maxWaitingPerClient: limits.maxWaitingReadsPerAddress)
         )
+        if let cluster {
+            if let durable { return durable.hub(cache: cache, reads: reads, backend: cluster.log) }
+            let cursor = cluster.log.head
+            let log = ChangeLog(epoch: cursor.epoch, head: cursor.sequence, cache: cache)
+            return Hub(log: log, backend: cluster.log, reads: reads)
+        }
         if let durable { return durable.hub(cache: cache, reads: reads) }
         var generator = SystemRandomNumberGenerator()
         return Hub(log: ChangeLog(epoch: .random(using: &generator), cache: cache), reads: reads)
@@ -290,9 +328,16 @@ struct Composition: Sendable {
             self.streams.stop()
             throw StartFailure("Streams are impossible: \(error)")
         }
+        self.cluster?.run(
+            registry: self.registry,
+            poller: self.poller,
+            hub: self.hub,
+            stored: self.durable?.contents.sources ?? []
+        )
         defer {
             self.webhooks.stop()
             self.streams.stop()
+            self.cluster?.log.stop()
             self.durable?.close()
         }
         do throws(UpstreamError) {
@@ -305,6 +350,7 @@ struct Composition: Sendable {
             server: self.server,
             poller: self.poller,
             streams: self.streams,
+            cluster: self.cluster,
             settings: self.configuration.shutdown,
             systemd: self.systemd,
             logger: self.logger
@@ -313,39 +359,7 @@ struct Composition: Sendable {
         quiet.logLevel = .error
         // Shut down in reverse: first what drains, then the listener, then the poller's thread.
         let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: PollingService(poller: self.poller)), .init(service: self.server),
-                    .init(service: ReadinessService(server: self.server, systemd: self.systemd, started: started)),
-                    .init(service: SecretWatchService(registry: self.registry, renewal: self.renewal)),
-                    .init(service: InstanceService(desk: self.registry.instances)),
-                    .init(
-                        service: UpkeepService(
-                            hub: self.hub,
-                            durable: self.durable,
-                            memory: self.memory,
-                            maxAge: self.configuration.cache.maxAge
-                        )
-                    ),
-                ]
-                    + (self.access.map {
-                        let (streams, heartbeat) = (self.streams, self.configuration.heartbeat)
-                        let (access, hub) = ($0.authenticator, self.hub)
-                        return [
-                            .init(
-                                service: AccessService(
-                                    authenticator: access,
-                                    streams: streams,
-                                    hub: hub,
-                                    heartbeat: heartbeat
-                                )
-                            )
-                        ]
-                    } ?? []) + (self.push.map { [.init(service: PushService(sender: $0))] } ?? []) + [
-                        .init(service: drain)
-                    ],
-                logger: quiet
-            )
+            configuration: ServiceGroupConfiguration(services: self.services(drain, started), logger: quiet)
         )
         shutdown.arm { Task { await group.triggerGracefulShutdown() } }
         do {
@@ -358,86 +372,36 @@ struct Composition: Sendable {
             throw StartFailure("\(error)")
         }
     }
-}
 
-// MARK: - Settings of the rooms
-
-extension GatewayConfiguration.Streamdata {
-    /// What the HTTP room takes.
-    var rules: StreamdataDesk.Rules { StreamdataDesk.Rules(tokens: self.tokens, allow: self.allow) }
-}
-
-extension GatewayConfiguration {
-    /// What the streaming room takes.
-    var streamSettings: StreamSettings {
-        var settings = StreamSettings()
-        settings.heartbeat = self.heartbeat
-        settings.retry = self.retry
-        settings.writeTimeout = self.limits.writeTimeout
-        settings.maxSubscribers = self.effectiveMaxSubscribers
-        settings.maxSubscribersPerAddress = self.limits.maxSubscribersPerAddress
-        settings.maxSourceSetsPerAddress = self.limits.maxSourceSetsPerAddress
-        settings.maxViews = self.limits.maxViews
-        settings.maxViewsPerAddress = self.limits.maxViewsPerAddress
-        settings.maxSubscribersPerCaller = self.limits.maxSubscribersPerCaller
-        return settings
-    }
-
-    /// What was asked for, or what the limit of open files allows, whichever is less.
-    var effectiveMaxSubscribers: Int {
-        let limit = SystemLimits.openFiles
-        let possible = max(1, limit - StreamSettings.descriptorReserve(below: limit))
-        return min(self.limits.maxSubscribers ?? possible, possible)
-    }
-
-    /// What the HTTP room takes.
-    var httpSettings: HTTPSettings {
-        var settings = HTTPSettings()
-        settings.listen = self.listen
-        settings.adminListen = self.admin.listen
-        settings.tlsListen = self.tls?.listen
-        settings.hostNames = self.admin.hostNames
-        settings.keepsOperationsPrivate = self.admin.privateOperations
-        settings.credentialCookie = self.auth?.cookie
-        settings.allowsQueryToken = self.auth?.allowsQueryToken ?? false
-        settings.trustedProxies = TrustedProxies(self.limits.trustedProxies)
-        settings.corsOrigins = self.cors.origins
-        settings.headerTimeout = self.limits.headerTimeout
-        settings.keepAliveTimeout = self.limits.idleTimeout
-        settings.maxBodyBytes = self.limits.maxBodyBytes
-        settings.maxConnections = self.limits.maxConnections
-        settings.maxConnectionsPerAddress = self.limits.maxConnectionsPerAddress
-        settings.maxWaiting = self.limits.maxWaiting
-        settings.maxWaitingPerAddress = self.limits.maxWaitingPerAddress
-        settings.maxRequestsPerAddress = self.limits.maxRequestsPerAddress
-        settings.maxRequestsPerCaller = self.limits.maxRequestsPerCaller
-        settings.maxReplayBytesPerCaller = self.limits.maxReplayBytesPerCaller
-        settings.compressesStreams = self.streams.compression
-        settings.sockets.maxSubscriptions = self.limits.maxSubscriptionsPerSocket
-        settings.sockets.maxMessagesPerSecond = self.limits.maxMessagesPerSocket
-        settings.sockets.maxUnanswered = self.limits.maxUnansweredPerSocket
-        settings.sockets.maxMessageBytes = self.limits.maxSocketMessageBytes
-        settings.sockets.writeTimeout = self.limits.writeTimeout
-        settings.sockets.heartbeat = self.heartbeat
-        // Streams are ended before; what is left is answers under way, and waits that would last minutes.
-        settings.shutdownTimeout = .seconds(1)
-        return settings
-    }
-
-    /// What unread answers may hold: as configured, else 128 MiB, or an eighth of the memory where that is less.
-    func unsentLimits(memory: Int) -> UnsentLedger.Limits {
-        self.limits.maxUnsentBytes.map(UnsentLedger.Limits.init)
-            ?? UnsentLedger.Limits(maxBytes: min(Defaults.Limits.maxUnsentBytes, max(1, memory / 8)))
-    }
-
-    /// What the polling room takes.
-    var pollerConfiguration: PollerConfiguration {
-        var configuration = PollerConfiguration()
-        configuration.userAgent = "freshet/\(FreshetVersion.current)"
-        configuration.maxConcurrentPolls = self.polling.concurrency
-        configuration.maxConcurrentPollsPerHost = self.polling.hostConcurrency
-        configuration.hostGap = self.polling.hostGap
-        configuration.requestsPerHour = self.polling.requestsPerHour.map(Double.init)
-        return configuration
+    private func services(
+        _ drain: DrainService,
+        _ started: @escaping @Sendable (ListenAddress) -> Void
+    ) -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        var services: [any Service] = [
+            PollingService(poller: self.poller), self.server,
+            ReadinessService(server: self.server, systemd: self.systemd, started: started),
+            SecretWatchService(registry: self.registry, renewal: self.renewal),
+            InstanceService(desk: self.registry.instances),
+            UpkeepService(
+                hub: self.hub,
+                durable: self.durable,
+                memory: self.memory,
+                maxAge: self.configuration.cache.maxAge
+            ),
+        ]
+        if let access = self.access {
+            services.append(
+                AccessService(
+                    authenticator: access.authenticator,
+                    streams: self.streams,
+                    hub: self.hub,
+                    heartbeat: self.configuration.heartbeat
+                )
+            )
+        }
+        if let cluster = self.cluster { services.append(ClusterService(desk: cluster)) }
+        if let push = self.push { services.append(PushService(sender: push)) }
+        services.append(drain)
+        return services.map { .init(service: $0) }
     }
 }

@@ -1,6 +1,7 @@
 // What /metrics says of polls, streams, log and configuration (CONTRACT §7), as Prometheus text.
 
 import FreshetAccess
+import FreshetCluster
 import FreshetCore
 import FreshetHTTP
 import FreshetPolling
@@ -24,6 +25,7 @@ struct GatewayMetrics {
     let bounds: BoundMetrics?
     let push: PushSender?
     let webhooks: WebhookDesk?
+    let cluster: ClusterDesk?
     private let saved = HighWater()
 
     init(
@@ -38,8 +40,10 @@ struct GatewayMetrics {
         writer: WriteDesk? = nil,
         bounds: BoundMetrics? = nil,
         push: PushSender? = nil,
-        webhooks: WebhookDesk? = nil
+        webhooks: WebhookDesk? = nil,
+        cluster: ClusterDesk? = nil
     ) {
+        self.cluster = cluster
         self.writer = writer
         self.bounds = bounds
         self.push = push
@@ -65,6 +69,7 @@ struct GatewayMetrics {
         if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
         if let push { PushFigures.write(push.metrics, to: &metrics) }
         self.webhooks?.metrics.write(to: &metrics)
+        if let cluster { ClusterMetrics.write(cluster.log.snapshot, to: &metrics) }
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)

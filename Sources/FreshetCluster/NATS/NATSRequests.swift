@@ -20,8 +20,7 @@ struct NATSRequests: Sendable {
             body.array { $0.string("\(settings.prefix).>") }
             body.member("retention", "limits")
             body.member("storage", "file")
-            // What is in the stream decides who may write; it must not make room for anything else.
-            body.member("discard", "new")
+            body.member("discard", settings.removesOldest ? "old" : "new")
             body.member("num_replicas", settings.replicas)
             if let maxBytes = settings.maxBytes { body.member("max_bytes", maxBytes) }
             body.member("allow_atomic", true)

@@ -11,8 +11,10 @@ package struct NATSStreamSettings: Hashable, Sendable {
     package var prefix: String
     /// How many servers keep the stream; of a stream that is there already nothing is changed.
     package var replicas: Int
-    /// The most bytes that the stream may hold: more is refused, nothing is dropped. `nil` for no limit.
+    /// The most bytes that the stream may hold. `nil` for no limit.
     package var maxBytes: Int?
+    /// Beyond ``maxBytes`` the oldest messages are removed; else more is refused, and nothing is dropped.
+    package var removesOldest = false
     /// How long it can be read that the last message of a subject has expired. No message expires sooner than this: the
     /// broker raises shorter times to live to it.
     package var markerTimeToLive: Duration = .seconds(1)

@@ -181,6 +181,31 @@ extension Hub {
         }
     }
 
+    /// Whether somebody listens to a source, or waits for it, at this gateway.
+    package func isReadHere(_ source: SourceID) -> Bool {
+        self.state.withLock { $0[source]?.isReadHere ?? false }
+    }
+
+    /// Takes note of who polls which source in a cluster, and of the sources that are read at other gateways.
+    ///
+    /// - Returns: Those that are read elsewhere from now on, and were not.
+    package func note(owners: [String: String], readElsewhere: Set<String>) -> [SourceID] {
+        self.state.withLock { state in
+            var new: [SourceID] = []
+            for (name, id) in state.ids {
+                guard let entry = state[id] else { continue }
+                let isRead = readElsewhere.contains(name)
+                guard entry.owner != owners[name] || entry.isReadElsewhere != isRead else { continue }
+                if isRead, !entry.isReadElsewhere { new.append(id) }
+                state.update(id) { entry in
+                    entry.owner = owners[name]
+                    entry.isReadElsewhere = isRead
+                }
+            }
+            return new
+        }
+    }
+
     package func report(of source: SourceID) -> SourceReport? {
         self.state.withLock { $0.report(of: source) }
     }
@@ -196,4 +221,6 @@ package struct SourceReport: Sendable {
     package var subscribers: Int
     /// What the subscribers would have asked the upstream, each for itself, beyond the polls that were made for all.
     package var requestsSaved: UInt64 = 0
+    /// The gateway of a cluster that polls it; `nil` without a cluster, and for none.
+    package var owner: String?
 }

@@ -25,11 +25,17 @@ struct HubState: Sendable {
         var requestsSaved: UInt64 = 0
         /// Up to here what the store has under this name may be an earlier source's.
         var startsAfter: UInt64 = 0
+        /// The gateway of a cluster that polls it; `nil` without a cluster, and for none.
+        var owner: String?
+        /// Somebody reads it at another gateway of the cluster.
+        var isReadElsewhere = false
         /// Those that an instance is counted in; empty for a source that the configuration names.
         var idleGroups: [IdleGroup] = []
 
         /// Somebody listens, or waits.
-        var isRead: Bool { self.waits > 0 || self.subscribers > 0 }
+        var isRead: Bool { self.isReadHere || self.isReadElsewhere }
+
+        var isReadHere: Bool { self.waits > 0 || self.subscribers > 0 }
 
         var subscribers: Int { self.demand.subscribers + self.viewers }
 
@@ -229,7 +235,8 @@ struct HubState: Sendable {
                 status: entry.status,
                 version: entry.version,
                 subscribers: entry.subscribers,
-                requestsSaved: entry.requestsSaved
+                requestsSaved: entry.requestsSaved,
+                owner: entry.owner
             )
         }
     }

@@ -19,6 +19,9 @@ extension WriteProblem {
         WriteProblem(404, "unknown_source", "There is no source named \(name).")
     }
 
+    /// Another gateway of the cluster polls the source, and alone may write to it.
+    package static func notOwner(_ detail: String) -> WriteProblem { WriteProblem(503, "not_owner", detail) }
+
     package static let credentialRequired = WriteProblem(
         401,
         "credential_required",

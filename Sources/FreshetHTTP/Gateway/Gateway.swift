@@ -52,6 +52,8 @@ final class Gateway: Sendable {
     /// `nil` where there are no webhooks.
     let webhooks: (any WebhookControl)?
     let compression: CompressionDesk
+    /// How the cluster stands, in one line; `nil` for a gateway that is alone.
+    let cluster: (@Sendable () -> String)?
     /// `nil` where nothing is pushed.
     let push: (any PushDesk)?
     let counters = HTTPCounters()
@@ -95,8 +97,10 @@ final class Gateway: Sendable {
         upstream: @escaping @Sendable () -> UpstreamFigures,
         compression: CompressionDesk,
         push: (any PushDesk)?,
-        webhooks: (any WebhookControl)?
+        webhooks: (any WebhookControl)?,
+        cluster: (@Sendable () -> String)? = nil
     ) {
+        self.cluster = cluster
         self.push = push
         self.writer = writer
         self.webhooks = webhooks

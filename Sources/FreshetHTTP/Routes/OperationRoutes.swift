@@ -58,13 +58,15 @@ struct OperationRoutes: Sendable {
         let text = """
             listener: \(readiness.rawValue)
             log: \(self.log)
-            sources: \(states)
+            \(self.cluster)sources: \(states)
             streams: \(self.gateway.streams.statistics.subscribers)
             \(isReady ? "ready" : "not ready")
 
             """
         return .text(text, status: isReady ? 200 : 503)
     }
+
+    private var cluster: String { self.gateway.cluster.map { "cluster: \($0())\n" } ?? "" }
 
     /// A disk that failed does not make the gateway less ready: subscribers are served from memory (FAULTS F64). Why it
     /// failed is in the process's own log, with the path.

@@ -23,6 +23,7 @@ enum SourceRow {
         json.member("url", optional: status.url.isEmpty ? nil : status.url)
         json.member("state", status.state.rawValue)
         json.member("state_since", status.stateSince.description)
+        if let owner = report.owner { json.member("owner", owner) }
         self.write(status.lastError, to: &json)
         json.name("problem")
         if let problem = SourceProblem(status, subscribers: report.subscribers) {

@@ -64,6 +64,17 @@ final class DurableLog: Sendable {
         )
     }
 
+    /// The same over a log that several gateways share, which commits to the file.
+    func hub(cache: ChangeCache, reads: ReadDesk, backend: any LogBackend) -> Hub {
+        Hub(
+            log: ChangeLog(epoch: self.contents.epoch, head: self.contents.head, cache: cache),
+            backend: backend,
+            store: self.store.withLock { $0 },
+            storeError: self.openingError,
+            reads: reads
+        )
+    }
+
     /// Sees whether changes are durable, and says so loudly when they no longer are, and again every minute until they
     /// are. Called every second or so, by one task.
     func watch(_ hub: Hub) {

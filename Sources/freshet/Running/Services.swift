@@ -112,6 +112,7 @@ struct DrainService: Service {
     let server: GatewayServer
     let poller: Poller
     let streams: StreamServer
+    let cluster: ClusterDesk?
     let settings: GatewayConfiguration.Shutdown
     let systemd: SystemdNotifier
     let logger: Logger
@@ -136,6 +137,8 @@ struct DrainService: Service {
         if self.settings.delay > .zero {
             try? await Task.sleep(for: self.settings.delay)
         }
+        // The others poll at once what this one polled.
+        await self.cluster?.leave()
         self.poller.stop()
         let hasSuccessor = self.server.isHandedOver
         // From here on connections wait for the next process: this one would refuse them.

@@ -1,5 +1,6 @@
 // The sources that are polled now, and the way from one set of them to another.
 
+import FreshetCluster
 import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
@@ -36,9 +37,18 @@ final class SourceRegistry: Sendable {
     let instances: InstanceDesk
     private let state: Mutex<State>
     private let closedAt: WallTime?
+    /// `nil` for a gateway that is alone: it polls every source.
+    private let cluster: ClusterDesk?
 
     /// `stored`: what an earlier process left, which ended in order at `closedAt`.
-    init(hub: Hub, poller: Poller, stored: [StoredSource] = [], closedAt: WallTime? = nil) {
+    init(
+        hub: Hub,
+        poller: Poller,
+        stored: [StoredSource] = [],
+        closedAt: WallTime? = nil,
+        cluster: ClusterDesk? = nil
+    ) {
+        self.cluster = cluster
         self.closedAt = closedAt
         self.hub = hub
         self.poller = poller
@@ -64,6 +74,7 @@ final class SourceRegistry: Sendable {
         self.instances.apply(all)
         self.instances.adopt(stored).forEach(self.hub.release)
         changes.add(templates: all.filter { $0.template != nil }, before: before)
+        self.cluster?.log.update(sources: Set(sources.map(\.name)))
         return changes
     }
 
@@ -128,7 +139,12 @@ final class SourceRegistry: Sendable {
     ) throws(UpstreamError) {
         if let entry = state.entries[source.name] {
             guard entry.configuration != source else { return }
-            try self.poller.add(entry.id, source)
+            if self.cluster?.polls(source.name) ?? true {
+                try self.poller.add(entry.id, source)
+            } else {
+                try Self.check(source)
+                self.hub.identify(entry.id, as: source.identity)
+            }
             state.entries[source.name]?.configuration = source
             changes.changed.append(source.name)
             return
@@ -145,13 +161,43 @@ final class SourceRegistry: Sendable {
         do throws(UpstreamError) {
             let stored = state.stored[source.name]
             let learned = self.restore(source, as: id, from: stored)
-            try self.poller.add(id, source, learned: learned, resumes: stored != nil && self.isRecent(source))
+            if self.cluster == nil {
+                try self.poller.add(id, source, learned: learned, resumes: stored != nil && self.isRecent(source))
+            } else {
+                try Self.check(source)
+            }
         } catch {
             self.hub.removeSource(id)
             throw UpstreamError(error.kind, "sources.\(source.name): \(error.message)")
         }
         state.entries[source.name] = Entry(id: id, configuration: source)
         changes.added.append(source.name)
+    }
+
+    /// What the poller would refuse.
+    private static func check(_ source: SourceConfiguration) throws(UpstreamError) {
+        if source.isPolled { _ = try UpstreamURL(source.url) }
+    }
+
+    /// This gateway of a cluster polls the source from here on, with what the one before it had learned.
+    func own(_ name: String, learned: [UInt8]) {
+        self.state.withLock { state in
+            guard let entry = state.entries[name] else { return }
+            // It was accepted before.
+            try? self.poller.add(entry.id, entry.configuration, learned: learned)
+        }
+    }
+
+    /// Another one does, or nobody knows. `done` is called once nothing more of it is published here.
+    func release(_ name: String, done: @escaping @Sendable () -> Void) {
+        guard let entry = self.state.withLock({ $0.entries[name] }) else { return done() }
+        self.poller.remove(entry.id)
+        let (poller, id) = (self.poller, entry.id)
+        Task {
+            // Of a source that the poller does not have this only says that it has come so far.
+            await poller.pause(id)
+            done()
+        }
     }
 
     /// A process that begins so soon after the one before it goes on with the polls of that one, however short the interval.

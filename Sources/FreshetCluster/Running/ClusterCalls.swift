@@ -1,0 +1,201 @@
+// What nodes ask of each other about a source: the one that owns it does it, once.
+
+package import FreshetCore
+
+/// Something for the owner of a source to do.
+package enum ClusterCall: Hashable, Sendable {
+    case poll
+    case pause
+    case resume
+    case hook
+    case push(body: [UInt8], contentType: [UInt8]?)
+
+    static let maxBody = 256 << 20
+
+    package func encoded(for source: String) -> [UInt8] {
+        var writer = RecordWriter()
+        writer.put(RecordFormat.version)
+        writer.put(source.utf8)
+        switch self {
+        case .poll: writer.put(UInt8(0))
+        case .pause: writer.put(UInt8(1))
+        case .resume: writer.put(UInt8(2))
+        case .hook: writer.put(UInt8(3))
+        case .push(let body, let contentType):
+            writer.put(UInt8(4))
+            writer.put(body)
+            writer.put(contentType)
+        }
+        return writer.bytes
+    }
+
+    package static func decoded(_ bytes: [UInt8]) -> (source: String, call: ClusterCall)? {
+        var reader = RecordReader(bytes[...])
+        guard reader.number(UInt8.self) == RecordFormat.version,
+            let source = reader.string(atMost: RecordFormat.maxName), let kind = reader.number(UInt8.self)
+        else { return nil }
+        switch kind {
+        case 0: return (source, .poll)
+        case 1: return (source, .pause)
+        case 2: return (source, .resume)
+        case 3: return (source, .hook)
+        case 4:
+            guard let body = reader.text(atMost: Self.maxBody), let type = reader.optionalText(atMost: 1024) else {
+                return nil
+            }
+            return (source, .push(body: Array(body), contentType: type))
+        default: return nil
+        }
+    }
+}
+
+/// What the owner answers.
+package enum ClusterReply: Hashable, Sendable {
+    case done
+    case polled(PollOutcome)
+    case pushed(Cursor)
+    case failed(UpstreamError.Kind, String)
+    /// The node does not own the source.
+    case notOwner
+
+    private static let outcomes: [PollOutcome] = [.notModified, .unchanged, .changed, .superseded]
+
+    package var encoded: [UInt8] {
+        var writer = RecordWriter()
+        writer.put(RecordFormat.version)
+        switch self {
+        case .done: writer.put(UInt8(0))
+        case .polled(let outcome):
+            writer.put(UInt8(1))
+            writer.put(UInt8(clamping: Self.outcomes.firstIndex(of: outcome) ?? 1))
+        case .pushed(let cursor):
+            writer.put(UInt8(2))
+            writer.put(cursor.description.utf8)
+        case .failed(let kind, let message):
+            writer.put(UInt8(3))
+            writer.put(kind.rawValue.utf8)
+            writer.put(message.utf8)
+        case .notOwner: writer.put(UInt8(4))
+        }
+        return writer.bytes
+    }
+
+    package init?(_ bytes: [UInt8]) {
+        var reader = RecordReader(bytes[...])
+        guard reader.number(UInt8.self) == RecordFormat.version else { return nil }
+        switch reader.number(UInt8.self) {
+        case 0: self = .done
+        case 1:
+            guard let index = reader.number(UInt8.self), Self.outcomes.indices.contains(Int(index)) else { return nil }
+            self = .polled(Self.outcomes[Int(index)])
+        case 2:
+            guard let cursor = reader.string(atMost: Cursor.maxTextBytes).flatMap({ Cursor($0) }) else { return nil }
+            self = .pushed(cursor)
+        case 3:
+            guard let kind = reader.string(atMost: 64).flatMap({ UpstreamError.Kind(rawValue: $0) }),
+                let message = reader.string(atMost: 64 << 10)
+            else { return nil }
+            self = .failed(kind, message)
+        case 4: self = .notOwner
+        default: return nil
+        }
+    }
+}
+
+/// What a node tells all others every second: nothing of it has to arrive.
+package struct ClusterAnnouncement: Hashable, Sendable {
+    package var node: String
+    /// The sources that somebody reads at this node, of those that are polled for readers alone.
+    package var read: [String]
+    /// The sources that this node owns and that are not well, and their states.
+    package var troubled: [String: SourceState]
+
+    /// The most names in each list.
+    package static let maxNames = 10_000
+
+    package init(node: String, read: [String], troubled: [String: SourceState]) {
+        self.node = node
+        self.read = read
+        self.troubled = troubled
+    }
+
+    package var encoded: [UInt8] {
+        var writer = RecordWriter()
+        writer.put(RecordFormat.version)
+        writer.put(self.node.utf8)
+        let read = self.read.prefix(Self.maxNames)
+        writer.put(UInt32(clamping: read.count))
+        for name in read { writer.put(name.utf8) }
+        let troubled = self.troubled.sorted { $0.key < $1.key }.prefix(Self.maxNames)
+        writer.put(UInt32(clamping: troubled.count))
+        for (name, state) in troubled {
+            writer.put(name.utf8)
+            writer.put(state.rawValue.utf8)
+        }
+        return writer.bytes
+    }
+
+    package init?(_ bytes: [UInt8]) {
+        var reader = RecordReader(bytes[...])
+        guard reader.number(UInt8.self) == RecordFormat.version,
+            let node = reader.string(atMost: RecordFormat.maxName),
+            let count = reader.number(UInt32.self), count <= Self.maxNames
+        else { return nil }
+        self.init(node: node, read: [], troubled: [:])
+        for _ in 0..<count {
+            guard let name = reader.string(atMost: RecordFormat.maxName) else { return nil }
+            self.read.append(name)
+        }
+        guard let troubled = reader.number(UInt32.self), troubled <= Self.maxNames else { return nil }
+        for _ in 0..<troubled {
+            guard let name = reader.string(atMost: RecordFormat.maxName),
+                let state = reader.string(atMost: 32).flatMap({ SourceState(rawValue: $0) })
+            else { return nil }
+            self.troubled[name] = state
+        }
+        guard reader.isAtEnd else { return nil }
+    }
+}
+
+extension ClusterLog {
+    /// Asks the owner of a source.
+    package func call(
+        _ call: ClusterCall,
+        of source: String,
+        at node: String,
+        timeout: Duration,
+        done: @escaping @Sendable (Result<ClusterReply, StreamFailure>) -> Void
+    ) {
+        let subject = self.settings.subjects.requests(to: node)
+        self.stream.request(subject, call.encoded(for: source), timeout: timeout) { result in
+            done(
+                result.flatMap { bytes in
+                    ClusterReply(bytes).map { .success($0) }
+                        ?? .failure(StreamFailure(.other, "the answer of another gateway cannot be read"))
+                }
+            )
+        }
+    }
+
+    /// Answers what other nodes ask of this one, and takes what they tell all.
+    package func serve(
+        calls: @escaping @Sendable (String, ClusterCall, @escaping @Sendable (ClusterReply) -> Void) -> Void,
+        announcements: @escaping @Sendable (ClusterAnnouncement) -> Void
+    ) {
+        self.stream.serve(self.settings.subjects.requests(to: self.settings.node)) { request in
+            guard let (source, call) = ClusterCall.decoded(request.payload) else {
+                return request.answer(ClusterReply.failed(.internal, "a request that cannot be read").encoded)
+            }
+            calls(source, call) { request.answer($0.encoded) }
+        }
+        let node = self.settings.node
+        self.stream.serve(self.settings.subjects.announcements) { request in
+            guard let announcement = ClusterAnnouncement(request.payload), announcement.node != node else { return }
+            announcements(announcement)
+        }
+    }
+
+    package func announce(_ announcement: ClusterAnnouncement) {
+        self.stream.send(self.settings.subjects.announcements, announcement.encoded)
+    }
+}

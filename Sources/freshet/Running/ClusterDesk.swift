@@ -1,0 +1,297 @@
+// Several gateways as one: what stands between the cluster and the parts of this gateway.
+
+import FreshetCluster
+import FreshetConfiguration
+import FreshetCore
+import FreshetPolling
+import Logging
+import NATS
+import ServiceLifecycle
+import Synchronization
+import System
+
+/// Polls what this gateway owns, tells the others what it reads, and says how the cluster stands. Any thread may call.
+final class ClusterDesk: Sendable {
+    private struct State: Sendable {
+        weak var registry: SourceRegistry?
+        weak var poller: Poller?
+        weak var hub: Hub?
+        /// By node: what it reads, and when it said so.
+        var others: [String: (read: Set<String>, at: MonotonicTime)] = [:]
+        var lastState: StreamState?
+    }
+
+    let log: ClusterLog
+    let logger: Logger
+    private let state = Mutex(State())
+
+    /// A node that says nothing for so long reads nothing.
+    private static let silence = Duration.seconds(5)
+    /// How long a shutdown waits until all sources are handed over.
+    private static let leaveTime = Duration.seconds(2)
+
+    /// - Throws: ``StartFailure`` where the library of the broker or descriptors are lacking.
+    init(
+        _ cluster: GatewayConfiguration.Cluster,
+        durable: DurableLog?,
+        cursor: Cursor,
+        logger: Logger
+    ) throws(StartFailure) {
+        self.logger = logger
+        var connection = NATSSettings(servers: cluster.servers, name: "freshet \(cluster.node)")
+        connection.credentialsFile = cluster.credentialsFile
+        connection.tls = cluster.tls.map {
+            NATSSettings.TLS(authorities: $0.authorities, certificate: $0.certificate, key: $0.key)
+        }
+        var settings = NATSStreamSettings(
+            connection: connection,
+            stream: cluster.stream,
+            prefix: cluster.stream,
+            replicas: cluster.replicas,
+            maxBytes: cluster.maxBytes
+        )
+        // What it must keep is written again before it is the oldest.
+        settings.removesOldest = true
+        // A heartbeat without an answer must not take up the whole lease.
+        settings.publishTimeout = cluster.lease * 2 / 3
+        let stream: NATSStream
+        do throws(SystemError) {
+            stream = try NATSStream(settings)
+        } catch {
+            throw StartFailure("A cluster is impossible: \(error)")
+        }
+        var generator = SystemRandomNumberGenerator()
+        var machine = ClusterMachine.Settings(
+            node: cluster.node,
+            incarnation: Incarnation(rawValue: generator.next()),
+            lease: cluster.lease
+        )
+        machine.subjects = ClusterSubjects(prefix: cluster.stream)
+        machine.maxPayloadBytes = stream.maxPayloadBytes
+        self.log = ClusterLog(
+            machine,
+            stream: stream,
+            store: durable?.open,
+            log: cursor,
+            last: durable.flatMap { Self.lastChange(of: $0) }
+        )
+    }
+
+    private static func lastChange(of durable: DurableLog) -> StoredChange? {
+        guard let store = durable.open else { return nil }
+        let names = durable.contents.sources.map(\.name)
+        let changes = try? store.changes(of: names, before: .max, limit: 1, maxBytes: 1)
+        guard let last = changes?.first, last.sequence == durable.contents.head else { return nil }
+        return last
+    }
+
+    /// Connects. From here on sources are polled where this gateway owns them.
+    func run(registry: SourceRegistry, poller: Poller, hub: Hub, stored: [StoredSource]) {
+        self.state.withLock { state in
+            state.registry = registry
+            state.poller = poller
+            state.hub = hub
+        }
+        self.log.serve(
+            calls: { [weak self] source, call, answer in self?.answer(call, of: source, answer) },
+            announcements: { [weak self] in self?.take($0) }
+        )
+        self.log.run(
+            sources: Set(registry.ids.keys),
+            stored: stored,
+            control: ClusterControl(
+                own: { [weak registry] in registry?.own($0, learned: $1.learned) },
+                release: { [weak registry] name, done in
+                    if let registry { registry.release(name, done: done) } else { done() }
+                },
+                note: { [logger] in ClusterNotes.log($0, logger) },
+                state: { [weak self] in self?.stateChanged($0) }
+            )
+        )
+    }
+
+    /// Whether this gateway polls a source.
+    func polls(_ name: String) -> Bool { self.log.snapshot.polled.contains(name) }
+
+    /// Hands all sources over, so that the others poll them at once.
+    func leave() async {
+        let left = Mutex(false)
+        let isFirst: @Sendable () -> Bool = {
+            left.withLock { left in
+                defer { left = true }
+                return !left
+            }
+        }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            self.log.leave { if isFirst() { continuation.resume() } }
+            Task {
+                try? await Task.sleep(for: Self.leaveTime)
+                if isFirst() { continuation.resume() }
+            }
+        }
+    }
+
+    private func stateChanged(_ new: StreamState) {
+        let isNew = self.state.withLock { state in
+            defer { state.lastState = new }
+            return state.lastState != new
+        }
+        guard isNew else { return }
+        switch new {
+        case .connected: self.logger.notice("connected to the cluster's broker")
+        case .disconnected(let reason):
+            self.logger.warning("no connection to the cluster's broker", metadata: ["reason": "\(reason)"])
+        case .refused(let failure):
+            self.logger.error("the cluster's broker refuses this gateway", metadata: ["reason": "\(failure.message)"])
+        case .noStream(let failure):
+            self.logger.error("the cluster's stream cannot be used", metadata: ["reason": "\(failure.message)"])
+        }
+    }
+
+    /// One line for `/readyz?verbose`.
+    var condition: String {
+        let snapshot = self.log.snapshot
+        let nodes = "node \(self.log.settings.node) of \(snapshot.nodes.joined(separator: ", "))"
+        switch snapshot.state {
+        case .connected where snapshot.isEntitled && snapshot.isReading:
+            return "ok, \(nodes), \(snapshot.polled.count) sources"
+        case .connected: return "joining, \(nodes)"
+        case .disconnected(let reason):
+            return "disconnected (\(reason)), \(snapshot.isEntitled ? "polling until the lease ends" : "not polling")"
+        case .refused(let failure): return "refused (\(failure.message)), not polling"
+        case .noStream(let failure): return "no stream (\(failure.message)), not polling"
+        }
+    }
+}
+
+// MARK: - Every second
+
+extension ClusterDesk {
+    /// Tells the others what is read here and how the sources of this gateway are, and the hub who owns what.
+    func tick() {
+        let (hub, poller) = self.state.withLock { ($0.hub, $0.poller) }
+        guard let hub, let poller else { return }
+        let snapshot = self.log.snapshot
+        let reports = hub.sources()
+        var read: [String] = []
+        var troubled: [String: SourceState] = [:]
+        for report in reports {
+            if hub.isReadHere(report.id) { read.append(report.name) }
+            if snapshot.polled.contains(report.name), report.status.state != .ok {
+                troubled[report.name] = report.status.state
+            }
+        }
+        if snapshot.state == .connected {
+            self.log.announce(ClusterAnnouncement(node: self.log.settings.node, read: read, troubled: troubled))
+        }
+        let elsewhere = self.state.withLock { state in
+            let limit = MonotonicTime.now
+            state.others = state.others.filter { limit - $0.value.at < Self.silence }
+            return state.others.values.reduce(into: Set<String>()) { $0.formUnion($1.read) }
+        }
+        for id in hub.note(owners: snapshot.owners, readElsewhere: elsewhere) { poller.subscribersChanged(id) }
+    }
+
+    private func take(_ announcement: ClusterAnnouncement) {
+        let hub = self.state.withLock { state in
+            state.others[announcement.node] = (Set(announcement.read), .now)
+            return state.hub
+        }
+        guard let hub else { return }
+        let snapshot = self.log.snapshot
+        for report in hub.sources() where snapshot.owners[report.name] == announcement.node {
+            guard !snapshot.polled.contains(report.name) else { continue }
+            let well: SourceState = report.version == nil ? .starting : .ok
+            let state = announcement.troubled[report.name] ?? well
+            var status = report.status
+            let reason = "polled by \(announcement.node)"
+            guard state != status.state || status.intervalReason != reason else { continue }
+            let transition = state == status.state ? nil : state
+            status.state = state
+            status.intervalReason = reason
+            status.nextPollAt = nil
+            if transition != nil { status.stateSince = .now }
+            hub.report(status, of: report.id, transition: transition)
+        }
+    }
+}
+
+// MARK: - Requests of other gateways
+
+extension ClusterDesk {
+    private func answer(_ call: ClusterCall, of name: String, _ answer: @escaping @Sendable (ClusterReply) -> Void) {
+        let (hub, poller) = self.state.withLock { ($0.hub, $0.poller) }
+        guard let hub, let poller, let id = hub.id(of: name), self.log.owns(name) else { return answer(.notOwner) }
+        Task {
+            do throws(UpstreamError) {
+                switch call {
+                case .poll: answer(.polled(try await poller.poll(id)))
+                case .pause:
+                    await poller.pause(id)
+                    answer(.done)
+                case .resume:
+                    await poller.resume(id)
+                    answer(.done)
+                case .hook:
+                    poller.hookReceived(id)
+                    answer(.done)
+                case .push(let body, let contentType):
+                    answer(.pushed(try await poller.push(id, body: body, contentType: contentType)))
+                }
+            } catch {
+                answer(.failed(error.kind, error.message))
+            }
+        }
+    }
+}
+
+/// Ticks every second, and hands over at the end.
+struct ClusterService: Service {
+    let desk: ClusterDesk
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                self.desk.tick()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+}
+
+/// What happens in the cluster, for the log.
+enum ClusterNotes {
+    static func log(_ note: ClusterNote, _ logger: Logger) {
+        switch note {
+        case .joined(let nodes):
+            logger.notice("the cluster's gateways", metadata: ["nodes": "\(nodes.joined(separator: ", "))"])
+        case .lapsed: logger.warning("the lease has ended: nothing is polled until it holds again")
+        case .regained: logger.notice("the lease holds: sources are polled")
+        case .fenced(let source):
+            logger.warning("another gateway owns the source: a change was refused", metadata: ["source": "\(source)"])
+        case .tooLarge(let source, let bytes):
+            logger.error(
+                "a change is too large for the cluster's broker",
+                metadata: ["source": "\(source)", "bytes": "\(bytes)"]
+            )
+        case .rewound:
+            logger.error("the cluster's broker has lost changes that it had acknowledged: a new epoch begins")
+        case .epochBegan(let epoch): logger.notice("an epoch of the cluster begins", metadata: ["epoch": "\(epoch)"])
+        case .historyLost(let sequence):
+            logger.warning(
+                "changes were removed from the cluster's stream before this gateway read them: clients have a gap",
+                metadata: ["through": "\(sequence)"]
+            )
+        case .unreadable(let source, let sequence):
+            logger.error(
+                "a change of another gateway cannot be read",
+                metadata: ["source": "\(source)", "sequence": "\(sequence)"]
+            )
+        case .foreignFormat: logger.error("the cluster's stream was written by another version of Freshet")
+        case .full: logger.error("the cluster's broker has no room: changes wait")
+        case .sourcesDiffer(let node):
+            logger.warning("another gateway has other sources", metadata: ["node": "\(node)"])
+        case .nameTaken: logger.error("another gateway has the name of this one: cluster.node has to differ")
+        }
+    }
+}
