@@ -160,3 +160,30 @@ func testDocument(_ text: String) -> Document {
         preconditionFailure("testDocument(\(text)): \(error)")
     }
 }
+
+@Suite("Cluster calls")
+struct ClusterCallTests {
+    @Test("what a node asks of another comes out as it went in")
+    func calls() throws {
+        for call in [ClusterCall.poll, .pause, .resume, .hook, .push(body: [1, 2], contentType: nil)] {
+            let read = try #require(ClusterCall.decoded(call.encoded(for: "a.b")))
+            #expect(read.source == "a.b" && read.call == call)
+            for count in 0..<call.encoded(for: "a.b").count {
+                #expect(ClusterCall.decoded(Array(call.encoded(for: "a.b").prefix(count))) == nil)
+            }
+        }
+        let epoch = Epoch(rawValue: 7)
+        let replies: [ClusterReply] = [
+            .done, .polled(.changed), .pushed(Cursor(epoch: epoch, sequence: 3)), .failed(.timeout, "late"), .notOwner,
+        ]
+        for reply in replies { #expect(ClusterReply(reply.encoded) == reply) }
+        let told = ClusterAnnouncement(node: "a", read: ["x", "y"], troubled: ["z": .failing])
+        #expect(ClusterAnnouncement(told.encoded) == told)
+        #expect(ClusterAnnouncement(Array(told.encoded.dropLast())) == nil)
+    }
+
+    @Test("a write at another gateway is refused with a code of its own")
+    func notOwner() {
+        #expect(WriteProblem.notOwner("").code == "not_owner")
+    }
+}
