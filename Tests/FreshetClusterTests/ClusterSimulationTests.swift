@@ -29,7 +29,7 @@ struct ClusterSimulationTests {
 
     @Test("mistakes that are made on purpose are found", arguments: ClusterSimulation.Bug.allCases)
     func finds(bug: ClusterSimulation.Bug) {
-        let isFound = (1...30).contains { seed in
+        let isFound = (UInt64(1)...30).contains { seed in
             let simulation = ClusterSimulation(seed: seed, bug: bug)
             simulation.run(seconds: 30)
             return !simulation.objections.isEmpty
