@@ -119,7 +119,7 @@ let package = Package(
         .target(
             name: "FreshetStreaming",
             dependencies: [
-                "FreshetCore", "HTTP2", "TLS", "WebSocket", "CLinux", "System",
+                "Compression", "FreshetCore", "HTTP2", "TLS", "WebSocket", "CLinux", "System",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: house
@@ -153,8 +153,8 @@ let package = Package(
         .target(
             name: "FreshetHTTP",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTP2", "HTTPFields", "JSON", "JSONSchema", "TLS",
-                "WebSocket", "CLinux", "CWeb", "System",
+                "Compression", "FreshetAccess", "FreshetCore", "FreshetStreaming", "HTTP2", "HTTPFields", "JSON",
+                "JSONSchema", "TLS", "WebSocket", "CLinux", "CWeb", "System",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -214,7 +214,8 @@ let package = Package(
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetPolling", "FreshetSimulation", "FreshetStorage",
+                "Compression", "FreshetAccess", "FreshetCore", "FreshetPolling", "FreshetSimulation",
+                "FreshetStorage",
                 "FreshetStreaming", "FreshetTesting", "FreshetWebhooks", "EventStream", "HTTPFields", "JSON",
                 "JSONSchema",
                 "CLinux",
@@ -229,7 +230,11 @@ let package = Package(
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),
         .testTarget(name: "XMLTests", dependencies: ["XML", "Charsets", "JSON"], swiftSettings: house),
         .testTarget(name: "HTTP2Tests", dependencies: ["HTTP2", "FreshetTesting"], swiftSettings: house),
-        .testTarget(name: "CompressionTests", dependencies: ["Compression", "FreshetTesting"], swiftSettings: house),
+        .testTarget(
+            name: "CompressionTests",
+            dependencies: ["Compression", "FreshetTesting", "JSON"],
+            swiftSettings: house
+        ),
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: house),
         .testTarget(
             name: "WebPushTests",
@@ -280,8 +285,8 @@ let package = Package(
         .testTarget(
             name: "FreshetStreamingTests",
             dependencies: [
-                "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "TLS", "CLinux", "CThreadSanitizer",
-                "System",
+                "Compression", "FreshetStreaming", "FreshetCore", "FreshetTesting", "JSON", "TLS", "CLinux",
+                "CThreadSanitizer", "System",
             ],
             swiftSettings: house
         ),
@@ -299,7 +304,7 @@ let package = Package(
         .testTarget(
             name: "FreshetHTTPTests",
             dependencies: [
-                "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetSimulation",
+                "Compression", "FreshetHTTP", "FreshetAccess", "FreshetStreaming", "FreshetCore", "FreshetSimulation",
                 "FreshetTesting", "JSON", "JSONSchema", "EventStream", "HTTPFields", "System", "TLS",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -355,7 +360,8 @@ let package = Package(
             ],
             exclude: [
                 "push_cases.py", "socket_cases.py", "webhook_cases.py", "restart_crowd.py", "schemathesis.toml",
-                "socket_manager.py", "Dialects/dialect_readers.py", "Dialects/streamdata_client.mjs",
+                "socket_manager.py", "stream_readers.py", "Dialects/dialect_readers.py",
+                "Dialects/streamdata_client.mjs",
             ],
             swiftSettings: house
         ),

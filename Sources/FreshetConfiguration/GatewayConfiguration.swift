@@ -90,6 +90,8 @@ package struct GatewayConfiguration: Hashable, Sendable {
         package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
         /// Different views (`pointer`, `item`, `where`) in all streams.
         package var maxViews = Defaults.Views.maxViews
+        /// Runs of compressed events in all streams.
+        package var maxCompressionRuns = Defaults.Limits.maxCompressionRuns
         /// Different views in the streams of one address; this machine apart.
         package var maxViewsPerAddress = Defaults.Views.maxViewsPerAddress
         /// Connections that are not streams. By default what the limit of file descriptors allows.
@@ -135,7 +137,7 @@ package struct GatewayConfiguration: Hashable, Sendable {
     }
 
     package struct Streams: Hashable, Sendable {
-        /// Events are compressed for clients that ask for it. Only WebSockets can by now.
+        /// Events are compressed for clients that ask for it.
         package var compression = false
 
         package init() {}

@@ -181,6 +181,8 @@ struct GatewayDecoder {
         limits.maxSourceSetsPerAddress =
             reader.count("max_source_sets_per_address", in: 1...1_000_000) ?? limits.maxSourceSetsPerAddress
         limits.maxViews = reader.count("max_views", in: 1...10_000_000) ?? limits.maxViews
+        limits.maxCompressionRuns =
+            reader.count("max_compression_runs", in: 0...1_000_000) ?? limits.maxCompressionRuns
         limits.maxViewsPerAddress =
             reader.count("max_views_per_address", in: 1...10_000_000) ?? limits.maxViewsPerAddress
         limits.maxConnections = reader.count("max_connections", in: 1...1_000_000)

@@ -35,6 +35,12 @@ extension SettingSection {
                 "The most different views in the streams of one address, this machine apart."
             ),
             Setting(
+                "max_compression_runs",
+                .count,
+                default: "\(Self.unsetGateway.limits.maxCompressionRuns)",
+                "The most sources and views whose events are compressed as one run, some 256 KiB each; above it each event is compressed by itself."
+            ),
+            Setting(
                 "max_connections",
                 .count,
                 "The most connections that are not streams; by default what the file-descriptor limit allows."

@@ -240,7 +240,7 @@ extension SettingSection {
                 .flag,
                 default: "\(Self.unsetGateway.streams.compression)",
                 synonyms: ["compress", "gzip", "deflate"],
-                "Compress events for clients that ask for it: of WebSockets, by permessage-deflate."
+                "Compress events for clients that ask for it: gzip or zstd, and permessage-deflate of WebSockets."
             )
         ]
     )

@@ -40,6 +40,7 @@ package enum Defaults {
         package static let maxRowStreams = 256
         package static let maxWaitingReadsPerAddress = 32
         package static let maxUnsentBytes = 128 << 20
+        package static let maxCompressionRuns = 128
         package static let maxSubscriptionsPerSocket = 64
         /// A second, ten seconds' worth of them at once.
         package static let maxMessagesPerSocket = 100

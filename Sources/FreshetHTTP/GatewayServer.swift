@@ -90,6 +90,7 @@ package final class GatewayServer: Service {
             webhooks: webhooks,
             cluster: cluster
         )
+        compression.attach(streams)
         self.registry = ConnectionRegistry(settings: settings, streams: streams)
     }
 

@@ -1,5 +1,6 @@
 // A connection that changes hands: from the HTTP server, which read its request, to a shard, which writes its stream.
 
+package import Compression
 package import FreshetCore
 
 /// Everything that a shard needs to hold one stream.
@@ -17,6 +18,8 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
     /// The HTTP response head, sent first, together with the first events.
     package var head: [UInt8]
     package var framing: Framing
+    /// What its events are compressed in; `nil` for none. The head says so.
+    package var coding: ContentCoding?
     /// The place that ``StreamServer/admit(_:)`` gave.
     package var ticket: AdmissionTicket
     /// Counts what ``position`` holds for this stream alone; kept until that is sent.
@@ -35,6 +38,7 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         position: StreamPosition,
         head: [UInt8],
         framing: Framing,
+        coding: ContentCoding? = nil,
         ticket: AdmissionTicket,
         held: UnsentTicket? = nil,
         owner: StreamOwner? = nil,
@@ -48,6 +52,7 @@ package struct StreamHandover<Connection: ArrivingConnection>: Sendable {
         self.position = position
         self.head = head
         self.framing = framing
+        self.coding = coding
         self.ticket = ticket
         self.held = held
         self.owner = owner

@@ -21,11 +21,13 @@ package final class StreamServer: Sendable {
         var shards: [ShardHandle] = []
         var next = 0
         var isStopped = false
+        var uncompressed = SourcePattern.none
     }
 
     private let hub: Hub
     private let settings: StreamSettings
     private let unsent: UnsentDesk
+    private let runs: RunLedger
     private let state = Mutex(State())
     private let desk: AdmissionDesk
     private let http2Counters = HTTP2Counters()
@@ -37,6 +39,7 @@ package final class StreamServer: Sendable {
         self.hub = hub
         self.settings = settings
         self.unsent = unsent
+        self.runs = RunLedger(max: settings.maxCompressionRuns)
         self.desk = AdmissionDesk(
             maxTotal: settings.effectiveMaxSubscribers,
             maxPerAddress: settings.effectiveMaxSubscribersPerAddress,
@@ -53,7 +56,10 @@ package final class StreamServer: Sendable {
     package func start() throws(SystemError) {
         for number in 0..<self.settings.shards {
             let handle = try self.startShard(number)
-            self.state.withLock { $0.shards.append(handle) }
+            self.state.withLock { state in
+                state.shards.append(handle)
+                _ = handle.inbox.post(.compression(uncompressed: state.uncompressed))
+            }
         }
     }
 
@@ -71,6 +77,7 @@ package final class StreamServer: Sendable {
             counters: counters,
             settings: self.settings,
             unsent: self.unsent,
+            runs: self.runs,
             epoll: epoll,
             http2: http2,
             http2Counters: self.http2Counters,
@@ -103,6 +110,7 @@ private final class ShardLaunch: Sendable {
     private let counters: ShardCounters
     private let settings: StreamSettings
     private let unsent: UnsentDesk
+    private let runs: RunLedger
     private let epoll: Int32
     private let http2: HTTP2Inbox
     private let http2Counters: HTTP2Counters
@@ -117,6 +125,7 @@ private final class ShardLaunch: Sendable {
         counters: ShardCounters,
         settings: StreamSettings,
         unsent: UnsentDesk,
+        runs: RunLedger,
         epoll: Int32,
         http2: HTTP2Inbox,
         http2Counters: HTTP2Counters,
@@ -135,6 +144,7 @@ private final class ShardLaunch: Sendable {
         self.counters = counters
         self.settings = settings
         self.unsent = unsent
+        self.runs = runs
         self.epoll = epoll
     }
 
@@ -150,6 +160,7 @@ private final class ShardLaunch: Sendable {
             counters: self.counters,
             settings: self.settings,
             unsent: self.unsent,
+            runs: self.runs,
             transport: EpollTransport(
                 shard: self.number,
                 epoll: self.epoll,
@@ -282,6 +293,14 @@ extension StreamServer {
         }
     }
 
+    /// Sources whose events go out as they are, from now on in streams that are open too. Returns at once.
+    package func setUncompressed(_ sources: SourcePattern) {
+        self.state.withLock { state in
+            state.uncompressed = sources
+            for shard in state.shards { _ = shard.inbox.post(.compression(uncompressed: sources)) }
+        }
+    }
+
     var inboxes: [DeliveryInbox<EpollTransport>] {
         self.state.withLock { $0.shards.map(\.inbox) }
     }
@@ -295,6 +314,8 @@ extension StreamServer {
             statistics.inboxDepth += shard.inbox.depth
             statistics.inboxOverflows += shard.inbox.overflows
         }
+        statistics.compressionRuns = self.runs.runs
+        statistics.compressionRunsRefused = self.runs.refusals
         return statistics
     }
 }

@@ -29,6 +29,9 @@ package struct StreamSettings: Sendable {
     /// Different sets of sources that the subscribers of one such address may name; 0 for no bound. Streams of the same
     /// set share what is kept for it, so that a set costs more than a stream. Default: 256 (A08).
     package var maxSourceSetsPerAddress = Defaults.Limits.maxSourceSetsPerAddress
+    /// Runs of compressed events at one time, each with a compressor of some 256 KiB, whoever reads it; above it events are
+    /// compressed each by itself.
+    package var maxCompressionRuns = Defaults.Limits.maxCompressionRuns
     /// Different views in all streams; 0 for no bound.
     package var maxViews = Defaults.Views.maxViews
     /// Different views in the streams of one address; 0 for no bound.

@@ -55,6 +55,20 @@ package struct StreamStatistics: Sendable {
     package var deliveryLatency = StreamStatistics.emptyLatency
     /// Times that the log was read for subscribers that are behind; those who stand at one place share a reading.
     package var logReads: UInt64 = 0
+    /// Bytes of compressed streams, the events of each reader, before and after. What several are sent from the log in one
+    /// turn is counted once.
+    package var plainBytes: UInt64 = 0
+    package var codedBytes: UInt64 = 0
+    /// Runs of compressed events, of this moment: see ``RunLedger``.
+    package var compressionRuns = 0
+    /// Times that there was no room for a run.
+    package var compressionRunsRefused: UInt64 = 0
+    /// Times that a run began anew.
+    package var compressionJoinPoints: UInt64 = 0
+    /// Readers that a run took in when it began anew.
+    package var compressionJoins: UInt64 = 0
+    /// Pieces that readers were sent by themselves because their run had not begun anew yet.
+    package var compressionWaits: UInt64 = 0
     /// Notices that wait for their shard.
     package var inboxDepth = 0
     /// Times that a shard's inbox was full, so that its subscribers read the log instead.
@@ -132,6 +146,11 @@ package final class ShardCounters: Sendable {
     private let coalesced = Atomic<UInt64>(0)
     private let latency = Mutex(StreamStatistics.emptyLatency)
     private let logReads = Atomic<UInt64>(0)
+    private let plainBytes = Atomic<UInt64>(0)
+    private let codedBytes = Atomic<UInt64>(0)
+    private let joinPoints = Atomic<UInt64>(0)
+    private let compressionJoins = Atomic<UInt64>(0)
+    private let compressionWaits = Atomic<UInt64>(0)
     private let closes = Mutex<[UInt64]>(Array(repeating: 0, count: StreamEnd.all.count))
 
     package init() {}
@@ -160,6 +179,12 @@ package final class ShardCounters: Sendable {
         self.sends.add(tally.sends, ordering: .relaxed)
         self.coalesced.add(tally.coalesced, ordering: .relaxed)
         self.logReads.add(tally.logReads, ordering: .relaxed)
+        guard tally.plainBytes > 0 else { return }
+        self.plainBytes.add(tally.plainBytes, ordering: .relaxed)
+        self.codedBytes.add(tally.codedBytes, ordering: .relaxed)
+        self.joinPoints.add(tally.joinPoints, ordering: .relaxed)
+        self.compressionJoins.add(tally.compressionJoins, ordering: .relaxed)
+        self.compressionWaits.add(tally.compressionWaits, ordering: .relaxed)
     }
 
     /// Adds this shard's figures.
@@ -172,6 +197,11 @@ package final class ShardCounters: Sendable {
         statistics.framesCoalesced += self.coalesced.load(ordering: .relaxed)
         statistics.deliveryLatency.add(self.latency.withLock { $0 })
         statistics.logReads += self.logReads.load(ordering: .relaxed)
+        statistics.plainBytes += self.plainBytes.load(ordering: .relaxed)
+        statistics.codedBytes += self.codedBytes.load(ordering: .relaxed)
+        statistics.compressionJoinPoints += self.joinPoints.load(ordering: .relaxed)
+        statistics.compressionJoins += self.compressionJoins.load(ordering: .relaxed)
+        statistics.compressionWaits += self.compressionWaits.load(ordering: .relaxed)
         let closes = self.closes.withLock { $0 }
         for (end, count) in zip(StreamEnd.all, closes) {
             statistics.closes[end.name, default: 0] += count
@@ -186,10 +216,16 @@ struct ShardTally {
     var sends: UInt64 = 0
     var coalesced: UInt64 = 0
     var logReads: UInt64 = 0
+    /// As ``StreamStatistics/plainBytes``.
+    var plainBytes: UInt64 = 0
+    var codedBytes: UInt64 = 0
+    var joinPoints: UInt64 = 0
+    var compressionJoins: UInt64 = 0
+    var compressionWaits: UInt64 = 0
 
     /// Makes the figures visible and starts anew.
     mutating func publish(to counters: ShardCounters) {
-        guard self.sends > 0 || self.delivered > 0 || self.logReads > 0 else { return }
+        guard self.sends > 0 || self.delivered > 0 || self.logReads > 0 || self.plainBytes > 0 else { return }
         counters.add(self)
         self = ShardTally()
     }

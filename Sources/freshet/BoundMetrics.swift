@@ -30,6 +30,7 @@ struct BoundMetrics: Sendable {
         let http = configuration.httpSettings
         var rows = [
             Row(gauge: "freshet_cache_bytes", limit: configuration.cache.maxBytes),
+            Row(gauge: "freshet_compression_runs", limit: configuration.limits.maxCompressionRuns),
             Row(gauge: "freshet_events_arriving", limit: Hub.maxArrivals),
             Row(gauge: "freshet_http_unsent_bytes", limit: configuration.unsentLimits(memory: memory).maxBytes),
             Row(gauge: "freshet_http_waiting_requests", limit: http.effectiveMaxWaiting),

@@ -24,6 +24,7 @@ extension GatewayConfiguration {
         settings.maxSourceSetsPerAddress = self.limits.maxSourceSetsPerAddress
         settings.maxViews = self.limits.maxViews
         settings.maxViewsPerAddress = self.limits.maxViewsPerAddress
+        settings.maxCompressionRuns = self.limits.maxCompressionRuns
         settings.maxSubscribersPerCaller = self.limits.maxSubscribersPerCaller
         return settings
     }

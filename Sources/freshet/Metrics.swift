@@ -307,6 +307,7 @@ struct GatewayMetrics {
         for reason in RefusalReason.allCases {
             metrics.sample(streams.refusals[reason, default: 0], ("reason", reason.rawValue))
         }
+        self.writeCompression(streams, to: &metrics)
     }
 
     private func writeViews(_ log: Hub.Statistics, to metrics: inout MetricsText) {

@@ -189,6 +189,17 @@ extension HTTPTests {
                 try gateway.publish("[1]", of: first)
                 let small = try await client.receive { $0.count == 5 }
                 #expect(try Document(parsing: try small[4].inflated()).root["data"]?["source"]?.string == "a")
+                // A reload that forbids it holds for subscriptions that are there, which miss nothing.
+                var other = configuration
+                other.name = "a"
+                gateway.server.gateway.compression.update([configuration, other])
+                for count in 6...8 {
+                    let words = String(repeating: "\(count) compressible ", count: 100)
+                    try gateway.publish(#"{"text":"\#(words)"}"#, of: first)
+                    let frames = try await client.receive { $0.count == count }
+                    #expect(!frames[count - 1].isCompressed)
+                    #expect(frames[count - 1].text.contains("\(count) compressible \(count) compressible"))
+                }
                 client.close()
             }
         }

@@ -73,10 +73,16 @@ final class StreamClient {
     private let session: TLSClientSession?
     private let framing: Framing
     private let wire: StreamWire
+    /// Of the body; `nil` for none.
+    private let decoder: ContentDecoder?
     /// Everything received, from the response head on.
     private(set) var raw: [UInt8] = []
-    /// The body received so far, chunks undone.
+    /// The body received so far, chunks and its coding undone.
     private(set) var body: [UInt8] = []
+    /// Bytes of the body as they came, chunks undone.
+    private(set) var codedBytes = 0
+    /// The body could not be decoded.
+    private(set) var isMalformed = false
     private(set) var events: [ReceivedEvent] = []
     /// Comments are heartbeats.
     private(set) var heartbeats = 0
@@ -89,7 +95,14 @@ final class StreamClient {
     private var blockStart = 0
     private var isClosed = false
 
-    init(descriptor: Int32, session: TLSClientSession? = nil, framing: Framing, wire: StreamWire) {
+    init(
+        descriptor: Int32,
+        session: TLSClientSession? = nil,
+        framing: Framing,
+        wire: StreamWire,
+        decoder: ContentDecoder? = nil
+    ) {
+        self.decoder = decoder
         self.descriptor = descriptor
         self.session = session
         self.framing = framing
@@ -182,7 +195,7 @@ final class StreamClient {
             self.unframed = end + 4
         }
         guard self.framing == .chunked else {
-            self.body.append(contentsOf: self.raw[self.unframed...])
+            self.append(self.raw[self.unframed...])
             self.unframed = self.raw.count
             return
         }
@@ -190,9 +203,20 @@ final class StreamClient {
             let size = Int(String(decoding: self.raw[self.unframed..<lineEnd], as: UTF8.self), radix: 16) ?? 0
             let start = lineEnd + 2
             guard start + size + 2 <= self.raw.count else { return }
-            self.body.append(contentsOf: self.raw[start..<(start + size)])
+            self.append(self.raw[start..<(start + size)])
             self.unframed = start + size + 2
             if size == 0 { self.hasTerminator = true }
+        }
+    }
+
+    private func append(_ bytes: ArraySlice<UInt8>) {
+        self.codedBytes += bytes.count
+        guard let decoder else { return self.body.append(contentsOf: bytes) }
+        do {
+            self.body += try decoder.decode(bytes)
+        } catch {
+            self.isMalformed = true
+            self.isEnded = true
         }
     }
 

@@ -1,7 +1,9 @@
 // A hub with a stream server, and clients on loopback TCP that see nothing but bytes.
 
 import CLinux
+import Compression
 import Dispatch
+import Foundation
 import FreshetCore
 import FreshetTesting
 import Glibc
@@ -15,6 +17,12 @@ import Testing
 /// All suites of this room, one after the other: they count descriptors of the process, and load both cores.
 @Suite(.serialized, .everyTransport)
 enum StreamingTests {}
+
+/// In which coding clients get their streams where a test does not say so.
+enum ClientCoding {
+    /// `FRESHET_CODING=gzip` runs the tests of this room with compressed streams.
+    static let current = ProcessInfo.processInfo.environment["FRESHET_CODING"].flatMap(ContentCoding.init)
+}
 
 /// One server under test. ``stop()`` at the end of each test.
 final class StreamFixture: Sendable {
@@ -86,6 +94,7 @@ final class StreamFixture: Sendable {
         view: View = .whole,
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
+        coding: ContentCoding? = ClientCoding.current,
         receiveBuffer: Int32? = nil,
         from address: String = "127.0.0.1",
         owner: StreamOwner? = nil
@@ -97,6 +106,7 @@ final class StreamFixture: Sendable {
             view: view,
             at: position,
             framing: framing,
+            coding: coding,
             receiveBuffer: receiveBuffer,
             from: address,
             owner: owner
@@ -112,6 +122,7 @@ final class StreamFixture: Sendable {
         view: View = .whole,
         at position: StreamPosition = .snapshot,
         framing: Framing = .chunked,
+        coding: ContentCoding? = ClientCoding.current,
         receiveBuffer: Int32? = nil,
         from address: String = "127.0.0.1",
         owner: StreamOwner? = nil
@@ -131,6 +142,7 @@ final class StreamFixture: Sendable {
                 position: position,
                 head: Array("HTTP/1.1 200 OK\r\nX-Test: yes\r\n\r\n".utf8),
                 framing: framing,
+                coding: format.wire.form == .markedEventStream ? nil : coding,
                 ticket: ticket,
                 owner: owner
             )
@@ -139,7 +151,10 @@ final class StreamFixture: Sendable {
             descriptor: connection.client,
             session: sessions?.client,
             framing: framing,
-            wire: format.wire
+            wire: format.wire,
+            decoder: try coding.flatMap {
+                format.wire.form == .markedEventStream ? nil : try ContentDecoder($0.rawValue)
+            }
         )
         return (client, connection.server)
     }

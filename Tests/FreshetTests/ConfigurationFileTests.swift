@@ -142,6 +142,7 @@ struct ConfigurationFileTests {
         limits.maxSubscribersPerAddress = 50
         limits.maxSourceSetsPerAddress = 30
         limits.maxViews = 7000
+        limits.maxCompressionRuns = 7
         limits.maxViewsPerAddress = 70
         limits.maxConnections = 400
         limits.maxConnectionsPerAddress = 20

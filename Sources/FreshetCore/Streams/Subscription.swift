@@ -157,11 +157,14 @@ package struct SequencedFrame: Sendable {
     package var frame: Frame
     /// The event does nothing but move the cursor.
     package var isCheckpoint: Bool
+    /// How many events the frame holds: several where they were compressed together, ``sequence`` being that of the last.
+    package var eventCount: Int
 
-    package init(sequence: UInt64, frame: Frame, isCheckpoint: Bool = false) {
+    package init(sequence: UInt64, frame: Frame, isCheckpoint: Bool = false, eventCount: Int = 1) {
         self.sequence = sequence
         self.frame = frame
         self.isCheckpoint = isCheckpoint
+        self.eventCount = eventCount
     }
 
     /// The frames of events in this format, in order.

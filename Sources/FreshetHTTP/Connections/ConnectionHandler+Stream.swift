@@ -42,6 +42,7 @@ extension ConnectionHandler {
         _ head: RequestHead,
         context: ChannelHandlerContext
     ) throws(Problem) {
+        let request = self.gateway.compressing(request, head)
         guard head.method == "GET" else {
             var answer = self.responder.allow(head, request.answer)
             answer.isStream = true
@@ -129,6 +130,7 @@ extension ConnectionHandler {
                 position: position,
                 head: bytes,
                 framing: framing,
+                coding: request.coding,
                 ticket: ticket,
                 held: held,
                 owner: self.gateway.access.owner(of: request),

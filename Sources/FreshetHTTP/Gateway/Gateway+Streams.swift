@@ -5,6 +5,17 @@ import FreshetStreaming
 import System
 
 extension Gateway {
+    /// The request with what its events are to be compressed in (CONTRACT §9). Streams of tickets are not: each has bytes of
+    /// its own in every event.
+    func compressing(_ request: StreamRequest, _ head: RequestHead) -> StreamRequest {
+        guard self.settings.compressesStreams, request.claim == nil, self.compression.mayCompress(request.pattern)
+        else { return request }
+        var request = request
+        request.coding = CodingRange.best(acceptEncoding: head.value(of: "accept-encoding"))
+        request.variesInCoding = true
+        return request
+    }
+
     /// Counts the snapshots of the past that a stream begins with: a client may never read them.
     func hold(_ position: StreamPosition, for client: PeerAddress) throws(Problem) -> UnsentTicket? {
         guard case .past(let start) = position, !start.snapshots.isEmpty else { return nil }

@@ -343,6 +343,7 @@ final class HTTP2RequestHandler {
     }
 
     private func open(_ request: StreamRequest, _ head: RequestHead) throws(Problem) {
+        let request = self.gateway.compressing(request, head)
         guard head.method == "GET" else {
             var answer = self.responder.allow(head, request.answer)
             answer.isStream = true
@@ -408,6 +409,7 @@ final class HTTP2RequestHandler {
                 position: position,
                 head: [],
                 framing: .closeDelimited,
+                coding: request.coding,
                 ticket: ticket,
                 held: held,
                 owner: self.gateway.access.owner(of: request),

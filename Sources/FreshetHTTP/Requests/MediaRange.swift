@@ -40,7 +40,7 @@ enum MediaRange {
     }
 
     /// `0`, `1`, `0.5`, `0.123`; what is malformed counts as 1, since the client named the type.
-    private static func thousandths(_ text: some Collection<UInt8>) -> Int {
+    static func thousandths(_ text: some Collection<UInt8>) -> Int {
         guard let first = text.first, first == UInt8(ascii: "0") else { return 1000 }
         var value = 0
         var scale = 100

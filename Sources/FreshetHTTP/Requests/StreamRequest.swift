@@ -1,5 +1,6 @@
 // What a client asks for with `GET /v1/streams/{sources}`, and the head of the answer.
 
+import Compression
 import FreshetCore
 import System
 
@@ -17,6 +18,10 @@ struct StreamRequest: Sendable {
     var claim: TicketClaim?
     /// Keeps the instances among the sources until the stream reads them.
     var holds: [SourceHold]
+    /// What its events are compressed in; `nil` for none.
+    var coding: ContentCoding?
+    /// Whether a request with another `Accept-Encoding` could be given another answer.
+    var variesInCoding = false
 
     /// The parameter of the path that names the sources.
     static let parameter = "sources"
@@ -98,6 +103,7 @@ extension StreamRequest {
         var hasher = Hasher()
         hasher.combine(self.pattern)
         hasher.combine(self.format)
+        hasher.combine(self.coding)
         return hasher.finalize()
     }
 
@@ -111,8 +117,9 @@ extension StreamRequest {
             // Tells nginx and its kin to pass each event on at once.
             AnswerField("X-Accel-Buffering", "no"),
             AnswerField("X-Content-Type-Options", "nosniff"),
-            AnswerField("Vary", "Accept"),
+            AnswerField("Vary", self.variesInCoding ? "Accept, Accept-Encoding" : "Accept"),
         ]
+        if let coding { answer.fields.append(AnswerField("Content-Encoding", coding.rawValue)) }
         return answer
     }
 }

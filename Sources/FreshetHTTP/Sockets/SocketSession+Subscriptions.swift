@@ -58,7 +58,7 @@ extension SocketSession {
             from: self.client
         )
         // A source that may not be compressed, or may come to be one of them, is not.
-        let mayCompress = self.deflates && self.gateway.compression.uncompressed.intersection(request.pattern) == .none
+        let mayCompress = self.deflates && self.gateway.compression.mayCompress(request.pattern)
         request.format.wire.form = mayCompress ? .deflatedMessages : .messages
         return request
     }

@@ -101,7 +101,9 @@ extension Delivery {
             guard budget > 0 else { return .paused }
             let feed =
                 backlog.lacksChanges
-                ? self.gap(for: group) : fetched ?? self.read(group, after: after, maySkip: backlog.maySkip)
+                ? self.coded(self.gap(for: group), for: group)
+                : fetched.map { self.coded($0, for: group) }
+                    ?? self.read(group, after: after, maySkip: backlog.maySkip)
             backlog.lacksChanges = false
             fetched = nil
             if let result = self.send(feed, after: after, to: index, &backlog, in: group, budget: &budget) {
@@ -166,7 +168,8 @@ extension Delivery {
             self.append(snapshots, to: &backlog, of: index, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         case .gap(let reason, let snapshots, let through):
-            backlog.append(ControlFrame.gap(reason, wire: group.wire), framing: group.framing, mark: nil)
+            let gap = self.coded(ControlFrame.gap(reason, wire: group.wire), for: group)
+            backlog.append(gap, framing: group.framing, mark: nil)
             self.append(snapshots, to: &backlog, of: index, in: group)
             self.table.slot(index).pointee.machine.snapshotsSent(through: through)
         }
@@ -185,7 +188,9 @@ extension Delivery {
     private func read(_ group: SubscriberGroup, after sequence: UInt64, maySkip: Bool) -> StreamFeed {
         let position = SubscriberGroup.ReadPosition(after: sequence, maySkip: maySkip)
         if let shared = group.sharedReads[position] { return shared }
-        if group.isViewed, let recent = group.recent.feed(after: sequence, seen: self.lastNotice) { return recent }
+        if group.isViewed, let recent = group.recent.feed(after: sequence, seen: self.lastNotice) {
+            return self.coded(recent, for: group)
+        }
         self.tally.logReads += 1
         var feed: StreamFeed
         repeat {
@@ -197,6 +202,7 @@ extension Delivery {
                 maySkip: maySkip
             )
         } while self.growToPattern(group)
+        feed = self.coded(feed, for: group)
         switch feed {
         case .frames, .snapshots:
             guard group.sharedReads.count < SubscriberGroup.maxSharedReads else { break }
@@ -282,8 +288,9 @@ extension Delivery {
         budget -= size
         self.table.record(index).ticket?.caller?.replayed(sent)
         guard sent == size else { return self.stop(batch, sent: sent, index, &backlog, in: group) }
-        self.tally.delivered += UInt64(batch.count)
-        self.tally.coalesced += UInt64(batch.count - 1)
+        let events = batch.reduce(0) { $0 + $1.eventCount }
+        self.tally.delivered += UInt64(events)
+        self.tally.coalesced += UInt64(events - 1)
         backlog.progressTick = self.clock.tick
         return nil
     }
@@ -304,8 +311,9 @@ extension Delivery {
             let mark = self.mark(of: index, in: group)
             backlog.append(last.frame, framing: group.framing, mark: mark, skipping: stop.offsetInLast)
         }
-        self.tally.delivered += UInt64(stop.count)
-        self.tally.coalesced += UInt64(stop.count - 1)
+        let events = batch.prefix(stop.count).reduce(0) { $0 + $1.eventCount }
+        self.tally.delivered += UInt64(events)
+        self.tally.coalesced += UInt64(events - 1)
         backlog.progressTick = self.clock.tick
         self.table.slot(index).pointee.machine.writeStopped(after: last.sequence)
         return .blocked
@@ -318,7 +326,7 @@ extension Delivery {
         let missed = group.statuses.values.filter { $0.number > mark }.sorted { $0.number < $1.number }
         backlog.statusMark = self.statusNumber
         for status in missed {
-            backlog.append(status.frame, framing: group.framing, mark: nil)
+            backlog.append(self.coded(status.frame, for: group), framing: group.framing, mark: nil)
         }
         return !missed.isEmpty
     }
@@ -361,6 +369,13 @@ extension Delivery {
 
     /// Sends a live subscriber something by itself; what is not taken makes it leave the live set.
     func sendToLive(_ index: Int32, _ frame: Frame, in group: SubscriberGroup) {
+        self.sendPiece(self.coded(frame, for: group), to: index, in: group)
+        // What only it was sent stands between what others have next to each other.
+        self.fallOutOfStep(index, in: group)
+    }
+
+    /// As ``sendToLive(_:_:in:)``, of bytes as they go out.
+    func sendPiece(_ frame: Frame, to index: Int32, in group: SubscriberGroup) {
         let mark = self.mark(of: index, in: group)
         let parts = OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
         var backlog = Backlog(parts: parts, maySkip: true, statusMark: self.statusNumber, tick: self.clock.tick)

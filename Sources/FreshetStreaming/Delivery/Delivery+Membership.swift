@@ -1,5 +1,6 @@
 // Coming and going: how a connection becomes a subscriber of a group, and how it ends.
 
+import Compression
 import FreshetCore
 
 extension Delivery {
@@ -26,7 +27,8 @@ extension Delivery {
             handover.pattern,
             handover.format,
             handover.view,
-            handover.framing
+            handover.framing,
+            handover.coding
         )
         guard let index = self.register(handover, in: group) else {
             self.leaveGroup(group)
@@ -96,9 +98,10 @@ extension Delivery {
         // The answer to a subscription stands in its place, behind what is replayed.
         let beginning = group.wire.isMessages ? [] : [hello]
         let frames = beginning + (gap.map { [$0] } ?? []) + opening.snapshots + opening.statuses
+        let head = head + self.codingOpening(of: group)
         // A part without bytes would never be sent.
         return frames.reduce(into: head.isEmpty ? [] : [OutgoingPart(head)]) { parts, frame in
-            parts += OutgoingPart.parts(of: frame, framing: group.framing, mark: mark)
+            parts += OutgoingPart.parts(of: self.coded(frame, for: group), framing: group.framing, mark: mark)
         }
     }
 
@@ -159,14 +162,16 @@ extension Delivery {
         _ pattern: SourcePattern?,
         _ format: StreamFormat,
         _ view: View,
-        _ framing: Framing
+        _ framing: Framing,
+        _ coding: ContentCoding?
     ) -> SubscriberGroup {
         let additions = self.hub.additions
         let subscription = self.hub.subscribe(to: self.sources(sources, and: pattern), format: format, view: view)
         let key = SubscriberGroup.Key(
             subscription: ObjectIdentifier(subscription),
             pattern: pattern,
-            framing: framing
+            framing: framing,
+            coding: coding
         )
         if let number = self.groupNumbers[key], let group = self.groups[Int(number)] {
             group.memberCount += 1
@@ -178,6 +183,7 @@ extension Delivery {
             pattern: pattern,
             additions: additions,
             framing: framing,
+            coding: coding,
             index: number,
             // Later than the subscription: what comes after it is in a notice, and says what it is in the view.
             head: self.hub.cursor.sequence
@@ -191,6 +197,7 @@ extension Delivery {
         }
         self.groupNumbers[key] = number
         self.enterIndex(group)
+        self.applyCompression(to: group)
         return group
     }
 
@@ -228,6 +235,7 @@ extension Delivery {
     func grow(_ group: SubscriberGroup, by source: SourceID) {
         self.resubscribe(group, to: (group.subscription.sources + [source]).sorted())
         self.groupIndex.add(source, to: group.index)
+        self.applyCompression(to: group)
         if let number = group.wholeNumber { return self.wholeIndex.add(source, to: number) }
         self.addToRota(group, [source])
         // Changes of the source that came before this were not held against the view.
@@ -249,12 +257,13 @@ extension Delivery {
         group.removed = []
     }
 
-    private func resubscribe(_ group: SubscriberGroup, to sources: [SourceID]) {
+    /// `format`: another than it had; `nil` for the same.
+    func resubscribe(_ group: SubscriberGroup, to sources: [SourceID], format: StreamFormat? = nil) {
         let old = group.subscription
         if self.groupNumbers[group.key] == group.index { self.groupNumbers[group.key] = nil }
         group.subscription = self.hub.subscribe(
             to: sources,
-            format: old.format,
+            format: format ?? old.format,
             view: old.view,
             count: group.memberCount
         )
@@ -316,8 +325,10 @@ extension Delivery {
     }
 
     func removeFromLive(_ index: Int32) {
+        guard self.table.record(index).livePosition >= 0, let group = self.group(of: index) else { return }
+        self.fallOutOfStep(index, in: group)
         let position = Int(self.table.record(index).livePosition)
-        guard position >= 0, let group = self.group(of: index), let last = group.live.popLast() else { return }
+        guard let last = group.live.popLast() else { return }
         self.table.updateRecord(index) { $0.livePosition = -1 }
         guard last != index else { return }
         group.live[position] = last
@@ -376,9 +387,9 @@ extension Delivery {
         // The end of a subscription is not that of its socket, which says `bye` by itself.
         if !group.wire.isMessages {
             let bye = ControlFrame.bye(reason, retry: self.retry(after: reason), wire: group.wire)
-            backlog.append(bye, framing: group.framing, mark: nil)
+            backlog.append(self.coded(bye, for: group), framing: group.framing, mark: nil)
         }
-        backlog.append(OutgoingPart(group.framing.terminator))
+        backlog.append(OutgoingPart(self.codingEnding(of: group) + group.framing.terminator))
         backlog.closing = reason
         self.table.slot(index).pointee.machine.closed()
         self.removeFromLive(index)

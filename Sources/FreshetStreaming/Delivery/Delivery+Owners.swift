@@ -193,7 +193,8 @@ extension Delivery {
             group.pattern.map { _ in pattern },
             group.subscription.format,
             group.subscription.view,
-            group.framing
+            group.framing,
+            group.coding
         )
         let isLive = self.backlogs[index] == nil
         let sequence = self.table.slot(index).pointee.machine.sequence
@@ -236,7 +237,7 @@ extension Delivery {
             if self.backlogs[index] == nil {
                 self.sendToLive(index, frame, in: rest)
             } else {
-                self.backlogs[index]?.append(frame, framing: rest.framing, mark: nil)
+                self.backlogs[index]?.append(self.coded(frame, for: rest), framing: rest.framing, mark: nil)
             }
         }
     }

@@ -13,6 +13,8 @@ struct Stall {
 
     /// Nothing was sent: a part of the run went out before, so that the log has to tell what is missing.
     static let mustRead = Int.min
+    /// Nothing was sent: it had all of the run before.
+    static let ignored = Int.min + 1
 }
 
 extension Delivery {
@@ -72,6 +74,7 @@ extension Delivery {
                 group.checkpoint = (event.source, frame)
             } else {
                 group.run.append(frame)
+                if group.coding != nil { group.runSources.append(event.source) }
             }
         } else {
             group.mustRead = true
@@ -100,6 +103,7 @@ extension Delivery {
             }
             group.checkpoint = nil
             group.run.removeAll(keepingCapacity: group.run.count < 256)
+            group.runSources.removeAll(keepingCapacity: group.runSources.count < 256)
             group.mustRead = false
             group.isGathered = false
         }
@@ -108,6 +112,7 @@ extension Delivery {
 
     /// Sends a group's run, in one piece unless it is very long.
     private func deliver(_ group: SubscriberGroup) {
+        if let coding = group.coding { return self.deliver(group, in: coding) }
         var rest = group.run[...]
         while !rest.isEmpty, !group.live.isEmpty {
             let limit = self.scratch.count
@@ -116,7 +121,7 @@ extension Delivery {
             rest = rest.dropFirst(count)
             guard group.isMarked else {
                 FrameRun.withBytes(of: frames, framing: group.framing, scratch: self.scratch) { bytes in
-                    self.deliver(frames, as: bytes, to: group)
+                    _ = self.deliver(frames, as: bytes, to: group)
                 }
                 continue
             }
@@ -143,34 +148,44 @@ extension Delivery {
         }
     }
 
-    private func deliver(
+    /// `start`: the sequence of the first event, where `frames` is one that holds several; `members`: which of the live ones,
+    /// `nil` for all.
+    ///
+    /// - Returns: How many were sent all of it.
+    @discardableResult
+    func deliver(
         _ frames: ArraySlice<SequencedFrame>,
+        from start: UInt64? = nil,
         as bytes: UnsafeRawBufferPointer,
         marking run: MarkableRun? = nil,
-        to group: SubscriberGroup
-    ) {
-        guard let first = frames.first?.sequence, let last = frames.last?.sequence else { return }
+        to group: SubscriberGroup,
+        members: Range<Int>? = nil
+    ) -> Int {
+        guard let first = start ?? frames.first?.sequence, let last = frames.last?.sequence else { return 0 }
         let written = group.live.withUnsafeBufferPointer { live in
             Self.send(
                 bytes,
                 from: first,
                 through: last,
-                to: live,
+                to: UnsafeBufferPointer(rebasing: live[members ?? 0..<live.count]),
                 slots: self.table.slots,
                 transport: self.transport,
                 tick: self.clock.tick,
                 marking: run,
                 owners: self.owners,
+                notesIgnored: group.inStep > 0,
                 stalled: &self.stalled
             )
         }
+        let events = frames.count == 1 ? frames.first?.eventCount ?? 1 : frames.count
         let latency = Duration.nanoseconds(self.transport.now - self.oldestNotice)
-        self.counters.delivered(UInt64(written.whole * frames.count), after: latency)
+        self.counters.delivered(UInt64(written.whole * events), after: latency)
         self.tally.sends += UInt64(written.attempts)
-        self.tally.delivered += UInt64(written.whole * frames.count)
-        self.tally.coalesced += UInt64(written.whole * (frames.count - 1))
+        self.tally.delivered += UInt64(written.whole * events)
+        self.tally.coalesced += UInt64(written.whole * (events - 1))
         self.tally.bytes += UInt64(written.whole * bytes.count)
         self.settleStalled(frames, in: group)
+        return written.whole
     }
 
     /// The loop that everything else exists for: per subscriber the cursor rule and one send, and nothing else.
@@ -191,6 +206,7 @@ extension Delivery {
         tick: UInt32,
         marking run: MarkableRun?,
         owners: [Int32: StreamOwner],
+        notesIgnored: Bool,
         stalled: inout [Stall]
     ) -> (attempts: Int, whole: Int) {
         let count = bytes.count
@@ -211,7 +227,7 @@ extension Delivery {
                     stalled.append(Stall(index: index, sequence: before, sent: sent))
                 }
             case .ignore:
-                continue
+                if notesIgnored { stalled.append(Stall(index: index, sequence: before, sent: Stall.ignored)) }
             case .replay:
                 stalled.append(Stall(index: index, sequence: before, sent: Stall.mustRead))
             }
@@ -229,6 +245,8 @@ extension Delivery {
     }
 
     private func settle(_ stall: Stall, _ frames: ArraySlice<SequencedFrame>, in group: SubscriberGroup) {
+        // It lacks a piece that the next ones refer to.
+        if stall.sent == Stall.ignored { return self.fallOutOfStep(stall.index, in: group) }
         if stall.sent == Stall.mustRead {
             self.leaveLive(stall.index, Backlog(maySkip: false, statusMark: self.statusNumber, tick: self.clock.tick))
             return self.queue(stall.index)
@@ -245,7 +263,7 @@ extension Delivery {
                 backlog.append(last.frame, framing: group.framing, mark: mark, skipping: stop.offsetInLast)
             }
         }
-        self.tally.delivered += UInt64(stop.count)
+        self.tally.delivered += UInt64(frames.prefix(stop.count).reduce(0) { $0 + $1.eventCount })
         self.tally.bytes += UInt64(stall.sent)
         self.table.slot(stall.index).pointee.machine.writeStopped(after: sequence)
         self.leaveLive(stall.index, backlog)
@@ -281,14 +299,14 @@ extension Delivery {
         let tick = self.clock.tick
         if let last = group.checkpointTicks[source], tick &- last < self.clock.heartbeatTicks { return }
         group.checkpointTicks[source] = tick
-        let members = group.live
-        for index in members where self.isDueForCheckpoint(index) {
+        let members = group.live.filter { index in
+            guard self.isDueForCheckpoint(index) else { return false }
             let slot = self.table.slot(index)
             let action = slot.pointee.machine.eventsPublished(from: checkpoint.sequence, through: checkpoint.sequence)
-            guard action == .write else { continue }
-            self.tally.delivered += 1
-            self.sendToLive(index, checkpoint.frame, in: group)
+            return action == .write
         }
+        self.tally.delivered += UInt64(members.count)
+        self.sendToLive(members, checkpoint.frame, in: group)
     }
 
     /// Whether a subscriber was sent no checkpoint from the log within a heartbeat.

@@ -76,11 +76,11 @@ extension Delivery {
         for group in self.groups(of: source) {
             let frame = notice.frame(for: group.wire)
             group.statuses[source] = SubscriberGroup.NumberedStatus(number: number ?? notice.number, frame: frame)
-            for index in group.live {
+            let members = group.live.filter { index in
                 let opening = UInt64(self.table.record(index).openingStatus)
-                guard opening < notice.number, opening >= mark else { continue }
-                self.sendToLive(index, frame, in: group)
+                return opening < notice.number && opening >= mark
             }
+            self.sendToLive(members, frame, in: group)
         }
     }
 

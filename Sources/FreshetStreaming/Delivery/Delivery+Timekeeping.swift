@@ -82,8 +82,21 @@ extension Delivery {
         }
     }
 
+    /// Those in step with a run are sent theirs together, as a part of it: else the first heartbeat would end the run.
+    private func sendHeartbeatInStep(with index: Int32, in group: SubscriberGroup, _ heartbeat: Frame) {
+        let members = Array(group.live[..<group.inStep])
+        for member in members { self.table.updateRecord(member) { $0.lastHeartbeat = self.clock.tick } }
+        self.sendToLive(members, heartbeat, in: group)
+    }
+
     private func sendHeartbeat(to index: Int32) {
         guard let group = self.group(of: index) else { return }
+        // It was sent one since with those that it is in step with, or that did not go.
+        guard self.table.slot(index).pointee.lastSend != self.clock.tick, self.table.record(index).livePosition >= 0
+        else { return }
+        if self.isInStep(index, in: group), let heartbeat = self.heartbeats[group.wire] {
+            return self.sendHeartbeatInStep(with: index, in: group, heartbeat)
+        }
         self.table.updateRecord(index) { $0.lastHeartbeat = self.clock.tick }
         guard let heartbeat = self.heartbeats[group.wire] else {
             return self.table.slot(index).pointee.lastSend = self.clock.tick

@@ -1,5 +1,6 @@
 // A part of the subscribers: what each of them gets next, when it is fed, and when it ends.
 
+import Compression
 package import FreshetCore
 
 /// What a shard does. Made, run and let go on the shard's thread; others reach it through its ``DeliveryInbox``.
@@ -17,6 +18,8 @@ package final class Delivery<Carrier: Transport> {
     let settings: StreamSettings
     /// Counts what is kept for those who do not read.
     let unsent: UnsentDesk
+    /// Counts the memory of runs.
+    let runs: RunLedger
     let transport: Carrier
     var clock: TickClock
 
@@ -69,6 +72,13 @@ package final class Delivery<Carrier: Transport> {
     /// Subscribers to be ended in the next turns, the first at ``nextEnd``.
     var pendingEnds: [PendingEnd] = []
     var nextEnd = 0
+    /// Sources that may not be compressed.
+    var uncompressed = SourcePattern.none
+    /// What codes pieces that stand for themselves.
+    var coders: [IndependentCoder] = []
+    /// Groups with ``SubscriberGroup/codedFrames``, which live until the end of the turn.
+    var coding: [SubscriberGroup] = []
+
     var drain: DrainPlan?
     var isStopping = false
 
@@ -91,6 +101,7 @@ package final class Delivery<Carrier: Transport> {
         counters: ShardCounters,
         settings: StreamSettings,
         unsent: UnsentDesk = UnsentDesk(),
+        runs: RunLedger = RunLedger(),
         transport: Carrier
     ) {
         self.number = number
@@ -99,6 +110,7 @@ package final class Delivery<Carrier: Transport> {
         self.counters = counters
         self.settings = settings
         self.unsent = unsent
+        self.runs = runs
         self.transport = transport
         self.clock = TickClock(settings: settings, now: transport.now)
         self.heartbeats = HeartbeatFrames()
@@ -175,6 +187,7 @@ package final class Delivery<Carrier: Transport> {
             done()
         case .fetched(let feed, let subscription, let sequence, let key):
             self.takeFetched(feed, of: subscription, after: sequence, for: key)
+        case .compression(let uncompressed): self.setUncompressed(uncompressed)
         case .stop: self.isStopping = true
         }
     }
@@ -199,6 +212,10 @@ package final class Delivery<Carrier: Transport> {
             group.sharedReads.removeAll(keepingCapacity: true)
         }
         self.sharing.removeAll(keepingCapacity: true)
+        for group in self.coding {
+            group.codedFrames = []
+        }
+        self.coding.removeAll(keepingCapacity: true)
     }
 
     func publishFigures() {

@@ -25,6 +25,8 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
     case supersede(Fingerprint)
     /// What the disk gave of a subscription for the subscriber in a slot.
     case fetched(StreamFeed, of: Subscription, after: UInt64, for: SlotKey)
+    /// Events of other sources may be compressed, but not of these.
+    case compression(uncompressed: SourcePattern)
     case stop
 
     /// Answers for a shard that has stopped.
@@ -34,7 +36,7 @@ package enum DeliveryMessage<Arrival: ArrivingConnection>: Sendable {
         case .drain(_, _, let done): done()
         case .list(_, let reply): reply([])
         case .close(_, _, _, let reply): reply(false)
-        case .review, .supersede, .fetched, .renew, .drop, .stop: break
+        case .review, .supersede, .fetched, .renew, .drop, .compression, .stop: break
         }
     }
 }

@@ -1,5 +1,6 @@
 // The subscribers of one shard that get the very same bytes: same sources, same view, same format, same framing.
 
+import Compression
 import FreshetCore
 
 /// One group. An event is gathered once for it and then sent to each live member. Belongs to its shard's thread.
@@ -10,10 +11,25 @@ final class SubscriberGroup {
     /// ``Hub/additions`` up to which ``subscription`` has everything that ``pattern`` names.
     var additions: UInt64
     let framing: Framing
+    /// What its bytes are compressed in; `nil` for none.
+    let coding: ContentCoding?
     /// The group's place in the shard's list.
     let index: Int32
     /// Slots of members that are caught up. The others are fed from the log one by one.
     var live: [Int32] = []
+    /// How many of ``live``, the first ones, are in step with ``sharedRun``: the others are sent pieces of their own until it
+    /// begins anew.
+    var inStep = 0
+    /// What compresses the events for all members; `nil` where each piece stands for itself.
+    var sharedRun: SharedRun?
+    /// Counts the run's memory.
+    var runTicket: RunTicket?
+    /// One of the sources may be compressed no more: pieces hold its events as they are.
+    var isStored = false
+    /// Of the events in ``run``, where they are compressed.
+    var runSources: [SourceID] = []
+    /// Frames as pieces of their own, for members who are sent the same in this turn.
+    var codedFrames: [CodedFrame] = []
     /// Members, live or not.
     var memberCount = 0
 
@@ -64,6 +80,7 @@ final class SubscriberGroup {
         pattern: SourcePattern?,
         additions: UInt64,
         framing: Framing,
+        coding: ContentCoding?,
         index: Int32,
         head: UInt64
     ) {
@@ -72,6 +89,7 @@ final class SubscriberGroup {
         self.additions = additions
         self.pattern = pattern
         self.framing = framing
+        self.coding = coding
         self.index = index
     }
 
@@ -80,6 +98,7 @@ final class SubscriberGroup {
         var subscription: ObjectIdentifier
         var pattern: SourcePattern?
         var framing: Framing
+        var coding: ContentCoding?
     }
 
     /// What its members have in common.
@@ -87,7 +106,8 @@ final class SubscriberGroup {
         Key(
             subscription: ObjectIdentifier(self.subscription),
             pattern: self.pattern,
-            framing: self.framing
+            framing: self.framing,
+            coding: self.coding
         )
     }
 

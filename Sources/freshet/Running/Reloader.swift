@@ -130,11 +130,14 @@ final class Reloader: Sendable {
             try self.renewCertificates(loaded.configuration.tls)
             try self.renewAccess(loaded.configuration.auth)
             let changes: SourceRegistry.Changes
+            let old = self.state.withLock { $0.configuration }
+            // What is to be compressed no more is not while the sources change, and what is about to come neither.
+            self.compression.update(old.sources + loaded.configuration.sources)
             do throws(StartFailure) {
                 changes = try self.registry.apply(loaded.configuration.sources)
             } catch {
                 // All of it or nothing.
-                let old = self.state.withLock { $0.configuration }
+                self.compression.update(old.sources)
                 try? self.renewCertificates(old.tls)
                 try? self.renewAccess(old.auth)
                 throw error
