@@ -30,8 +30,8 @@ export class Scene {
   value = [{ id: 1, a: "x" }, { id: 2, a: "y" }];
   key = randomBytes(32).toString("base64url");
 
-  /** `more`: further sections of the configuration. */
-  static async start(more = "") {
+  /** `more`: further sections of the configuration; `anonymous`: what may be read without a key. */
+  static async start(more = "", anonymous = []) {
     const scene = new Scene();
     scene.folder = mkdtempSync(join(tmpdir(), "freshet-client-"));
     scene.upstream = createServer((request, response) => {
@@ -49,6 +49,7 @@ export class Scene {
 listen: 127.0.0.1:${scene.port}
 cors: { origins: ["${scene.origin}"] }
 auth:
+  anonymous: { read: ${JSON.stringify(anonymous)} }
   keys: [{ id: mobile, secret_file: ${join(scene.folder, "key")}, read: ["orders"] }]
 sources:
   orders: { url: "http://127.0.0.1:${from}/", interval: 100ms, key: /id }
