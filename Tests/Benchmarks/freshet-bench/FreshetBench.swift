@@ -14,6 +14,7 @@ struct FreshetBench {
           views       server CPU per delivered event of pointers and items beside that of whole values
           stalled     how late the others are while one subscriber in ten does not read
           sockets     fan-out over WebSockets beside event streams: CPU per delivered event, memory per idle subscriber
+          compression server CPU per event of compressed streams beside plain ones; bytes of recorded histories
           storage     what the change log on disk costs: CPU beside publishing from memory, and appends a second
           axway       3,000 subscribers, 100 polled documents of 50 KB: latency end to end with the program itself
           peers       server CPU per event of this program, of nchan where nginx has it, and of the floor
@@ -44,6 +45,7 @@ struct FreshetBench {
             case "views": try runViewsBenchmark(arguments: rest)
             case "stalled": try runStalledBenchmark(arguments: rest)
             case "sockets": try runSocketsBenchmark(arguments: rest)
+            case "compression": try runCompressionBenchmark(arguments: rest)
             case "storage": try runStorageBenchmark(arguments: rest)
             case "axway": try runAxwayBenchmark(arguments: rest)
             case "peers": try runPeersBenchmark(arguments: rest)

@@ -179,7 +179,7 @@ private final class FirstSubscription: WebSocketRequests {
 }
 
 /// Reads and drops whatever comes on some descriptors, which it closes at its end.
-private final class DrainThread: Sendable {
+final class DrainThread: Sendable {
     private struct State {
         var descriptors: [Int32] = []
         var seconds = 0.0
