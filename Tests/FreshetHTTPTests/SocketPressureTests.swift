@@ -193,6 +193,8 @@ extension HTTPTests {
                 var other = configuration
                 other.name = "a"
                 gateway.server.gateway.compression.update([configuration, other])
+                // Every shard answers this behind it.
+                _ = await gateway.streams.subscribers(limit: 1000)
                 for count in 6...8 {
                     let words = String(repeating: "\(count) compressible ", count: 100)
                     try gateway.publish(#"{"text":"\#(words)"}"#, of: first)

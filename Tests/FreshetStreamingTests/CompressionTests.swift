@@ -204,6 +204,8 @@ extension StreamingTests {
                 #expect(client.receive(through: UInt64(number)))
             }
             fixture.server.setUncompressed(SourcePattern([.exact("rates")]))
+            // Behind it in every shard's inbox.
+            fixture.whileHeld {}
             for number in 10...20 {
                 let (coded, plain) = (client.codedBytes, client.body.count)
                 try self.publish(number, of: source, in: fixture)
