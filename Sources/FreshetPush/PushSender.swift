@@ -264,7 +264,7 @@ package final class PushSender: PushDesk, HubListener {
     package func enqueue(_ notice: HubNotice) {
         switch notice {
         case .published(let event): self.changed.withLock { _ = $0.insert(event.source) }
-        case .status, .added, .removed: break
+        case .status, .added, .removed, .interrupted: break
         }
     }
 

@@ -53,7 +53,7 @@ func runCompressionBenchmark(arguments: [String]) throws {
     Table.row("history", "events", "plain B", "gzip %", "zstd %")
     for name in Suites.histories {
         guard let history = try? HistoryEvents(name) else { continue }
-        let shares = try ContentCoding.allCases.map { Table.ratio(100 * history.share(in: $0)) }
+        let shares = try ContentCoding.allCases.map { try Table.ratio(100 * history.share(in: $0)) }
         Table.row(name, String(history.events.count), String(history.plainBytes), shares[0], shares[1])
     }
 }
