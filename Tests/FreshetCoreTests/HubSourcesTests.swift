@@ -172,6 +172,7 @@ struct HubSourcesTests {
             case .published(let event): "published \(event.sequence)"
             case .removed(let id): "removed \(id == a)"
             case .status: "status"
+            case .interrupted: "interrupted"
             }
         }
         #expect(notices == ["added a true", "published 1", "removed true"])
