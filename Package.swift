@@ -271,7 +271,9 @@ let package = Package(
         ),
         .testTarget(
             name: "FreshetClusterTests",
-            dependencies: ["FreshetCluster", "FreshetCore", "FreshetSimulation", "JSON", "System"],
+            dependencies: [
+                "FreshetCluster", "FreshetCore", "FreshetSimulation", "FreshetTesting", "JSON", "NATS", "System",
+            ],
             swiftSettings: house
         ),
         .testTarget(
