@@ -53,6 +53,9 @@ struct DocumentedDefaultTests {
         case "push":
             let push = #"push: {subject: "mailto:a@b.example", key_file: "vapid.pem""#
             (without, with) = ("sources: {a: {\(url)}}\n\(push)}", "sources: {a: {\(url)}}\n\(push), \(member)}")
+        case "cluster":
+            let cluster = #"cluster: {servers: ["nats://127.0.0.1:4222"], node: a"#
+            (without, with) = ("sources: {a: {\(url)}}\n\(cluster)}", "sources: {a: {\(url)}}\n\(cluster), \(member)}")
         case "webhooks.NAME":
             let secret = "secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
             let webhook = #"webhooks: {w: {url: "http://localhost/", sources: [a], "# + secret
