@@ -142,7 +142,7 @@ struct CompressedStreamTests {
             ("httpx2", "zstd"),
         ]
     )
-    func python(library: String, coding: String) async throws {
+    func libraries(library: String, coding: String) async throws {
         let python = try #require(Self.python)
         let setting = try await Setting()
         try await setting.push(1)

@@ -134,7 +134,8 @@ extension HTTPTests {
             }
 
             mutating func carry(_ answer: WriteAnswer, to write: Int) async throws -> WriteAnswer {
-                let sent = try #require(self.underWay.removeValue(forKey: write))
+                let underWay = self.underWay.removeValue(forKey: write)
+                let sent = try #require(underWay)
                 self.writer.answer(sent.number, answer)
                 switch sent.reader {
                 case .socket(let socket, let re):

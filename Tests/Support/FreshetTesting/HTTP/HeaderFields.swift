@@ -40,7 +40,7 @@ package struct HeaderFields: Hashable, Sendable {
     }
 
     /// The fields as they go over the wire, without the blank line.
-    var wire: [UInt8] {
+    package var wire: [UInt8] {
         self.all.flatMap { [UInt8]("\($0.name): ".utf8) + $0.bytes + [0x0D, 0x0A] }
     }
 

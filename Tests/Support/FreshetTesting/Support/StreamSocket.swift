@@ -15,7 +15,7 @@ package enum Endpoint: Hashable, Sendable {
     package static func port(_ port: UInt16) -> Endpoint { .tcp(host: "127.0.0.1", port: port) }
 
     /// The value of the `Host` field of a request to this endpoint.
-    var authority: String {
+    package var authority: String {
         switch self {
         case .tcp(let host, let port), .tls(let host, let port, _):
             host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
