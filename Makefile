@@ -6,8 +6,8 @@ RELEASE = $(SWIFT) build -c release -j $(JOBS)
 PACKAGES = libcurl4-openssl-dev zlib1g-dev libzstd-dev libexpat1-dev libsqlite3-dev libssl-dev libnghttp2-dev pkg-config
 # What tests run beside the program: the page is looked at in a browser, node runs the tests of its scripts with the libraries
 # that the client binds to, and nginx stands before the gateway.
-  
-  node-typescript libjs-vue
+TEST_PACKAGES = chromium curl libnats3.4 nginx nodejs openssl python3-venv node-react node-react-test-renderer node-redux \
+  node-eventsource node-ws node-typescript libjs-vue
 # What reads the files of Deploy.
 DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
 SEEDS ?= 1-200

@@ -176,7 +176,8 @@ let package = Package(
         .executableTarget(
             name: "freshet",
             dependencies: [
-                "FreshetAccess", "FreshetClient", "FreshetCluster", "FreshetConfiguration", "FreshetCore", "FreshetUpstream",
+                "FreshetAccess", "FreshetClient", "FreshetCluster", "FreshetConfiguration", "FreshetCore",
+                "FreshetUpstream",
                 "FreshetPolling", "FreshetPush", "FreshetStreaming", "FreshetHTTP", "FreshetStorage", "FreshetWebhooks",
                 "JSON", "JSONSchema", "CLinux", "CSignals", "NATS",
                 "System", "TLS", "WebSocket",
