@@ -11,7 +11,9 @@ struct PushedSourceRules {
         "staleness", "max_body_bytes", "format", "separator", "root", "select", "items", "key", "ignore",
         "content_type",
         "expect",
+        "schema",
         "allow_empty",
+        "compress",
     ]
 
     /// The source without what `defaults` say of polls. A key of its own that is for polls is an error: more likely than
@@ -36,11 +38,14 @@ struct PushedSourceRules {
         pushed.format = source.format
         pushed.separator = source.separator
         pushed.root = source.root
+        pushed.select = source.select
         pushed.items = source.items
         pushed.key = source.key
         pushed.ignore = source.ignore
         pushed.contentTypes = source.contentTypes
         pushed.expect = source.expect
+        pushed.schema = source.schema
+        pushed.compress = source.compress
         pushed.allowEmpty = source.allowEmpty
         return pushed
     }

@@ -111,6 +111,29 @@ struct PushedSourceTests {
         #expect(try await second.terminate() == .exited(0))
     }
 
+    @Test("`select` and `schema` hold for what is pushed")
+    func rules() async throws {
+        let folder = try TemporaryFolder()
+        let schema = try folder.write(#"{"type":"array","items":{"type":"integer"}}"#, to: "schema.json")
+        let gateway = try Gateway(
+            """
+            auth:
+              keys:
+                - { id: feeder, secret_file: "\(try folder.write(Self.feeder, to: "feeder"))", publish: [s], read: [s] }
+            sources:
+              s: { select: "$..price", schema: "\(schema)" }
+            """
+        )
+        let endpoint = try await gateway.process.endpoint()
+        let good = try await Self.push(#"{"a":{"price":1},"b":{"price":2}}"#, to: "s", of: endpoint, as: Self.feeder)
+        #expect(good.status == 200, "\(good.text)")
+        let bad = try await Self.push(#"{"a":{"price":"much"}}"#, to: "s", of: endpoint, as: Self.feeder)
+        #expect(bad.status == 422, "\(bad.text)")
+        let headers: HeaderFields = ["Authorization": "Bearer \(Self.feeder)"]
+        let value = try await HTTPTestClient(endpoint, headers: headers).send("GET", "/v1/values/s", timeout: .patience)
+        #expect(value.text == "[1,2]")
+    }
+
     @Test("the program says what such a configuration means, and `validate --online` polls none of its sources")
     func validate() async throws {
         let folder = try TemporaryFolder()
