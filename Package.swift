@@ -355,7 +355,7 @@ let package = Package(
             dependencies: [
                 "freshet", "FreshetClient", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetStreaming",
                 "FreshetTesting", "FreshetUpstream", "EventStream", "HTTPFields", "JSON", "CAllocations", "CFaultyVFS",
-                "CLinux",
+                "CLinux", "NATS",
                 "System", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),
