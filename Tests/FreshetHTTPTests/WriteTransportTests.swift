@@ -202,6 +202,7 @@ extension WriteAnswer {
         let root = try Document(parsing: Array(message.utf8)).root
         if let problem = root["problem"] {
             self.init(try WriteProblem(problem, retryAfter: problem["retry_after"]?.int))
+            self.cursor = problem["cursor"]?.string.flatMap { Cursor($0) }
             return
         }
         let ok = try #require(root["ok"])
@@ -230,6 +231,7 @@ extension WriteAnswer {
         guard come.status < 300 else {
             let problem = try Document(parsing: body).root
             self.init(try WriteProblem(problem, retryAfter: come.headers["Retry-After"].flatMap { Int($0) }))
+            self.cursor = come.headers["Freshet-Cursor"].flatMap { Cursor($0) }
             return
         }
         self.init(status: come.status)
