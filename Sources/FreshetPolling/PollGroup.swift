@@ -7,6 +7,9 @@ final class PollGroup {
     let identity: PollIdentity
     /// The shortest interval first, and of equal ones the source that came first: it leads where several are due.
     private(set) var members: [PolledSource] = []
+    /// The members that wait for another's poll. Thousands of sources may ask the same while none of them waits: to look
+    /// through them whenever one goes would cost the square of their number.
+    private var riders: Set<ObjectIdentifier> = []
     /// The pages of the last whole read, where the value comes in several.
     private(set) var pages: PageSet?
     /// Tells states of the pages apart: what a source holds may be of an earlier one.
@@ -25,11 +28,25 @@ final class PollGroup {
             if source.leads(self.members[middle]) { high = middle } else { low = middle + 1 }
         }
         self.members.insert(source, at: low)
+        self.noteRide(of: source)
     }
 
     func leave(_ source: PolledSource) {
         self.members.removeAll { $0 === source }
+        self.riders.remove(ObjectIdentifier(source))
     }
+
+    /// A member waits for another's poll from here on, or does so no longer.
+    func noteRide(of source: PolledSource) {
+        if source.activity == .riding {
+            self.riders.insert(ObjectIdentifier(source))
+        } else {
+            self.riders.remove(ObjectIdentifier(source))
+        }
+    }
+
+    /// Whether a member waits for another's poll.
+    var hasRiders: Bool { !self.riders.isEmpty }
 
     /// A read has found all pages.
     func took(_ pages: PageSet, isChanged: Bool) {

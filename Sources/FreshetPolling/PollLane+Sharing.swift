@@ -92,6 +92,7 @@ extension PollLane {
 
     /// Whom those wait for who ride may not poll soon: they see for themselves.
     func releaseRiders(of group: PollGroup, now: MonotonicTime) {
+        guard group.hasRiders else { return }
         for member in group.members where member.activity == .riding { self.release(member, now: now) }
     }
 

@@ -39,7 +39,9 @@ final class PolledSource {
         var since: MonotonicTime
     }
 
-    var activity = Activity.scheduled
+    var activity = Activity.scheduled {
+        didSet { if self.activity == .riding || oldValue == .riding { self.group.noteRide(of: self) } }
+    }
     /// When the poll that comes next became or becomes due; what lateness is measured from.
     var due: MonotonicTime
     /// The next poll was asked for by a person: neither gap nor breaker holds it back.
