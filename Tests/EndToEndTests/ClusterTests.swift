@@ -38,7 +38,7 @@ struct ClusterTests {
                     return polls
                 }
                 let headers: HeaderFields = ["Content-Type": "application/json"]
-                return [.respond(UpstreamResponse(status: 200, headers: headers, body: "{\"n\":\(number)}"))]
+                return [.respond(UpstreamResponse(status: 200, headers: headers, body: Array("{\"n\":\(number)}".utf8)))]
             }
             var gateways: [String: Gateway] = [:]
             for node in ["a", "b", "c"] {
