@@ -48,8 +48,7 @@ extension StreamingTests {
 
         @Test(
             "readers that come, fall behind, resume and go at random read the very events of a plain stream",
-            // Not zstd yet: some of its readers that fall behind cannot decode what follows (Compression in the catalogue).
-            arguments: [ContentCoding.gzip]
+            arguments: ContentCoding.allCases
         )
         func joins(coding: ContentCoding) throws {
             var random = SplitMix64(seed: 34)
