@@ -43,14 +43,14 @@ package struct SharedRun {
     }
 }
 
-/// When a run begins anew, which costs what it knew of the events before.
+/// When a run restarts. A restart drops the window of earlier events, so what follows compresses less for a while.
 struct RunPace: Hashable {
-    /// After so many events a run begins anew in any case.
+    /// A run restarts after this many events in any case.
     static let maxEvents = 64
     /// A few who wait are let in no sooner than after so many, so that streams that come and go cost the others little.
     static let minEvents = 8
 
-    /// Events since the run began, or began anew; `nil` where the next piece has to be a join point.
+    /// Events since the run began or last restarted; `nil` where the next piece has to be a join point.
     private var events: Int?
 
     /// Decides for the next events.

@@ -204,6 +204,7 @@ package final class GatewayServer: Service {
         let notes = Task {
             while !Task.isCancelled {
                 pulse.note()
+                // Between two samples of the figures.
                 try? await Task.sleep(for: GatewayPulse.interval)
             }
         }
@@ -341,6 +342,7 @@ package final class GatewayServer: Service {
         self.registry.quiesce()
         let deadline = ContinuousClock.now + self.gateway.settings.shutdownTimeout
         while self.registry.count + self.gateway.http2Places.count > 0, ContinuousClock.now < deadline {
+            // Connections end on many event loops, which do not say so; only a shutdown looks, and not for long.
             try? await Task.sleep(for: .milliseconds(5))
         }
         self.registry.closeAll()

@@ -36,6 +36,7 @@ struct SocketLibraryTests {
         let ticking = Task {
             while !Task.isCancelled {
                 resource.advance()
+                // The pace of the upstream's changes, which the libraries read as they come.
                 try? await Task.sleep(for: .milliseconds(200))
             }
         }

@@ -47,6 +47,7 @@ struct TemplateWriteTests {
         let deadline = ContinuousClock.now + .patience
         while try await !client.get("/metrics").text.contains("freshet_instances{source=\"user\"} 0\n") {
             try #require(ContinuousClock.now < deadline, "instances stay")
+            // A metric tells of no change; it can only be asked for again.
             try await Task.sleep(for: .milliseconds(20))
         }
         socket?.close()

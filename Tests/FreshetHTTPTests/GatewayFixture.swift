@@ -111,7 +111,7 @@ final class GatewayFixture: Sendable {
     }
 }
 
-/// Looks again and again, for at most the time that helpers wait.
+/// Polls a condition that nothing signals, for at most the time that helpers wait.
 func eventually(_ condition: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + .patience
     while try await !condition() {

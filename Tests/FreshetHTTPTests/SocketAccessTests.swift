@@ -140,6 +140,7 @@ extension HTTPTests {
                 let gone = texts.filter { $0.contains(#""state":"removed""#) }
                 #expect(gone.contains { $0.contains(#""source":"b""#) })
                 #expect(texts.contains { $0.hasPrefix(#"{"re":3,"problem":"#) && $0.contains("subscription_ended") })
+                // The first token has to have expired: that it brings nothing is what is tested.
                 try await Task.sleep(until: end + .milliseconds(200))
                 for name in ["c", "b", "a"] {
                     try gateway.publish("[1]", of: try #require(gateway.hub.source(named: name)))

@@ -99,7 +99,7 @@ extension ClusterMachine {
 
     private mutating func forgetTheGone(now: MonotonicTime) {
         let gone = self.members.filter { $0.value.seenAt + self.settings.lease <= now }.keys
-        // While nothing is read, nobody is heard.
+        // Without a reading no heartbeat can arrive, and a missing one says nothing.
         guard !gone.isEmpty, self.link == .reading, let listensSince, now - listensSince >= self.settings.lease else {
             return
         }
@@ -388,7 +388,7 @@ extension ClusterMachine {
         self.review(name, now: now)
     }
 
-    /// The node does not own the source any more, and nobody is known to.
+    /// The node no longer owns the source, and no other owner is known.
     private mutating func lose(_ name: String) {
         self.sources[name]?.role = .other
         self.stopPolling(name)

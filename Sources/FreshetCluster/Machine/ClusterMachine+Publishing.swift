@@ -133,7 +133,7 @@ extension ClusterMachine {
             self.pump(name, now: now)
         case .refused(.fenced):
             guard case .owned = source.role else { return }
-            // Somebody else's owner record will be read; or there is none any more.
+            // Another node's owner record will arrive, or the record was removed.
             self.sources[name]?.mark(id, .waiting)
             self.sources[name]?.role = .refencing(nil)
             self.stopPolling(name)

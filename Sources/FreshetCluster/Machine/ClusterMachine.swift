@@ -186,7 +186,7 @@ package struct ClusterMachine {
     package var streamBase: UInt64? { self.base }
     package var cursor: Cursor { Cursor(epoch: self.epoch, sequence: self.head) }
 
-    /// Who owns a source, as far as was read; `nil` for nobody.
+    /// The owner of a source, by the records read so far; `nil` where it has none.
     package func owner(of source: String) -> String? {
         self.sources[source]?.owner.flatMap { $0.record.node.isEmpty ? nil : $0.record.node }
     }

@@ -137,7 +137,7 @@ extension PublishRefusal {
         static let unavailable = [10003, 10004, 10008, 10009, 10059, 10076, 10118, 10210, 10211]
     }
 
-    /// What an error of JetStream means; `nil` where nobody knows what was stored.
+    /// What an error of JetStream means; `nil` where it does not tell what was stored.
     init?(_ error: JetStreamError) {
         let text = error.text.lowercased()
         switch error.code {

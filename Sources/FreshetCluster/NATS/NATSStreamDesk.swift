@@ -122,7 +122,7 @@ final class NATSStreamDesk: @unchecked Sendable {
             return self.checkLater(loop)
         }
         if self.isReady, info.created != self.created {
-            let failure = StreamFailure(.noStream, "the stream \(self.settings.stream) was made anew")
+            let failure = StreamFailure(.noStream, "the stream \(self.settings.stream) was created again")
             self.unready(loop, failure)
             self.become(.noStream(failure))
         }
@@ -228,7 +228,7 @@ final class NATSStreamDesk: @unchecked Sendable {
     private static func outcome(_ failure: NATSFailure) -> PublishOutcome {
         switch failure.reason {
         case .unsent: .refused(.unavailable(failure.message))
-        case .noResponder: .refused(.unavailable("nobody takes messages of the stream"))
+        case .noResponder: .refused(.unavailable("no server accepts messages for the stream"))
         case .malformed: .refused(.other(code: 0, failure.message))
         case .noLibrary, .disconnected, .denied, .untrusted, .timedOut, .other: .unknown(failure.message)
         }

@@ -9,7 +9,7 @@ import Synchronization
 package struct ClusterControl: Sendable {
     /// The node owns this source: it polls it. Everything of the source before that is in the hub.
     package var own: @Sendable (String, OwnerRecord) -> Void
-    /// Another node polls it, or nobody knows.
+    /// Another node polls it, or its owner is not known.
     /// `done` is to be called once nothing more of it is published.
     package var release: @Sendable (String, _ done: @escaping @Sendable () -> Void) -> Void
     package var note: @Sendable (ClusterNote) -> Void

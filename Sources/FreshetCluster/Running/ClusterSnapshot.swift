@@ -13,7 +13,7 @@ package struct ClusterSnapshot: Sendable {
     package var isEntitled = false
     package var leaseUntil = MonotonicTime(nanoseconds: .min)
     package var nodes: [String] = []
-    /// By source; absent for one that nobody owns.
+    /// By source; absent where a source has no owner.
     package var owners: [String: String] = [:]
     /// The sources that this node polls.
     package var polled: Set<String> = []

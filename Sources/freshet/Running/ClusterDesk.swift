@@ -125,6 +125,7 @@ final class ClusterDesk: Sendable {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             self.log.leave { if isFirst() { continuation.resume() } }
             Task {
+                // A broker that does not answer must not hold up the shutdown.
                 try? await Task.sleep(for: Self.leaveTime)
                 if isFirst() { continuation.resume() }
             }

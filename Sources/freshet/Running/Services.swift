@@ -47,6 +47,7 @@ struct ReadinessService: Service {
             }
             while !Task.isCancelled {
                 self.systemd.alive()
+                // The interval that systemd asked for.
                 try? await Task.sleep(for: interval)
             }
         }
@@ -135,6 +136,7 @@ struct DrainService: Service {
             ]
         )
         if self.settings.delay > .zero {
+            // As configured: load balancers take this gateway out of their lists meanwhile.
             try? await Task.sleep(for: self.settings.delay)
         }
         // The others poll at once what this one polled.

@@ -188,7 +188,7 @@ final class SourceRegistry: Sendable {
         }
     }
 
-    /// Another one does, or nobody knows. `done` is called once nothing more of it is published here.
+    /// Another one does, or its owner is not known. `done` is called once nothing more of it is published here.
     func release(_ name: String, done: @escaping @Sendable () -> Void) {
         guard let entry = self.state.withLock({ $0.entries[name] }) else { return done() }
         self.poller.remove(entry.id)
