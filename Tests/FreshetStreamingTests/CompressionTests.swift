@@ -85,10 +85,12 @@ extension StreamingTests {
                     }
                 }
                 // Once, in order, and none left out.
-                let sequences = client.events.compactMap(\.sequence)
-                let skipped = client.events.contains { $0.type == "snapshot" && $0.sequence != sequences.first }
-                #expect(sequences == sequences.sorted() && Set(sequences).count == sequences.count)
-                #expect(skipped || sequences.count == Int(UInt64(number) - (sequences.first ?? 0)) + 1)
+                for reader in [client, plain] {
+                    let sequences = reader.events.compactMap(\.sequence)
+                    let skipped = reader.events.contains { $0.type == "snapshot" && $0.sequence != sequences.first }
+                    #expect(sequences == sequences.sorted() && Set(sequences).count == sequences.count)
+                    #expect(skipped || sequences.count == Int(UInt64(number) - (sequences.first ?? 0)) + 1)
+                }
             }
             while joined < Self.joins || number < 300 {
                 if joined < Self.joins, Int.random(in: 0..<3, using: &random) == 0 {

@@ -11,7 +11,7 @@ extension StreamingTests {
     @Suite("Streams that end together")
     struct ExpiryStormTests {
         /// `make test-long` has 9,000: both ends of each are descriptors of this process, which may have 20,000.
-        private static let count = getenv("FRESHET_EXPIRING").flatMap { Int(String(cString: $0)) } ?? 1000
+        private static let count = getenv("FRESHET_EXPIRING").flatMap { Int(String(cString: $0)) } ?? 400
 
         private static func owner(until: WallTime) -> StreamOwner {
             StreamOwner(

@@ -44,7 +44,7 @@ extension StreamingTests {
             #expect(steady.receive(events: 2))
             var random = SplitMix64(seed: 9)
             var clients: [StreamClient] = []
-            for number in 2...400 {
+            for number in 2...150 {
                 for _ in 0..<5 {
                     clients.append(
                         try fixture.subscribe(to: [source], at: Bool.random(using: &random) ? .latest : .snapshot)
@@ -56,11 +56,11 @@ extension StreamingTests {
                     if Bool.random(using: &random) { _ = clinux_set_reset_on_close(client.descriptor) }
                 }
             }
-            #expect(steady.receive(through: 400))
-            #expect(steady.events.dropFirst(2).map(\.sequence) == Array(2...400))
+            #expect(steady.receive(through: 150))
+            #expect(steady.events.dropFirst(2).map(\.sequence) == Array(2...150))
             clients = []
             // The closes first: those who still wait to be let in are no subscribers yet.
-            #expect(eventually { fixture.server.statistics.closes["gone"] == 399 * 5 })
+            #expect(eventually { fixture.server.statistics.closes["gone"] == 149 * 5 })
             #expect(eventually { fixture.server.statistics.subscribers == 1 })
             #expect(eventually { fixture.hub.report(of: source)?.subscribers == 1 })
             fixture.stop()

@@ -8,7 +8,7 @@ import Testing
 @testable import FreshetCore
 
 extension StreamingTests {
-    @Suite("A stream")
+    @Suite("A stream", .openSSLSessions)
     struct StreamLifeTests {
         @Test(
             "begins with head, retry, hello and a snapshot, waiting for nothing, then carries every change in order (F51)"

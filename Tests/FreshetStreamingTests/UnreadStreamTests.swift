@@ -6,7 +6,7 @@ import Testing
 @testable import FreshetStreaming
 
 extension StreamingTests {
-    @Suite("A stream that is not read")
+    @Suite("A stream that is not read", .openSSLSessions)
     struct UnreadStreamTests {
         private static let megabyte = 1 << 20
 

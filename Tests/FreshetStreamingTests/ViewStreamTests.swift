@@ -102,15 +102,15 @@ extension StreamingTests {
             let slow = try fixture.subscribe(to: [source], format: format, view: Self.pointer("a"), receiveBuffer: 2048)
             let quick = try fixture.subscribe(to: [source], format: format, view: Self.pointer("a"))
             #expect(quick.receive(events: 2) && slow.receive(events: 2))
-            for number in 2...600 {
+            for number in 2...300 {
                 try Self.publish(value(number), of: source, fixture)
                 if number % 20 == 0 { #expect(quick.receive(through: UInt64(number))) }
             }
-            #expect(quick.receive(through: 600) && slow.receive(through: 600))
-            #expect(quick.events.dropFirst().compactMap(\.sequence) == Array(1...600))
-            #expect(slow.events.dropFirst().compactMap(\.sequence) == Array(1...600))
-            try Self.publish(value(601), of: source, fixture)
-            #expect(slow.receive(through: 601))
+            #expect(quick.receive(through: 300) && slow.receive(through: 300))
+            #expect(quick.events.dropFirst().compactMap(\.sequence) == Array(1...300))
+            #expect(slow.events.dropFirst().compactMap(\.sequence) == Array(1...300))
+            try Self.publish(value(301), of: source, fixture)
+            #expect(slow.receive(through: 301))
         }
 
         /// About 5 s in a debug build.
@@ -121,7 +121,7 @@ extension StreamingTests {
             let source = try fixture.source("s")
             try Self.publish(Self.value(1, 0), of: source, fixture)
             let isOver = SharedFlag()
-            let total = 1500
+            let total = 900
             let publisher = try SystemThread(name: "publisher") {
                 for number in 2...total {
                     try? Self.publish(Self.value(number, number / 50), of: source, fixture)
@@ -132,7 +132,7 @@ extension StreamingTests {
             var random = SplitMix64(seed: 5)
             var clients: [(client: StreamClient, from: UInt64?)] = []
             let views = [Self.pointer("a"), Self.pointer("a", "n")]
-            while !isOver.isSet, clients.count < 120 {
+            while !isOver.isSet, clients.count < 80 {
                 let view = views[Int.random(in: 0..<2, using: &random)]
                 let cursor = UInt64.random(in: 1...fixture.hub.cursor.sequence, using: &random)
                 let resumes = Bool.random(using: &random)
