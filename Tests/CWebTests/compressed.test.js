@@ -10,7 +10,8 @@ import { Chromium, path as chromium } from "./support/chromium.js";
 import { freePort, Scene, skip, until } from "./support/program.js";
 
 const skipped = skip || (chromium ? false : "no Chromium: apt install chromium");
-const rows = (n) => Array.from({ length: 30 }, (_, index) => ({ id: index + 1, price: index % 3 ? 1 : n, name: `row ${index}` }));
+const row = (index, n) => ({ id: index + 1, price: index % 3 ? 1 : n, name: `row ${index}` });
+const rows = (n) => Array.from({ length: 30 }, (_, index) => row(index, n));
 
 /** A self-signed pair of files, gone with `folder`. */
 function certificate(folder) {
@@ -21,7 +22,8 @@ function certificate(folder) {
 }
 
 for (const [protocol, coding] of [["http/1.1", "gzip"], ["http/1.1", "zstd"], ["h2", "gzip"], ["h2", "zstd"]]) {
-  test(`EventSource over ${protocol} in ${coding}: each event as it comes, and again after an end`, { skip: skipped }, async () => {
+  const name = `EventSource over ${protocol} in ${coding}: each event as it comes, and again after an end`;
+  test(name, { skip: skipped }, async () => {
     const folder = mkdtempSync(join(tmpdir(), "freshet-tls-"));
     let it;
     let browser;

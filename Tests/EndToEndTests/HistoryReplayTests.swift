@@ -13,8 +13,8 @@ import Testing
     .enabled(if: FreshetProcess.isBuilt, "the program is not built")
 )
 struct HistoryReplayTests {
-    /// How many versions of a recording are replayed once more in other ways; `FRESHET_REPLAYS`, 50 by default.
-    private static let count = Int(ProcessInfo.processInfo.environment["FRESHET_REPLAYS"] ?? "") ?? 50
+    /// How many versions of a recording are replayed once more in other ways; `FRESHET_REPLAYS`, 20 by default.
+    private static let count = Int(ProcessInfo.processInfo.environment["FRESHET_REPLAYS"] ?? "") ?? 20
 
     @Test("every version arrives exactly, in every mode", arguments: Suites.histories)
     func everyVersion(name: String) async throws {

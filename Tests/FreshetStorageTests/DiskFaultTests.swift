@@ -5,7 +5,7 @@ import Testing
 
 @testable import FreshetStorage
 
-/// Set by `make test-long`, to try every place and not every third.
+/// Set by `make test-long`, to try every place and not every seventh.
 private let isExhaustive = ProcessInfo.processInfo.environment["FRESHET_EXHAUSTIVE"] != nil
 
 /// What one run against a failing disk did.
@@ -97,7 +97,7 @@ struct DiskFaultTests {
         startingAt first: Int,
         check: (Run, LogFolder, String) throws -> Void
     ) throws -> Int {
-        for place in stride(from: 1 + first, to: 2000, by: isExhaustive ? 1 : 3) {
+        for place in stride(from: 1 + first, to: 2000, by: isExhaustive ? 1 : 7) {
             let folder = try LogFolder()
             var run = try Workload.prepare(folder)
             let what = faulty_plan(
@@ -123,7 +123,7 @@ struct DiskFaultTests {
     }
 
     @Test(
-        "after a failure at every third operation, or at each, the log holds what was committed, or has a new epoch: F64, F65",
+        "after a failure at every seventh operation, or at each, the log holds what was committed, or has a new epoch: F64, F65",
         arguments: [FAULTY_EIO, FAULTY_FULL, FAULTY_SHORT, FAULTY_TORN],
         [false, true]
     )
@@ -131,7 +131,7 @@ struct DiskFaultTests {
         let places = try self.everyPlace(
             mode,
             isLasting: isLasting,
-            startingAt: isExhaustive ? 0 : Int(mode.rawValue) % 3
+            startingAt: isExhaustive ? 0 : Int(mode.rawValue) % 7
         ) { run, folder, context in
             // What failed to sync is treated as lost: the file is moved away, and the epoch with it.
             let isLost = !folder.quarantined.isEmpty
@@ -246,7 +246,7 @@ struct PowerLossTests {
     func honest(seed: UInt64) throws {
         var place = Int64(seed)
         while try self.cut(at: place, seed: seed &* 1000 &+ UInt64(place), lies: false) {
-            place += isExhaustive ? 1 : 3
+            place += isExhaustive ? 1 : 7
         }
         #expect(place > 50)
     }
@@ -258,7 +258,7 @@ struct PowerLossTests {
     func lying(seed: UInt64) throws {
         var place = Int64(seed)
         while try self.cut(at: place, seed: seed &* 7919 &+ UInt64(place), lies: true) {
-            place += isExhaustive ? 1 : 3
+            place += isExhaustive ? 1 : 7
         }
         #expect(place > 50)
     }

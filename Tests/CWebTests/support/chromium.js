@@ -19,7 +19,8 @@ export class Chromium {
     browser.profile = mkdtempSync(join(tmpdir(), "freshet-chromium-"));
     // Pages that are behind others run as fast as those in front; they are hidden all the same.
     const pace = ["--disable-background-timer-throttling", "--disable-renderer-backgrounding"];
-    const options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", ...pace, ...more];
+    const always = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
+    const options = [...always, ...pace, ...more];
     browser.process = spawn(path, [...options, `--user-data-dir=${browser.profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], env: { ...process.env, HOME: browser.profile },
     });

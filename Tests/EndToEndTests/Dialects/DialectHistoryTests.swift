@@ -16,7 +16,7 @@ struct DialectHistoryTests {
     /// How often each reader goes on elsewhere; `FRESHET_RESUMES`, 12 by default.
     private static let resumes = Int(ProcessInfo.processInfo.environment["FRESHET_RESUMES"] ?? "") ?? 12
     /// The versions of each recording; all of them where there are more resumes than by default.
-    private static let count = Self.resumes > 12 ? Int.max : 40
+    private static let count = Self.resumes > 12 ? Int.max : 20
 
     /// The recordings that are JSON.
     private static let histories = Suites.histories.filter { (try? Suites.history($0).fileExtension) == "json" }

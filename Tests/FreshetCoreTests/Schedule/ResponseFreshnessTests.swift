@@ -242,8 +242,8 @@ struct ResponseFreshnessTests {
     )
     func hostileValues(value: String) {
         for bytes in [
-            Array(value.utf8), Array(String(repeating: value + ",", count: 2000).utf8),
-            [UInt8](repeating: 0xFF, count: 10_000),
+            Array(value.utf8), Array(String(repeating: value + ",", count: 300).utf8),
+            [UInt8](repeating: 0xFF, count: 3000),
         ] {
             let fields = Self.names.map { HeaderField(name: Array($0.utf8), value: bytes) }
             for wallNow in [Self.now, 0, .min, .max] {

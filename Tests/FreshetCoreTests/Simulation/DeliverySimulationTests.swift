@@ -8,7 +8,7 @@ import Testing
 struct DeliverySimulationTests {
     /// `FRESHET_SEEDS=7` or `FRESHET_SEEDS=1-5000`; three hundred by default.
     static var seeds: ClosedRange<UInt64> {
-        let bounds = (ProcessInfo.processInfo.environment["FRESHET_SEEDS"] ?? "1-300")
+        let bounds = (ProcessInfo.processInfo.environment["FRESHET_SEEDS"] ?? "1-150")
             .split(separator: "-").compactMap { UInt64($0) }
         guard let first = bounds.first, let last = bounds.last, first <= last else { return 1...300 }
         return first...last

@@ -8,7 +8,7 @@ import Testing
 struct WriteHistoryTests {
     /// About 15 s in a debug build.
     private static let seeds: ClosedRange<UInt64> = {
-        let text = ProcessInfo.processInfo.environment["FRESHET_WRITE_HISTORIES"] ?? "1-200"
+        let text = ProcessInfo.processInfo.environment["FRESHET_WRITE_HISTORIES"] ?? "1-100"
         let parts = text.split(separator: "-").compactMap { UInt64($0) }
         guard let first = parts.first, let last = parts.last, first <= last else { return 1...200 }
         return first...last

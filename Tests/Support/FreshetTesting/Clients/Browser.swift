@@ -17,6 +17,8 @@ package final class Browser: Sendable {
         var complaints: [String] = []
         /// URLs that pages asked for.
         var requests: [String] = []
+        /// The numbers of the documents that the page has had, of frames too.
+        var documents: Set<String> = []
     }
 
     private let state = Watched(State())
@@ -63,7 +65,7 @@ package final class Browser: Sendable {
         )
         let session = attached["sessionId"] as? String ?? ""
         self.state.update { $0.session = session }
-        for domain in ["Runtime", "Log", "Network"] { _ = try await self.command("\(domain).enable") }
+        for domain in ["Page", "Runtime", "Log", "Network"] { _ = try await self.command("\(domain).enable") }
     }
 
     deinit {
@@ -71,10 +73,19 @@ package final class Browser: Sendable {
         _ = clinux_close(self.commands)
     }
 
-    /// Loads a page. Returns when the navigation has begun.
+    /// Loads a page. Returns when its document is there, empty as it may be: the command is answered before, and a script
+    /// that runs in the document that goes is never answered.
     ///
     /// - Throws: `TestingError` where the browser does not answer in time.
-    package func open(_ url: String) async throws { _ = try await self.command("Page.navigate", ["url": url]) }
+    package func open(_ url: String) async throws {
+        let answer = try await self.command("Page.navigate", ["url": url])
+        // None where the document stays, and only the fragment is another.
+        guard let document = answer["loaderId"] as? String else { return }
+        let isThere = await self.state.wait(timeout: .patience) { $0.documents.contains(document) ? true : nil }
+        guard isThere == true else {
+            throw TestingError(.timedOut, "\(url) does not come\n\(self.process.errors)")
+        }
+    }
 
     /// Runs a script in the page and returns what it comes to, as text; a promise is awaited.
     ///
@@ -141,6 +152,9 @@ package final class Browser: Sendable {
             let entry = parameters["entry"] as? [String: Any] ?? [:]
             guard ["error", "warning"].contains(entry["level"] as? String) else { return }
             state.complaints.append("\(entry)")
+        case "Page.frameNavigated":
+            let frame = parameters["frame"] as? [String: Any] ?? [:]
+            state.documents.insert(frame["loaderId"] as? String ?? "")
         case "Network.requestWillBeSent":
             let request = parameters["request"] as? [String: Any]
             state.requests.append(request?["url"] as? String ?? "")
