@@ -190,3 +190,43 @@ test("a socket that does not open is one that there is not: the stream comes wit
     globalThis.setTimeout = real;
   }
 });
+
+test("an event is the first subscription's that has its source, and not also that of one which is refused then", async () => {
+  const { open } = world();
+  const [first, second] = [open("a"), open("a", "mode=items")];
+  await turn();
+  const [channel] = Channel.all;
+  channel.open();
+  await turn();
+  channel.tell({ id: "k-1", event: "snapshot", data: { source: "a", value: 1 } });
+  channel.tell({ re: 1, ok: { cursor: "k-1" } });
+  assert.deepEqual([first.events.length, second.events.length], [2, 0]);
+  channel.end(1006);
+  await Promise.all([first.ended, second.ended]);
+});
+
+test("where sockets have opened, one that does not is an error three times, and a stream then", async () => {
+  const { gateway, open } = world();
+  const first = open("a");
+  await turn();
+  Channel.all[0].open();
+  await turn();
+  Channel.all[0].end(1006);
+  await first.ended;
+  for (let count = 1; count <= 3; count += 1) {
+    const next = open("a");
+    await turn();
+    Channel.all[count].end(1006);
+    assert.equal((await next.ended).error.message, "the socket did not open");
+  }
+  const asked = [];
+  gateway.ask = (path) => {
+    asked.push(path);
+    return Promise.reject(Object.assign(new Error("no"), { status: 404 }));
+  };
+  const last = open("a");
+  await turn();
+  Channel.all[4].end(1006);
+  assert.equal((await last.ended).error.status, 404);
+  assert.deepEqual(asked, ["streams/a?mode=patch"]);
+});

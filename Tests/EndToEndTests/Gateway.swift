@@ -9,6 +9,12 @@ final class Gateway: Sendable {
     private let folder: TemporaryFolder
     private let listen: String
 
+    /// A drain of some seconds, as by default, would be waited for by each test that ends a gateway with a stream open.
+    private static func whole(_ configuration: String, listen: String) -> String {
+        let shutdown = configuration.contains("shutdown:") ? "" : "shutdown: { drain: 500ms }\n"
+        return "listen: \(listen)\n\(configuration)\n\(shutdown)"
+    }
+
     /// `configuration`: what follows `listen`. `openFiles`: the most files that the program may have open.
     init(
         _ configuration: String,
@@ -18,7 +24,7 @@ final class Gateway: Sendable {
     ) throws {
         self.folder = try TemporaryFolder()
         self.listen = listen
-        let file = try self.folder.write("listen: \(listen)\n\(configuration)\n", to: "freshet.yaml")
+        let file = try self.folder.write(Self.whole(configuration, listen: listen), to: "freshet.yaml")
         let arguments = ["serve", "--config", file]
         guard let openFiles else {
             self.process = try FreshetProcess(arguments, environment: environment)
@@ -30,7 +36,7 @@ final class Gateway: Sendable {
 
     /// Puts another configuration in the place of the first, for a reload.
     func write(_ configuration: String) throws {
-        try self.folder.write("listen: \(self.listen)\n\(configuration)\n", to: "freshet.yaml")
+        try self.folder.write(Self.whole(configuration, listen: self.listen), to: "freshet.yaml")
     }
 
     var client: HTTPTestClient {

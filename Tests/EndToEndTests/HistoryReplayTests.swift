@@ -16,9 +16,10 @@ struct HistoryReplayTests {
     /// How many versions of a recording are replayed once more in other ways; `FRESHET_REPLAYS`, 20 by default.
     private static let count = Int(ProcessInfo.processInfo.environment["FRESHET_REPLAYS"] ?? "") ?? 20
 
-    @Test("every version arrives exactly, in every mode", arguments: Suites.histories)
+    @Test("every version of the beginning, or of all, arrives exactly, in every mode", arguments: Suites.histories)
     func everyVersion(name: String) async throws {
-        let replay = try await Replay(Suites.history(name))
+        // The others are for `make test-long`.
+        let replay = try await Replay(Suites.history(name), count: max(60, Self.count))
         var followers: [Follower] = []
         for mode in replay.modes {
             followers.append(try await replay.follow(mode: mode))

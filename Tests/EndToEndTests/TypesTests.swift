@@ -16,10 +16,10 @@ struct TypesTests {
     private static let swiftc: String =
         ["/usr/bin/swiftc", "/opt/swift/usr/bin/swiftc"]
         .first { FileManager.default.isExecutableFile(atPath: $0) } ?? ""
-    static let scripts = Self.isLong ? Suites.histories : ["dockerhub-repo", "exchange-rates", "usgs-quakes"]
+    static let scripts = Self.isLong ? Suites.histories : ["dockerhub-repo", "usgs-quakes"]
     static let programs = Self.isLong ? Suites.histories : ["usgs-quakes"]
     /// Versions of a history that are seen and compiled.
-    private static let count = Self.isLong ? 100 : 12
+    private static let count = Self.isLong ? 100 : 8
 
     /// The types of a history's source once its first versions were seen, and those values.
     private func types(of name: String, _ language: String) async throws -> (text: String, values: [[UInt8]]) {

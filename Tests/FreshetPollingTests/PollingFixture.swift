@@ -25,7 +25,8 @@ final class PollingFixture: Sendable {
         self.poller = try Poller(hub: self.hub, configuration: configuration) { notice in
             if case .failed(_, _, let error) = notice { failures.update { $0.append(error) } }
         }
-        self.hub.attach(self)
+        // Not the fixture itself: the hub keeps its listeners, and would keep this one's poller at work for ever.
+        self.hub.attach(Listener(notices: self.notices))
         try self.poller.start()
     }
 
@@ -98,7 +99,11 @@ final class PollingFixture: Sendable {
     }
 }
 
-extension PollingFixture: HubListener {
+private final class Listener: HubListener {
+    private let notices: Watched<[HubNotice]>
+
+    init(notices: Watched<[HubNotice]>) { self.notices = notices }
+
     func enqueue(_ notice: HubNotice) {
         self.notices.update { $0.append(notice) }
     }

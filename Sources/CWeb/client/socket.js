@@ -4,6 +4,8 @@
 import { readStream } from "./stream.js";
 
 const sockets = new WeakMap();
+// How often in a row no socket opened, for gateways where one had.
+const failures = new WeakMap();
 
 // How long a socket may take to open: a proxy on the path may drop the handshake without an answer.
 const patience = 10_000;
@@ -11,8 +13,10 @@ const patience = 10_000;
 const linger = 5000;
 // A browser tells nobody of the server's pings: after so long a silence we ask.
 const heartbeat = 15;
+// A gateway that is away for a moment refuses streams too; what refuses sockets for longer than that is on the path.
+const tries = 3;
 
-/** As `readStream`. Where no WebSocket can be opened, it is one of those. */
+/** As `readStream`. Where no WebSocket can be opened, or not any more, it is one of those. */
 export async function openSocket(request) {
   const { gateway, path, sources, headers, signal, on, alive } = request;
   let socket;
@@ -21,8 +25,12 @@ export async function openSocket(request) {
     socket = await socketOf(gateway, headers.Authorization?.replace(/^Bearer /, ""));
   } catch (error) {
     if (error.status) throw error;
-    return readStream(request);
+    const count = (failures.get(gateway) ?? tries) + 1;
+    if (count > tries) return readStream(request);
+    failures.set(gateway, count);
+    throw error;
   }
+  failures.set(gateway, 0);
   signal.throwIfAborted();
   const query = Object.fromEntries(new URLSearchParams(path.split("?")[1]));
   return socket.subscribe(sources.map(({ name }) => name), query, { signal, on, alive }).catch((error) => {
@@ -149,12 +157,12 @@ class Socket {
     else if (event === "bye") {
       for (const { on } of this.#subscriptions) on(event, data);
     } else {
-      for (const { names, after, on } of this.#subscriptions) {
-        if (after > this.#left || !names.has(data.source)) continue;
-        // A gap stands before the first event of what it is of.
-        for (const gap of this.#gaps.splice(0)) on("gap", gap);
-        on(event, data, id);
-      }
+      // A socket has each source once: of two that ask for it, the later one is refused.
+      const { after, on } = [...this.#subscriptions].find(({ names }) => names.has(data.source)) ?? {};
+      if (!on || after > this.#left) return;
+      // A gap stands before the first event of what it is of.
+      for (const gap of this.#gaps.splice(0)) on("gap", gap);
+      on(event, data, id);
     }
   }
 
