@@ -21,7 +21,8 @@ struct ProgramReloadTests {
         /// Line and column; the first line says where to listen.
         var place: String {
             switch self {
-            case .syntax: "freshet.yaml:3:1:"
+            // Where the next key begins.
+            case .syntax: "freshet.yaml:4:1:"
             case .unknownKey: "freshet.yaml:3:40:"
             case .duplicateSource: "freshet.yaml:4:3:"
             case .secretFile: "freshet.yaml:5:26:"
