@@ -114,6 +114,20 @@ struct EqualityTests {
         }
     }
 
+    @Test("texts are compared to the last byte")
+    func texts() {
+        for count in 0...140 {
+            let text = (0..<count).map { UInt8($0) }
+            #expect(textsAreEqual(text, Array(text)))
+            #expect(!textsAreEqual(text, text + [0]))
+            for position in 0..<count {
+                var other = text
+                other[position] ^= 0x80
+                #expect(!textsAreEqual(text, other))
+            }
+        }
+    }
+
     @Test("objects of many members compare in any order")
     func shuffledObject() throws {
         var generator = SplitMix64(seed: 4)

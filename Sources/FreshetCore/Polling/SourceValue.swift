@@ -72,7 +72,7 @@ struct SourceValue: Sendable {
 
     /// Whether a body is the very one that the value came from.
     func isSame(_ body: [UInt8]) -> Bool {
-        !self.isUnchecked && self.document.map { body == self.body ?? $0.text } ?? false
+        !self.isUnchecked && self.document.map { textsAreEqual(body, self.body ?? $0.text) } ?? false
     }
 
     /// The schema is another one: the same bytes say nothing until they were checked.
@@ -87,7 +87,7 @@ struct SourceValue: Sendable {
     mutating func presentReceived(body: [UInt8]?) {
         self.version &+= 1
         self.isUnchecked = false
-        if let body, body != self.document?.text { self.body = body }
+        if let body, let document = self.document { self.body = textsAreEqual(body, document.text) ? nil : body }
         // A value that is published and then retracted is what `settle` prevents.
         if self.guardian.presentValueReceived(), self.isSettling { self.flaps.returned() }
         self.unsettled.valueSettled()
@@ -124,7 +124,7 @@ struct SourceValue: Sendable {
         self.isUnchecked = false
         self.document = new
         self.hash = hash
-        self.body = body == new.text ? nil : body
+        self.body = textsAreEqual(body, new.text) ? nil : body
         if self.collection == nil { self.guessCollection(of: new) }
     }
 

@@ -62,6 +62,16 @@ struct SourceStateMachineTests {
         #expect(trace.machine.status.unchanged == 1)
     }
 
+    @Test("the bytes that the upstream sent last are known again, however it wrote the value before")
+    func writtenOtherwise() {
+        var trace = Trace()
+        for text in [#"{"a":1}"#, #"{"a": 1}"#, #"{"a":1}"#, #"{"a":1.0}"#] {
+            _ = trace.poll(.body(text))
+            #expect(trace.machine.holds(Array(text.utf8)))
+        }
+        #expect(trace.machine.status.unchanged == 3)
+    }
+
     @Test("F22: a 304 to the first poll is asked once more, then it is a failure")
     func unaskedNotModified() {
         var trace = Trace()
