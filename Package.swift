@@ -225,7 +225,11 @@ let package = Package(
             path: "Tests/Benchmarks/freshet-bench",
             swiftSettings: house
         ),
-        .testTarget(name: "JSONTests", dependencies: ["JSON", "FreshetFuzzing", "System"], swiftSettings: house),
+        .testTarget(
+            name: "JSONTests",
+            dependencies: ["JSON", "FreshetFuzzing", "System", "CAllocations"],
+            swiftSettings: house
+        ),
         .testTarget(name: "JSONSchemaTests", dependencies: ["JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "JSONPathTests", dependencies: ["JSONPath", "JSONSchema", "JSON"], swiftSettings: house),
         .testTarget(name: "CharsetsTests", dependencies: ["Charsets"], swiftSettings: house),

@@ -45,8 +45,9 @@ struct Comparison {
     let oldCount: Int
     let oldText: UnsafePointer<UInt8>
     let oldLength: Int
-    /// One more than may be open.
-    let pairs: UnsafeMutablePointer<Pair>
+    /// One more than are open. The workspace's, as long as there is room.
+    private(set) var pairs: UnsafeMutablePointer<Pair>
+    private var pairCapacity = Workspace.depth + 1
     /// Hashes of the names that lead to what the old document is a version of.
     let way: [UInt64]
     /// How many of them lead to the container at hand, or all.
@@ -85,7 +86,7 @@ struct Comparison {
         self.oldText = oldText
         self.oldLength = old.text.count
         self.costs = costs
-        self.pairs = .allocate(capacity: parser.limits.maxDepth + 1)
+        self.pairs = parser.workspace.pairs
         let nodes = Int(Double(old.count) * Double(parser.end) / Double(max(old.text.count, 1)))
         self.allowance = ComparisonCosts.parsing(bytes: parser.end, nodes: nodes) / 16 + 64
         self.balance = self.allowance
@@ -96,7 +97,7 @@ struct Comparison {
 
     /// Frees everything but what is the parser's.
     func finish() {
-        self.pairs.deallocate()
+        if self.pairs != self.parser.workspace.pairs { self.pairs.deallocate() }
     }
 
     /// Reads the whole text.
@@ -219,6 +220,7 @@ struct Comparison {
     mutating func open(_ old: Int, isObject: Bool) {
         let kind = UInt32((isObject ? Value.Kind.object : .array).rawValue)
         let depth = self.parser.depth
+        if depth >= self.pairCapacity { self.growPairs() }
         // A name that comes again must not be taken for the same old one, whatever its value is now.
         if old >= 0 { self.pairs[depth &- 1].cursor = self.old[old].end }
         guard old >= 0, self.old[old].tag & 7 == kind else {
@@ -232,6 +234,17 @@ struct Comparison {
             anchor: old &+ 1,
             takenBefore: self.taken
         )
+    }
+
+    /// Makes room for what corresponds to the container that was opened last.
+    @inline(never)
+    private mutating func growPairs() {
+        let capacity = max(self.pairCapacity * 2, self.parser.depth + 1)
+        let pairs = UnsafeMutablePointer<Pair>.allocate(capacity: capacity)
+        pairs.initialize(from: self.pairs, count: self.pairCapacity)
+        self.finish()
+        self.pairs = pairs
+        self.pairCapacity = capacity
     }
 
     /// A value is complete that corresponds to an old one, of which so many bytes were taken over.

@@ -24,7 +24,9 @@ package struct Document: Sendable {
         limits: ParseLimits = ParseLimits()
     ) throws(ParseError) {
         let way = last == nil ? [] : place.tokens.map { documentHash(ofName: $0.utf8) }
-        let result = bytes.withUnsafeBytes { Storage.parse($0, after: last?.storage, at: way, limits: limits) }
+        let result = bytes.withUnsafeBytes {
+            Storage.parse($0, of: bytes, after: last?.storage, at: way, limits: limits)
+        }
         self.storage = try result.get()
     }
 

@@ -11,14 +11,18 @@ extension Storage {
     /// The whitespace goes first; what is left is compared with `last`, if there is one, which is an earlier version of the
     /// value that names with the hashes `way` lead to. Where either finds a fault, the
     /// plain parser reads the text as it came: what it says counts.
+    ///
+    /// - Parameter body: the array that `source` is, if it is one: where nothing is removed from it, it is the document's text
+    ///   too.
     static func parse(
         _ source: UnsafeRawBufferPointer,
+        of body: [UInt8]? = nil,
         after last: Storage? = nil,
         at way: [UInt64] = [],
         limits: ParseLimits,
         costs: ComparisonCosts = ComparisonCosts()
     ) -> Result<Storage, ParseError> {
-        let storage = self.parseMinified(source, after: last, at: way, limits: limits.clamped, costs: costs)
+        let storage = self.parseMinified(source, body, after: last, at: way, limits: limits.clamped, costs: costs)
         return storage.map { .success($0) } ?? self.parsePlainly(source, limits: limits)
     }
 
@@ -37,10 +41,10 @@ extension Storage {
             guard let bytes = buffer.baseAddress else { return }
             UnsafeMutableRawPointer(bytes).copyMemory(from: base, byteCount: length)
             (bytes + length).initialize(repeating: 0, count: Parser.padding)
-            result = Tape.parse(bytes, end: length, limits: limits)
+            result = Workspace.with { Tape.parse(bytes, end: length, limits: limits, in: $0) }
             if case .success(let tape) = result { count = tape.textLength }
         }
-        return result.flatMap { $0.storage(text, sourceLength: length, limits: limits) }
+        return result.flatMap { $0.storage(text, limits: limits) }
     }
 
     /// The limits are clamped already.
@@ -48,6 +52,7 @@ extension Storage {
     /// - Returns: nil where the text has a fault, or exceeds the limits.
     private static func parseMinified(
         _ source: UnsafeRawBufferPointer,
+        _ body: [UInt8]?,
         after last: Storage?,
         at way: [UInt64],
         limits: ParseLimits,
@@ -60,26 +65,38 @@ extension Storage {
         }
         let length = source.count
         guard length > 0, let base = source.assumingMemoryBound(to: UInt8.self).baseAddress else { return nil }
-        var tape: Tape?
-        var isSame = false
-        let text = [UInt8](unsafeUninitializedCapacity: length + Int(CMINIFY_SLACK)) { buffer, count in
-            guard let bytes = buffer.baseAddress else { return }
+        let room = length + Int(CMINIFY_SLACK)
+
+        /// Reads the text in a room of that size; nil where it has a fault.
+        func read(_ bytes: UnsafeMutablePointer<UInt8>, in workspace: Workspace) -> Reading? {
             let end = cminify(base, length, bytes)
             // Negative where tokens would join; longer than the text where a string is open.
-            guard end >= 0, end <= length else { return }
+            guard end >= 0, end <= length else { return nil }
             (bytes + end).initialize(repeating: 0, count: Parser.padding)
-            if let last, last.isUsable(for: end, depth: way.count, limits, costs) {
-                isSame = way.isEmpty && last.count <= limits.maxNodes && last.isText(bytes, end)
-                if !isSame { tape = last.compare(bytes, end: end, at: way, limits: limits, costs: costs) }
-            } else {
-                tape = Tape.parseMinified(bytes, end: end, limits: limits)
+            guard let last, last.isUsable(for: end, depth: way.count, limits, costs) else {
+                var tape = Tape.parseMinified(bytes, end: end, limits: limits, in: workspace)
                 tape?.plainVersions = max(0, (last?.plainVersions ?? 0) - 1)
+                return tape.map { .new($0) }
             }
-            count = tape?.textLength ?? 0
+            if way.isEmpty, last.count <= limits.maxNodes, last.isText(bytes, end) { return .same(last) }
+            return last.compare(bytes, end: end, at: way, limits: limits, costs: costs, in: workspace).map { .new($0) }
         }
-        if isSame { return last }
-        let storage = tape?.storage(text, sourceLength: length, limits: limits)
-        return storage.flatMap { try? $0.get() }
+
+        return Workspace.with { workspace in
+            guard length > Workspace.maxTextBytes else {
+                guard let bytes = workspace.text(room), let reading = read(bytes, in: workspace) else { return nil }
+                return reading.storage(limits) { tape in
+                    tape.text(from: body) ?? Array(UnsafeBufferPointer(start: bytes, count: tape.textLength))
+                }
+            }
+            // Too long to be kept in mind for others, and to be copied.
+            var reading: Reading?
+            let text = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+                reading = buffer.baseAddress.flatMap { read($0, in: workspace) }
+                if case .new(let tape)? = reading { count = tape.textLength }
+            }
+            return reading?.storage(limits) { $0.text(from: body) ?? text }
+        }
     }
 
     /// Whether a text without whitespace is to be compared with this one.
@@ -102,7 +119,8 @@ extension Storage {
         end: Int,
         at way: [UInt64],
         limits: ParseLimits,
-        costs: ComparisonCosts
+        costs: ComparisonCosts,
+        in workspace: Workspace
     ) -> Tape? {
         self.text.withUnsafeBufferPointer { oldText in
             guard let oldText = oldText.baseAddress else { return nil }
@@ -111,6 +129,7 @@ extension Storage {
                 end: end,
                 limits: limits,
                 seed: .process,
+                in: workspace,
                 expectedNodes: self.count + self.count / 64 + 16
             )
             var comparison = Comparison(parser, with: self, oldText: oldText, at: way, costs: costs)
@@ -124,6 +143,22 @@ extension Storage {
             var tape = Tape(comparison.parser, textLength: end)
             tape.plainVersions = comparison.wasLoss ? Self.pauseAfterLoss : 0
             return tape
+        }
+    }
+}
+
+/// What a text without whitespace turned out to be.
+private enum Reading {
+    /// The text of the last version, byte for byte.
+    case same(Storage)
+    case new(Tape)
+
+    /// The document, where a new one has the text that is asked for; nil where a name is written twice in a way that the
+    /// limits do not allow.
+    func storage(_ limits: ParseLimits, text: (Tape) -> [UInt8]) -> Storage? {
+        switch self {
+        case .same(let storage): storage
+        case .new(let tape): try? tape.storage(text(tape), limits: limits).get()
         }
     }
 }
@@ -149,9 +184,10 @@ private struct Tape {
     static func parse(
         _ bytes: UnsafeMutablePointer<UInt8>,
         end: Int,
-        limits: ParseLimits
+        limits: ParseLimits,
+        in workspace: Workspace
     ) -> Result<Tape, ParseError> {
-        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process)
+        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process, in: workspace)
         do throws(ParseError) {
             let textLength = try parser.document()
             return .success(Tape(parser, textLength: textLength))
@@ -162,8 +198,13 @@ private struct Tape {
     }
 
     /// Parses a text without whitespace; nil where it has a fault.
-    static func parseMinified(_ bytes: UnsafeMutablePointer<UInt8>, end: Int, limits: ParseLimits) -> Tape? {
-        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process)
+    static func parseMinified(
+        _ bytes: UnsafeMutablePointer<UInt8>,
+        end: Int,
+        limits: ParseLimits,
+        in workspace: Workspace
+    ) -> Tape? {
+        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process, in: workspace)
         do throws(ParseError) {
             try parser.minifiedDocument()
             return Tape(parser, textLength: end)
@@ -173,12 +214,19 @@ private struct Tape {
         }
     }
 
+    /// The body itself, where nothing was removed from it; nil where the text is another one, or the body has much room
+    /// behind its end, which it would keep for as long as the document lives.
+    func text(from body: [UInt8]?) -> [UInt8]? {
+        body.flatMap { $0.count == self.textLength && !Self.isWide($0) ? $0 : nil }
+    }
+
+    private static func isWide(_ text: [UInt8]) -> Bool { text.capacity - text.count > text.capacity / 4 + 64 }
+
     /// The document, with each name once per object.
-    func storage(_ text: [UInt8], sourceLength: Int, limits: ParseLimits) -> Result<Storage, ParseError> {
+    func storage(_ text: [UInt8], limits: ParseLimits) -> Result<Storage, ParseError> {
         // Mostly indentation: do not keep a buffer of the input's size for as long as the document lives.
-        let isWide = sourceLength - text.count > sourceLength / 4
         let storage = Storage(
-            text: isWide ? text.withUnsafeBufferPointer { Array($0) } : text,
+            text: Self.isWide(text) ? text.withUnsafeBufferPointer { Array($0) } : text,
             nodes: self.nodes,
             count: self.count,
             maxDepth: limits.maxDepth,

@@ -4,15 +4,18 @@
 ///
 /// Names are compared by hash. A suspicion is confirmed by comparing bytes once the document is complete.
 struct NameCheck {
-    private static let slots = 64
+    static let slots = 64
 
+    /// Room for ``known``.
+    private let room: UnsafeMutablePointer<UInt64>
     /// Layouts seen to be free of duplicates, at the slot of their low bits; zero is an empty slot.
     private var known: UnsafeMutablePointer<UInt64>?
     /// Some object may hold a name twice.
     private(set) var foundDuplicate = false
 
-    func deallocate() {
-        self.known?.deallocate()
+    /// - Parameter room: for ``slots`` layouts, undefined; it must outlive this.
+    init(room: UnsafeMutablePointer<UInt64>) {
+        self.room = room
     }
 
     @inline(__always)
@@ -33,9 +36,12 @@ struct NameCheck {
             self.foundDuplicate = true
             return
         }
-        let known = self.known ?? Self.makeTable(NameCheck.slots)
-        self.known = known
-        known[Int(truncatingIfNeeded: shape & UInt64(NameCheck.slots - 1))] = shape
+        if self.known == nil {
+            // No layout of an earlier document is in it.
+            self.room.initialize(repeating: 0, count: NameCheck.slots)
+            self.known = self.room
+        }
+        self.room[Int(truncatingIfNeeded: shape & UInt64(NameCheck.slots - 1))] = shape
     }
 
     /// Six bits of each hash in one word; only names whose bit is taken are compared with those in front.
@@ -63,7 +69,8 @@ struct NameCheck {
     {
         var size = 128
         while size < names * 2 { size *= 2 }
-        let table = self.makeTable(size)
+        let table = UnsafeMutablePointer<UInt64>.allocate(capacity: size)
+        table.initialize(repeating: 0, count: size)
         defer { table.deallocate() }
         var index = first
         while index < end {
@@ -78,11 +85,5 @@ struct NameCheck {
             index = nodes[index &+ 1].end
         }
         return true
-    }
-
-    private static func makeTable(_ size: Int) -> UnsafeMutablePointer<UInt64> {
-        let table = UnsafeMutablePointer<UInt64>.allocate(capacity: size)
-        table.initialize(repeating: 0, count: size)
-        return table
     }
 }

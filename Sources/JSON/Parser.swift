@@ -23,8 +23,11 @@ struct Parser {
     let end: Int
     let seed: HashSeed
     let limits: ParseLimits
-    let frames: UnsafeMutablePointer<Frame>
+    let workspace: Workspace
 
+    /// The workspace's, as long as there is room for what is open.
+    private(set) var frames: UnsafeMutablePointer<Frame>
+    private var frameCapacity: Int
     var nodes: UnsafeMutablePointer<Node>
     var capacity: Int
     var count = 0
@@ -44,34 +47,38 @@ struct Parser {
     var pausePosition = 0
 
     var squeeze = Squeeze()
-    var names = NameCheck()
+    var names: NameCheck
 
     /// - Parameters:
     ///   - bytes: `end` bytes of input and `padding` zeros.
     ///   - end: the length of the input.
     ///   - limits: already clamped, so that every position and count fits 32 bits.
     ///   - seed: the secrets of the hashes.
+    ///   - workspace: of this parser alone until it has finished.
     ///   - expectedNodes: how many there will be, where that is known.
     init(
         bytes: UnsafeMutablePointer<UInt8>,
         end: Int,
         limits: ParseLimits,
         seed: HashSeed,
+        in workspace: Workspace,
         expectedNodes: Int = Parser.firstCapacity
     ) {
         self.bytes = bytes
         self.end = end
         self.seed = seed
         self.limits = limits
-        self.frames = .allocate(capacity: limits.maxDepth + 1)
+        self.workspace = workspace
+        self.frames = workspace.frames
+        self.frameCapacity = min(limits.maxDepth, Workspace.depth)
+        self.names = NameCheck(room: workspace.shapes)
         self.capacity = min(end / 2 + 2, expectedNodes, limits.maxNodes)
         self.nodes = .allocate(capacity: max(self.capacity, 1))
     }
 
     /// Frees everything but the nodes, which go to the document.
     func finish() {
-        self.frames.deallocate()
-        self.names.deallocate()
+        if self.frames != self.workspace.frames { self.frames.deallocate() }
     }
 
     /// The whole input: one value with whitespace around it.
@@ -190,10 +197,8 @@ extension Parser {
     /// Makes the container at `index`, a node that is there or comes next, the innermost one.
     @inline(__always)
     mutating func enter(_ index: Int, isObject: Bool, at position: Int) throws(ParseError) {
-        guard self.depth < self.limits.maxDepth else {
-            throw self.error(.tooDeep(limit: self.limits.maxDepth), at: position)
-        }
-        // `depth` is below `maxDepth`, and `frames` has one more than that.
+        if self.depth >= self.frameCapacity { try self.growFrames(at: position) }
+        // `depth` is below the capacity.
         self.frames[self.depth] = Frame(
             accumulator: self.accumulator,
             shape: self.shape,
@@ -206,6 +211,20 @@ extension Parser {
         self.children = 0
         self.shape = 0
         self.accumulator = self.isObject ? 0 : self.seed.array
+    }
+
+    /// Makes room for one more open container.
+    @inline(never)
+    private mutating func growFrames(at position: Int) throws(ParseError) {
+        guard self.depth < self.limits.maxDepth else {
+            throw self.error(.tooDeep(limit: self.limits.maxDepth), at: position)
+        }
+        let capacity = min(max(self.frameCapacity * 2, self.depth + 1), self.limits.maxDepth)
+        let frames = UnsafeMutablePointer<Frame>.allocate(capacity: capacity)
+        frames.initialize(from: self.frames, count: self.depth)
+        self.finish()
+        self.frames = frames
+        self.frameCapacity = capacity
     }
 
     /// Completes the innermost container, whose last byte is at `position`.

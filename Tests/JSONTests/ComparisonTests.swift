@@ -23,7 +23,7 @@ struct ComparisonTests {
         _ label: @autoclosure () -> String = ""
     ) -> Storage? {
         let plain = bytes.withUnsafeBytes { Storage.parsePlainly($0, limits: limits) }
-        let compared = bytes.withUnsafeBytes { Storage.parse($0, after: last, limits: limits, costs: costs) }
+        let compared = bytes.withUnsafeBytes { Storage.parse($0, of: bytes, after: last, limits: limits, costs: costs) }
         switch (plain, compared) {
         case (.success(let plain), .success(let compared)):
             let difference = ComparisonOracle.difference(plain, compared)

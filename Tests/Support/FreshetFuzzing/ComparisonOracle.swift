@@ -23,7 +23,9 @@ package struct ComparisonOracle {
         var last: Storage?
         for version in FuzzTarget.versions(of: input) {
             let plain = version.withUnsafeBytes { Storage.parsePlainly($0, limits: limits) }
-            let compared = version.withUnsafeBytes { Storage.parse($0, after: last, limits: limits, costs: self.costs) }
+            let compared = version.withUnsafeBytes {
+                Storage.parse($0, of: version, after: last, limits: limits, costs: self.costs)
+            }
             switch (plain, compared) {
             case (.success(let plain), .success(let compared)):
                 if let difference = Self.difference(plain, compared) { return difference }
