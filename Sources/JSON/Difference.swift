@@ -32,6 +32,7 @@ struct Difference {
     static let alignmentLimit = 1 << 19
 
     let sides: Sides
+    let workspace: Workspace
     /// The collection that a rule names, as `path` spells it, and the key within its items.
     let ruledPath: [UInt8]?
     let ruledKey: ItemKey?
@@ -54,7 +55,9 @@ struct Difference {
     var old: Side { self.sides.old }
     var new: Side { self.sides.new }
 
-    init(_ sides: Sides, items: ItemRule?, isDetailed: Bool = false) {
+    /// - Parameter workspace: of this computation alone until it has ended.
+    init(_ sides: Sides, items: ItemRule?, isDetailed: Bool = false, in workspace: Workspace) {
+        self.workspace = workspace
         self.isDetailed = isDetailed
         self.sides = sides
         self.ruledPath = items.map { rule in

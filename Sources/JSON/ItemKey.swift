@@ -128,6 +128,33 @@ enum ItemKeyRank: Int, Comparable {
     }
 }
 
+/// The ranks of names that were met lately, by the hashes of the names: the lists of a source ask for the same few at every
+/// poll.
+///
+/// A name whose hash falls on another one's place takes that over.
+struct ItemKeyRanks {
+    private struct Entry {
+        var hash: UInt64
+        var rank: ItemKeyRank
+    }
+
+    private static let places = 256
+    private var entries = [Entry?](repeating: nil, count: ItemKeyRanks.places)
+
+    /// The rank of the name at a place of a document.
+    mutating func rank(ofNameAt index: Int, in side: Side) -> ItemKeyRank {
+        let node = side.nodes[index]
+        let name = UnsafeBufferPointer(rebasing: side.bytes(index).dropFirst().dropLast())
+        // Written otherwise, a name has the same hash and is judged by what is written.
+        guard !node.isEscaped else { return ItemKeyRank(name) }
+        let place = Int(truncatingIfNeeded: node.hash & UInt64(Self.places - 1))
+        if let entry = self.entries[place], entry.hash == node.hash { return entry.rank }
+        let rank = ItemKeyRank(name)
+        self.entries[place] = Entry(hash: node.hash, rank: rank)
+        return rank
+    }
+}
+
 extension Difference {
     /// A member that may identify the records of a list.
     struct KeyCandidate {
@@ -146,12 +173,12 @@ extension Difference {
         var best = BestGuesses()
         func consider(_ name: Int, inside outer: Int? = nil) {
             guard nodes[name + 1].kind == .string || nodes[name + 1].kind == .number else { return }
-            var telling = self.new.bytes(name)
-            if let outer, telling.count == 7, telling.elementsEqual("\"#text\"".utf8) {
+            var telling = name
+            if let outer, nodes[name].length == 7, self.new.bytes(name).elementsEqual("\"#text\"".utf8) {
                 // The text of an XML element with attributes has its name one level further out.
-                telling = self.new.bytes(outer)
+                telling = outer
             }
-            let rank = ItemKeyRank(UnsafeBufferPointer(rebasing: telling.dropFirst().dropLast()))
+            let rank = self.workspace.ranks.rank(ofNameAt: telling, in: self.new)
             best.offer(BestGuesses.Guess(rank: rank, outer: outer, name: name))
         }
         var name = sample + 1

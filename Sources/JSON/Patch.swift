@@ -35,8 +35,10 @@ extension Document {
 
     private func patch(to new: Document, items: ItemRule?, isDetailed: Bool) -> Patch {
         self.withSides(to: new) { sides in
-            var difference = Difference(sides, items: items, isDetailed: isDetailed)
-            return difference.run()
+            Workspace.with { workspace in
+                var difference = Difference(sides, items: items, isDetailed: isDetailed, in: workspace)
+                return difference.run()
+            }
         }
     }
 }

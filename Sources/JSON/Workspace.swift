@@ -24,6 +24,8 @@ final class Workspace: @unchecked Sendable {
     /// One more, for what is around the outermost value.
     let pairs = UnsafeMutablePointer<Comparison.Pair>.allocate(capacity: Workspace.depth + 1)
     let shapes = UnsafeMutablePointer<UInt64>.allocate(capacity: NameCheck.slots)
+    /// Hold for any document, unlike all else.
+    var ranks = ItemKeyRanks()
     private var text = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 4096)
 
     private init() {}

@@ -107,4 +107,23 @@ struct ItemKeyGuessTests {
     func ranks(name: String, rank: ItemKeyRank) {
         #expect(ItemKeyRank(Array(name.utf8)) == rank)
     }
+
+    @Test("a rank is that of the name as it is written, whichever names were met before")
+    func rememberedRanks() throws {
+        let plain = (0..<600).map { "\"\(["id", "key ", "name", "v"][$0 % 4])\($0 / 4)\":1" }
+        let written = [#""id":1"#, #""\u0069d":2"#, #""Id":3"#, #""\u006eame":4"#, #""name":5"#]
+        for names in [written + plain, plain + written.reversed(), written.reversed() + plain] {
+            // Not one object, which would have a name twice.
+            let document = try Document(parsing: Array("[\(names.map { "{\($0)}" }.joined(separator: ","))]".utf8))
+            document.withSides(to: document) { sides in
+                var ranks = ItemKeyRanks()
+                for _ in 0..<2 {
+                    for name in stride(from: 2, to: document.nodeCount, by: 3) {
+                        let text = sides.new.bytes(name).dropFirst().dropLast()
+                        #expect(ranks.rank(ofNameAt: name, in: sides.new) == ItemKeyRank(Array(text)))
+                    }
+                }
+            }
+        }
+    }
 }
