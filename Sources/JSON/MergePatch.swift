@@ -56,6 +56,7 @@ private struct MergeWriter {
         guard self.sides.old.nodes[0].kind == .object else {
             return self.holdsNullMember(0) ? nil : self.sides.new.storage.text
         }
+        self.text.reserveCapacity(min(self.sides.new.storage.text.count, 4096))
         self.open(old: 0, new: 0)
         while let frame = self.frames.last {
             guard frame.next < frame.endMember else {

@@ -60,6 +60,11 @@ private struct WorstCase {
             WorstCase(name: "records shuffled", old: self.records(ids, 1), new: self.records(shuffled, 1)),
             WorstCase(name: "strings of 1 KB, last byte other", old: self.strings(1), new: self.strings(2)),
             WorstCase(name: "items that change at their end", old: self.items(1), new: self.items(2)),
+            WorstCase(
+                name: "items of 1 KB that change at their end",
+                old: self.items(1, sentences: 18),
+                new: self.items(2, sentences: 18)
+            ),
             WorstCase(name: "map, all names other", old: self.map(names), new: self.map(names.map { "other \($0)" })),
             WorstCase(name: "map, names in reverse", old: self.map(names), new: self.map(names.reversed())),
             WorstCase(name: "20,000 numbers, all other", old: self.numbers(1), new: self.numbers(2)),
@@ -87,10 +92,11 @@ private struct WorstCase {
     }
 
     /// Each has a description whose last words say when it was looked at.
-    private static func items(_ version: Int) -> [UInt8] {
+    private static func items(_ version: Int, sentences: Int = 1) -> [UInt8] {
+        let more = String(repeating: " It goes on with a sentence that is the same too.", count: sentences - 1)
         let items = (0..<200).map {
             #"{"id":"item \#($0)","title":"The title of item \#($0)","link":"https://example.org/items/\#($0)","#
-                + #""text":"<p>Some text about item \#($0) that goes on for a while and is the same.<br>\n\nLast updated: 0\#(version):00"}"#
+                + #""text":"<p>Some text about item \#($0) that goes on for a while and is the same.\#(more)<br>\n\nLast updated: 0\#(version):00"}"#
         }
         return Array("[\(items.joined(separator: ","))]".utf8)
     }
