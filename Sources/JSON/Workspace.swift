@@ -8,6 +8,8 @@ import Synchronization
 ///
 /// What an earlier parse left in it is not read: the text ends in zeros, and what is kept of a container is written when it
 /// is opened.
+///
+/// Unchecked sendability: ``with(_:)`` takes it out of the list for as long as it is used.
 final class Workspace: @unchecked Sendable {
     /// How many are kept while nobody parses. The default is 4, as many as there are threads that read large bodies.
     static let maxKept = 4
