@@ -45,6 +45,8 @@ struct Comparison {
     let oldCount: Int
     let oldText: UnsafePointer<UInt8>
     let oldLength: Int
+    /// How many bytes at the start are those of the old text.
+    let common: Int
     /// One more than are open. The workspace's, as long as there is room.
     private(set) var pairs: UnsafeMutablePointer<Pair>
     private var pairCapacity = Workspace.depth + 1
@@ -70,15 +72,18 @@ struct Comparison {
     ///   - parser: at the start of a text without whitespace, of which nothing was read yet; taken over.
     ///   - old: a document whose text was accepted within limits at least as narrow in depth; it must outlive this.
     ///   - oldText: its text.
+    ///   - common: how many bytes at the start are the same in both texts, where it is a version of the whole text.
     ///   - way: hashes of the names that lead to what it is a version of; none where that is the whole text.
     ///   - costs: when to compare.
     init(
         _ parser: Parser,
         with old: Storage,
         oldText: UnsafePointer<UInt8>,
-        at way: [UInt64] = [],
+        common: Int,
+        at way: [UInt64],
         costs: ComparisonCosts
     ) {
+        self.common = common
         self.way = way
         self.parser = parser
         self.old = old.nodes

@@ -169,25 +169,10 @@ extension Comparison {
     }
 
     /// How many bytes of the new text from `position` on are those of the old one from `start` on.
+    @inline(__always)
     func equalCount(_ position: Int, _ start: Int) -> Int {
-        let new = self.parser.bytes + position
-        let old = self.oldText + start
+        if position | start == 0 { return self.common }
         let limit = min(self.parser.end &- position, self.oldLength &- start)
-        var count = 0
-        while limit &- count >= 32 {
-            let a = loadWord(new + count) ^ loadWord(old + count)
-            let b = loadWord(new + count + 8) ^ loadWord(old + count + 8)
-            let c = loadWord(new + count + 16) ^ loadWord(old + count + 16)
-            let d = loadWord(new + count + 24) ^ loadWord(old + count + 24)
-            guard a | b | c | d == 0 else { break }
-            count &+= 32
-        }
-        while limit &- count >= 8 {
-            let difference = loadWord(new + count) ^ loadWord(old + count)
-            guard difference == 0 else { return count &+ difference.trailingZeroBitCount >> 3 }
-            count &+= 8
-        }
-        while count < limit, new[count] == old[count] { count &+= 1 }
-        return count
+        return JSON.equalCount(self.parser.bytes + position, self.oldText + start, limit: limit)
     }
 }

@@ -74,12 +74,17 @@ extension Storage {
             guard end >= 0, end <= length else { return nil }
             (bytes + end).initialize(repeating: 0, count: Parser.padding)
             guard let last, last.isUsable(for: end, depth: way.count, limits, costs) else {
-                var tape = Tape.parseMinified(bytes, end: end, limits: limits, in: workspace)
+                var tape = Tape.parseMinified(
+                    bytes,
+                    end: end,
+                    limits: limits,
+                    in: workspace,
+                    expectedNodes: last?.expectedNodes ?? Parser.firstCapacity
+                )
                 tape?.plainVersions = max(0, (last?.plainVersions ?? 0) - 1)
                 return tape.map { .new($0) }
             }
-            if way.isEmpty, last.count <= limits.maxNodes, last.isText(bytes, end) { return .same(last) }
-            return last.compare(bytes, end: end, at: way, limits: limits, costs: costs, in: workspace).map { .new($0) }
+            return last.compare(bytes, end: end, at: way, limits: limits, costs: costs, in: workspace)
         }
 
         return Workspace.with { workspace in
@@ -106,12 +111,8 @@ extension Storage {
         return self.plainVersions == 0 && min(self.text.count, length) >= ComparisonCosts.shortestDocument
     }
 
-    private func isText(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Bool {
-        guard count == self.text.count else { return false }
-        return self.text.withUnsafeBufferPointer { text in
-            text.baseAddress.map { bytesAreEqual($0, bytes, count: count) } ?? false
-        }
-    }
+    /// How many nodes the next version may have.
+    private var expectedNodes: Int { self.count + self.count / 64 + 16 }
 
     /// Parses a text without whitespace by comparison with this one; nil where it has a fault.
     private func compare(
@@ -121,18 +122,21 @@ extension Storage {
         limits: ParseLimits,
         costs: ComparisonCosts,
         in workspace: Workspace
-    ) -> Tape? {
-        self.text.withUnsafeBufferPointer { oldText in
-            guard let oldText = oldText.baseAddress else { return nil }
+    ) -> Reading? {
+        self.text.withUnsafeBufferPointer { text in
+            guard let oldText = text.baseAddress else { return nil }
+            // A part of the text does not begin where this one does.
+            let common = way.isEmpty ? equalCount(bytes, oldText, limit: min(end, text.count)) : 0
+            if common == end, common == text.count, self.count <= limits.maxNodes { return .same(self) }
             let parser = Parser(
                 bytes: bytes,
                 end: end,
                 limits: limits,
                 seed: .process,
                 in: workspace,
-                expectedNodes: self.count + self.count / 64 + 16
+                expectedNodes: self.expectedNodes
             )
-            var comparison = Comparison(parser, with: self, oldText: oldText, at: way, costs: costs)
+            var comparison = Comparison(parser, with: self, oldText: oldText, common: common, at: way, costs: costs)
             defer { comparison.finish() }
             do throws(ParseError) {
                 try comparison.document()
@@ -142,7 +146,7 @@ extension Storage {
             }
             var tape = Tape(comparison.parser, textLength: end)
             tape.plainVersions = comparison.wasLoss ? Self.pauseAfterLoss : 0
-            return tape
+            return .new(tape)
         }
     }
 }
@@ -202,9 +206,17 @@ private struct Tape {
         _ bytes: UnsafeMutablePointer<UInt8>,
         end: Int,
         limits: ParseLimits,
-        in workspace: Workspace
+        in workspace: Workspace,
+        expectedNodes: Int
     ) -> Tape? {
-        var parser = Parser(bytes: bytes, end: end, limits: limits, seed: .process, in: workspace)
+        var parser = Parser(
+            bytes: bytes,
+            end: end,
+            limits: limits,
+            seed: .process,
+            in: workspace,
+            expectedNodes: expectedNodes
+        )
         do throws(ParseError) {
             try parser.minifiedDocument()
             return Tape(parser, textLength: end)

@@ -105,26 +105,30 @@ func loadWord(_ bytes: UnsafePointer<UInt8>) -> UInt64 {
     UInt64(littleEndian: UnsafeRawPointer(bytes).loadUnaligned(as: UInt64.self))
 }
 
+/// How many of the first `limit` bytes of two runs are the same, up to the first that differs.
+func equalCount(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>, limit: Int) -> Int {
+    var count = 0
+    while limit &- count >= 32 {
+        let a = loadWord(left + count) ^ loadWord(right + count)
+        let b = loadWord(left + count + 8) ^ loadWord(right + count + 8)
+        let c = loadWord(left + count + 16) ^ loadWord(right + count + 16)
+        let d = loadWord(left + count + 24) ^ loadWord(right + count + 24)
+        guard a | b | c | d == 0 else { break }
+        count &+= 32
+    }
+    while limit &- count >= 8 {
+        let difference = loadWord(left + count) ^ loadWord(right + count)
+        guard difference == 0 else { return count &+ difference.trailingZeroBitCount >> 3 }
+        count &+= 8
+    }
+    while count < limit, left[count] == right[count] { count &+= 1 }
+    return count
+}
+
 /// Whether two runs of `count` bytes are the same.
+@inline(__always)
 func bytesAreEqual(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>, count: Int) -> Bool {
-    var index = 0
-    while count &- index >= 32 {
-        let a = loadWord(left + index) ^ loadWord(right + index)
-        let b = loadWord(left + index + 8) ^ loadWord(right + index + 8)
-        let c = loadWord(left + index + 16) ^ loadWord(right + index + 16)
-        let d = loadWord(left + index + 24) ^ loadWord(right + index + 24)
-        guard a | b | c | d == 0 else { return false }
-        index &+= 32
-    }
-    while count &- index >= 8 {
-        guard loadWord(left + index) == loadWord(right + index) else { return false }
-        index &+= 8
-    }
-    while index < count {
-        guard left[index] == right[index] else { return false }
-        index &+= 1
-    }
-    return true
+    equalCount(left, right, limit: count) == count
 }
 
 /// Whether two texts are the same, byte for byte: `==` of arrays takes one byte at a time, which shows where a poll compares
