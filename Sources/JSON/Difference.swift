@@ -55,7 +55,7 @@ struct Difference {
     var old: Side { self.sides.old }
     var new: Side { self.sides.new }
 
-    /// - Parameter workspace: of this computation alone until it has ended.
+    /// The workspace is of this computation alone until it has ended.
     init(_ sides: Sides, items: ItemRule?, isDetailed: Bool = false, in workspace: Workspace) {
         self.workspace = workspace
         self.isDetailed = isDetailed

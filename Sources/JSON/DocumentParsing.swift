@@ -9,11 +9,9 @@ extension Storage {
     /// Parses a text.
     ///
     /// The whitespace goes first; what is left is compared with `last`, if there is one, which is an earlier version of the
-    /// value that names with the hashes `way` lead to. Where either finds a fault, the
-    /// plain parser reads the text as it came: what it says counts.
-    ///
-    /// - Parameter body: the array that `source` is, if it is one: where nothing is removed from it, it is the document's text
-    ///   too.
+    /// value that names with the hashes `way` lead to. Where either finds a fault, the plain parser reads the text as it
+    /// came: what it says counts. `body` is the array that `source` is, if it is one: where nothing is removed from it, it
+    /// becomes the document's text.
     static func parse(
         _ source: UnsafeRawBufferPointer,
         of body: [UInt8]? = nil,

@@ -71,6 +71,12 @@ extension ItemChanges {
     package init(_ step: ItemStep) {
         let (old, new, difference) = (step.old, step.new, step.difference)
         var text: [UInt8] = []
+        // A comma for each item, although the first of a list has none.
+        var bytes = Self.emptyText.count
+        for position in difference.created { bytes += new.byteCount(position) + 1 }
+        for positions in difference.updated { bytes += new.byteCount(positions.new) + 1 }
+        for position in difference.deleted { bytes += old.key(position).node.byteCount + 1 }
+        text.reserveCapacity(bytes)
         text.append(contentsOf: #"{"created":["#.utf8)
         for (count, position) in difference.created.enumerated() {
             if count > 0 { text.append(UInt8(ascii: ",")) }

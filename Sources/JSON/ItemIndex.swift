@@ -124,6 +124,13 @@ package struct ItemIndex: Sendable {
         return difference
     }
 
+    /// The length of what ``append(_:to:)`` appends.
+    func byteCount(_ position: Int) -> Int {
+        let item = self.items[position]
+        let value = self.storage.nodes[item.value].byteCount
+        return self.isKeyed ? value + self.storage.nodes[item.key].byteCount + #"{"key":,"value":}"#.utf8.count : value
+    }
+
     /// Appends an item as item events have it: whole, or of an object keyed by identity as `{"key":…,"value":…}`.
     package func append(_ position: Int, to text: inout [UInt8]) {
         let item = self.items[position]

@@ -39,6 +39,21 @@ struct ItemChangesTests {
         #expect(changes?.isEmpty == expected.hasSuffix(#"{"created":[],"updated":[],"deleted":[]}"#))
     }
 
+    @Test("many items are written into room of their length", arguments: ["/id", nil])
+    func room(key: String?) throws {
+        func items(_ range: Range<Int>, _ value: Int) -> String {
+            let items = range.map { #"{"id":"\#($0)","v":\#($0 % 3 == 0 ? value : 0)}"# }
+            guard key == nil else { return "[\(items.joined(separator: ","))]" }
+            return "{\(zip(range, items).map { "\"\($0)\":\($1)" }.joined(separator: ","))}"
+        }
+        let changes = try #require(
+            self.parse(items(0..<400, 1)).itemChanges(to: self.parse(items(20..<500, 2)), items: self.rule("", key))
+        )
+        #expect([changes.createdCount, changes.updatedCount, changes.deletedCount] == [100, 127, 20])
+        #expect(changes.text.capacity <= changes.text.count + 64)
+        #expect(try self.parse(String(decoding: changes.text, as: UTF8.self)).text == changes.text)
+    }
+
     @Test(
         "nil where the rule does not hold: missing, twice, another type, no collection",
         arguments: [
