@@ -131,6 +131,8 @@ extension ClusterMachine {
         case .stored:
             self.sources[name]?.mark(id, .stored)
             self.pump(name, now: now)
+            // What was read before it was acknowledged is in nobody's way any more: the source may change hands.
+            if self.sources[name]?.isPolled == false { self.review(name, now: now) }
         case .refused(.fenced):
             guard case .owned = source.role else { return }
             // Another node's owner record will arrive, or the record was removed.
