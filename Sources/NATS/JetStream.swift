@@ -92,6 +92,8 @@ package struct JetStreamInfo: Hashable, Sendable {
     package var allowsAtomic: Bool
     /// Messages that expire one by one.
     package var allowsTimeToLive: Bool
+    /// Messages that take the place of the earlier ones of their subject.
+    package var allowsRollup: Bool
     package var replicas: Int
     package var firstSequence: UInt64
     package var lastSequence: UInt64
@@ -106,6 +108,7 @@ package struct JetStreamInfo: Hashable, Sendable {
         self.subjects = configuration["subjects"]?.elements.compactMap(\.string) ?? []
         self.allowsAtomic = configuration["allow_atomic"]?.bool ?? false
         self.allowsTimeToLive = configuration["allow_msg_ttl"]?.bool ?? false
+        self.allowsRollup = configuration["allow_rollup_hdrs"]?.bool ?? false
         self.replicas = configuration["num_replicas"]?.int ?? 1
         // The broker says 0 for a stream that never had a message.
         self.firstSequence = max(first, 1)

@@ -46,6 +46,26 @@ struct NATSStreamTests {
         #expect(try await fixture.facts().get().last == 7)
     }
 
+    @Test(
+        "a message that takes the place of earlier ones leaves the last of its subject alone, and is fenced as any other"
+    )
+    func replaced() async throws {
+        let fixture = try await StreamFixture.connected([NATSServer.started()])
+        var record = StreamMessage(subject: "fr.owner.a", payload: [0x31], replacesEarlier: true)
+        for number in 0..<3 {
+            record.payload = [0x31 + UInt8(number)]
+            let expected = StreamExpectation("fr.owner.a", at: UInt64(number))
+            #expect(
+                await fixture.publish([record], expecting: expected) == .stored(sequence: UInt64(number) + 1, count: 1)
+            )
+        }
+        #expect(await fixture.publish([record], expecting: StreamExpectation("fr.owner.a", at: 2)) == .refused(.fenced))
+        #expect(await fixture.publish("fr.b", "x") == .stored(sequence: 4, count: 1))
+        let reader = Reader(fixture.stream)
+        #expect(await reader.waitForMessages(2))
+        #expect(reader.texts == ["3", "x"] && reader.sequences == [3, 4])
+    }
+
     @Test("1,000 messages are one batch, and 1,001 are too many")
     func batchSize() async throws {
         let fixture = try await StreamFixture.connected([NATSServer.started()])

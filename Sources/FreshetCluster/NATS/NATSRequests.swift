@@ -81,12 +81,21 @@ struct NATSRequests: Sendable {
         return NATSOutgoing("\(self.api("CONSUMER.MSG.NEXT")).\(consumer)", payload: body.text)
     }
 
-    /// Messages to be stored, all or none.
-    func publication(_ messages: [StreamMessage], expecting: StreamExpectation?, batch: String) -> [NATSOutgoing] {
+    /// Messages to be stored, all or none. `rollsUp`: the stream lets one take the place of earlier ones.
+    func publication(
+        _ messages: [StreamMessage],
+        expecting: StreamExpectation?,
+        batch: String,
+        rollsUp: Bool
+    ) -> [NATSOutgoing] {
         messages.enumerated().map { index, message in
             var headers = message.headers.map { NATSHeader($0.name, $0.value) }
             if let timeToLive = message.timeToLive {
                 headers.append(NATSHeader("Nats-TTL", "\(Self.wholeSeconds(timeToLive))s"))
+            }
+            // In a batch the broker does not take it.
+            if message.replacesEarlier, rollsUp, messages.count == 1 {
+                headers.append(NATSHeader("Nats-Rollup", "sub"))
             }
             if index == 0, let expecting {
                 headers.append(NATSHeader("Nats-Expected-Last-Subject-Sequence", "\(expecting.sequence)"))

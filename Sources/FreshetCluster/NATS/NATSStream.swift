@@ -61,7 +61,8 @@ package final class NATSStream: SharedStream {
             return self.later { done(.refused(.tooLarge)) }
         }
         let batch = "\(self.batchPrefix).\(self.batches.add(1, ordering: .relaxed).newValue)"
-        let outgoing = self.requests.publication(messages, expecting: expecting, batch: batch)
+        let rollsUp = self.desk.allowsRollup.load(ordering: .relaxed)
+        let outgoing = self.requests.publication(messages, expecting: expecting, batch: batch, rollsUp: rollsUp)
         let isFit = outgoing.allSatisfy { $0.byteCount <= limit + Self.headerRoom }
         guard isFit else { return self.later { done(.refused(.tooLarge)) } }
         guard self.belongs(messages) else {

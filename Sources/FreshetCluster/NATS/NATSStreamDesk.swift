@@ -13,6 +13,8 @@ final class NATSStreamDesk: @unchecked Sendable {
     let requests: NATSRequests
     /// In bytes, as the broker says; 0 before it is known.
     let maxPayload = Atomic<Int>(0)
+    /// The stream lets a message take the place of earlier ones.
+    let allowsRollup = Atomic<Bool>(false)
 
     var notify: @Sendable (StreamState) -> Void = { _ in }
     var state: StreamState?
@@ -127,6 +129,7 @@ final class NATSStreamDesk: @unchecked Sendable {
             self.become(.noStream(failure))
         }
         self.created = info.created
+        self.allowsRollup.store(info.allowsRollup, ordering: .relaxed)
         self.isReady = true
         self.become(.connected)
     }

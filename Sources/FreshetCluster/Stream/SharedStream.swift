@@ -8,17 +8,21 @@ package struct StreamMessage: Hashable, Sendable {
     package var payload: [UInt8]
     /// The broker removes the message so long after it was stored; whole seconds, at least one. `nil` to keep it.
     package var timeToLive: Duration?
+    /// The broker removes the earlier messages of the subject once this one is stored, where the stream allows it.
+    package var replacesEarlier: Bool
 
     package init(
         subject: String,
         headers: [StreamHeader] = [],
         payload: [UInt8] = [],
-        timeToLive: Duration? = nil
+        timeToLive: Duration? = nil,
+        replacesEarlier: Bool = false
     ) {
         self.subject = subject
         self.headers = headers
         self.payload = payload
         self.timeToLive = timeToLive
+        self.replacesEarlier = replacesEarlier
     }
 }
 
