@@ -117,7 +117,6 @@ struct ClusterDecoder {
     func check(_ configuration: GatewayConfiguration, _ root: SectionReader) {
         guard configuration.cluster != nil else { return }
         let each = "several gateways would each do it"
-        if !configuration.webhooks.isEmpty { self.refuse("webhooks", each, in: root) }
         if configuration.push != nil { self.refuse("push", each, in: root) }
         if configuration.streamdata != nil {
             self.refuse("streamdata", "each gateway would poll the addresses for itself", in: root)

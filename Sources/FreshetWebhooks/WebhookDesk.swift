@@ -17,8 +17,21 @@ package final class WebhookDesk: WebhookControl {
         package var maxUnderWay = Defaults.Webhooks.underWay
         /// The least time between two writings of rows. What was delivered since the last is sent again after a crash.
         package var rowInterval = Duration.milliseconds(100)
+        /// Where several gateways send to the endpoints: `nil` for one that sends to all of them.
+        package var sharing: Sharing?
 
         package init() {}
+    }
+
+    /// That each endpoint is sent to by one gateway at a time, which is told so by ``WebhookDesk/own(_:row:)``.
+    package struct Sharing: Sendable {
+        /// Whether this gateway may send to an endpoint at this moment. Asked before each message, on the desk's thread; must
+        /// not wait.
+        package var maySend: @Sendable (String) -> Bool
+
+        package init(maySend: @escaping @Sendable (String) -> Bool) {
+            self.maySend = maySend
+        }
     }
 
     /// What happens at an endpoint that its operator should know. Called on the desk's thread; must not wait.
@@ -112,6 +125,18 @@ package final class WebhookDesk: WebhookControl {
         _ = self.inbox.post(.rewrite)
     }
 
+    /// From here on this gateway sends to an endpoint, and goes on where `row` says (``WebhookRow/text``); without one it
+    /// begins, with a gap where a row on its own disk is of another numbering. Only with ``Sharing``.
+    package func own(_ name: String, row: [UInt8]?) {
+        _ = self.inbox.post(.own(name, row: row))
+    }
+
+    /// Sends nothing more to an endpoint. `done` is called once, when its last row was given to the store; what is under way
+    /// has ended by then, or takes too long.
+    package func release(_ name: String, done: @escaping @Sendable () -> Void) {
+        if !self.inbox.post(.release(name, done)) { done() }
+    }
+
     /// The figures of this moment. Waits for the thread to tell.
     package var metrics: WebhookMetrics {
         guard self.thread.withLock({ $0 != nil }) else { return WebhookMetrics() }
@@ -166,6 +191,8 @@ enum WebhookCommand: Sendable {
     /// Rows of these endpoints are kept, or not, as of these revisions.
     case kept([Int: UInt64])
     case update([WebhookConfiguration])
+    case own(String, row: [UInt8]?)
+    case release(String, @Sendable () -> Void)
     case rewrite
     case metrics(@Sendable (WebhookMetrics) -> Void)
     case reports(@Sendable ([WebhookReport]) -> Void)
@@ -177,7 +204,8 @@ enum WebhookCommand: Sendable {
     /// Answers whoever waits for an answer.
     func refuse() {
         switch self {
-        case .changed, .read, .ended, .kept, .update, .rewrite, .stop: break
+        case .changed, .read, .ended, .kept, .update, .own, .rewrite, .stop: break
+        case .release(_, let done): done()
         case .tested(_, _, _, _, let reply): reply(nil)
         case .metrics(let reply): reply(WebhookMetrics())
         case .reports(let reply): reply([])

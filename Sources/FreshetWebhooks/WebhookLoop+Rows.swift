@@ -68,7 +68,8 @@ extension WebhookLoop {
         guard let machine = self.endpoints[number]?.machine else { return nil }
         let wait = machine.nextRetry.map { max(.zero, $0 - MonotonicTime.now).milliseconds }
         let retry = wait.map { WallTime(milliseconds: WallTime.now.milliseconds + $0) }
-        return WebhookReport(machine, head: self.parts.hub.cursor, nextRetry: retry)
+        let standing = WebhookStanding(machine, head: self.parts.hub.cursor, nextRetry: retry)
+        return WebhookReport(machine.configuration, standing)
     }
 }
 

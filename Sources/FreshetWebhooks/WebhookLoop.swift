@@ -22,6 +22,10 @@ final class WebhookLoop {
         var wasFailing = false
         /// In ``WebhookLoop/starved``.
         var isStarved = false
+        /// Nothing is sent before this time, whatever is due: its row is to be in the stream first, or the lease has ended.
+        var heldUntil: MonotonicTime?
+        /// Another gateway is to send to it, once what is under way has ended, or at this time.
+        var leaving: (at: MonotonicTime, done: @Sendable () -> Void)?
 
         init(_ machine: WebhookStateMachine, _ sender: WebhookSender, _ reading: WebhookReading) {
             self.machine = machine
@@ -39,14 +43,17 @@ final class WebhookLoop {
     var endpoints: [Int: Endpoint] = [:]
     /// The numbers in the order of the configuration.
     var order: [Int] = []
-    private var names: [String: Int] = [:]
+    var names: [String: Int] = [:]
     private var lastNumber = 0
+    /// With others: what is configured, and the rows of endpoints that this gateway owns and that are not configured yet.
+    var configured: [String: WebhookConfiguration] = [:]
+    var early: [String: [UInt8]?] = [:]
     /// When rows that changed are written next, all in one transaction.
     var rowsDue = MonotonicTime(nanoseconds: .min)
     /// Which endpoints read a source.
     private var readers: [SourceID: Set<Int>] = [:]
     /// Endpoints that are to be asked what to do.
-    private var awake: Set<Int> = []
+    var awake: Set<Int> = []
     /// Endpoints that had more to send than may be under way, the one that waits longest first.
     private var starved: [Int] = []
     var underWay = 0
@@ -82,12 +89,14 @@ final class WebhookLoop {
         hub.detach(waits: self.bell)
         for (number, endpoint) in self.endpoints where endpoint.isWaiting { self.endWait(number) }
         self.keepRows(now: .now, isLast: true)
+        for endpoint in self.endpoints.values { endpoint.leaving?.done() }
         for command in self.inbox.close() { command.refuse() }
     }
 
     // MARK: Endpoints
 
     private func restore() {
+        guard !self.isSharing else { return self.configure(self.parts.webhooks) }
         let rows = Dictionary(self.parts.restored.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for webhook in self.parts.webhooks {
             let stored = rows[webhook.name]
@@ -99,7 +108,7 @@ final class WebhookLoop {
         if !forgotten.isEmpty { self.parts.store?.keep([], forgetting: forgotten.sorted(), done: { _ in }) }
     }
 
-    private func add(_ webhook: WebhookConfiguration, row: WebhookRow?) {
+    func add(_ webhook: WebhookConfiguration, row: WebhookRow?) {
         let hub = self.parts.hub
         let sources = hub.sources(matching: webhook.sources)
         self.lastNumber += 1
@@ -132,9 +141,10 @@ final class WebhookLoop {
         self.setWaiting(number)
     }
 
-    private func remove(_ number: Int) {
+    func remove(_ number: Int) {
         self.endWait(number)
         guard let endpoint = self.endpoints.removeValue(forKey: number) else { return }
+        endpoint.leaving?.done()
         self.names[endpoint.machine.configuration.name] = nil
         self.order.removeAll { $0 == number }
         self.starved.removeAll { $0 == number }
@@ -154,7 +164,7 @@ final class WebhookLoop {
         }
     }
 
-    private func endWait(_ number: Int) {
+    func endWait(_ number: Int) {
         guard let endpoint = self.endpoints[number], endpoint.isWaiting else { return }
         self.endpoints[number]?.isWaiting = false
         self.parts.hub.endWait(for: endpoint.reading.sources)
@@ -176,6 +186,7 @@ final class WebhookLoop {
 
     private func update(_ webhooks: [WebhookConfiguration]) {
         let wanted = Dictionary(webhooks.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        if self.isSharing { self.configure(webhooks) }
         var forgotten: [String] = []
         for number in self.order {
             guard let name = self.endpoints[number]?.machine.configuration.name, wanted[name] == nil else { continue }
@@ -186,7 +197,7 @@ final class WebhookLoop {
         var order: [Int] = []
         for webhook in webhooks {
             if let number = self.names[webhook.name], let endpoint = self.endpoints[number] {
-                if endpoint.machine.configuration == webhook {
+                if endpoint.machine.configuration == webhook || endpoint.leaving != nil {
                     self.resolve(number)
                 } else {
                     let row = endpoint.machine.row(now: .now, wall: .now)
@@ -194,7 +205,7 @@ final class WebhookLoop {
                     self.add(webhook, row: row)
                     if let number = self.names[webhook.name] { self.endpoints[number]?.machine.rowLost() }
                 }
-            } else {
+            } else if !self.isSharing {
                 self.add(webhook, row: nil)
             }
             if let number = self.names[webhook.name] { order.append(number) }
@@ -222,9 +233,12 @@ final class WebhookLoop {
             for (number, revision) in revisions {
                 self.endpoints[number]?.writing = nil
                 self.endpoints[number]?.machine.rowKept(revision)
+                self.endpoints[number]?.heldUntil = nil
                 self.awake.insert(number)
             }
         case .update(let webhooks): self.update(webhooks)
+        case .own(let name, let row): self.own(name, row: row)
+        case .release(let name, let done): self.release(name, done)
         case .rewrite:
             for number in self.order { self.endpoints[number]?.machine.rowLost() }
         case .metrics(let reply): reply(self.metrics)
@@ -271,15 +285,22 @@ final class WebhookLoop {
         var deadline = MonotonicTime.distantFuture
         for endpoint in self.endpoints.values {
             if endpoint.machine.isDirty, endpoint.writing == nil { deadline = min(deadline, self.rowsDue) }
-            if !endpoint.isStarved, let due = endpoint.machine.deadline { deadline = min(deadline, due) }
+            if let leaving = endpoint.leaving {
+                deadline = min(deadline, leaving.at)
+            } else if let held = endpoint.heldUntil {
+                deadline = min(deadline, held)
+            } else if !endpoint.isStarved, let due = endpoint.machine.deadline {
+                deadline = min(deadline, due)
+            }
         }
         return deadline
     }
 
     private func work(now: MonotonicTime) {
         for (number, endpoint) in self.endpoints where !endpoint.isStarved {
-            if let due = endpoint.machine.deadline, due <= now { self.awake.insert(number) }
+            if let due = endpoint.heldUntil ?? endpoint.machine.deadline, due <= now { self.awake.insert(number) }
         }
+        self.letGo(now: now)
         // Those that were left out before come first.
         let first = self.starved
         self.starved = []
@@ -293,7 +314,9 @@ final class WebhookLoop {
 
     /// Does what an endpoint wants done.
     private func pump(_ number: Int, now: MonotonicTime) {
-        guard let endpoint = self.endpoints[number], !endpoint.isStarved else { return }
+        guard let endpoint = self.endpoints[number], !endpoint.isStarved, self.maySend(endpoint, now: now) else {
+            return
+        }
         let room = max(0, self.parts.configuration.maxUnderWay - self.underWay)
         for order in endpoint.machine.next(now: now, limit: room) {
             switch order {

@@ -5,6 +5,17 @@ import FreshetCore
 import FreshetHTTP
 
 enum ClusterMetrics {
+    private static let states = ["connected", "disconnected", "no_stream", "refused"]
+
+    private static func name(of state: StreamState) -> String {
+        switch state {
+        case .connected: "connected"
+        case .disconnected: "disconnected"
+        case .noStream: "no_stream"
+        case .refused: "refused"
+        }
+    }
+
     static func write(_ snapshot: ClusterSnapshot, to metrics: inout MetricsText) {
         let figures = snapshot.figures
         func gauge(_ name: String, _ help: String, _ value: Int) {
@@ -16,9 +27,18 @@ enum ClusterMetrics {
             metrics.sample(value)
         }
         gauge("freshet_cluster_connected", "1 while the broker can be used.", snapshot.state == .connected ? 1 : 0)
+        metrics.family("freshet_cluster_broker", "gauge", "1 for how the broker stands, as this gateway sees it.")
+        for state in Self.states {
+            metrics.sample(state == Self.name(of: snapshot.state) ? 1 : 0, ("state", state))
+        }
         gauge("freshet_cluster_lease_valid", "1 while this gateway may poll what it owns.", snapshot.isEntitled ? 1 : 0)
         gauge("freshet_cluster_nodes", "Gateways of the cluster, as this one sees them.", snapshot.nodes.count)
-        gauge("freshet_cluster_sources", "Sources that this gateway polls.", snapshot.polled.count)
+        gauge("freshet_cluster_sources", "Sources that this gateway polls.", snapshot.sourceCount)
+        gauge(
+            "freshet_cluster_webhooks",
+            "Endpoints of webhooks that this gateway sends to.",
+            snapshot.webhookCount
+        )
         metrics.family("freshet_cluster_changes_total", "counter", "Changes read from the stream, by who wrote them.")
         metrics.sample(figures.published, ("by", "this"))
         metrics.sample(figures.taken, ("by", "others"))

@@ -103,7 +103,7 @@ struct Composition: Sendable {
         )
         try registry.apply(configuration.sources)
         self.registry = registry
-        self.webhooks = try Self.webhooks(configuration, hub, durable, logger: logger)
+        self.webhooks = try Self.webhooks(configuration, hub, durable, cluster, logger: logger)
         let certificates: TLSCertificates?
         do throws(TLSFilesError) {
             certificates = try configuration.tls.map { (tls) throws(TLSFilesError) in
@@ -133,6 +133,7 @@ struct Composition: Sendable {
                 hooks: hooks,
                 compression: compression,
                 webhooks: webhooks,
+                cluster: cluster,
                 streamdata: streamdata,
                 logger: logger,
                 systemd: systemd,
@@ -170,6 +171,12 @@ struct Composition: Sendable {
         let writer: any Writer = if let cluster { RoutedWriter(self.writer, cluster: cluster) } else { self.writer }
         var condition: (@Sendable () -> String)?
         if let cluster { condition = { cluster.condition } }
+        var webhookControl: any WebhookControl = self.webhooks
+        if let cluster {
+            webhookControl = RoutedWebhooks(self.webhooks, cluster: cluster, hub: hub) { [reloader = self.reloader] in
+                reloader?.webhooks ?? configuration.webhooks
+            }
+        }
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,
@@ -188,7 +195,7 @@ struct Composition: Sendable {
             upstream: { metrics.upstreamFigures },
             compression: compression,
             push: self.push,
-            webhooks: self.webhooks,
+            webhooks: webhookControl,
             cluster: condition
         )
     }
@@ -269,18 +276,24 @@ struct Composition: Sendable {
         _ configuration: GatewayConfiguration,
         _ hub: Hub,
         _ durable: DurableLog?,
+        _ cluster: ClusterDesk?,
         logger: Logger
     ) throws(StartFailure) -> WebhookDesk {
         var settings = WebhookDesk.Configuration()
         settings.userAgent = "freshet/\(FreshetVersion.current)"
         let log = WebhookLog(logger: logger)
+        var store: (any WebhookStore)? = durable?.webhooks
+        if let cluster {
+            store = ClusterWebhookRows(log: cluster.log, disk: store)
+            settings.share(with: cluster.log)
+        }
         let desk: WebhookDesk
         do throws(UpstreamError) {
             desk = try WebhookDesk(
                 hub: hub,
                 webhooks: configuration.webhooks,
                 configuration: settings,
-                store: durable?.webhooks,
+                store: store,
                 restored: durable?.contents.webhooks ?? [],
                 notify: { log.note($0) }
             )
@@ -332,6 +345,8 @@ struct Composition: Sendable {
             registry: self.registry,
             poller: self.poller,
             hub: self.hub,
+            webhooks: self.webhooks,
+            configured: self.configuration.webhooks,
             stored: self.durable?.contents.sources ?? []
         )
         defer {

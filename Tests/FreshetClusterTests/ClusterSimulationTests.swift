@@ -14,7 +14,7 @@ struct ClusterSimulationTests {
         let simulation = ClusterSimulation(seed: seed)
         simulation.run(seconds: 20)
         #expect(simulation.objections.isEmpty, "seed \(seed)")
-        #expect(simulation.figures.changes > 0)
+        #expect(simulation.figures.changes > 0 && simulation.figures.counts > 0)
     }
 
     @Test("the same seed gives the same run")

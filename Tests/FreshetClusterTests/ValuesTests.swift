@@ -165,7 +165,7 @@ func testDocument(_ text: String) -> Document {
 struct ClusterCallTests {
     @Test("what a node asks of another comes out as it went in")
     func calls() throws {
-        for call in [ClusterCall.poll, .pause, .resume, .hook, .push(body: [1, 2], contentType: nil)] {
+        for call in [ClusterCall.poll, .pause, .resume, .hook, .push(body: [1, 2], contentType: nil), .report, .test] {
             let read = try #require(ClusterCall.decoded(call.encoded(for: "a.b")))
             #expect(read.source == "a.b" && read.call == call)
             for count in 0..<call.encoded(for: "a.b").count {

@@ -82,6 +82,57 @@ struct WebhookDeskTests {
         #expect(await again.pause("crm") == nil && again.metrics.endpoints.isEmpty)
     }
 
+    @Test("shared with others: nothing is sent before it is owned, or after the lease, and the next one goes on")
+    func shared() async throws {
+        let upstream = try ScriptedUpstream()
+        upstream.on("/in", respond: .status(204))
+        let hub = Self.hub()
+        let source = try Self.source("a", in: hub)
+        let rows = Rows()
+        let holds = Watched(true)
+        var configuration = WebhookDesk.Configuration()
+        configuration.sharing = WebhookDesk.Sharing { _ in holds.value }
+        let webhook = WebhookConfiguration(
+            name: "crm",
+            url: upstream.url("/in"),
+            sources: .all,
+            secrets: [Self.secret]
+        )
+        let first = try WebhookDesk(hub: hub, webhooks: [webhook], configuration: configuration, store: rows)
+        try first.start()
+        try Self.publish("[0]", of: source, in: hub)
+        #expect(await first.reports().isEmpty && rows.stored.isEmpty)
+        first.own("crm", row: nil)
+        #expect(await first.reports().map(\.standing.state) == [.active])
+        try Self.publish("[1]", of: source, in: hub)
+        #expect(await upstream.waitForRequests(count: 1))
+
+        holds.update { $0 = false }
+        try Self.publish("[2]", of: source, in: hub)
+        await withCheckedContinuation { continuation in first.release("crm") { continuation.resume() } }
+        #expect(await first.reports().isEmpty && upstream.requests.count == 1)
+        // A row of this numbering on its own disk does not count: the cluster has forgotten it.
+        let row = try #require(rows.stored.first)
+        let second = try WebhookDesk(
+            hub: hub,
+            webhooks: [],
+            configuration: configuration,
+            store: rows,
+            restored: [StoredWebhook(name: "crm", text: Array("older".utf8))]
+        )
+        try second.start()
+        holds.update { $0 = true }
+        // Owned before it is configured here.
+        second.own("crm", row: row.text)
+        #expect(await second.reports().isEmpty)
+        second.update([webhook])
+        #expect(await upstream.waitForRequests(count: 2))
+        let bodies = upstream.requests.map { String(decoding: $0.body, as: UTF8.self) }
+        #expect(bodies[0].contains("[1]") && bodies[1].contains("[2]"), "\(bodies)")
+        first.stop()
+        second.stop()
+    }
+
     @Test("S16: 1,000 times a name resolves to another private address, and none is connected to")
     func rebinding() async throws {
         let upstream = try ScriptedUpstream()

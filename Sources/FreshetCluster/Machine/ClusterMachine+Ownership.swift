@@ -64,7 +64,7 @@ extension ClusterMachine {
         self.sources.keys.reduce(0) { $0 &+ StableHash.of($1.utf8) }
     }
 
-    private mutating func heartbeatPublished(_ outcome: PublishOutcome, now: MonotonicTime) {
+    mutating func heartbeatPublished(_ outcome: PublishOutcome, now: MonotonicTime) {
         guard let sent = self.heartbeat else { return }
         self.heartbeat = nil
         guard case .stored(let sequence, _) = outcome else {
@@ -147,6 +147,8 @@ extension ClusterMachine {
     /// These are the sources of the configuration.
     package mutating func sourcesChanged(_ names: Set<String>, now: MonotonicTime) {
         for name in self.names where !names.contains(name) {
+            self.forget(name)
+            self.forgetState(of: name)
             self.stopPolling(name)
             let rest = self.sources[name]?.pending.map(\.record) ?? []
             if !rest.isEmpty { self.actions.append(.drop(rest)) }
@@ -232,15 +234,21 @@ extension ClusterMachine {
         OwnerRecord(
             node: self.settings.node,
             incarnation: self.settings.incarnation,
-            learned: source.learned,
+            learned: source.keeping?.state ?? source.learned,
             validators: source.validators
         )
     }
 
     private mutating func writeOwner(_ name: String, _ record: OwnerRecord) -> PublishID {
         let subject = self.settings.subjects.subject(of: .owner(source: name))
+        // A state is written often, and only the last counts.
+        let message = StreamMessage(
+            subject: subject,
+            payload: record.encoded,
+            replacesEarlier: ClusterUnit.keepsState(name)
+        )
         return self.publish(
-            [StreamMessage(subject: subject, payload: record.encoded)],
+            [message],
             expecting: StreamExpectation(subject, at: self.sources[name]?.owner?.sequence ?? 0),
             for: .owner(name)
         )
@@ -252,11 +260,13 @@ extension ClusterMachine {
         guard let source = self.sources[name], source.pending.isEmpty, source.batch == nil else {
             return self.pump(name, now: now)
         }
+        // Where it stands is known when nobody acts on it any more.
+        if source.isReleasing, ClusterUnit.keepsState(name) { return }
         let incarnation = target.flatMap { self.members[$0]?.record.incarnation }
         let record = OwnerRecord(
             node: incarnation == nil ? "" : target ?? "",
             incarnation: incarnation ?? Incarnation(rawValue: 0),
-            learned: source.learned,
+            learned: source.keeping?.state ?? source.learned,
             validators: source.validators
         )
         self.figures.handovers += 1
@@ -271,7 +281,9 @@ extension ClusterMachine {
         else { return }
         self.sources[name]?.isPolled = true
         self.version += 1
-        self.actions.append(.own(name, owner.record))
+        var record = owner.record
+        if let keeping = source.keeping { record.learned = keeping.state }
+        self.actions.append(.own(name, record))
         self.republishIfNeeded(name)
     }
 
@@ -292,7 +304,7 @@ extension ClusterMachine {
     /// In a new numbering every source begins with its value.
     mutating func republishIfNeeded(_ name: String) {
         guard let source = self.sources[name], source.isPolled, source.lastSequence < self.epochBegins,
-            source.pending.isEmpty
+            source.pending.isEmpty, !ClusterUnit.keepsState(name)
         else { return }
         self.actions.append(.republish(name))
     }
@@ -306,7 +318,7 @@ extension ClusterMachine {
 
     // MARK: Owner records
 
-    private mutating func askOwner(_ name: String) {
+    mutating func askOwner(_ name: String) {
         guard self.sources[name]?.isOwnerAsked == false else { return }
         self.sources[name]?.isOwnerAsked = true
         self.actions.append(.readOwner(name))
@@ -367,7 +379,8 @@ extension ClusterMachine {
         // Read again after a connection was lost.
         if let owner = source.owner, owner.sequence > sequence { return }
         self.sources[name]?.owner = (record, sequence)
-        self.version += 1
+        // States of units are written often, and of them nothing else is told.
+        if source.owner?.record.node != record.node { self.version += 1 }
         self.sources[name]?.learned = record.learned
         self.sources[name]?.validators = record.validators
         if record.node == self.settings.node, record.incarnation == self.settings.incarnation {
@@ -378,18 +391,20 @@ extension ClusterMachine {
                 self.sources[name]?.resend()
                 self.republishIfNeeded(name)
             }
+            self.stateRead(record.learned, of: name)
             self.pump(name, now: now)
         } else {
             self.sources[name]?.role = .other
             self.stopPolling(name)
             self.dropPending(of: name)
+            self.forgetState(of: name)
             self.reviewLeft()
         }
         self.review(name, now: now)
     }
 
     /// The node no longer owns the source, and no other owner is known.
-    private mutating func lose(_ name: String) {
+    mutating func lose(_ name: String) {
         self.sources[name]?.role = .other
         self.stopPolling(name)
         self.reviewLeft()
@@ -401,49 +416,5 @@ extension ClusterMachine {
         self.actions.append(.drop(source.pending.map(\.record)))
         self.sources[name]?.pending = []
         self.sources[name]?.batch = nil
-    }
-
-    // MARK: Outcomes
-
-    package mutating func published(_ id: PublishID, _ outcome: PublishOutcome, now: MonotonicTime) {
-        if case .unknown = outcome { self.figures.unknown += 1 }
-        switch self.publishes.removeValue(forKey: id) {
-        case .heartbeat: if self.heartbeat?.id == id { self.heartbeatPublished(outcome, now: now) }
-        case .epoch: self.epochPublished(id, outcome, now: now)
-        case .owner(let name): self.ownerPublished(id, outcome, of: name, now: now)
-        case .batch(let name): self.batchPublished(id, outcome, of: name, now: now)
-        case nil: break
-        }
-        if self.isLeaving { self.reviewAll(now: now) }
-    }
-
-    private mutating func ownerPublished(
-        _ id: PublishID,
-        _ outcome: PublishOutcome,
-        of name: String,
-        now: MonotonicTime
-    ) {
-        guard let role = self.sources[name]?.role else { return }
-        let isHanding = role == .handing(id)
-        let isRefencing = role == .refencing(id)
-        guard role == .acquiring(id) || isHanding || isRefencing else { return }
-        switch outcome {
-        case .stored:
-            // It counts when it is read.
-            break
-        case .refused(.fenced):
-            self.figures.fenced += role == .acquiring(id) ? 0 : 1
-            self.lose(name)
-            self.sources[name]?.isOwnerKnown = false
-            self.askOwner(name)
-        case .refused, .unknown:
-            if isRefencing || isHanding {
-                self.sources[name]?.role = .refencing(nil)
-            } else {
-                self.sources[name]?.role = .other
-            }
-            self.sources[name]?.isOwnerKnown = false
-            self.retry(now: now)
-        }
     }
 }

@@ -60,6 +60,7 @@ extension ClusterMachine {
         guard self.mayWrite, self.isEntitled, now < self.leaseUntil,
             let source = self.sources[name], case .owned(let fence) = source.role, source.batch == nil
         else { return }
+        if source.keeping != nil { return self.refence(name, now: now) }
         var messages: [StreamMessage] = []
         var bytes = 0
         var taken: [Int] = []

@@ -55,6 +55,10 @@ package struct ClusterMachine {
         case drop([LogRecord])
         /// The value of an owned source is to be submitted as a change, whole.
         case republish(String)
+        /// The state of a unit is in the stream as of this number, or a later one is.
+        case kept(String, through: UInt64)
+        /// It is not, and will not be.
+        case unkept(String, through: UInt64)
         case note(ClusterNote)
         /// All is handed over.
         case left
@@ -250,6 +254,11 @@ struct ClusterSource {
         case handing(ClusterMachine.PublishID)
     }
 
+    struct Keeping: Equatable {
+        var state: [UInt8]
+        var number: UInt64
+    }
+
     struct Pending {
         enum State: Equatable {
             case waiting
@@ -287,8 +296,10 @@ struct ClusterSource {
     var lastNumber: ChangeNumber?
     /// A change was dropped: the next one says all.
     var needsWhole = false
-    /// What the poller has learned, for the next owner.
+    /// What the poller has learned, for the next owner; the state of a unit that keeps one.
     var learned: [UInt8] = []
+    /// A state of the unit that was not read in an owner record yet.
+    var keeping: Keeping?
     var validators = Validators()
 }
 

@@ -1,14 +1,18 @@
-// What nodes ask of each other about a source: the one that owns it does it, once.
+// What nodes ask of each other about a source or another unit: the one that owns it does it, once.
 
 package import FreshetCore
 
-/// Something for the owner of a source to do.
+/// Something for the owner of a unit to do.
 package enum ClusterCall: Hashable, Sendable {
     case poll
     case pause
     case resume
     case hook
     case push(body: [UInt8], contentType: [UInt8]?)
+    /// Of an endpoint of `webhooks`: how it stands. ``pause`` and ``resume`` are answered with that, too.
+    case report
+    /// Of an endpoint: a message of the kind `test`.
+    case test
 
     static let maxBody = 256 << 20
 
@@ -25,6 +29,8 @@ package enum ClusterCall: Hashable, Sendable {
             writer.put(UInt8(4))
             writer.put(body)
             writer.put(contentType)
+        case .report: writer.put(UInt8(5))
+        case .test: writer.put(UInt8(6))
         }
         return writer.bytes
     }
@@ -44,6 +50,8 @@ package enum ClusterCall: Hashable, Sendable {
                 return nil
             }
             return (source, .push(body: Array(body), contentType: type))
+        case 5: return (source, .report)
+        case 6: return (source, .test)
         default: return nil
         }
     }
@@ -55,6 +63,8 @@ package enum ClusterReply: Hashable, Sendable {
     case polled(PollOutcome)
     case pushed(Cursor)
     case failed(UpstreamError.Kind, String)
+    case webhook(WebhookStanding)
+    case tried(WebhookTryReport)
     /// The node does not own the source.
     case notOwner
 
@@ -76,6 +86,12 @@ package enum ClusterReply: Hashable, Sendable {
             writer.put(kind.rawValue.utf8)
             writer.put(message.utf8)
         case .notOwner: writer.put(UInt8(4))
+        case .webhook(let standing):
+            writer.put(UInt8(5))
+            writer.put(standing)
+        case .tried(let report):
+            writer.put(UInt8(6))
+            writer.put(report)
         }
         return writer.bytes
     }
@@ -97,6 +113,12 @@ package enum ClusterReply: Hashable, Sendable {
             else { return nil }
             self = .failed(kind, message)
         case 4: self = .notOwner
+        case 5:
+            guard let standing = reader.webhookStanding() else { return nil }
+            self = .webhook(standing)
+        case 6:
+            guard let report = reader.webhookTry() else { return nil }
+            self = .tried(report)
         default: return nil
         }
     }

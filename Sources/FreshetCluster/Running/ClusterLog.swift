@@ -57,6 +57,12 @@ package final class ClusterLog: LogBackend {
         var snapshot = ClusterSnapshot()
         var drained: DispatchSemaphore?
         var left: [@Sendable () -> Void] = []
+        /// By unit: who waits until its state is in the stream, or will not be.
+        var keeps: [String: [(number: UInt64, done: @Sendable (Bool) -> Void)]] = [:]
+        var nextKeep: UInt64 = 1
+        /// What the configuration names: sources, and other units.
+        var sources: Set<String> = []
+        var units: Set<String> = []
         var control = ClusterControl()
     }
 
@@ -102,11 +108,21 @@ package final class ClusterLog: LogBackend {
         self.confined = QueueConfined(Confined(machine), queue: self.queue)
     }
 
-    /// Connects. `sources` are those of the configuration, `stored` what is known of them.
-    package func run(sources: Set<String>, stored: [StoredSource], control: ClusterControl) {
-        self.shared.withLock { $0.control = control }
+    /// Connects. `sources` are those of the configuration, `stored` what is known of them; `units` is what else one gateway at
+    /// a time is to do (``ClusterUnit``).
+    package func run(
+        sources: Set<String>,
+        units: Set<String> = [],
+        stored: [StoredSource],
+        control: ClusterControl
+    ) {
+        self.shared.withLock { shared in
+            shared.control = control
+            shared.sources = sources
+            shared.units = units
+        }
         self.perform { machine, now in
-            machine.sourcesChanged(sources, now: now)
+            machine.sourcesChanged(sources.union(units), now: now)
             for source in stored { machine.restored(source) }
         }
         self.stream.start { [weak self] state in self?.streamChanged(state) }
@@ -114,7 +130,20 @@ package final class ClusterLog: LogBackend {
 
     /// The configuration has other sources now.
     package func update(sources: Set<String>) {
-        self.perform { machine, now in machine.sourcesChanged(sources, now: now) }
+        let all = self.shared.withLock { shared in
+            shared.sources = sources
+            return sources.union(shared.units)
+        }
+        self.perform { machine, now in machine.sourcesChanged(all, now: now) }
+    }
+
+    /// It has other units besides its sources.
+    package func update(units: Set<String>) {
+        let all = self.shared.withLock { shared in
+            shared.units = units
+            return units.union(shared.sources)
+        }
+        self.perform { machine, now in machine.sourcesChanged(all, now: now) }
     }
 
     /// Hands all sources over. `done` is called once, when that is done or cannot be.
@@ -290,6 +319,8 @@ package final class ClusterLog: LogBackend {
         case .drop(let records):
             for record in records { record.done(nil) }
         case .republish(let source): self.afterCommits { [weak self] in self?.republishValue(of: source) }
+        case .kept(let unit, let number): self.settleKeeps(of: unit, through: number, isKept: true)
+        case .unkept(let unit, let number): self.settleKeeps(of: unit, through: number, isKept: false)
         case .note(let note): self.control.note(note)
         case .left:
             let waiting = self.shared.withLock { shared in

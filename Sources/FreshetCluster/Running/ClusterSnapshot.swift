@@ -15,9 +15,13 @@ package struct ClusterSnapshot: Sendable {
     package var nodes: [String] = []
     /// By source; absent where a source has no owner.
     package var owners: [String: String] = [:]
-    /// The sources that this node polls.
+    /// The sources that this node polls, and the other units that it acts for.
     package var polled: Set<String> = []
     package var readThrough: UInt64 = 0
+    /// Of ``polled``, those that are sources.
+    package var sourceCount: Int { self.polled.reduce(0) { $0 + (ClusterUnit.keepsState($1) ? 0 : 1) } }
+    /// The others.
+    package var webhookCount: Int { self.polled.count - self.sourceCount }
     package var figures = ClusterFigures()
 
     package init() {}

@@ -22,11 +22,14 @@ package struct OwnerRecord: Hashable, Sendable {
     /// Empty where the owner gave the source up and named no other.
     package var node: String
     package var incarnation: Incarnation
-    /// What the last owner had learned of the source, for the next; see ``StoredSource/learned``.
+    /// What the last owner had learned of the source, for the next; see ``StoredSource/learned``. Of a unit that is no source
+    /// where it stands.
     package var learned: [UInt8]
     package var validators: Validators
 
     static let maxLearned = 64 << 10
+    /// The longest state of a unit, which is in the place of what was learned.
+    package static let maxState = 512 << 10
 
     package init(
         node: String,
@@ -36,7 +39,7 @@ package struct OwnerRecord: Hashable, Sendable {
     ) {
         self.node = node
         self.incarnation = incarnation
-        self.learned = learned.count <= Self.maxLearned ? learned : []
+        self.learned = learned.count <= Self.maxState ? learned : []
         self.validators = validators
     }
 
@@ -55,7 +58,7 @@ package struct OwnerRecord: Hashable, Sendable {
         guard reader.number(UInt8.self) == RecordFormat.version,
             let node = reader.string(atMost: RecordFormat.maxName),
             let incarnation = reader.number(UInt64.self),
-            let learned = reader.text(atMost: Self.maxLearned),
+            let learned = reader.text(atMost: Self.maxState),
             let validators = reader.validators(), reader.isAtEnd
         else { return nil }
         self.node = node

@@ -48,10 +48,21 @@ package struct WebhookTryReport: Hashable, Sendable {
     package var took: Duration
 
     package init(_ message: WebhookTry, _ outcome: WebhookOutcome, took: Duration, at wall: WallTime) {
-        self.at = wall
-        self.id = message.id
-        self.cursor = message.cursor
-        self.number = message.number
+        self.init(
+            at: wall,
+            id: message.id,
+            cursor: message.cursor,
+            number: message.number,
+            outcome: outcome,
+            took: took
+        )
+    }
+
+    package init(at: WallTime, id: String, cursor: Cursor, number: Int, outcome: WebhookOutcome, took: Duration) {
+        self.at = at
+        self.id = id
+        self.cursor = cursor
+        self.number = number
         self.outcome = outcome
         self.took = took
     }
@@ -124,56 +135,4 @@ extension WebhookConfiguration {
         }
         return json.text
     }
-}
-
-/// An endpoint as it stands, for administrators.
-package struct WebhookReport: Sendable {
-    package var configuration: WebhookConfiguration
-    package var state: WebhookStateMachine.State
-    /// Active, and something was refused and is not delivered since.
-    package var isFailing: Bool
-    package var stateSince: WallTime
-    package var cursor: Cursor
-    /// By how many positions the cursor is behind the log, of whatever sources they are.
-    package var lag: UInt64
-    package var inFlight: Int
-    package var refused: Int
-    package var ahead: Int
-    package var heldBytes: Int
-    /// When the next message is sent that was refused.
-    package var nextRetry: WallTime?
-    package var figures: WebhookFigures
-    /// The last ones, the oldest first.
-    package var tries: [WebhookTryReport]
-
-    /// The report of an endpoint while the log stands at `head`.
-    package init(_ machine: WebhookStateMachine, head: Cursor, nextRetry: WallTime?) {
-        self.configuration = machine.configuration
-        self.state = machine.state
-        self.isFailing = machine.state == .active && machine.isFailing
-        self.stateSince = machine.stateSince
-        self.cursor = machine.cursor
-        self.lag = head.sequence - min(head.sequence, machine.cursor.sequence)
-        self.inFlight = machine.inFlightCount
-        self.refused = machine.refusedCount
-        self.ahead = machine.aheadCount
-        self.heldBytes = machine.heldBytes
-        self.nextRetry = nextRetry
-        self.figures = machine.figures
-        self.tries = machine.tries
-    }
-
-    /// `active`, `failing`, `paused`, `disabled`.
-    package var stateText: String { self.isFailing ? "failing" : self.state.rawValue }
-}
-
-/// What administrators do with endpoints. Any thread; `nil` where there is no endpoint of the name.
-package protocol WebhookControl: AnyObject, Sendable {
-    /// Every endpoint, in the order of the configuration.
-    func reports() async -> [WebhookReport]
-    func pause(_ name: String) async -> WebhookReport?
-    /// Sends at once what waits for its next try, too.
-    func resume(_ name: String) async -> WebhookReport?
-    /// Sends a message of the kind `test` once, whatever the state of the endpoint, and returns how that ended.
-    func test(_ name: String) async -> WebhookTryReport?
 }

@@ -69,6 +69,10 @@ package struct WebhookOutcome: Hashable, Sendable {
             .map { .seconds(min($0, Int(WebhookRetry.maxRequested.components.seconds))) }
     }
 
+    package init(_ verdict: Verdict) {
+        self.verdict = verdict
+    }
+
     /// There was no answer.
     package init(_ error: UpstreamError) {
         self.verdict = .unavailable

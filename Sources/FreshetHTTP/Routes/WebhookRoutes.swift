@@ -8,10 +8,10 @@ struct WebhookRoutes: Sendable {
 
     func add(to routes: inout RouteTable) {
         routes.on(.get, "/v1/admin/webhooks", for: .administrator, isCrossOrigin: false) { _ in await self.list() }
-        self.action("pause", in: &routes) { control, name in try Self.answer(await control.pause(name)) }
-        self.action("resume", in: &routes) { control, name in try Self.answer(await control.resume(name)) }
+        self.action("pause", in: &routes) { control, name in try Self.answer(try await control.pause(name)) }
+        self.action("resume", in: &routes) { control, name in try Self.answer(try await control.resume(name)) }
         self.action("test", in: &routes) { control, name in
-            guard let report = await control.test(name) else { throw Self.unknown }
+            guard let report = try await control.test(name) else { throw Self.unknown }
             var json = JSONWriter()
             Self.write(report, to: &json)
             return .json(json.text)
@@ -26,7 +26,11 @@ struct WebhookRoutes: Sendable {
         routes.on(.post, "/v1/admin/webhooks/:name/\(name)", for: .administrator, isCrossOrigin: false) { context in
             let name = String(context.segment("name"))
             guard let control = self.gateway.webhooks, SourceName.isValid(name) else { throw Self.unknown }
-            return try await body(control, name)
+            do {
+                return try await body(control, name)
+            } catch let error as UpstreamError {
+                throw Problem(503, "no_owner", error.message)
+            }
         }
     }
 
@@ -52,7 +56,7 @@ struct WebhookRoutes: Sendable {
     }
 
     private static func write(_ report: WebhookReport, to json: inout JSONWriter) {
-        let configuration = report.configuration
+        let (configuration, standing) = (report.configuration, report.standing)
         json.object { json in
             json.member("name", configuration.name)
             json.member("url", URLRedaction.redacted(configuration.url))
@@ -63,19 +67,20 @@ struct WebhookRoutes: Sendable {
             json.member("mode", configuration.mode.rawValue)
             json.member("envelope", configuration.envelope.rawValue)
             json.member("order", configuration.order.rawValue)
-            json.member("state", report.stateText)
-            json.member("state_since", report.stateSince.description)
-            json.member("cursor", report.cursor.description)
-            json.member("lag", report.lag)
-            json.member("in_flight", report.inFlight)
-            json.member("refused", report.refused)
-            json.member("delivered_ahead", report.ahead)
-            json.member("delivered", report.figures.tries[.delivered] ?? 0)
-            json.member("gaps", report.figures.gaps)
-            json.member("next_try_at", optional: report.nextRetry?.description)
+            if let owner = report.owner { json.member("owner", owner) }
+            json.member("state", standing.text)
+            json.member("state_since", standing.since.description)
+            json.member("cursor", standing.cursor.description)
+            json.member("lag", standing.lag)
+            json.member("in_flight", standing.inFlight)
+            json.member("refused", standing.refused)
+            json.member("delivered_ahead", standing.ahead)
+            json.member("delivered", standing.delivered)
+            json.member("gaps", standing.gaps)
+            json.member("next_try_at", optional: standing.nextRetry?.description)
             json.name("tries")
             json.array { json in
-                for attempt in report.tries { self.write(attempt, to: &json) }
+                for attempt in standing.tries { self.write(attempt, to: &json) }
             }
         }
     }

@@ -4,6 +4,7 @@ import FreshetCluster
 import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
+import FreshetWebhooks
 import Logging
 import NATS
 import ServiceLifecycle
@@ -16,6 +17,7 @@ final class ClusterDesk: Sendable {
         weak var registry: SourceRegistry?
         weak var poller: Poller?
         weak var hub: Hub?
+        weak var webhooks: WebhookDesk?
         /// By node: what it reads, and when it said so.
         var others: [String: (read: Set<String>, at: MonotonicTime)] = [:]
         var lastState: StreamState?
@@ -86,11 +88,19 @@ final class ClusterDesk: Sendable {
     }
 
     /// Connects. From here on sources are polled where this gateway owns them.
-    func run(registry: SourceRegistry, poller: Poller, hub: Hub, stored: [StoredSource]) {
+    func run(
+        registry: SourceRegistry,
+        poller: Poller,
+        hub: Hub,
+        webhooks: WebhookDesk,
+        configured: [WebhookConfiguration],
+        stored: [StoredSource]
+    ) {
         self.state.withLock { state in
             state.registry = registry
             state.poller = poller
             state.hub = hub
+            state.webhooks = webhooks
         }
         self.log.serve(
             calls: { [weak self] source, call, answer in self?.answer(call, of: source, answer) },
@@ -98,16 +108,36 @@ final class ClusterDesk: Sendable {
         )
         self.log.run(
             sources: Set(registry.ids.keys),
+            units: Self.units(configured),
             stored: stored,
             control: ClusterControl(
-                own: { [weak registry] in registry?.own($0, learned: $1.learned) },
-                release: { [weak registry] name, done in
-                    if let registry { registry.release(name, done: done) } else { done() }
+                own: { [weak registry, weak webhooks] name, record in
+                    if let webhook = ClusterUnit.webhook(name) {
+                        webhooks?.own(webhook, row: record.learned.isEmpty ? nil : record.learned)
+                    } else {
+                        registry?.own(name, learned: record.learned)
+                    }
+                },
+                release: { [weak registry, weak webhooks] name, done in
+                    if let webhook = ClusterUnit.webhook(name) {
+                        if let webhooks { webhooks.release(webhook, done: done) } else { done() }
+                    } else {
+                        if let registry { registry.release(name, done: done) } else { done() }
+                    }
                 },
                 note: { [logger] in ClusterNotes.log($0, logger) },
                 state: { [weak self] in self?.stateChanged($0) }
             )
         )
+    }
+
+    /// The configuration has other webhooks.
+    func update(webhooks: [WebhookConfiguration]) {
+        self.log.update(units: Self.units(webhooks))
+    }
+
+    private static func units(_ webhooks: [WebhookConfiguration]) -> Set<String> {
+        Set(webhooks.map { ClusterUnit.ofWebhook($0.name) })
     }
 
     /// Whether this gateway polls a source.
@@ -155,7 +185,8 @@ final class ClusterDesk: Sendable {
         let nodes = "node \(self.log.settings.node) of \(snapshot.nodes.joined(separator: ", "))"
         switch snapshot.state {
         case .connected where snapshot.isEntitled && snapshot.isReading:
-            return "ok, \(nodes), \(snapshot.polled.count) sources"
+            let webhooks = snapshot.webhookCount
+            return "ok, \(nodes), \(snapshot.sourceCount) sources" + (webhooks > 0 ? ", \(webhooks) webhooks" : "")
         case .connected: return "joining, \(nodes)"
         case .disconnected(let reason):
             return "disconnected (\(reason)), \(snapshot.isEntitled ? "polling until the lease ends" : "not polling")"
@@ -221,7 +252,12 @@ extension ClusterDesk {
 
 extension ClusterDesk {
     private func answer(_ call: ClusterCall, of name: String, _ answer: @escaping @Sendable (ClusterReply) -> Void) {
-        let (hub, poller) = self.state.withLock { ($0.hub, $0.poller) }
+        let (hub, poller, webhooks) = self.state.withLock { ($0.hub, $0.poller, $0.webhooks) }
+        if let webhook = ClusterUnit.webhook(name) {
+            guard let webhooks, self.log.owns(name) else { return answer(.notOwner) }
+            Task { answer(await webhooks.answer(call, of: webhook)) }
+            return
+        }
         guard let hub, let poller, let id = hub.id(of: name), self.log.owns(name) else { return answer(.notOwner) }
         Task {
             do throws(UpstreamError) {
@@ -238,6 +274,7 @@ extension ClusterDesk {
                     answer(.done)
                 case .push(let body, let contentType):
                     answer(.pushed(try await poller.push(id, body: body, contentType: contentType)))
+                case .report, .test: answer(.failed(.internal, "a source is no webhook"))
                 }
             } catch {
                 answer(.failed(error.kind, error.message))

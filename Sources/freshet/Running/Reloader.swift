@@ -31,7 +31,8 @@ final class Reloader: Sendable {
     private let certificates: TLSCertificates?
     private let hooks: HookDesk
     private let compression: CompressionDesk
-    private let webhooks: WebhookDesk?
+    private let webhookDesk: WebhookDesk?
+    private let cluster: ClusterDesk?
     private let streamdata: StreamdataDesk
     private let logger: Logger
     private let systemd: SystemdNotifier
@@ -47,6 +48,7 @@ final class Reloader: Sendable {
         hooks: HookDesk = HookDesk(),
         compression: CompressionDesk = CompressionDesk(),
         webhooks: WebhookDesk? = nil,
+        cluster: ClusterDesk? = nil,
         streamdata: StreamdataDesk = StreamdataDesk(),
         logger: Logger,
         systemd: SystemdNotifier,
@@ -58,7 +60,8 @@ final class Reloader: Sendable {
         self.certificates = certificates
         self.hooks = hooks
         self.compression = compression
-        self.webhooks = webhooks
+        self.webhookDesk = webhooks
+        self.cluster = cluster
         self.streamdata = streamdata
         self.logger = logger
         self.systemd = systemd
@@ -67,6 +70,9 @@ final class Reloader: Sendable {
 
     /// `freshet_config_last_reload_successful`.
     var isLastSuccessful: Bool { self.state.withLock { $0.isLastSuccessful } }
+
+    /// The endpoints that are configured now.
+    var webhooks: [WebhookConfiguration] { self.state.withLock { $0.configuration.webhooks } }
 
     /// A reload that a signal asked for is under way.
     var isBusy: Bool { self.state.withLock { $0.isRunning } }
@@ -144,7 +150,8 @@ final class Reloader: Sendable {
             }
             self.hooks.update(loaded.configuration.sources)
             self.compression.update(loaded.configuration.sources)
-            self.webhooks?.update(loaded.configuration.webhooks)
+            self.webhookDesk?.update(loaded.configuration.webhooks)
+            self.cluster?.update(webhooks: loaded.configuration.webhooks)
             self.streamdata.update(loaded.configuration.streamdata?.rules)
             self.registry.instances.apply(loaded.configuration.streamdata)
             self.warnOfRestart(loaded.configuration)

@@ -54,7 +54,8 @@ final class RoutedControl: SourceControl {
         guard let reply = try await self.ask(.poll, of: source) else { return try await self.poller.poll(source) }
         switch reply {
         case .polled(let outcome): return outcome
-        case .done, .pushed, .failed, .notOwner: throw UpstreamError(.internal, "an answer to something else")
+        case .done, .pushed, .failed, .notOwner, .webhook, .tried:
+            throw UpstreamError(.internal, "an answer to something else")
         }
     }
 
@@ -64,7 +65,8 @@ final class RoutedControl: SourceControl {
         }
         switch reply {
         case .pushed(let cursor): return cursor
-        case .done, .polled, .failed, .notOwner: throw UpstreamError(.internal, "an answer to something else")
+        case .done, .polled, .failed, .notOwner, .webhook, .tried:
+            throw UpstreamError(.internal, "an answer to something else")
         }
     }
 

@@ -56,6 +56,7 @@ extension ClusterSimulation {
         case _:
             self.figures.prunes += 1
             self.broker.prune(self.random(1...200))
+            self.forgetKept()
         }
     }
 
@@ -100,6 +101,7 @@ extension ClusterSimulation {
         self.figures.rewinds += 1
         self.lastRewind = self.time
         self.broker.rewind(by: self.random(1...60))
+        self.forgetKept()
         for node in self.nodes {
             guard let base = node.machine.streamBase else { continue }
             for entry in node.entries where entry.position > base + self.broker.last {
@@ -138,6 +140,8 @@ extension ClusterSimulation {
                 )
             }
         }
+        let counting = self.nodes.filter { $0.machine.owns(Self.unit, now: self.now) && $0.count != nil }.map(\.name)
+        if counting.count != 1 { self.objections.append("at the end \(counting) count") }
         let epochs = Set(self.nodes.map { $0.machine.cursor.epoch })
         if epochs.count != 1 { self.objections.append("at the end there are \(epochs.count) epochs") }
         self.checkLogs()

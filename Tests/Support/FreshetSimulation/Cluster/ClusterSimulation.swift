@@ -16,6 +16,7 @@ package final class ClusterSimulation {
         package var changes = 0
         package var commits = 0
         package var polls = 0
+        package var counts = 0
         package var pauses = 0
         package var crashes = 0
         package var leaves = 0
@@ -77,6 +78,8 @@ package final class ClusterSimulation {
     var orphans: [String: Int64] = [:]
     var isCalm = false
     var lastRewind = Int64.min / 2
+    /// The highest state of ``unit`` that is known to be in the stream.
+    var keptCount = 0
 
     var now: MonotonicTime { MonotonicTime(nanoseconds: self.time) }
     static let millisecond: Int64 = 1_000_000
@@ -264,12 +267,21 @@ package final class ClusterSimulation {
             node.disk.cursor = cursor
             node.disk.last = nil
             node.isFirst = Set(self.names)
+        case .own(Self.unit, let record): self.own(record.learned, node)
         case .own(let source, _):
             node.polled[source] = node.values[source] ?? 0
             if let since = self.orphans.removeValue(forKey: source) {
                 self.figures.longestTakeover = max(self.figures.longestTakeover, (self.time - since) / Self.millisecond)
             }
             self.poll(source, node, value: node.polled[source])
+        case .release(Self.unit):
+            self.keep(node)
+            node.count = nil
+            self.after(Int64(self.random(0...5))) { [unowned self] in
+                self.arrive(node) { self.input(node) { $0.released(Self.unit, now: self.now) } }
+            }
+        case .kept(_, let number): self.kept(through: number, node)
+        case .unkept: break
         case .release(let source):
             let late = node.polled[source]
             // The poller may be about to publish.

@@ -1,28 +1,28 @@
 // The broker of a simulated cluster: one stream, with everything that a broker may do to those who trust it.
 
-import FreshetCluster
-import FreshetCore
+package import FreshetCluster
+package import FreshetCore
 
 /// A stream in memory. It checks what a broker checks, and what no broker can: that nobody writes a change of a source whose
 /// last owner record does not name it.
-struct SimulatedBroker {
+package struct SimulatedBroker {
     private(set) var messages: [(message: StoredMessage, expires: MonotonicTime)] = []
     private(set) var last: UInt64 = 0
     private var lastOf: [String: UInt64] = [:]
     private(set) var objections: [String] = []
     /// Batches that were refused whole.
     private(set) var refusals = 0
-    let subjects: ClusterSubjects
+    package let subjects: ClusterSubjects
 
-    init(subjects: ClusterSubjects) {
+    package init(subjects: ClusterSubjects) {
         self.subjects = subjects
     }
 
-    var facts: StreamFacts {
+    package var facts: StreamFacts {
         StreamFacts(first: self.messages.first?.message.sequence ?? self.last + 1, last: self.last)
     }
 
-    mutating func publish(
+    package mutating func publish(
         _ messages: [StreamMessage],
         expecting: StreamExpectation?,
         now: MonotonicTime
@@ -36,6 +36,7 @@ struct SimulatedBroker {
         for message in messages {
             self.last += 1
             self.check(message)
+            if message.replacesEarlier { self.messages.removeAll { $0.message.subject == message.subject } }
             self.lastOf[message.subject] = self.last
             let stored = StoredMessage(sequence: self.last, subject: message.subject, payload: message.payload)
             self.messages.append((stored, message.timeToLive.map { now + $0 } ?? .distantFuture))
@@ -56,7 +57,7 @@ struct SimulatedBroker {
         }
     }
 
-    func messages(from sequence: UInt64, limit: Int) -> [StoredMessage] {
+    package func messages(from sequence: UInt64, limit: Int) -> [StoredMessage] {
         var low = 0
         var high = self.messages.count
         while low < high {
@@ -66,11 +67,11 @@ struct SimulatedBroker {
         return self.messages[low...].prefix(limit).map(\.message)
     }
 
-    func message(at sequence: UInt64) -> StoredMessage? {
+    package func message(at sequence: UInt64) -> StoredMessage? {
         self.messages(from: sequence, limit: 1).first { $0.sequence == sequence }
     }
 
-    func lastMessage(of subject: String) -> StoredMessage? {
+    package func lastMessage(of subject: String) -> StoredMessage? {
         self.lastOf[subject].flatMap { self.message(at: $0) }
     }
 

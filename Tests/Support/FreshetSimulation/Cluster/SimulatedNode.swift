@@ -47,6 +47,10 @@ final class SimulatedNode {
     /// Messages arrive in the order in which they were sent.
     var lastArrival: Int64 = 0
     var dropped = 0
+    /// The state of ``ClusterSimulation/unit``, while the node acts for it.
+    var count: Int?
+    var keeps: UInt64 = 0
+    var kept: [UInt64: Int] = [:]
     /// Sources whose value is not held against that of the change before.
     var isFirst: Set<String> = []
     var timer = MonotonicTime.distantFuture
@@ -73,7 +77,7 @@ final class SimulatedNode {
     }
 
     func begin(now: MonotonicTime) {
-        self.machine.sourcesChanged(Set(self.names), now: now)
+        self.machine.sourcesChanged(Set(self.names + [ClusterSimulation.unit]), now: now)
         for source in self.disk.sources.values { self.machine.restored(source) }
     }
 

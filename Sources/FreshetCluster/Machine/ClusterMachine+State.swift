@@ -1,0 +1,68 @@
+// What the owner of a unit keeps in the unit's owner record, so that the next owner goes on from there.
+
+package import FreshetCore
+
+extension ClusterMachine {
+    /// The owner of a unit wants its state kept. A later one takes the place of an earlier one that was not written yet;
+    /// `.kept` names the last that is in the stream.
+    package mutating func keep(_ unit: String, _ state: [UInt8], number: UInt64, now: MonotonicTime) {
+        guard let source = self.sources[unit], self.isState(of: source) else {
+            return self.actions.append(.unkept(unit, through: number))
+        }
+        guard source.role != .other else {
+            // Where no other gateway has become its owner, this node's next owner record has it.
+            self.sources[unit]?.learned = state
+            self.sources[unit]?.keeping = nil
+            return self.actions.append(.unkept(unit, through: number))
+        }
+        self.sources[unit]?.keeping = ClusterSource.Keeping(state: state, number: number)
+        self.pump(unit, now: now)
+        self.review(unit, now: now)
+    }
+
+    /// Whether what this node says of a unit is the last that is known of it.
+    private func isState(of source: ClusterSource) -> Bool {
+        switch source.role {
+        case .owned, .refencing: return true
+        case .acquiring, .handing: return false
+        case .other:
+            guard let owner = source.owner?.record else { return source.isReleasing }
+            return source.isReleasing && owner.incarnation == self.settings.incarnation
+        }
+    }
+
+    /// An owner record of this node was read.
+    mutating func stateRead(_ state: [UInt8], of unit: String) {
+        guard let keeping = self.sources[unit]?.keeping, keeping.state == state else { return }
+        self.sources[unit]?.keeping = nil
+        self.actions.append(.kept(unit, through: keeping.number))
+    }
+
+    /// Another node has it, or nobody: what was to be kept is not.
+    mutating func forgetState(of unit: String) {
+        guard let keeping = self.sources[unit]?.keeping else { return }
+        self.sources[unit]?.keeping = nil
+        self.actions.append(.unkept(unit, through: keeping.number))
+    }
+
+    /// What is known of a unit; `nil` for one that never had an owner.
+    package func state(of unit: String) -> [UInt8]? {
+        guard let source = self.sources[unit] else { return nil }
+        let state = source.keeping?.state ?? source.learned
+        return state.isEmpty ? nil : state
+    }
+
+    /// A unit that is configured no more is forgotten by its owner, so that it begins anew where it comes back.
+    mutating func forget(_ unit: String) {
+        guard ClusterUnit.keepsState(unit), let source = self.sources[unit], case .owned(let fence) = source.role else {
+            return
+        }
+        let subject = self.settings.subjects.subject(of: .owner(source: unit))
+        let record = OwnerRecord(node: "", incarnation: Incarnation(rawValue: 0))
+        _ = self.publish(
+            [StreamMessage(subject: subject, payload: record.encoded)],
+            expecting: StreamExpectation(subject, at: fence),
+            for: .owner(unit)
+        )
+    }
+}
