@@ -132,7 +132,7 @@ extension ClusterMachine {
         case .stored:
             self.sources[name]?.mark(id, .stored)
             self.pump(name, now: now)
-            // What was read before it was acknowledged is in nobody's way any more: the source may change hands.
+            // The change may have been read before: then a hand-over has waited for this answer alone.
             if self.sources[name]?.isPolled == false { self.review(name, now: now) }
         case .refused(.fenced):
             guard case .owned = source.role else { return }
