@@ -142,7 +142,7 @@ extension Hub {
         let pruned = try store.prunedThrough()
         let others = pruned[StoreContents.others] ?? 0
         let floors = self.state.withLock { state in
-            names.map { ($0, max(pruned[$0] ?? others, state.end(ofEarlier: $0))) }
+            names.map { ($0, max(pruned[$0] ?? others, state.end(ofEarlier: $0), state.movedThrough)) }
         }
         return Dictionary(floors) { first, _ in first }
     }

@@ -90,6 +90,8 @@ struct HubState: Sendable {
     /// Up to here there may have been changes of a source that is added now: those of an earlier process, or of a
     /// source that was removed and had its name.
     private var unknownThrough: UInt64
+    /// A shared log went on after here: what was before is a gap, also where the store has the values of that time.
+    private(set) var movedThrough: UInt64 = 0
     private var retired = RetiredNames()
     /// What is read of parts of values.
     var views = ViewNumbers()
@@ -334,6 +336,7 @@ struct HubState: Sendable {
         let sources = self.entries.sortedIndices.map { SourceID(index: $0) }
         self.log.moved(to: position, sources: sources)
         self.unknownThrough = position.sequence
+        self.movedThrough = position.sequence
         for source in sources {
             self.update(source) { $0.version = $0.version?.moved(to: position) }
         }
