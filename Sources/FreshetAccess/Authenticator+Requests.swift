@@ -78,6 +78,28 @@ extension Authenticator {
         return try self.mint.issue(for: principal, sources: sources, now: self.clock(), ttl: ttl)
     }
 
+    /// Whether ``claim(_:suffix:)`` is to be called before a ticket is redeemed: another gateway may have issued or used it.
+    package var mustClaimTickets: Bool { self.mint.isShared }
+
+    /// Has this gateway be the one at which a ticket opens its stream, where no other has been it. A request that resumes needs
+    /// no claim.
+    ///
+    /// - Returns: Whether ``redeem(_:sources:suffix:)`` can say what the ticket is good for.
+    package func claim(_ ticket: Secret, suffix: String?) async -> Bool {
+        await self.mint.claim(String(decoding: ticket.bytes, as: UTF8.self), suffix: suffix, now: self.clock())
+    }
+
+    /// From here on tickets are sealed with this key, which all gateways of the cluster have. Those that were sealed with the
+    /// one of before are good as well.
+    package func adopt(_ ticketKey: TicketKey) {
+        self.mint.adopt(ticketKey)
+    }
+
+    /// Another gateway has a ticket resume no stream any more.
+    package func ticketRevoked(_ ticket: Fingerprint) {
+        self.mint.revoke(ticket)
+    }
+
     /// What a ticket is good for that a stream request presents.
     ///
     /// - Parameters:
@@ -104,9 +126,10 @@ extension Authenticator {
     }
 
     /// Has a ticket resume no stream any more: its client gets what it gets at the end of the credential. Holds until the
-    /// process ends, for the last ``TicketLimits/maxRevoked`` of them.
+    /// process ends, for the last ``TicketLimits/maxRevoked`` of them, at all gateways of a cluster.
     package func revokeTicket(_ ticket: Fingerprint) {
         self.mint.revoke(ticket)
+        self.mint.sharing?.revoke(ticket)
     }
 
     private func authenticateNow(_ secret: Secret, mayBeToken: Bool) -> Result<Principal, CredentialProblem>? {

@@ -46,6 +46,7 @@ package final class Authenticator: Sendable {
     /// - Parameters:
     ///   - configuration: the section `auth`.
     ///   - ticketKey: what seals tickets.
+    ///   - ticketSharing: what the gateways of a cluster say of tickets; `nil` for one that is alone.
     ///   - timing: when the keys of issuers are fetched.
     ///   - fetch: sends requests for key sets.
     ///   - clock: the time of day.
@@ -53,6 +54,7 @@ package final class Authenticator: Sendable {
     package init(
         _ configuration: AccessConfiguration,
         ticketKey: TicketKey,
+        ticketSharing: (any TicketSharing)? = nil,
         timing: KeyTiming = KeyTiming(),
         fetch: @escaping KeyFetch,
         clock: @escaping @Sendable () -> WallTime
@@ -60,7 +62,7 @@ package final class Authenticator: Sendable {
         self.clock = clock
         self.timing = timing
         self.fetch = fetch
-        self.mint = TicketMint(key: ticketKey)
+        self.mint = TicketMint(key: ticketKey, sharing: ticketSharing)
         let revisions = Revisions()
         self.revisions = revisions
         let denyList = try Self.denyList(configuration, now: clock())

@@ -218,6 +218,11 @@ extension StreamServer {
         if !isTaken { handover.connection.abandon() }
     }
 
+    /// Ends the streams of a ticket, since a later one is elsewhere. Returns at once.
+    package func endStreams(of ticket: Fingerprint) {
+        for inbox in self.inboxes { _ = inbox.post(.supersede(ticket)) }
+    }
+
     /// Takes over a connection of HTTP/2, whose requests come back to ``HTTP2Arrival/requests``. Never blocks.
     package func adopt(_ arrival: HTTP2Arrival) {
         let inbox = self.state.withLock { state -> HTTP2Inbox? in

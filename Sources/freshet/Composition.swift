@@ -36,6 +36,8 @@ struct Composition: Sendable {
     let webhooks: WebhookDesk
     /// `nil` without `auth`.
     let access: AccessControl?
+    /// `nil` without `auth` or `cluster`.
+    let tickets: ClusterTickets?
     let server: GatewayServer
     let reloader: Reloader?
     let systemd: SystemdNotifier
@@ -93,7 +95,7 @@ struct Composition: Sendable {
         } catch {
             throw StartFailure("Polling is impossible: \(error.message)")
         }
-        self.writer = Self.writer(hub, self.poller, durable, tracer, logger: logger)
+        self.writer = Self.writer(hub, self.poller, durable, cluster, tracer, logger: logger)
         let registry = SourceRegistry(
             hub: hub,
             poller: self.poller,
@@ -114,8 +116,10 @@ struct Composition: Sendable {
         }
         self.access = try configuration.auth.map { (auth) throws(StartFailure) in
             let ticketKey = try AccessControl.ticketKey(besideLog: configuration.log?.path, logger: logger)
-            return try AccessControl(auth, ticketKey: ticketKey)
+            return try AccessControl(auth, ticketKey: ticketKey, ticketSharing: cluster?.log)
         }
+        let ticketPath = AccessControl.ticketKeyPath(besideLog: configuration.log?.path)
+        self.tickets = self.access.flatMap { [streams] in cluster?.tickets($0, keptAt: ticketPath, streams: streams) }
         self.push = try Self.push(configuration, hub, self.access?.authenticator, durable, logger)
         let hooks = HookDesk()
         hooks.update(configuration.sources)
@@ -168,7 +172,8 @@ struct Composition: Sendable {
         settings.servesExample = servesExample
         let control: any SourceControl =
             if let cluster { RoutedControl(hub: hub, poller: self.poller, cluster: cluster) } else { self.poller }
-        let writer: any Writer = if let cluster { RoutedWriter(self.writer, cluster: cluster) } else { self.writer }
+        let writer: any Writer =
+            if let cluster { RoutedWriter(self.writer, hub: hub, cluster: cluster) } else { self.writer }
         var condition: (@Sendable () -> String)?
         if let cluster { condition = { cluster.condition } }
         var webhookControl: any WebhookControl = self.webhooks
@@ -249,6 +254,7 @@ struct Composition: Sendable {
         _ hub: Hub,
         _ poller: Poller,
         _ durable: DurableLog?,
+        _ cluster: ClusterDesk?,
         _ tracer: (any Tracer)?,
         logger: Logger
     ) -> WriteDesk {
@@ -261,6 +267,7 @@ struct Composition: Sendable {
             configuration: configuration,
             store: durable?.keys,
             restored: durable?.contents.writeKeys ?? [],
+            sharing: cluster?.log,
             tracer: tracer,
             audit: { log.note($0) }
         )
@@ -347,6 +354,8 @@ struct Composition: Sendable {
             hub: self.hub,
             webhooks: self.webhooks,
             configured: self.configuration.webhooks,
+            writer: self.writer,
+            tickets: self.tickets,
             stored: self.durable?.contents.sources ?? []
         )
         defer {

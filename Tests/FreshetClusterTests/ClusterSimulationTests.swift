@@ -17,6 +17,14 @@ struct ClusterSimulationTests {
         #expect(simulation.figures.changes > 0 && simulation.figures.counts > 0)
     }
 
+    @Test("whoever owns a source knows the idempotency keys of its owners before", arguments: 1...Self.seeds)
+    func keys(seed: UInt64) {
+        let simulation = ClusterSimulation(seed: seed, hasKeys: true)
+        simulation.run(seconds: 20)
+        #expect(simulation.objections.isEmpty, "seed \(seed)")
+        #expect(simulation.figures.keys > 0 && simulation.figures.inherited > 0)
+    }
+
     @Test("the same seed gives the same run")
     func repeats() {
         let fingerprints = (0..<2).map { _ in

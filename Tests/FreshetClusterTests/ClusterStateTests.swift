@@ -98,7 +98,7 @@ struct ClusterStateTests {
                 self.machines[index].released(unit, now: now)
             case .kept(_, let number): self.told[index].append("kept \(number)")
             case .unkept(_, let number): self.told[index].append("unkept \(number)")
-            case .commit, .take, .renumber, .drop, .republish, .note, .left: break
+            case .commit, .take, .renumber, .learn, .ticket, .keyStored, .drop, .republish, .note, .left: break
             }
         }
 

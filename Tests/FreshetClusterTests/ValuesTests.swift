@@ -11,7 +11,7 @@ struct ClusterValuesTests {
     @Test("a subject names what it was made of", arguments: ["a", "rates", "a.b", "a..b", "x-1_2", "9.", "user/42"])
     func subjects(name: String) {
         let subjects = ClusterSubjects(prefix: "fr")
-        for topic in [ClusterSubjects.Topic.owner(source: name), .change(source: name), .node(name), .epoch] {
+        for topic in [ClusterSubjects.Topic.owner(source: name), .change(source: name), .key(source: name), .epoch] {
             let subject = subjects.subject(of: topic)
             #expect(subjects.topic(of: subject) == topic)
             #expect(!subject.contains("..") && !subject.contains("*") && !subject.contains("/"))
@@ -180,10 +180,5 @@ struct ClusterCallTests {
         let told = ClusterAnnouncement(node: "a", read: ["x", "y"], troubled: ["z": .failing])
         #expect(ClusterAnnouncement(told.encoded) == told)
         #expect(ClusterAnnouncement(Array(told.encoded.dropLast())) == nil)
-    }
-
-    @Test("a write at another gateway is refused with a code of its own")
-    func notOwner() {
-        #expect(WriteProblem.notOwner("").code == "not_owner")
     }
 }

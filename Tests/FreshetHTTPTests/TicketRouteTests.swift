@@ -5,6 +5,7 @@ import FreshetStreaming
 import FreshetTesting
 import JSON
 import NIOCore
+import Synchronization
 import System
 import Testing
 
@@ -34,10 +35,11 @@ extension HTTPTests {
             )
         }
 
-        private static func authenticator() throws -> Authenticator {
+        private static func authenticator(_ sharing: (any TicketSharing)? = nil) throws -> Authenticator {
             try Authenticator(
                 self.configuration(),
                 ticketKey: .random(),
+                ticketSharing: sharing,
                 fetch: { _ in KeyResponse(status: 404, body: []) },
                 clock: { WallClock.now }
             )
@@ -66,6 +68,45 @@ extension HTTPTests {
             let reply = try await self.issue(gateway, sources)
             #expect(reply.status == 200, "\(reply.text)")
             return try text(reply, "/ticket")
+        }
+
+        /// What the other gateways of a cluster say of each ticket that is new.
+        private final class Others: TicketSharing {
+            let taking: TicketTaking
+            let taken = Mutex<Set<Fingerprint>>([])
+
+            init(_ taking: TicketTaking) { self.taking = taking }
+
+            func take(_ ticket: Fingerprint) async -> TicketTaking {
+                let isNew = self.taken.withLock { $0.insert(ticket).inserted }
+                return isNew || self.taking == .unavailable ? self.taking : .gone
+            }
+
+            func resumed(_ ticket: Fingerprint) {}
+            func revoke(_ ticket: Fingerprint) {}
+        }
+
+        @Test(
+            "in a cluster the others are asked before a ticket opens a stream, and for nothing else",
+            arguments: [(TicketTaking.taken, 200), (.gone, 401), (.unavailable, 503)]
+        )
+        func shared(taking: TicketTaking, status: Int) async throws {
+            try await self.withGateway(Self.authenticator(Others(taking))) { gateway, _ in
+                let ticket = try await self.ticket(gateway)
+                #expect(try await gateway.send("GET", "/v1/values/orders?ticket=\(ticket)").status == 401)
+                let path = "/v1/streams/orders?ticket=\(ticket)"
+                guard status != 200 else {
+                    #expect(try await self.status(gateway, "orders?ticket=\(ticket)") == 200)
+                    #expect(try await self.status(gateway, "orders?ticket=\(ticket)") == 401)
+                    return
+                }
+                let reply = try await gateway.send("GET", path)
+                #expect(reply.status == status)
+                if status == 503 {
+                    #expect(try code(reply) == "ticket_unavailable")
+                    #expect(reply.headers["Retry-After"] == "1")
+                }
+            }
         }
 
         /// The status of a stream that is asked for and let go.

@@ -29,7 +29,7 @@ struct NATSFailureTests {
         guard case .refused(.unavailable) = await fixture.publish("fr.a", "lost") else {
             return #expect(Bool(false), "something was published to nobody")
         }
-        #expect((await fixture.facts()).failure?.reason == .disconnected)
+        #expect((await fixture.facts()).failure?.reason == .unsent)
         try await server.start()
         #expect(await fixture.waitForState(after: seen) { $0 == .connected })
         reader.begin(reader.next)
@@ -229,8 +229,8 @@ struct NATSFailureTests {
         guard case .refused(.unavailable) = await fixture.publish("fr.a", "x") else {
             return #expect(Bool(false), "published after the end")
         }
-        #expect((await fixture.facts()).failure?.reason == .disconnected)
-        #expect((await fixture.request("node.a", "x")).failure?.reason == .disconnected)
+        #expect((await fixture.facts()).failure?.reason == .unsent)
+        #expect((await fixture.request("node.a", "x")).failure?.reason == .unsent)
         let other = try await StreamFixture.connected([server])
         #expect(try await other.facts().get().last <= 1)
     }

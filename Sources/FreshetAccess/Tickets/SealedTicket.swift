@@ -19,13 +19,16 @@ struct SealedTicket {
     let principal: Principal
     /// As the client wrote it.
     let sources: String
+    /// When it can open a stream no more; `nil` where the ticket does not say.
+    let expiresAt: WallTime?
 
     /// A new ticket.
-    init(principal: Principal, sources: String) {
+    init(principal: Principal, sources: String, expiresAt: WallTime) {
         var generator = SystemRandomNumberGenerator()
         self.id = (0..<Self.idBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
         self.principal = principal
         self.sources = sources
+        self.expiresAt = expiresAt
     }
 
     /// The ticket that the text is; `nil` for what this key did not seal.
@@ -48,6 +51,7 @@ struct SealedTicket {
         self.id = id
         self.principal = principal
         self.sources = sources
+        self.expiresAt = document.root["opens_until"]?.int.map { WallTime(milliseconds: Int64($0)) }
     }
 
     /// `nil` where it would be longer than ``TicketLimits/maxBytes``.
@@ -70,6 +74,7 @@ struct SealedTicket {
             writer.member("kind", self.principal.kind.rawValue)
             writer.member("id", self.principal.id)
             writer.member("issuer", self.principal.issuer)
+            if let expiresAt { writer.member("opens_until", expiresAt.milliseconds) }
             if let tokenID = self.principal.tokenID { writer.member("jti", tokenID) }
             if !self.principal.audience.isEmpty { writer.member("aud", self.principal.audience) }
             if let end = self.principal.validUntil { writer.member("until", end.milliseconds) }

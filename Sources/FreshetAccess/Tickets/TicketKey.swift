@@ -21,6 +21,15 @@ package struct TicketKey: Sendable, CustomStringConvertible {
 
     package var description: String { "(redacted)" }
 
+    /// The key itself, for the other gateways of a cluster and for nobody else.
+    package var bytes: [UInt8] { self.master.withUnsafeBytes { Array($0) } }
+
+    /// `nil` for what is no key.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self.init(master: SymmetricKey(data: bytes))
+    }
+
     /// The key in a file, which is created with mode 0600 if absent.
     ///
     /// - Throws: `TicketKeyProblem`, which names the file: it cannot be read or made, others may read it, or it is no key.
@@ -54,17 +63,27 @@ package struct TicketKey: Sendable, CustomStringConvertible {
     /// Writes a new key beside the path and links it there, so that it is never read half written, and of two processes both use
     /// the first.
     private static func make(_ path: String) throws(TicketKeyProblem) {
+        try self.random().write(beside: path) { link($0, path) == 0 || errno == EEXIST }
+    }
+
+    /// Puts the key in the place of the one in the file, for the next process.
+    ///
+    /// - Throws: `TicketKeyProblem`, where the disk does not take it; the file is as it was then.
+    package func replace(at path: String) throws(TicketKeyProblem) {
+        try self.write(beside: path) { rename($0, path) == 0 }
+    }
+
+    /// Writes the key to a file beside the path, which `place` puts there.
+    private func write(beside path: String, _ place: (String) -> Bool) throws(TicketKeyProblem) {
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: .min ... .max))"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw TicketKeyProblem(path, String(cString: strerror(errno))) }
         defer { unlink(temporary) }
-        let isWritten = self.random().master.withUnsafeBytes { bytes in
-            write(descriptor, bytes.baseAddress, bytes.count) == bytes.count && fsync(descriptor) == 0
+        let isWritten = self.master.withUnsafeBytes { bytes in
+            Glibc.write(descriptor, bytes.baseAddress, bytes.count) == bytes.count && fsync(descriptor) == 0
         }
         close(descriptor)
-        guard isWritten, link(temporary, path) == 0 || errno == EEXIST else {
-            throw TicketKeyProblem(path, String(cString: strerror(errno)))
-        }
+        guard isWritten, place(temporary) else { throw TicketKeyProblem(path, String(cString: strerror(errno))) }
     }
 
     /// The key that seals one ticket and nothing else, so that a nonce is never used twice.

@@ -56,10 +56,16 @@ final class TicketMint: Sendable {
     fileprivate struct Unused {
         let account: Principal.Account
         let expiresAt: WallTime
+        /// Of a gateway that is not alone: no other one can use it any more.
+        var isTaken = false
     }
 
     private struct State {
+        /// What seals a ticket, and behind it what has sealed some before.
+        var keys: [TicketKey]
         var unused: [Fingerprint: Unused] = [:]
+        /// Of which the other gateways are being asked.
+        var taking: Set<Fingerprint> = []
         var perAccount: [Principal.Account: Int] = [:]
         /// Tickets of streams that an administrator closed, and the same in order.
         var revoked: Set<Fingerprint> = []
@@ -68,13 +74,15 @@ final class TicketMint: Sendable {
         var counts = TicketCounts()
     }
 
-    private let key: TicketKey
+    /// `nil` for a gateway that is alone.
+    let sharing: (any TicketSharing)?
     /// Stands in for the key of administration, which ends with the process as well.
     private let process: Fingerprint
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(key: TicketKey) {
-        self.key = key
+    init(key: TicketKey, sharing: (any TicketSharing)? = nil) {
+        self.sharing = sharing
+        self.state = Mutex(State(keys: [key]))
         var generator = SystemRandomNumberGenerator()
         self.process = Fingerprint(first: generator.next(), second: generator.next())
     }
@@ -85,6 +93,57 @@ final class TicketMint: Sendable {
             counts.unused = state.unused.count
             return counts
         }
+    }
+
+    var isShared: Bool { self.sharing != nil }
+
+    /// Seals with this key from here on.
+    func adopt(_ key: TicketKey) {
+        self.state.withLock { state in
+            state.keys.removeAll { equalInConstantTime($0.bytes, key.bytes) }
+            // Tickets of this process that are older are good until they are resumed no more.
+            state.keys = [key] + state.keys.prefix(1)
+        }
+    }
+
+    /// The ticket that the text is, and the key that has sealed it.
+    private func unsealed(_ text: String) -> (ticket: SealedTicket, key: TicketKey)? {
+        for key in self.state.withLock({ $0.keys }) {
+            if let ticket = SealedTicket(text, key: key) { return (ticket, key) }
+        }
+        return nil
+    }
+
+    /// Takes a ticket that no gateway has used yet for this one, so that it opens its stream here.
+    ///
+    /// - Returns: Whether it is known what the ticket is good for.
+    func claim(_ text: String, suffix: String?, now: WallTime) async -> Bool {
+        guard let sharing = self.sharing, let (sealed, key) = self.unsealed(text), let expiresAt = sealed.expiresAt,
+            now < expiresAt
+        else { return true }
+        if let suffix, equalInConstantTime(suffix.utf8, Base64URL.encode(key.suffix(sealed.id))) { return true }
+        let ticket = sealed.fingerprint
+        let isFirst = self.state.withLock { state in
+            state.unused[ticket]?.isTaken != true && state.taking.insert(ticket).inserted
+        }
+        guard isFirst else { return true }
+        let taking = await sharing.take(ticket)
+        self.state.withLock { state in
+            state.taking.remove(ticket)
+            switch taking {
+            case .taken:
+                let account = sealed.principal.account
+                let earlier = state.unused.updateValue(
+                    Unused(account: account, expiresAt: expiresAt, isTaken: true),
+                    forKey: ticket
+                )
+                if earlier == nil { state.perAccount[account, default: 0] += 1 }
+            case .gone:
+                if let unused = state.unused.removeValue(forKey: ticket) { Self.release(unused.account, &state) }
+            case .unavailable: break
+            }
+        }
+        return taking != .unavailable
     }
 
     func issue(
@@ -98,9 +157,9 @@ final class TicketMint: Sendable {
         if principal.kind == .administrator { holder.fingerprint = self.process }
         // What the configuration knows is looked up again, and need not be in a URL.
         if principal.kind != .jwt { holder.grants = Grants() }
-        let sealed = SealedTicket(principal: holder, sources: sources)
-        let text = sealed.text(key: self.key)
         let expiresAt = WallTime(milliseconds: now.milliseconds + ttl.milliseconds)
+        let sealed = SealedTicket(principal: holder, sources: sources, expiresAt: expiresAt)
+        let text = self.state.withLock { $0.keys.first }.flatMap { sealed.text(key: $0) }
         let problem = self.state.withLock { state -> TicketProblem? in
             let problem = text == nil ? .tooLong : Self.admit(principal.account, now: now, &state)
             guard problem == nil else {
@@ -134,10 +193,10 @@ final class TicketMint: Sendable {
         now: WallTime,
         standing: (Principal) -> Standing
     ) -> Redemption {
-        guard let sealed = SealedTicket(text, key: self.key), let named = SourceSelector(sealed.sources),
+        guard let (sealed, key) = self.unsealed(text), let named = SourceSelector(sealed.sources),
             sources?.terms.allSatisfy(SourcePattern(named).covers) ?? true
         else { return self.count(.invalid) }
-        let own = Base64URL.encode(self.key.suffix(sealed.id))
+        let own = Base64URL.encode(key.suffix(sealed.id))
         let resumes = suffix.map { equalInConstantTime($0.utf8, own) } ?? false
         guard resumes || self.isUnused(sealed, now: now) else { return self.count(.spent) }
         guard let principal = self.holder(of: sealed, standing) else { return self.count(.dead) }
@@ -150,6 +209,7 @@ final class TicketMint: Sendable {
             sources: SourcePattern(named),
             unused: resumes ? nil : unused
         )
+        if resumes { self.sharing?.resumed(sealed.fingerprint) }
         return self.count(resumes ? .resumed(stream) : .opened(stream))
     }
 
@@ -162,17 +222,22 @@ final class TicketMint: Sendable {
     }
 
     private func isUnused(_ sealed: SealedTicket, now: WallTime) -> Bool {
-        self.state.withLock { state in state.unused[sealed.fingerprint].map { now < $0.expiresAt } ?? false }
+        self.state.withLock { state in
+            state.unused[sealed.fingerprint].map { now < $0.expiresAt && self.isUsable($0) } ?? false
+        }
     }
 
     /// What the ticket was until now; `nil` where it was used, or is too old.
     private func take(_ sealed: SealedTicket, now: WallTime) -> Unused? {
         self.state.withLock { state in
-            guard let unused = state.unused.removeValue(forKey: sealed.fingerprint) else { return nil }
+            guard let unused = state.unused[sealed.fingerprint], self.isUsable(unused) else { return nil }
+            state.unused[sealed.fingerprint] = nil
             Self.release(unused.account, &state)
             return now < unused.expiresAt ? unused : nil
         }
     }
+
+    private func isUsable(_ unused: Unused) -> Bool { self.sharing == nil || unused.isTaken }
 
     func giveBack(_ stream: TicketStream) {
         guard let unused = stream.unused else { return }

@@ -10,6 +10,7 @@ extension ClusterMachine {
         case .epoch: self.epochPublished(id, outcome, now: now)
         case .owner(let name): self.ownerPublished(id, outcome, of: name, now: now)
         case .batch(let name): self.batchPublished(id, outcome, of: name, now: now)
+        case .key(let request): self.keyPublished(request, outcome)
         case nil: break
         }
         if self.isLeaving { self.reviewAll(now: now) }

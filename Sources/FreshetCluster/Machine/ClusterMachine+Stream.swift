@@ -221,9 +221,13 @@ extension ClusterMachine {
             switch self.settings.subjects.topic(of: message.subject) {
             case .change(let source): self.changeRead(message, of: source, now: now)
             case .owner(let source): self.ownerRead(message, of: source, now: now)
+            case .key: self.keyRead(message)
             case .node(let node): self.nodeRead(message, of: node, now: now)
             case .epoch: self.epochRead(message, now: now)
-            case nil: break
+            case .ticketResumed(let ticket): self.ticketRead(message, .resumed(ticket))
+            case .ticketRevoked(let ticket): self.ticketRead(message, .revoked(ticket))
+            // The first of its subject counts, which the broker decides.
+            case .ticketUsed, .ticketKey, nil: break
             }
         }
         if self.isCaughtUp, !wasCaughtUp {

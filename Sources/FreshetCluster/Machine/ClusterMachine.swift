@@ -51,6 +51,12 @@ package struct ClusterMachine {
         case own(String, OwnerRecord)
         /// The node owns it no more, or may not know. To be answered by ``released(_:now:)``.
         case release(String)
+        /// Another node knows this of an idempotency key.
+        case learn(KeyRecord)
+        /// Another node says this of a ticket.
+        case ticket(TicketNotice)
+        /// What became of ``keySubmitted(_:_:of:now:)``.
+        case keyStored(UInt64, isStored: Bool)
         /// These will not be in the log.
         case drop([LogRecord])
         /// The value of an owned source is to be submitted as a change, whole.
@@ -147,6 +153,7 @@ package struct ClusterMachine {
         case epoch
         case owner(String)
         case batch(String)
+        case key(UInt64)
     }
 
     /// After a publish that was refused for a while.
@@ -189,6 +196,9 @@ package struct ClusterMachine {
     /// What is added to a sequence of the stream; `nil` before it is known.
     package var streamBase: UInt64? { self.base }
     package var cursor: Cursor { Cursor(epoch: self.epoch, sequence: self.head) }
+
+    /// The nodes of which a heartbeat was heard within the lease, those that leave included.
+    package var heard: Set<String> { Set(self.members.keys) }
 
     /// The owner of a source, by the records read so far; `nil` where it has none.
     package func owner(of source: String) -> String? {

@@ -174,7 +174,8 @@ extension StreamFailure {
     init(_ failure: NATSFailure) {
         let reason: Reason =
             switch failure.reason {
-            case .disconnected, .unsent: .disconnected
+            case .disconnected: .disconnected
+            case .unsent: .unsent
             case .denied, .untrusted, .noLibrary: .denied
             case .timedOut: .timedOut
             case .noResponder: .noResponder

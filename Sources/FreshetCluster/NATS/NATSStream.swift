@@ -174,7 +174,7 @@ package final class NATSStream: SharedStream {
         let connection = self.connection
         let bytes = message.byteCount
         guard connection.admit(bytes: bytes) else {
-            return self.later { done(.failure(StreamFailure(.other, "too much waits for the broker"))) }
+            return self.later { done(.failure(StreamFailure(.unsent, "too much waits for the broker"))) }
         }
         let finish: @Sendable (Result<[UInt8], StreamFailure>) -> Void = { result in
             connection.release(bytes: bytes)
@@ -185,7 +185,7 @@ package final class NATSStream: SharedStream {
                 finish(result.map(\.payload).mapError { StreamFailure($0) })
             }
         }
-        if !isPosted { self.later { finish(.failure(StreamFailure(.disconnected, "stopped"))) } }
+        if !isPosted { self.later { finish(.failure(StreamFailure(.unsent, "stopped"))) } }
     }
 
     package func send(_ subject: String, _ payload: [UInt8]) {

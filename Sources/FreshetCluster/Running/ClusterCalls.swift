@@ -1,6 +1,7 @@
 // What nodes ask of each other about a source or another unit: the one that owns it does it, once.
 
 package import FreshetCore
+import Synchronization
 
 /// Something for the owner of a unit to do.
 package enum ClusterCall: Hashable, Sendable {
@@ -13,6 +14,7 @@ package enum ClusterCall: Hashable, Sendable {
     case report
     /// Of an endpoint: a message of the kind `test`.
     case test
+    case write(WriteCall)
 
     static let maxBody = 256 << 20
 
@@ -31,6 +33,9 @@ package enum ClusterCall: Hashable, Sendable {
             writer.put(contentType)
         case .report: writer.put(UInt8(5))
         case .test: writer.put(UInt8(6))
+        case .write(let call):
+            writer.put(UInt8(7))
+            writer.put(call)
         }
         return writer.bytes
     }
@@ -52,6 +57,9 @@ package enum ClusterCall: Hashable, Sendable {
             return (source, .push(body: Array(body), contentType: type))
         case 5: return (source, .report)
         case 6: return (source, .test)
+        case 7:
+            guard let write = reader.writeCall(of: source), reader.isAtEnd else { return nil }
+            return (source, .write(write))
         default: return nil
         }
     }
@@ -62,6 +70,7 @@ package enum ClusterReply: Hashable, Sendable {
     case done
     case polled(PollOutcome)
     case pushed(Cursor)
+    case wrote(WriteAnswer)
     case failed(UpstreamError.Kind, String)
     case webhook(WebhookStanding)
     case tried(WebhookTryReport)
@@ -92,8 +101,18 @@ package enum ClusterReply: Hashable, Sendable {
         case .tried(let report):
             writer.put(UInt8(6))
             writer.put(report)
+        case .wrote(let answer):
+            writer.put(UInt8(7))
+            writer.put(answer)
         }
         return writer.bytes
+    }
+
+    /// The reply as a message of so many bytes can hold it: the answer to a write without its values where it must be.
+    package func encoded(atMost limit: Int) -> [UInt8] {
+        let whole = self.encoded
+        guard whole.count > limit, case .wrote(let answer) = self, let reduced = answer.reduced else { return whole }
+        return ClusterReply.wrote(reduced).encoded
     }
 
     package init?(_ bytes: [UInt8]) {
@@ -119,6 +138,9 @@ package enum ClusterReply: Hashable, Sendable {
         case 6:
             guard let report = reader.webhookTry() else { return nil }
             self = .tried(report)
+        case 7:
+            guard let answer = reader.writeAnswer(), reader.isAtEnd else { return nil }
+            self = .wrote(answer)
         default: return nil
         }
     }
@@ -180,7 +202,12 @@ package struct ClusterAnnouncement: Hashable, Sendable {
 }
 
 extension ClusterLog {
-    /// Asks the owner of a source.
+    /// Whether a message can hold a call.
+    package func canCarry(_ call: ClusterCall, of source: String) -> Bool {
+        call.encoded(for: source).count <= self.stream.maxPayloadBytes
+    }
+
+    /// Asks the owner of a source. Where no heartbeat of that node is heard any more, its answer is not waited for.
     package func call(
         _ call: ClusterCall,
         of source: String,
@@ -189,14 +216,34 @@ extension ClusterLog {
         done: @escaping @Sendable (Result<ClusterReply, StreamFailure>) -> Void
     ) {
         let subject = self.settings.subjects.requests(to: node)
-        self.stream.request(subject, call.encoded(for: source), timeout: timeout) { result in
-            done(
-                result.flatMap { bytes in
-                    ClusterReply(bytes).map { .success($0) }
-                        ?? .failure(StreamFailure(.other, "the answer of another gateway cannot be read"))
-                }
-            )
+        let id = self.shared.withLock { shared in
+            shared.lastCall += 1
+            shared.calls[shared.lastCall] = (node, done)
+            return shared.lastCall
         }
+        self.stream.request(subject, call.encoded(for: source), timeout: timeout) { [weak self] result in
+            let reply = result.flatMap { bytes -> Result<ClusterReply, StreamFailure> in
+                ClusterReply(bytes).map { .success($0) }
+                    ?? .failure(StreamFailure(.other, "the answer of another gateway cannot be read"))
+            }
+            self?.endCall(id, reply)
+        }
+    }
+
+    private func endCall(_ id: UInt64, _ reply: Result<ClusterReply, StreamFailure>) {
+        let call = self.shared.withLock { $0.calls.removeValue(forKey: id) }
+        call?.done(reply)
+    }
+
+    /// Ends the calls to nodes of which no heartbeat is heard any more.
+    func endCalls(to gone: Set<String>) {
+        guard !gone.isEmpty else { return }
+        let ended = self.shared.withLock { shared in
+            let calls = shared.calls.filter { gone.contains($0.value.node) }
+            for id in calls.keys { shared.calls[id] = nil }
+            return calls
+        }
+        for call in ended.values { call.done(.failure(StreamFailure(.gone, "no heartbeat of it is heard any more"))) }
     }
 
     /// Answers what other nodes ask of this one, and takes what they tell all.
@@ -204,11 +251,13 @@ extension ClusterLog {
         calls: @escaping @Sendable (String, ClusterCall, @escaping @Sendable (ClusterReply) -> Void) -> Void,
         announcements: @escaping @Sendable (ClusterAnnouncement) -> Void
     ) {
-        self.stream.serve(self.settings.subjects.requests(to: self.settings.node)) { request in
+        let stream = self.stream
+        stream.serve(self.settings.subjects.requests(to: self.settings.node)) { [weak stream] request in
             guard let (source, call) = ClusterCall.decoded(request.payload) else {
                 return request.answer(ClusterReply.failed(.internal, "a request that cannot be read").encoded)
             }
-            calls(source, call) { request.answer($0.encoded) }
+            let limit = stream?.maxPayloadBytes ?? 0
+            calls(source, call) { request.answer($0.encoded(atMost: limit)) }
         }
         let node = self.settings.node
         self.stream.serve(self.settings.subjects.announcements) { request in

@@ -32,6 +32,7 @@ extension ClusterLog {
         }
         drained?.signal()
         for run in ready { self.queue.async(execute: run) }
+        self.releaseReaders()
         self.giveBack(0)
     }
 
@@ -78,6 +79,7 @@ extension ClusterLog {
         }
         receiver?.moved(to: cursor)
         receiver?.settle()
+        self.releaseReaders()
     }
 
     private func waitForCommits() {

@@ -12,6 +12,11 @@ package struct ClusterControl: Sendable {
     /// Another node polls it, or its owner is not known.
     /// `done` is to be called once nothing more of it is published.
     package var release: @Sendable (String, _ done: @escaping @Sendable () -> Void) -> Void
+    /// Another node knows this of an idempotency key; `nil`: nothing any more. Before ``own`` of a source whose last owner
+    /// has stored it.
+    package var learn: @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void
+    /// Another node says this of a ticket.
+    package var ticket: @Sendable (TicketNotice) -> Void
     package var note: @Sendable (ClusterNote) -> Void
     /// The broker's state has changed.
     package var state: @Sendable (StreamState) -> Void
@@ -19,11 +24,15 @@ package struct ClusterControl: Sendable {
     package init(
         own: @escaping @Sendable (String, OwnerRecord) -> Void = { _, _ in },
         release: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = { $1() },
+        learn: @escaping @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void = { _, _ in },
+        ticket: @escaping @Sendable (TicketNotice) -> Void = { _ in },
         note: @escaping @Sendable (ClusterNote) -> Void = { _ in },
         state: @escaping @Sendable (StreamState) -> Void = { _ in }
     ) {
         self.own = own
         self.release = release
+        self.learn = learn
+        self.ticket = ticket
         self.note = note
         self.state = state
     }
@@ -64,6 +73,15 @@ package final class ClusterLog: LogBackend {
         var sources: Set<String> = []
         var units: Set<String> = []
         var control = ClusterControl()
+        /// Calls of other nodes without an answer yet.
+        var calls: [UInt64: (node: String, done: @Sendable (Result<ClusterReply, StreamFailure>) -> Void)] = [:]
+        var lastCall: UInt64 = 0
+        /// Records of keys that are on their way into the stream.
+        var keys: [UInt64: @Sendable (Bool) -> Void] = [:]
+        var lastKey: UInt64 = 0
+        /// What waits until the log has come so far.
+        var readers: [UInt64: (cursor: Cursor, done: @Sendable (Bool) -> Void)] = [:]
+        var lastReader: UInt64 = 0
     }
 
     /// Confined to ``queue``.
@@ -248,14 +266,16 @@ package final class ClusterLog: LogBackend {
         confined.told = confined.machine.version
         let state = self.snapshot.state
         let snapshot = isNew ? ClusterSnapshot(confined.machine, state: state) : nil
-        self.shared.withLock { shared in
-            if var snapshot {
-                snapshot.state = shared.snapshot.state
-                shared.snapshot = snapshot
-            } else {
+        let gone = self.shared.withLock { shared -> Set<String> in
+            guard var snapshot else {
                 shared.snapshot.refresh(confined.machine)
+                return []
             }
+            snapshot.state = shared.snapshot.state
+            defer { shared.snapshot = snapshot }
+            return shared.snapshot.heard.subtracting(snapshot.heard)
         }
+        self.endCalls(to: gone)
         self.setTimer(confined)
     }
 
@@ -316,6 +336,9 @@ package final class ClusterLog: LogBackend {
             self.control.release(source) { [weak self] in
                 self?.perform { machine, now in machine.released(source, now: now) }
             }
+        case .learn(let record): self.control.learn(record.scope, record.record)
+        case .ticket(let notice): self.control.ticket(notice)
+        case .keyStored(let request, let isStored): self.keyStored(request, isStored)
         case .drop(let records):
             for record in records { record.done(nil) }
         case .republish(let source): self.afterCommits { [weak self] in self?.republishValue(of: source) }

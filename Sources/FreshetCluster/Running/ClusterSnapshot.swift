@@ -13,6 +13,8 @@ package struct ClusterSnapshot: Sendable {
     package var isEntitled = false
     package var leaseUntil = MonotonicTime(nanoseconds: .min)
     package var nodes: [String] = []
+    /// Those of which a heartbeat was heard within the lease.
+    package var heard: Set<String> = []
     /// By source; absent where a source has no owner.
     package var owners: [String: String] = [:]
     /// The sources that this node polls, and the other units that it acts for.
@@ -33,6 +35,7 @@ package struct ClusterSnapshot: Sendable {
         self.isEntitled = machine.isEntitled
         self.leaseUntil = machine.leaseUntil
         self.nodes = machine.placedNodes
+        self.heard = machine.heard
         for (name, source) in machine.sources {
             if let owner = source.owner?.record.node, !owner.isEmpty { self.owners[name] = owner }
             if source.isPolled { self.polled.insert(name) }

@@ -92,8 +92,12 @@ package enum PublishRefusal: Hashable, Sendable {
 /// Why a question to the broker has no answer.
 package struct StreamFailure: Error, Hashable, Sendable {
     package enum Reason: String, CaseIterable, Sendable {
-        /// No connection, or none yet.
+        /// No connection, or it was lost before the answer came.
         case disconnected
+        /// Nothing was sent: there is no connection, too much waits for it, or the message is too long.
+        case unsent
+        /// Whoever was asked is gone.
+        case gone
         /// No answer in time.
         case timedOut = "timed_out"
         /// The broker has no such stream.

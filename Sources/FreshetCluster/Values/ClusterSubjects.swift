@@ -1,4 +1,7 @@
-// Where everything stands in the stream: one subject for each source's owner and changes, each node, and the epoch.
+// Where everything stands in the stream: one subject for each source's owner, changes and keys, each node, each ticket, and
+// the epoch.
+
+package import FreshetCore
 
 /// The subjects below one prefix. Those that begin with the prefix and a dot are stored; those of requests are not.
 package struct ClusterSubjects: Hashable, Sendable {
@@ -8,6 +11,16 @@ package struct ClusterSubjects: Hashable, Sendable {
         case node(String)
         case owner(source: String)
         case change(source: String)
+        /// Idempotency keys of writes to a source.
+        case key(source: String)
+        /// That a ticket was used.
+        case ticketUsed(Fingerprint)
+        /// That a ticket's stream was resumed.
+        case ticketResumed(Fingerprint)
+        /// That a ticket is worth nothing any more.
+        case ticketRevoked(Fingerprint)
+        /// The key that seals tickets.
+        case ticketKey
     }
 
     package let prefix: String
@@ -22,6 +35,11 @@ package struct ClusterSubjects: Hashable, Sendable {
         case .node(let name): "\(self.prefix).node.\(Self.token(name))"
         case .owner(let source): "\(self.prefix).owner.\(Self.token(source))"
         case .change(let source): "\(self.prefix).change.\(Self.token(source))"
+        case .key(let source): "\(self.prefix).key.\(Self.token(source))"
+        case .ticketUsed(let ticket): "\(self.prefix).ticket-used.\(ticket.token)"
+        case .ticketResumed(let ticket): "\(self.prefix).ticket-resumed.\(ticket.token)"
+        case .ticketRevoked(let ticket): "\(self.prefix).ticket-revoked.\(ticket.token)"
+        case .ticketKey: "\(self.prefix).ticket-key"
         }
     }
 
@@ -29,12 +47,22 @@ package struct ClusterSubjects: Hashable, Sendable {
     package func topic(of subject: String) -> Topic? {
         let parts = subject.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard let first = parts.first, String(first) == self.prefix else { return nil }
-        if parts.count == 2 { return String(parts[1]) == "epoch" ? .epoch : nil }
+        if parts.count == 2 {
+            return switch String(parts[1]) {
+            case "epoch": .epoch
+            case "ticket-key": .ticketKey
+            default: nil
+            }
+        }
         guard parts.count == 3, let name = Self.name(parts[2]) else { return nil }
         switch String(parts[1]) {
         case "node": return .node(name)
         case "owner": return .owner(source: name)
         case "change": return .change(source: name)
+        case "key": return .key(source: name)
+        case "ticket-used": return Fingerprint(token: parts[2]).map { .ticketUsed($0) }
+        case "ticket-resumed": return Fingerprint(token: parts[2]).map { .ticketResumed($0) }
+        case "ticket-revoked": return Fingerprint(token: parts[2]).map { .ticketRevoked($0) }
         default: return nil
         }
     }

@@ -134,6 +134,25 @@ package struct IdempotencyTable: Sendable {
     /// What is known of a key.
     package func record(of scope: IdempotencyScope) -> IdempotencyRecord? { self.entries[scope]?.record }
 
+    /// Another gateway says what it knows of a key; `nil`: nothing any more. Beyond twice the bounds it is not taken: each
+    /// gateway begins nothing new beyond them.
+    ///
+    /// - Returns: Whether that is what is known now.
+    package mutating func learn(_ scope: IdempotencyScope, _ record: IdempotencyRecord?, now: WallTime) -> Bool {
+        let known = self.entries[scope]
+        // What comes of the request that is under way here is newer.
+        guard known?.isUnderWay != true else { return false }
+        self.remove(scope)
+        guard let record else { return true }
+        guard !Self.isOver(madeAt: record.madeAt, now: now), self.entries.count / 2 < self.limits.keys,
+            self.bytes / 2 < self.limits.bytes
+        else { return false }
+        self.entries[scope] = Entry(record: record, isUnderWay: false)
+        if known?.record.madeAt != record.madeAt { self.ages.append((scope, record.madeAt)) }
+        self.bytes += record.cost
+        return true
+    }
+
     /// A request is about to be sent that may have an effect.
     ///
     /// - Returns: The record, to be on the disk before.

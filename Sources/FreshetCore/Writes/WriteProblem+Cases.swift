@@ -19,8 +19,28 @@ extension WriteProblem {
         WriteProblem(404, "unknown_source", "There is no source named \(name).")
     }
 
-    /// Another gateway of the cluster polls the source, and alone may write to it.
-    package static func notOwner(_ detail: String) -> WriteProblem { WriteProblem(503, "not_owner", detail) }
+    /// The gateway of the cluster that may write to the source is not known, cannot be reached, or has changed: 503.
+    package static func notOwner(_ detail: String) -> WriteProblem {
+        var problem = WriteProblem(503, "not_owner", detail)
+        problem.retryAfter = 1
+        problem.add("outcome", text: "not_applied")
+        return problem
+    }
+
+    package static func movedAway(_ source: String) -> WriteProblem {
+        .notOwner("This gateway may not write to the source \(source) any more; nothing was written.")
+    }
+
+    /// A message of the cluster's broker cannot hold the write.
+    package static let tooLargeForCluster: WriteProblem = {
+        var problem = WriteProblem(
+            413,
+            "too_large_for_cluster",
+            "The write is larger than a message of the cluster's broker may be (max_payload)."
+        )
+        problem.add("outcome", text: "not_applied")
+        return problem
+    }()
 
     package static let credentialRequired = WriteProblem(
         401,
@@ -196,7 +216,7 @@ extension WriteProblem {
     }
 
     /// Nobody knows what was done: 504.
-    static func unknown(_ detail: String, upstream status: Int? = nil) -> WriteProblem {
+    package static func unknown(_ detail: String, upstream status: Int? = nil) -> WriteProblem {
         var problem = WriteProblem(504, "outcome_unknown", detail)
         problem.add("outcome", text: "unknown")
         if let status { problem.add("upstream_status", json: Array("\(status)".utf8)) }

@@ -52,6 +52,7 @@ struct Responder: Sendable {
                 certificate: certificate,
                 ignoresForeign: route.isForwarded
             )
+            plan.identity = self.gateway.access.unclaimed(plan.identity, for: route)
         }
         return plan
     }

@@ -9,7 +9,7 @@ enum Identity: Sendable {
     case known(Principal)
     /// It presents something that proves nothing, and why.
     case refused(Problem)
-    /// It takes a signature, or the keys of an issuer, to know.
+    /// It takes a signature, the keys of an issuer, or the other gateways of a cluster, to know.
     case unverified(Credentials)
     /// A ticket: the route of streams redeems it.
     case ticket(Secret)
@@ -59,9 +59,23 @@ struct AccessRule: Sendable {
         }
     }
 
-    /// Verifies what ``identity(of:by:)`` could not know. May wait for the issuer's keys.
+    /// A ticket that opens a stream or a socket, where other gateways may have used it.
+    func unclaimed(_ identity: Identity, for route: Route) -> Identity {
+        guard case .ticket(let ticket) = identity, self.authenticator?.mustClaimTickets == true else { return identity }
+        return switch route.action {
+        case .stream, .socket: .unverified(Credentials(.ticket(ticket)))
+        case _: identity
+        }
+    }
+
+    /// Verifies what ``identity(of:by:)`` could not know. May wait for the issuer's keys, or for the other gateways.
     func verify(_ credentials: Credentials, of head: RequestHead) async -> Identity {
         guard let authenticator else { return .refused(.invalidCredential) }
+        if case .ticket(let ticket)? = try? credentials.credential() {
+            let suffix = head.value(of: "last-event-id").flatMap { EventID($0).suffix }
+            let isKnown = await authenticator.claim(ticket, suffix: suffix.map(String.init))
+            return isKnown ? .ticket(ticket) : .refused(.ticketUnavailable)
+        }
         return self.identity(await authenticator.authenticate(credentials), of: head)
     }
 
@@ -218,6 +232,13 @@ extension Problem {
         "invalid_credential",
         "The credential is unknown; the gateway writes a new admin.key at each start.",
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet", error="invalid_token""#)]
+    )
+
+    /// Whether another gateway of the cluster has used a ticket cannot be known.
+    static let ticketUnavailable = Problem.busy(
+        "ticket_unavailable",
+        "The cluster's broker does not answer, which knows whether the ticket was used; try again.",
+        retryAfter: 1
     )
 
     /// RFC 6750 §3.1: a credential that is good, and not for this.

@@ -33,20 +33,23 @@ package final class WriteDesk: Writer {
     private let turns: WriteTurns
     let keys: WriteKeys
     private let client: WriteClient
+    private let sharing: (any KeySharing)?
     private let tracer: (any Tracer)?
     private let audit: @Sendable (WriteReport) -> Void
     private let figures = Mutex(WriteMetrics())
     /// What upstreams said last of what they hold.
     private let upstreams = Mutex(UpstreamVersions())
 
-    /// `store` keeps idempotency keys over a restart, and holds `restored`; `nil` keeps them in memory. `audit` is called once
-    /// for each write, when it has ended. `tracer`: as that of a ``Poller``.
+    /// `store` keeps idempotency keys over a restart, and holds `restored`; `nil` keeps them in memory. `sharing` has the other
+    /// gateways know them, and says which sources are to be written here; `nil` for a gateway that is alone. `audit` is called
+    /// once for each write, when it has ended. `tracer`: as that of a ``Poller``.
     package init(
         hub: Hub,
         poller: Poller,
         configuration: Configuration,
         store: (any IdempotencyStore)? = nil,
         restored: [(IdempotencyScope, IdempotencyRecord)] = [],
+        sharing: (any KeySharing)? = nil,
         tracer: (any Tracer)? = nil,
         audit: @escaping @Sendable (WriteReport) -> Void = { _ in }
     ) {
@@ -54,7 +57,8 @@ package final class WriteDesk: Writer {
         self.poller = poller
         self.configuration = configuration
         self.turns = WriteTurns(limits: configuration.queue)
-        self.keys = WriteKeys(limits: configuration.keys, store: store, restored: restored)
+        self.keys = WriteKeys(limits: configuration.keys, store: store, sharing: sharing, restored: restored)
+        self.sharing = sharing
         self.client = WriteClient(userAgent: configuration.userAgent, tracer: tracer)
         self.tracer = tracer
         self.audit = audit
@@ -70,6 +74,11 @@ package final class WriteDesk: Writer {
 
     /// Gives all keys to a store that has begun anew.
     package func rewriteKeys() { self.keys.rewrite() }
+
+    /// Another gateway says what it knows of a key; `nil`: nothing any more.
+    package func learn(_ scope: IdempotencyScope, _ record: IdempotencyRecord?) {
+        self.keys.learn(scope, record, now: self.configuration.now())
+    }
 
     package func methods(of source: String) -> [WriteMethod]? {
         self.hub.source(named: source).flatMap { self.hub.report(of: $0) }.map { $0.status.write?.methods ?? [] }
@@ -167,7 +176,7 @@ package final class WriteDesk: Writer {
             // That nothing was done this time says nothing about the first.
             ended.answer = WriteAnswer(.unresolved)
         }
-        await self.keys.end(scope, ended.end, ended.answer)
+        await self.keys.end(scope, ended.end, ended.answer, of: job.write.request.source)
         return (ended.answer, WriteReport.Outcome(ended.answer))
     }
 
@@ -189,6 +198,11 @@ package final class WriteDesk: Writer {
     private func run(_ job: WriteJob) async -> (answer: WriteAnswer, end: WritePlan.End) {
         let unsent = job.resumed.map(WritePlan.End.unknown) ?? .forgotten
         let (key, isNew) = (job.write.request.key, job.write.request.method == .post)
+        let source = job.write.request.source
+        // It may have waited for its turn for long.
+        if let sharing = self.sharing, !sharing.mayWrite(to: source) {
+            return (WriteAnswer(.movedAway(source)), unsent)
+        }
         let lease: WriteLease
         do throws(UpstreamError) {
             lease = try await self.poller.beginWrite(to: job.source, key: key, isNew: isNew)
@@ -221,9 +235,7 @@ package final class WriteDesk: Writer {
             case .exchange(let exchange):
                 let attempt = plan.attempt
                 let isNew = attempt.map { $0 != job.resumed } ?? !isKept
-                if let scope = job.scope, isNew, !(await self.keys.keep(scope, attempt)) {
-                    throw .keysFull("The disk that remembers writes fails.")
-                }
+                if let scope = job.scope, isNew { try await self.keys.keep(scope, attempt, of: request.source) }
                 isKept = true
                 step = plan.answered(await self.client.carryOut(exchange, of: request, by: scene.policy, lease))
             case .take(let edit, let tag):

@@ -12,36 +12,47 @@ import ServiceLifecycle
 /// The credentials of a gateway, and what keeps them up to date. Any thread.
 struct AccessControl: Sendable {
     let authenticator: Authenticator
+    /// This gateway's own.
+    let ticketKey: TicketKey
 
-    /// `ticketKey`: see ``ticketKey(besideLog:logger:)``.
+    /// `ticketKey`: see ``ticketKey(besideLog:logger:)``. `ticketSharing`: what the gateways of a cluster say of tickets.
     ///
     /// - Throws: ``StartFailure`` with every mistake of the configuration.
-    init(_ auth: GatewayConfiguration.Auth, ticketKey: TicketKey = .random()) throws(StartFailure) {
+    init(
+        _ auth: GatewayConfiguration.Auth,
+        ticketKey: TicketKey = .random(),
+        ticketSharing: (any TicketSharing)? = nil
+    ) throws(StartFailure) {
+        self.ticketKey = ticketKey
         let client: UpstreamClient
         do throws(UpstreamError) {
             client = try UpstreamClient()
         } catch {
             throw StartFailure("The keys of issuers cannot be fetched: \(error.message)")
         }
-        self.authenticator = try Self.authenticator(auth, ticketKey) { try await Self.fetch($0, with: client) }
+        self.authenticator = try Self.authenticator(auth, ticketKey, ticketSharing) {
+            try await Self.fetch($0, with: client)
+        }
     }
 
     /// What knows the credentials of a configuration, and asks no issuer for its keys.
     ///
-    /// - Throws: as ``init(_:ticketKey:)``.
+    /// - Throws: as ``init(_:ticketKey:ticketSharing:)``.
     static func offline(_ auth: GatewayConfiguration.Auth) throws(StartFailure) -> Authenticator {
-        try self.authenticator(auth, .random()) { _ in throw UpstreamError(.policy, "not asked") }
+        try self.authenticator(auth, .random(), nil) { _ in throw UpstreamError(.policy, "not asked") }
     }
 
     private static func authenticator(
         _ auth: GatewayConfiguration.Auth,
         _ ticketKey: TicketKey,
+        _ ticketSharing: (any TicketSharing)?,
         fetch: @escaping KeyFetch
     ) throws(StartFailure) -> Authenticator {
         do throws(AccessProblems) {
             return try Authenticator(
                 auth.access,
                 ticketKey: ticketKey,
+                ticketSharing: ticketSharing,
                 fetch: fetch,
                 clock: { WallTime(milliseconds: clinux_realtime_ns() / 1_000_000) }
             )
@@ -50,14 +61,19 @@ struct AccessControl: Sendable {
         }
     }
 
+    /// Where the key of tickets is kept; `nil` without a log.
+    static func ticketKeyPath(besideLog logPath: String?) -> String? {
+        logPath.map { "\(FilePath.directory(of: $0))/ticket.key" }
+    }
+
     /// The key of tickets, which is kept beside the change log; without a log tickets end with the process, as its cursors
     /// do. A disk that takes no file ends no service: what is lost with the key is that streams resume after a restart.
     ///
     /// - Throws: ``StartFailure`` where the file cannot be read, or others can read it.
     static func ticketKey(besideLog logPath: String?, logger: Logger) throws(StartFailure) -> TicketKey {
-        guard let logPath else { return .random() }
+        guard let path = self.ticketKeyPath(besideLog: logPath) else { return .random() }
         do throws(TicketKeyProblem) {
-            return try .persisted(at: "\(FilePath.directory(of: logPath))/ticket.key")
+            return try .persisted(at: path)
         } catch {
             guard error.isNotMade else { throw StartFailure("The key of tickets cannot be used: \(error)") }
             logger.warning(

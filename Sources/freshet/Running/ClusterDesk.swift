@@ -18,6 +18,9 @@ final class ClusterDesk: Sendable {
         weak var poller: Poller?
         weak var hub: Hub?
         weak var webhooks: WebhookDesk?
+        weak var writer: WriteDesk?
+        /// `nil` without `auth`.
+        var tickets: ClusterTickets?
         /// By node: what it reads, and when it said so.
         var others: [String: (read: Set<String>, at: MonotonicTime)] = [:]
         var lastState: StreamState?
@@ -94,6 +97,8 @@ final class ClusterDesk: Sendable {
         hub: Hub,
         webhooks: WebhookDesk,
         configured: [WebhookConfiguration],
+        writer: WriteDesk,
+        tickets: ClusterTickets?,
         stored: [StoredSource]
     ) {
         self.state.withLock { state in
@@ -101,6 +106,8 @@ final class ClusterDesk: Sendable {
             state.poller = poller
             state.hub = hub
             state.webhooks = webhooks
+            state.writer = writer
+            state.tickets = tickets
         }
         self.log.serve(
             calls: { [weak self] source, call, answer in self?.answer(call, of: source, answer) },
@@ -125,6 +132,8 @@ final class ClusterDesk: Sendable {
                         if let registry { registry.release(name, done: done) } else { done() }
                     }
                 },
+                learn: { [weak writer] in writer?.learn($0, $1) },
+                ticket: { tickets?.heard($0) },
                 note: { [logger] in ClusterNotes.log($0, logger) },
                 state: { [weak self] in self?.stateChanged($0) }
             )
@@ -169,7 +178,9 @@ final class ClusterDesk: Sendable {
         }
         guard isNew else { return }
         switch new {
-        case .connected: self.logger.notice("connected to the cluster's broker")
+        case .connected:
+            self.logger.notice("connected to the cluster's broker")
+            self.state.withLock { $0.tickets }?.tick()
         case .disconnected(let reason):
             self.logger.warning("no connection to the cluster's broker", metadata: ["reason": "\(reason)"])
         case .refused(let failure):
@@ -201,9 +212,10 @@ final class ClusterDesk: Sendable {
 extension ClusterDesk {
     /// Tells the others what is read here and how the sources of this gateway are, and the hub who owns what.
     func tick() {
-        let (hub, poller) = self.state.withLock { ($0.hub, $0.poller) }
+        let (hub, poller, tickets) = self.state.withLock { ($0.hub, $0.poller, $0.tickets) }
         guard let hub, let poller else { return }
         let snapshot = self.log.snapshot
+        if snapshot.state == .connected { tickets?.tick() }
         let reports = hub.sources()
         var read: [String] = []
         var troubled: [String: SourceState] = [:]
@@ -237,7 +249,12 @@ extension ClusterDesk {
             let state = announcement.troubled[report.name] ?? well
             var status = report.status
             let reason = "polled by \(announcement.node)"
-            guard state != status.state || status.intervalReason != reason else { continue }
+            // A key that the owner has guessed.
+            let isNewRule = report.version?.rule != nil && report.version?.rule != status.collection?.rule
+            if isNewRule {
+                status.collection = report.version?.rule.map { SourceCollection(rule: $0, isGuessed: true) }
+            }
+            guard state != status.state || status.intervalReason != reason || isNewRule else { continue }
             let transition = state == status.state ? nil : state
             status.state = state
             status.intervalReason = reason
@@ -252,13 +269,15 @@ extension ClusterDesk {
 
 extension ClusterDesk {
     private func answer(_ call: ClusterCall, of name: String, _ answer: @escaping @Sendable (ClusterReply) -> Void) {
-        let (hub, poller, webhooks) = self.state.withLock { ($0.hub, $0.poller, $0.webhooks) }
+        let (hub, poller, writer, webhooks) = self.state.withLock { ($0.hub, $0.poller, $0.writer, $0.webhooks) }
         if let webhook = ClusterUnit.webhook(name) {
             guard let webhooks, self.log.owns(name) else { return answer(.notOwner) }
             Task { answer(await webhooks.answer(call, of: webhook)) }
             return
         }
-        guard let hub, let poller, let id = hub.id(of: name), self.log.owns(name) else { return answer(.notOwner) }
+        guard let hub, let poller, let writer, let id = hub.id(of: name), self.log.owns(name) else {
+            return answer(.notOwner)
+        }
         Task {
             do throws(UpstreamError) {
                 switch call {
@@ -275,6 +294,8 @@ extension ClusterDesk {
                 case .push(let body, let contentType):
                     answer(.pushed(try await poller.push(id, body: body, contentType: contentType)))
                 case .report, .test: answer(.failed(.internal, "a source is no webhook"))
+                case .write(let call):
+                    answer(.wrote(await writer.perform(call.request, for: call.principal)))
                 }
             } catch {
                 answer(.failed(error.kind, error.message))

@@ -1,4 +1,4 @@
-// Administration, pushes, hooks and writes at any gateway of a cluster: the owner of the source carries them out.
+// Administration, pushes and hooks at any gateway of a cluster: the owner of the source carries them out.
 
 import FreshetCluster
 import FreshetCore
@@ -54,7 +54,7 @@ final class RoutedControl: SourceControl {
         guard let reply = try await self.ask(.poll, of: source) else { return try await self.poller.poll(source) }
         switch reply {
         case .polled(let outcome): return outcome
-        case .done, .pushed, .failed, .notOwner, .webhook, .tried:
+        case .done, .pushed, .failed, .notOwner, .wrote, .webhook, .tried:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -65,7 +65,7 @@ final class RoutedControl: SourceControl {
         }
         switch reply {
         case .pushed(let cursor): return cursor
-        case .done, .polled, .failed, .notOwner, .webhook, .tried:
+        case .done, .polled, .failed, .notOwner, .wrote, .webhook, .tried:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -88,31 +88,5 @@ final class RoutedControl: SourceControl {
     func settle(_ source: SourceID, done: @escaping @Sendable () -> Void) {
         guard let name = self.hub.name(of: source), self.cluster.log.owns(name) else { return done() }
         self.poller.settle(source, done: done)
-    }
-}
-
-/// Carries writes out where this gateway owns the source. Others name the owner: a write is not sent on, since its answer could
-/// be lost on the way and nobody would know whether it was done.
-final class RoutedWriter: Writer {
-    private let writer: any Writer
-    private let cluster: ClusterDesk
-
-    init(_ writer: any Writer, cluster: ClusterDesk) {
-        self.writer = writer
-        self.cluster = cluster
-    }
-
-    func methods(of source: String) -> [WriteMethod]? { self.writer.methods(of: source) }
-
-    func perform(_ request: WriteRequest, for caller: Principal) async -> WriteAnswer {
-        // What a caller may not know is not told here either.
-        guard caller.grants.write.matches(request.source), self.writer.methods(of: request.source)?.isEmpty == false,
-            !self.cluster.log.owns(request.source)
-        else { return await self.writer.perform(request, for: caller) }
-        let owner = self.cluster.log.snapshot.owners[request.source]
-        let who = owner.map { "The gateway \($0) owns" } ?? "No gateway of the cluster owns"
-        var problem = WriteProblem.notOwner("\(who) the source \(request.source) at the moment; write there.")
-        problem.retryAfter = 1
-        return WriteAnswer(problem)
     }
 }

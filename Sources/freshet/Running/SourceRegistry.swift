@@ -144,6 +144,10 @@ final class SourceRegistry: Sendable {
             } else {
                 try Self.check(source)
                 self.hub.identify(entry.id, as: source.identity)
+                if var status = self.hub.report(of: entry.id)?.status {
+                    status.describe(source, learned: state.stored[source.name]?.learned ?? [])
+                    self.hub.report(status, of: entry.id)
+                }
             }
             state.entries[source.name]?.configuration = source
             changes.changed.append(source.name)
@@ -155,6 +159,8 @@ final class SourceRegistry: Sendable {
             intervalReason: source.isPolled ? "waiting for the first poll" : SourceStateMachine.isOnlyPushed
         )
         status.isPolled = source.isPolled
+        // What the poller says, where another gateway polls.
+        if self.cluster != nil { status.describe(source, learned: state.stored[source.name]?.learned ?? []) }
         guard let id = self.hub.addSource(source.name, identity: source.identity, status: status) else {
             throw UpstreamError(.internal, "the name \(source.name) is taken")
         }
@@ -287,5 +293,16 @@ extension SourceRegistry.Changes {
         let names = Set(templates.map(\.name))
         self.removed += known.keys.filter { !names.contains($0) }
         self.removed.sort()
+    }
+}
+
+extension SourceStatus {
+    /// What the configuration says of a source: what is asked of it is the same at every gateway.
+    fileprivate mutating func describe(_ source: SourceConfiguration, learned: [UInt8]) {
+        self.url = URLRedaction.redacted(source.url, wholly: true)
+        self.schema = source.schema
+        self.write = source.write
+        self.collection = source.itemRule(learned: learned)
+            .map { SourceCollection(rule: $0, isGuessed: source.itemRule == nil) }
     }
 }

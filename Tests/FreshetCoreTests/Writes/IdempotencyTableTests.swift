@@ -140,4 +140,49 @@ struct IdempotencyTableTests {
         // Texts that joined would be equal are not.
         #expect(Self.scope("a,b", "c").text != Self.scope("a", "b,c").text)
     }
+
+    @Test("what another gateway says of a key counts, but for what is under way here")
+    func learning() {
+        var table = IdempotencyTable()
+        let answered = IdempotencyRecord(fingerprint: [1], madeAt: Self.time(0), state: .answered(Self.done))
+        #expect(table.learn(Self.scope(), answered, now: Self.time(1)) == true)
+        #expect(table.begin(Self.scope(), fingerprint: [1], now: Self.time(2)) == .answer(Self.done))
+        #expect(table.begin(Self.scope(), fingerprint: [2], now: Self.time(2)) == .otherRequest)
+        let attempted = IdempotencyRecord(fingerprint: [1], madeAt: Self.time(0), state: .attempted(Self.attempt))
+        #expect(table.learn(Self.scope(), attempted, now: Self.time(2)) == true)
+        #expect(table.count == 1)
+        #expect(table.begin(Self.scope(), fingerprint: [1], now: Self.time(2)) == .resume(Self.attempt))
+        #expect(table.learn(Self.scope(), nil, now: Self.time(2)) == false, "it is under way")
+        _ = table.end(Self.scope(), .settled, Self.done)
+        #expect(table.learn(Self.scope(), nil, now: Self.time(2)) == true)
+        #expect(table.count == 0 && table.bytes == 0)
+        #expect(table.learn(Self.scope(), answered, now: Self.time(86_400)) == false, "its time is over")
+        #expect(table.learn(Self.scope("bob"), answered, now: Self.time(1)) == true)
+        #expect(table.expire(now: Self.time(86_401)) == [Self.scope("bob")])
+        #expect(table.count == 0)
+    }
+
+    @Test("no more than twice the bounds is learned")
+    func learningBound() {
+        var limits = IdempotencyTable.Limits()
+        limits.keys = 2
+        var table = IdempotencyTable(limits: limits)
+        let record = IdempotencyRecord(fingerprint: [1], madeAt: Self.time(0), state: .answered(Self.done))
+        let taken = (0..<6).map { table.learn(Self.scope("alice", "k\($0)"), record, now: Self.time(1)) }
+        #expect(taken == [true, true, true, true, false, false])
+        #expect(table.begin(Self.scope(), fingerprint: [1], now: Self.time(1)) == .full)
+    }
+
+    @Test("a record loses its values, and nothing else, where it is too long")
+    func reduced() {
+        var record = IdempotencyRecord(fingerprint: [1], madeAt: Self.time(0))
+        #expect(record.reduced == nil)
+        record.state = .answered(Self.done)
+        guard case .answered(let answer) = record.reduced?.state else { return #expect(Bool(false), "no answer") }
+        #expect(answer.status == 204 && answer.value == nil && answer.etag == Self.done.etag)
+        record.state = .attempted(Self.attempt)
+        guard case .attempted(let attempt) = record.reduced?.state else { return #expect(Bool(false), "no attempt") }
+        #expect(attempt.exchange == Self.attempt.exchange && attempt.intended == nil)
+        #expect(record.reduced?.reduced == nil)
+    }
 }

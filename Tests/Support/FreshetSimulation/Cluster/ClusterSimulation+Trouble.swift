@@ -15,6 +15,7 @@ extension ClusterSimulation {
         self.figures.polls += 1
         self.checkPollers(source)
         self.submit(source, node, from: node.polled[source] ?? 0)
+        self.useKey(of: source, node)
         let next = node.polled[source]
         self.after(Int64(self.random(30...400))) { [unowned self] in
             self.arrive(node) { self.poll(source, node, value: next) }
@@ -55,6 +56,7 @@ extension ClusterSimulation {
         case 85..<93: self.rewind()
         case _:
             self.figures.prunes += 1
+            self.keys = [:]
             self.broker.prune(self.random(1...200))
             self.forgetKept()
         }
@@ -100,6 +102,7 @@ extension ClusterSimulation {
     func rewind() {
         self.figures.rewinds += 1
         self.lastRewind = self.time
+        self.keys = [:]
         self.broker.rewind(by: self.random(1...60))
         self.forgetKept()
         for node in self.nodes {

@@ -10,7 +10,8 @@ import System
 ///
 /// Checked at every step: no change is stored but by the source's owner; every node's log ascends; the same position is the same
 /// change at every node; a patch begins with the value that the node has; no value comes twice. At the end, when all is well
-/// again, every node has the same values, which are those of the upstream, and every source has one owner.
+/// again, every node has the same values, which are those of the upstream, and every source has one owner. Whoever begins to poll a
+/// source knows the keys that its owners have stored, but for those that the broker has lost or pruned.
 package final class ClusterSimulation {
     package struct Figures: Hashable, Sendable {
         package var changes = 0
@@ -31,6 +32,9 @@ package final class ClusterSimulation {
         /// Positions that a broker gave out twice, before a node that knew the first has found out.
         package var forks = 0
         package var dropped = 0
+        /// Idempotency keys that were stored, and those that an owner was seen to know of an earlier one.
+        package var keys = 0
+        package var inherited = 0
         package var seconds: Int64 = 0
         /// The longest time from a crash until each of its sources was polled by another node, in milliseconds.
         package var longestTakeover: Int64 = 0
@@ -76,6 +80,10 @@ package final class ClusterSimulation {
     var lost: Set<Cursor> = []
     /// Sources of a node that crashed, and when.
     var orphans: [String: Int64] = [:]
+    /// Idempotency keys that were stored, by source; those of which every later owner is to know.
+    var keys: [String: Set<String>] = [:]
+    let hasKeys: Bool
+    var lastKey: UInt64 = 0
     var isCalm = false
     var lastRewind = Int64.min / 2
     /// The highest state of ``unit`` that is known to be in the stream.
@@ -84,7 +92,9 @@ package final class ClusterSimulation {
     var now: MonotonicTime { MonotonicTime(nanoseconds: self.time) }
     static let millisecond: Int64 = 1_000_000
 
-    package init(seed: UInt64, nodes: Int = 3, sources: Int = 12, bug: Bug? = nil) {
+    /// `hasKeys`: owners store idempotency keys as well.
+    package init(seed: UInt64, nodes: Int = 3, sources: Int = 12, hasKeys: Bool = false, bug: Bug? = nil) {
+        self.hasKeys = hasKeys
         self.generator = SplitMix64(seed: seed)
         self.bug = bug
         self.names = (0..<sources).map { "s\($0)" }
@@ -215,9 +225,8 @@ package final class ClusterSimulation {
     func carryOut(_ action: ClusterMachine.Action, _ node: SimulatedNode) {
         switch action {
         case .publish(let id, let messages, var expecting):
-            if self.bug == .noFence, let first = messages.first, first.subject.hasPrefix("fr.change.") {
-                expecting = nil
-            }
+            let isFenced = messages.first.map { Self.isFenced($0.subject) } ?? false
+            if self.bug == .noFence, isFenced { expecting = nil }
             let condition = expecting
             self.ask(node, isPublish: true) { [unowned self] in
                 self.figures.changes += messages.filter { $0.subject.hasPrefix("fr.change.") }.count
@@ -269,6 +278,7 @@ package final class ClusterSimulation {
             node.isFirst = Set(self.names)
         case .own(Self.unit, let record): self.own(record.learned, node)
         case .own(let source, _):
+            self.checkKeys(of: source, node)
             node.polled[source] = node.values[source] ?? 0
             if let since = self.orphans.removeValue(forKey: source) {
                 self.figures.longestTakeover = max(self.figures.longestTakeover, (self.time - since) / Self.millisecond)
@@ -296,7 +306,10 @@ package final class ClusterSimulation {
             let at = WallTime(milliseconds: self.time / Self.millisecond)
             guard let record = SimulatedNode.record(source, from: nil, to: value, at: at, isLong: false) else { return }
             node.machine.republished(record, now: self.now)
-        case .note: break
+        case .note(let note): self.noted(note)
+        case .ticket: break
+        case .learn(let record): self.learn(record, node)
+        case .keyStored(let request, let isStored): self.keyStored(request, isStored, node)
         case .left: self.crash(node)
         }
     }

@@ -45,14 +45,17 @@ package struct SimulatedBroker {
     }
 
     private mutating func check(_ message: StreamMessage) {
-        guard case .change(let source) = self.subjects.topic(of: message.subject),
-            let part = ChangePart(message.payload)
-        else { return }
+        let (source, writer): (String, Incarnation?)
+        switch self.subjects.topic(of: message.subject) {
+        case .change(let name): (source, writer) = (name, ChangePart(message.payload)?.number.incarnation)
+        case .key(let name): (source, writer) = (name, KeyRecord(message.payload)?.incarnation)
+        case .epoch, .node, .owner, .ticketUsed, .ticketResumed, .ticketRevoked, .ticketKey, nil: return
+        }
         let owner = self.lastMessage(of: self.subjects.subject(of: .owner(source: source)))
         let record = owner.flatMap { OwnerRecord($0.payload) }
-        if record?.incarnation != part.number.incarnation {
+        if record?.incarnation != writer {
             self.objections.append(
-                "\(source): \(part.number) was stored at \(self.last), of \(String(describing: record))"
+                "\(source): \(message.subject) was stored at \(self.last), of \(String(describing: record))"
             )
         }
     }

@@ -20,6 +20,8 @@ final class SimulatedNode {
         var cursor: Cursor
         var last: StoredChange?
         var sources: [String: StoredSource] = [:]
+        /// Idempotency keys that it knows.
+        var keys: Set<String> = []
     }
 
     let name: String
@@ -44,6 +46,8 @@ final class SimulatedNode {
     var readsFrom: UInt64?
     /// Publishes and questions without an answer.
     var waiting: [Int: (StreamFailure) -> Void] = [:]
+    /// Keys that were to be stored, and of which source.
+    var keyRequests: [UInt64: (source: String, key: String)] = [:]
     /// Messages arrive in the order in which they were sent.
     var lastArrival: Int64 = 0
     var dropped = 0
