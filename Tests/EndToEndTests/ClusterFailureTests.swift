@@ -20,12 +20,19 @@ struct ClusterFailureTests {
             configuration: #"authorization { user: "gateway", password: "right" }"#
         )
         let (wrong, right) = (try ClusterFixture([broker]), try ClusterFixture([broker]))
-        try wrong.start("a", servers: ["nats://gateway:topsecret@127.0.0.1:\(broker.port)"])
+        let webhook = "crm: { url: 'http://127.0.0.1:1/', sources: [value], secret: \(WebhookReceiver.secret) }"
+        try wrong.start(
+            "a",
+            rest: "webhooks: { \(webhook) }",
+            servers: ["nats://gateway:topsecret@127.0.0.1:\(broker.port)"]
+        )
         let gateway = try wrong["a"]
         try await gateway.waitForCluster { $0.hasPrefix("refused (") && $0.hasSuffix("not polling") }
         #expect(await gateway.process.waitForOutput(containing: "the cluster's broker refuses this gateway"))
         #expect(try await gateway.metric(#"freshet_cluster_broker{state="refused"}"#) == 1)
         #expect(try await gateway.metric("freshet_cluster_connected") == 0)
+        let paused = try await gateway.client.post("/v1/admin/webhooks/crm/pause", body: [])
+        #expect(paused.status == 503 && paused.text.contains(#""code":"no_owner""#), "\(paused.text)")
         #expect(!gateway.process.errors.contains("topsecret") && wrong.polls.value == 0)
         try right.start("b", servers: ["nats://gateway:right@127.0.0.1:\(broker.port)"])
         try await right["b"].waitForValues(of: ["value"])
