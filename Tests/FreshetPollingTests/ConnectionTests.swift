@@ -31,12 +31,12 @@ struct ConnectionTests {
         self.other = try ScriptedUpstream()
     }
 
-    /// Lets the first connection answer once, and send these bytes in segments of their own, 5 ms later.
-    private func script(_ answer: String, then bytes: String) throws -> Gate {
+    /// Lets the first connection answer once, and send these bytes in segments of their own, 5 ms later; then `more`.
+    private func script(_ answer: String, then bytes: String, more: [UpstreamStep] = [.stall]) throws -> Gate {
         let gate = try Gate()
         self.upstream.script(
             connection: 1,
-            [.expect { _ in true }, .send(answer), .delay(.milliseconds(5)), .send(bytes), .open(gate), .stall]
+            [.expect { _ in true }, .send(answer), .delay(.milliseconds(5)), .send(bytes), .open(gate)] + more
         )
         return gate
     }
@@ -49,7 +49,9 @@ struct ConnectionTests {
 
     @Test("R01: a second response never becomes the next poll's, whoever asks", arguments: Self.answers, [true, false])
     func late(answer: String, isSeenAtRest: Bool) async throws {
-        let gate = try self.script(answer, then: Self.stray)
+        // Where the next request is under way before the stray is seen, its answer comes behind it.
+        let real = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"v\":2}"
+        let gate = try self.script(answer, then: Self.stray, more: [.expect { _ in true }, .send(real), .stall])
         let first = await self.probe.poll(self.upstream.url("/a"))
         #expect(first.kind == nil)
         // With a loop that runs, the connection is closed at once; else the next poll must look.
@@ -58,7 +60,7 @@ struct ConnectionTests {
             let next = await self.probe.poll(self.upstream.url(path)) { $0.timeout = .seconds(10) }
             #expect(next.body == "{\"v\":2}")
         }
-        #expect(self.upstream.requests.count == 3)
+        #expect((3...4).contains(self.upstream.requests.count))
     }
 
     @Test("R01: a second response that arrives while the next request is under way is not taken for its answer")
