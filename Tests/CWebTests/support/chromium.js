@@ -23,6 +23,8 @@ export class Chromium {
     const options = [...always, ...pace, ...more];
     browser.process = spawn(path, [...options, `--user-data-dir=${browser.profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], env: { ...process.env, HOME: browser.profile },
+      // A group of its own, which ends as a whole.
+      detached: true,
     });
     browser.process.stdio[4].on("data", (bytes) => browser.#hear(bytes));
     // A browser that is gone answers nothing: whoever waits is told so.
@@ -79,10 +81,21 @@ export class Chromium {
   async context() { return (await this.call("Target.createBrowserContext")).browserContextId; }
 
   async close() {
-    this.process.kill("SIGKILL");
+    try {
+      process.kill(-this.process.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself, or never began.
+    }
     await this.ended;
-    // Its children end a moment after it, and write until then.
-    rmSync(this.profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+    // Its children end a moment after it, and write until then. What is left of the profile fails no test.
+    for (let count = 0; count < 20; count += 1) {
+      try {
+        return rmSync(this.profile, { recursive: true, force: true });
+      } catch {
+        await new Promise((done) => setTimeout(done, 100));
+      }
+    }
+    return undefined;
   }
 }
 
