@@ -95,7 +95,7 @@ extension Authenticator {
         self.mint.adopt(ticketKey)
     }
 
-    /// Another gateway has a ticket resume no stream any more.
+    /// Another gateway has ended a ticket: it resumes no stream any more.
     package func ticketRevoked(_ ticket: Fingerprint) {
         self.mint.revoke(ticket)
     }

@@ -92,7 +92,7 @@ extension Storage {
                     tape.text(from: body) ?? Array(UnsafeBufferPointer(start: bytes, count: tape.textLength))
                 }
             }
-            // Too long to be kept in mind for others, and to be copied.
+            // Too long for the kept room: it is read into the array that becomes the text.
             var reading: Reading?
             let text = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
                 reading = buffer.baseAddress.flatMap { read($0, in: workspace) }

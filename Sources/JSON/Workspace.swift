@@ -26,7 +26,7 @@ final class Workspace: @unchecked Sendable {
     /// One more, for what is around the outermost value.
     let pairs = UnsafeMutablePointer<Comparison.Pair>.allocate(capacity: Workspace.depth + 1)
     let shapes = UnsafeMutablePointer<UInt64>.allocate(capacity: NameCheck.slots)
-    /// Hold for any document, unlike all else.
+    /// Valid for every document, unlike the rest of the workspace.
     var ranks = ItemKeyRanks()
     private var text = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 4096)
 
@@ -39,7 +39,7 @@ final class Workspace: @unchecked Sendable {
         self.text.deallocate()
     }
 
-    /// Calls `body` with a workspace that nobody else has meanwhile. Any thread may call.
+    /// Calls `body` with a workspace that no other thread uses until it returns. Any thread may call.
     static func with<Result>(_ body: (Workspace) -> Result) -> Result {
         let workspace = self.spare.withLock { $0.popLast() } ?? Workspace()
         defer {

@@ -170,6 +170,7 @@ extension Gateway {
             let state = line?.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? ""
             if isSo(state) { return }
             guard ContinuousClock.now < end else { throw TestingError(.timedOut, "not so: \(text)") }
+            // The program has no event for it: the page is asked again, within `.patience`.
             try await Task.sleep(for: .milliseconds(5))
         }
     }

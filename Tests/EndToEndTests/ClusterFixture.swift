@@ -72,6 +72,7 @@ final class ClusterFixture: Sendable {
                 }
             }
             if named.count == 1, let owner = named.first ?? nil, owner != former { return owner }
+            // Gateways learn of an owner one by one, without an event: they are asked again, within `.patience`.
             try await Task.sleep(for: .milliseconds(5))
         }
         throw TestingError(.timedOut, "the gateways do not agree on the owner")

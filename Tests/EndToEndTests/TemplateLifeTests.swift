@@ -218,6 +218,7 @@ struct TemplateLifeTests {
             let client = try await gateway.client
             while try await !client.get("/metrics").text.contains("freshet_instances{source=\"user\"} 0\n") {
                 try #require(ContinuousClock.now < deadline, "instances stay")
+                // Nothing tells when the last instance is forgotten: the gauge is read again.
                 try await Task.sleep(for: .milliseconds(50))
             }
         }

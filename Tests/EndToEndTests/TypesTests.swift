@@ -75,6 +75,7 @@ struct TypesTests {
             try folder.write(String(decoding: value, as: UTF8.self), to: "\(number).json")
         }
         let types = try folder.write(text, to: "Types.swift")
+        // Text of a program of its own, which ends with an error where a value does not come back the same.
         let main = try folder.write(
             """
             import Foundation

@@ -125,6 +125,7 @@ extension StreamingTests {
             let publisher = try SystemThread(name: "publisher") {
                 for number in 2...total {
                     try? Self.publish(Self.value(number, number / 50), of: source, fixture)
+                    // Slow enough that readers come while changes do.
                     if number % 8 == 0 { usleep(300) }
                 }
                 isOver.set()
@@ -140,6 +141,7 @@ extension StreamingTests {
                 let format = StreamFormat(mode: .snapshot)
                 let client = try fixture.subscribe(to: [source], format: format, view: view, at: position)
                 clients.append((client, resumes ? cursor : nil))
+                // Readers come over the whole time of the publisher, and not all at its beginning.
                 usleep(1500)
             }
             publisher.join()

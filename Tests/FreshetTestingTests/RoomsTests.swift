@@ -69,6 +69,7 @@ struct RoomsTests {
         #expect(try self.check(["import FreshetStreaming"], in: "FreshetHTTP").isFine)
     }
 
+    /// Code as text, which the check must refuse; none of it runs.
     private static let traps = [
         "let a = b!", "let a = b()!.c", "let a = b[0]!", "let a = b! + 1", "let a = try! b()", "let a = b as! Int",
         "var a: Int!", "var a: [Int]!", "fatalError()", "fatalError (\"\")", "abort()",
@@ -84,6 +85,7 @@ struct RoomsTests {
         for (text, isSeen) in zip(Self.traps, seen) { #expect(isSeen, "\(text)") }
     }
 
+    /// Code as text, which only looks like that.
     private static let harmless = [
         "let a = !b", "if a != b {}", "if a! = b {}".replacing("! =", with: " !="), "// import Foundation",
         "let a = \"b!\"",

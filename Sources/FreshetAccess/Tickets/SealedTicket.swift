@@ -19,7 +19,7 @@ struct SealedTicket {
     let principal: Principal
     /// As the client wrote it.
     let sources: String
-    /// When it can open a stream no more; `nil` where the ticket does not say.
+    /// When the ticket expires; `nil` if the ticket does not say.
     let expiresAt: WallTime?
 
     /// A new ticket.

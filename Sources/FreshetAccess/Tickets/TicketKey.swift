@@ -21,10 +21,10 @@ package struct TicketKey: Sendable, CustomStringConvertible {
 
     package var description: String { "(redacted)" }
 
-    /// The key itself, for the other gateways of a cluster and for nobody else.
+    /// The bytes of the key, to be shared with the other gateways of the cluster only.
     package var bytes: [UInt8] { self.master.withUnsafeBytes { Array($0) } }
 
-    /// `nil` for what is no key.
+    /// `nil` if the bytes are not a key.
     package init?(bytes: [UInt8]) {
         guard bytes.count == Self.byteCount else { return nil }
         self.init(master: SymmetricKey(data: bytes))
@@ -73,7 +73,7 @@ package struct TicketKey: Sendable, CustomStringConvertible {
         try self.write(beside: path) { rename($0, path) == 0 }
     }
 
-    /// Writes the key to a file beside the path, which `place` puts there.
+    /// Writes the key to a file next to `path`; `place` then moves or links that file to `path`.
     private func write(beside path: String, _ place: (String) -> Bool) throws(TicketKeyProblem) {
         let temporary = "\(path).\(getpid()).\(UInt64.random(in: .min ... .max))"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)

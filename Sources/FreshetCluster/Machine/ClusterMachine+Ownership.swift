@@ -260,7 +260,7 @@ extension ClusterMachine {
         guard let source = self.sources[name], source.pending.isEmpty, source.batch == nil else {
             return self.pump(name, now: now)
         }
-        // Where it stands is known when nobody acts on it any more.
+        // The record carries the final state, which is known once the unit has been released.
         if source.isReleasing, ClusterUnit.keepsState(name) { return }
         let incarnation = target.flatMap { self.members[$0]?.record.incarnation }
         let record = OwnerRecord(
@@ -379,7 +379,7 @@ extension ClusterMachine {
         // Read again after a connection was lost.
         if let owner = source.owner, owner.sequence > sequence { return }
         self.sources[name]?.owner = (record, sequence)
-        // States of units are written often, and of them nothing else is told.
+        // A unit's state is written often; there is nothing else to tell about it.
         if source.owner?.record.node != record.node { self.version += 1 }
         self.sources[name]?.learned = record.learned
         self.sources[name]?.validators = record.validators

@@ -38,7 +38,7 @@ extension ClusterMachine {
         self.actions.append(.kept(unit, through: keeping.number))
     }
 
-    /// Another node has it, or nobody: what was to be kept is not.
+    /// Another node owns the unit, or none does: the state that was waiting is not kept.
     mutating func forgetState(of unit: String) {
         guard let keeping = self.sources[unit]?.keeping else { return }
         self.sources[unit]?.keeping = nil
@@ -52,7 +52,7 @@ extension ClusterMachine {
         return state.isEmpty ? nil : state
     }
 
-    /// A unit that is configured no more is forgotten by its owner, so that it begins anew where it comes back.
+    /// The owner of a unit that left the configuration clears its state, so that a unit of that name starts afresh.
     mutating func forget(_ unit: String) {
         guard ClusterUnit.keepsState(unit), let source = self.sources[unit], case .owned(let fence) = source.role else {
             return

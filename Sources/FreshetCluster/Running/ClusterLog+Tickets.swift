@@ -32,12 +32,12 @@ extension ClusterLog: TicketSharing {
         return StreamMessage(subject: subject, payload: record.encoded, timeToLive: time)
     }
 
-    /// The message with the key of tickets; `nil` where there is none.
+    /// The message that holds the ticket key; `nil` if there is none.
     package func readTicketKey(_ done: @escaping @Sendable (Result<StoredMessage?, StreamFailure>) -> Void) {
         self.stream.lastMessage(of: self.settings.subjects.subject(of: .ticketKey), done: done)
     }
 
-    /// Writes the key of tickets, where there is none.
+    /// Writes the ticket key, unless there is one already.
     package func writeTicketKey(_ record: [UInt8], done: @escaping @Sendable (PublishOutcome) -> Void) {
         let subject = self.settings.subjects.subject(of: .ticketKey)
         let message = StreamMessage(subject: subject, payload: record)

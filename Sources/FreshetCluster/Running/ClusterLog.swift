@@ -155,7 +155,7 @@ package final class ClusterLog: LogBackend {
         self.perform { machine, now in machine.sourcesChanged(all, now: now) }
     }
 
-    /// It has other units besides its sources.
+    /// The other units of the configuration have changed.
     package func update(units: Set<String>) {
         let all = self.shared.withLock { shared in
             shared.units = units

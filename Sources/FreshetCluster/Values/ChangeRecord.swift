@@ -67,7 +67,7 @@ package struct ChangeRecord: Sendable {
         return writer.bytes
     }
 
-    /// `nil` for bytes that are none, or not of this version.
+    /// `nil` if the bytes are not such a record, or of another version.
     package init?(_ bytes: ArraySlice<UInt8>) {
         var reader = RecordReader(bytes)
         let limit = Self.maxText

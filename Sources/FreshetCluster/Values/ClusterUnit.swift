@@ -8,7 +8,7 @@ package enum ClusterUnit {
     /// The unit of an endpoint of `webhooks`.
     package static func ofWebhook(_ name: String) -> String { self.webhooks + name }
 
-    /// The name of the endpoint; `nil` for a unit that is none.
+    /// The name of the endpoint; `nil` if the unit is not an endpoint.
     package static func webhook(_ unit: String) -> String? {
         unit.hasPrefix(self.webhooks) ? String(unit.dropFirst(self.webhooks.count)) : nil
     }

@@ -42,7 +42,7 @@ package struct KeyRecord: Hashable, Sendable {
         return part.count <= limit ? part : nil
     }
 
-    /// `nil` for bytes that are none, or not of this version.
+    /// `nil` if the bytes are not such a record, or of another version.
     package init?(_ bytes: [UInt8]) {
         var reader = RecordReader(bytes[...])
         guard reader.number(UInt8.self) == RecordFormat.version, let incarnation = reader.number(UInt64.self),

@@ -6,7 +6,7 @@ package enum TicketTaking: Hashable, Sendable {
     case taken
     /// It was taken before.
     case gone
-    /// Nobody can say at the moment.
+    /// The cluster does not answer at the moment.
     case unavailable
 }
 

@@ -234,7 +234,7 @@ extension Problem {
         fields: [AnswerField("WWW-Authenticate", #"Bearer realm="freshet", error="invalid_token""#)]
     )
 
-    /// Whether another gateway of the cluster has used a ticket cannot be known.
+    /// The cluster cannot say at the moment whether another gateway has used the ticket.
     static let ticketUnavailable = Problem.busy(
         "ticket_unavailable",
         "The cluster's broker does not answer, which knows whether the ticket was used; try again.",

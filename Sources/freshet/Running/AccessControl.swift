@@ -119,6 +119,7 @@ struct AccessService: Service {
     private func keepCredentials() async {
         while !Task.isCancelled {
             await self.authenticator.maintain()
+            // Files and issuers do not tell when they change: they are read at this interval.
             try? await Task.sleep(for: self.interval)
         }
     }
@@ -127,6 +128,7 @@ struct AccessService: Service {
         var revision = self.authenticator.revision
         var sinceReview = Duration.zero
         while !Task.isCancelled {
+            // Rights end by the clock too: the review is periodic. Cancellation ends the wait.
             try? await Task.sleep(for: self.interval)
             sinceReview += self.interval
             let present = self.authenticator.revision

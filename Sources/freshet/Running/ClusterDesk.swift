@@ -249,7 +249,7 @@ extension ClusterDesk {
             let state = announcement.troubled[report.name] ?? well
             var status = report.status
             let reason = "polled by \(announcement.node)"
-            // A key that the owner has guessed.
+            // The owner guessed this key.
             let isNewRule = report.version?.rule != nil && report.version?.rule != status.collection?.rule
             if isNewRule {
                 status.collection = report.version?.rule.map { SourceCollection(rule: $0, isGuessed: true) }
@@ -312,6 +312,7 @@ struct ClusterService: Service {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 self.desk.tick()
+                // The period of a tick. Cancellation ends the wait.
                 try? await Task.sleep(for: .seconds(1))
             }
         }
