@@ -46,6 +46,7 @@ let package = Package(
         .target(name: "CTLS", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "CWeb", exclude: ["page", "client", "demo", "docs", "openapi.json", "package.json"]),
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: house),
+        .target(name: "Base64", swiftSettings: house),
         .target(name: "HTTPFields", swiftSettings: house),
         .target(name: "JSON", dependencies: ["CMinify"], swiftSettings: house),
         .target(name: "JSONSchema", dependencies: ["JSON"], swiftSettings: house),
@@ -61,7 +62,7 @@ let package = Package(
         .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: house),
         .target(
             name: "WebPush",
-            dependencies: ["JSON", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["Base64", "JSON", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: house
         ),
 
@@ -144,7 +145,7 @@ let package = Package(
         .target(
             name: "FreshetAccess",
             dependencies: [
-                "FreshetCore", "JSON",
+                "Base64", "FreshetCore", "JSON",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
             ],
@@ -243,7 +244,7 @@ let package = Package(
         .testTarget(name: "WebSocketTests", dependencies: ["WebSocket"], swiftSettings: house),
         .testTarget(
             name: "WebPushTests",
-            dependencies: ["WebPush", "JSON", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["Base64", "WebPush", "JSON", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: house
         ),
         .testTarget(name: "TLSTests", dependencies: ["CTLS", "TLS", "FreshetTesting"], swiftSettings: house),
@@ -300,7 +301,7 @@ let package = Package(
         .testTarget(
             name: "FreshetAccessTests",
             dependencies: [
-                "FreshetAccess", "FreshetCore", "FreshetTesting", "JSON", "System",
+                "Base64", "FreshetAccess", "FreshetCore", "FreshetTesting", "JSON", "System",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),

@@ -1,5 +1,6 @@
 // Whether a call that says "something changed" is the upstream's: signatures, stamps, ids.
 
+import Base64
 import Crypto
 package import FreshetCore
 import Synchronization

@@ -1,5 +1,6 @@
 // How a push service knows who sends (RFC 8292, VAPID): a signature by the key that the subscription was made for.
 
+import Base64
 import Crypto
 import JSON
 
@@ -43,7 +44,7 @@ package struct ApplicationServerKey: Sendable, CustomStringConvertible {
 
     /// The public key as pages hand it to `pushManager.subscribe` as `applicationServerKey`: 65 bytes, uncompressed, as
     /// base64url.
-    package var publicText: String { Base64URL.encode(self.key.publicKey.x963Representation) }
+    package var publicText: String { Base64URL.text(self.key.publicKey.x963Representation) }
 
     /// The value of `Authorization` (RFC 8292 §3) for messages to one push service.
     ///
@@ -63,10 +64,10 @@ package struct ApplicationServerKey: Sendable, CustomStringConvertible {
             claims.member("exp", expiresAt)
             claims.member("sub", subject)
         }
-        let header = Base64URL.encode(Array(#"{"typ":"JWT","alg":"ES256"}"#.utf8))
-        let signed = "\(header).\(Base64URL.encode(claims.text))"
+        let header = Base64URL.text(Array(#"{"typ":"JWT","alg":"ES256"}"#.utf8))
+        let signed = "\(header).\(Base64URL.text(claims.text))"
         guard let signature = try? self.key.signature(for: Array(signed.utf8)) else { throw .computation }
         // ES256 is the two numbers one after the other, and not their DER (RFC 7518 §3.4).
-        return "vapid t=\(signed).\(Base64URL.encode(signature.rawRepresentation)), k=\(self.publicText)"
+        return "vapid t=\(signed).\(Base64URL.text(signature.rawRepresentation)), k=\(self.publicText)"
     }
 }

@@ -1,6 +1,7 @@
 // The keys that a browser or an app makes for a subscription (RFC 8291 §3.1): with them a message is readable at its
 // receiver and nowhere on the way.
 
+import Base64
 import Crypto
 
 /// The keys of one subscription. A value; any thread.
@@ -14,9 +15,15 @@ package struct SubscriberKeys: Hashable, Sendable {
     ///
     /// - Throws: ``WebPushError`` where one of them is not what the protocol allows.
     package init(p256dh: String, auth: String) throws(WebPushError) {
-        guard let publicKey = Base64URL.decode(p256dh) else { throw .publicKey }
-        guard let secret = Base64URL.decode(auth) else { throw .secret }
+        guard let publicKey = Self.bytes(of: p256dh) else { throw .publicKey }
+        guard let secret = Self.bytes(of: auth) else { throw .secret }
         try self.init(publicKey: publicKey, secret: secret)
+    }
+
+    /// Some libraries write the padding that RFC 8291 leaves out.
+    private static func bytes(of text: String) -> [UInt8]? {
+        let unpadded = text.utf8.reversed().prefix(2).prefix { $0 == UInt8(ascii: "=") }.count
+        return Base64URL.decode(text.utf8.dropLast(unpadded))
     }
 
     /// - Throws: ``WebPushError/publicKey`` for anything but 65 bytes of a point on the curve, ``WebPushError/secret`` for
@@ -34,6 +41,6 @@ package struct SubscriberKeys: Hashable, Sendable {
     /// service keeps the last message of a topic for a receiver that is away, and cannot tell from it what it is about.
     package func topic(of name: [UInt8]) -> String {
         let code = HMAC<SHA256>.authenticationCode(for: name, using: SymmetricKey(data: self.secret))
-        return Base64URL.encode(code.prefix(24))
+        return Base64URL.text(Array(code.prefix(24)))
     }
 }

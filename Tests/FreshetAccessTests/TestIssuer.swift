@@ -1,3 +1,4 @@
+import Base64
 import Crypto
 import Foundation
 import FreshetCore
@@ -47,5 +48,5 @@ struct TestIssuer {
 
 /// base64url.
 func text(_ bytes: some Collection<UInt8>) -> String {
-    String(decoding: Base64URL.encode(bytes), as: UTF8.self)
+    Base64URL.text(bytes)
 }

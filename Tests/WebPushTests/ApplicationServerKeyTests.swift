@@ -1,3 +1,4 @@
+import Base64
 import Crypto
 import JSON
 import Testing
@@ -19,14 +20,14 @@ struct ApplicationServerKeyTests {
         #expect(parts[2] == "k=\(key.publicText)")
         let token = parts[1].dropFirst(2).dropLast().split(separator: ".").map(String.init)
         try #require(token.count == 3)
-        let header = try Document(parsing: try #require(Base64URL.decode(token[0]))).root
+        let header = try Document(parsing: try #require(Base64URL.decode(token[0].utf8))).root
         #expect(header["typ"]?.string == "JWT" && header["alg"]?.string == "ES256")
-        let claims = try Document(parsing: try #require(Base64URL.decode(token[1]))).root
+        let claims = try Document(parsing: try #require(Base64URL.decode(token[1].utf8))).root
         #expect(claims["aud"]?.string == "https://push.example" && claims["exp"]?.int == 1_800_000_000)
         #expect(claims["sub"]?.string == "mailto:ops@example.com")
-        let point = try #require(Base64URL.decode(key.publicText))
+        let point = try #require(Base64URL.decode(key.publicText.utf8))
         let signature = try P256.Signing.ECDSASignature(
-            rawRepresentation: try #require(Base64URL.decode(token[2]))
+            rawRepresentation: try #require(Base64URL.decode(token[2].utf8))
         )
         let signed = Array("\(token[0]).\(token[1])".utf8)
         #expect(try P256.Signing.PublicKey(x963Representation: point).isValidSignature(signature, for: signed))

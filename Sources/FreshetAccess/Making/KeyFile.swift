@@ -1,5 +1,6 @@
 // A file that holds a key, and what kind of key it is: PEM, a key set, or a secret.
 
+import Base64
 import Crypto
 import Foundation
 import FreshetCore
@@ -69,7 +70,7 @@ package struct PublicKey: Sendable {
 
     /// The name that its content gives it (RFC 7638): a good `kid`.
     package var thumbprint: String {
-        String(decoding: Base64URL.encode(Array(SHA256.hash(data: Array(self.members.utf8)))), as: UTF8.self)
+        Base64URL.text(Array(SHA256.hash(data: Array(self.members.utf8))))
     }
 
     /// A JSON Web Key with this `kid`, its thumbprint by default.
@@ -163,7 +164,7 @@ package struct PublicKey: Sendable {
     }
 
     private static func text(_ bytes: some Collection<UInt8>) -> String {
-        String(decoding: Base64URL.encode(bytes), as: UTF8.self)
+        Base64URL.text(bytes)
     }
 }
 

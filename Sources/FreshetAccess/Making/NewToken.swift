@@ -1,5 +1,6 @@
 // A token as `freshet token new` makes it: the claims that a gateway asks for, and a signature.
 
+import Base64
 package import FreshetCore
 package import JSON
 

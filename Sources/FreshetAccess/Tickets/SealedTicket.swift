@@ -1,5 +1,6 @@
 // The text of a ticket: whom it stands for, sealed.
 
+import Base64
 import Crypto
 import Foundation
 import FreshetCore

@@ -1,5 +1,6 @@
 // Tickets: a way to open one stream where a client can send no field (CONTRACT §8, FAULTS S8).
 
+import Base64
 package import FreshetCore
 import Synchronization
 

@@ -1,5 +1,6 @@
 // One key of a key set, as far as it can verify a signature (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 
+import Base64
 import Crypto
 import Foundation
 import FreshetCore
@@ -155,8 +156,8 @@ struct JSONWebKey: Sendable {
         }
         do {
             let key = try JWTKit.Insecure.RSA.PublicKey(
-                modulus: String(decoding: Base64URL.encode(modulus), as: UTF8.self),
-                exponent: String(decoding: Base64URL.encode(exponent), as: UTF8.self)
+                modulus: Base64URL.text(modulus),
+                exponent: Base64URL.text(exponent)
             )
             return (.rsa(key), SecretHash(of: modulus + [0] + exponent).fingerprint)
         } catch {

@@ -1,5 +1,6 @@
 // A JSON Web Signature as text, of which nothing is believed (RFC 7515 §5.2).
 
+import Base64
 import JSON
 
 /// A JWS in compact serialization. Only its form is checked.

@@ -1,6 +1,6 @@
-// base64url without padding (RFC 4648 §5, RFC 7515 §2): the text of tokens, keys and tickets.
+// base64url without padding (RFC 4648 §5, RFC 7515 §2): the text of tokens, keys, tickets and push subscriptions.
 
-/// Reads and writes base64url, and reads only the one text that each sequence of bytes has.
+/// Reads and writes base64url, and reads only the one text that each sequence of bytes has. Any thread; keeps nothing.
 package enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
     /// The value of each character; 255 for other bytes.
@@ -10,6 +10,7 @@ package enum Base64URL {
         return values
     }()
 
+    /// The text of the bytes, in ASCII, without padding.
     package static func encode(_ bytes: some Collection<UInt8>) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count * 4 + 2) / 3)
@@ -25,6 +26,11 @@ package enum Base64URL {
         }
         if bits > 0 { text.append(self.alphabet[Int(buffer << (6 - bits) & 0x3F)]) }
         return text
+    }
+
+    /// The same as a string.
+    package static func text(_ bytes: some Collection<UInt8>) -> String {
+        String(decoding: self.encode(bytes), as: UTF8.self)
     }
 
     /// `nil` for padding, white space and other characters, for a length that no bytes have, and where bits are left
