@@ -11,8 +11,8 @@ package import System
 package final class StreamServer: Sendable {
     private struct ShardHandle: Sendable {
         var inbox: DeliveryInbox<EpollTransport>
-        var http2: HTTP2Inbox
-        var webSockets: WebSocketInbox
+        var http2: Inbox<HTTP2Order>
+        var webSockets: Inbox<WebSocketOrder>
         var counters: ShardCounters
         var thread: SystemThread
     }
@@ -67,8 +67,8 @@ package final class StreamServer: Sendable {
         let waker = try WakeUp()
         let epoll = try EpollTransport.makeEpoll(watching: waker)
         let inbox = DeliveryInbox<EpollTransport>(maxNotices: self.settings.maxInboxDepth, waker: waker)
-        let http2 = HTTP2Inbox(waker: waker)
-        let webSockets = WebSocketInbox(waker: waker)
+        let http2 = Inbox<HTTP2Order>(wakeUp: waker)
+        let webSockets = Inbox<WebSocketOrder>(wakeUp: waker)
         let counters = ShardCounters()
         let launch = ShardLaunch(
             number: number,
@@ -112,9 +112,9 @@ private final class ShardLaunch: Sendable {
     private let unsent: UnsentDesk
     private let runs: RunLedger
     private let epoll: Int32
-    private let http2: HTTP2Inbox
+    private let http2: Inbox<HTTP2Order>
     private let http2Counters: HTTP2Counters
-    private let webSockets: WebSocketInbox
+    private let webSockets: Inbox<WebSocketOrder>
     private let webSocketCounters: WebSocketCounters
     private let detachedCounters: DetachedCounters
 
@@ -127,9 +127,9 @@ private final class ShardLaunch: Sendable {
         unsent: UnsentDesk,
         runs: RunLedger,
         epoll: Int32,
-        http2: HTTP2Inbox,
+        http2: Inbox<HTTP2Order>,
         http2Counters: HTTP2Counters,
-        webSockets: WebSocketInbox,
+        webSockets: Inbox<WebSocketOrder>,
         webSocketCounters: WebSocketCounters,
         detachedCounters: DetachedCounters
     ) {
@@ -225,7 +225,7 @@ extension StreamServer {
 
     /// Takes over a connection of HTTP/2, whose requests come back to ``HTTP2Arrival/requests``. Never blocks.
     package func adopt(_ arrival: HTTP2Arrival) {
-        let inbox = self.state.withLock { state -> HTTP2Inbox? in
+        let inbox = self.state.withLock { state -> Inbox<HTTP2Order>? in
             guard !state.isStopped, !state.shards.isEmpty else { return nil }
             state.next = (state.next + 1) % state.shards.count
             return state.shards[state.next].http2
@@ -236,7 +236,7 @@ extension StreamServer {
 
     /// Takes over a WebSocket, whose messages come back to ``WebSocketArrival/requests``. Never blocks.
     package func adopt(_ arrival: WebSocketArrival) {
-        let inbox = self.state.withLock { state -> WebSocketInbox? in
+        let inbox = self.state.withLock { state -> Inbox<WebSocketOrder>? in
             guard !state.isStopped, !state.shards.isEmpty else { return nil }
             state.next = (state.next + 1) % state.shards.count
             let shard = arrival.connection.shard ?? state.next

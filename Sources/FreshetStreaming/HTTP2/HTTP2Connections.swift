@@ -23,7 +23,7 @@ final class HTTP2Connections {
     private var isDraining = false
 
     private let shard: Int
-    private let inbox: HTTP2Inbox
+    private let inbox: Inbox<HTTP2Order>
     private let counters: HTTP2Counters
     private let workspace: TLSWorkspace
     private let input: UnsafeMutableRawBufferPointer
@@ -38,7 +38,7 @@ final class HTTP2Connections {
 
     init(
         shard: Int,
-        inbox: HTTP2Inbox,
+        inbox: Inbox<HTTP2Order>,
         counters: HTTP2Counters,
         workspace: TLSWorkspace,
         input: UnsafeMutableRawBufferPointer,
@@ -93,7 +93,7 @@ final class HTTP2Connections {
         }
     }
 
-    private func carryOut(_ order: HTTP2Inbox.Order, now: Int64) {
+    private func carryOut(_ order: HTTP2Order, now: Int64) {
         switch order {
         case .open(let arrival): self.open(arrival, now: now)
         case .answer(let name, let answer):

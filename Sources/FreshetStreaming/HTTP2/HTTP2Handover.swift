@@ -131,10 +131,10 @@ package final class HTTP2Exchange: Sendable {
     }
 
     let name: HTTP2StreamName
-    private let inbox: HTTP2Inbox
+    private let inbox: Inbox<HTTP2Order>
     private let state = Mutex(State())
 
-    init(_ name: HTTP2StreamName, inbox: HTTP2Inbox) {
+    init(_ name: HTTP2StreamName, inbox: Inbox<HTTP2Order>) {
         self.name = name
         self.inbox = inbox
     }
@@ -214,56 +214,15 @@ package final class HTTP2Exchange: Sendable {
     }
 }
 
-/// What waits for the HTTP/2 connections of a shard, in order of arrival. Any thread may add.
-final class HTTP2Inbox: Sendable {
-    enum Order: Sendable {
-        case open(HTTP2Arrival)
-        case answer(HTTP2StreamName, HTTP2Answer)
-        case begin(HTTP2StreamName, HTTP2Answer)
-        case part(HTTP2StreamName, HTTP2Part)
-        case refuse(HTTP2StreamName)
-        /// No more requests: the gateway goes.
-        case drain
-    }
-
-    private struct State: Sendable {
-        var orders: [Order] = []
-        var isClosed = false
-    }
-
-    private let waker: WakeUp
-    private let state = Mutex(State())
-
-    init(waker: WakeUp) {
-        self.waker = waker
-    }
-
-    /// - Returns: `false` where the shard has stopped.
-    func post(_ order: Order) -> Bool {
-        let isTaken = self.state.withLock { state in
-            guard !state.isClosed else { return false }
-            state.orders.append(order)
-            return true
-        }
-        if isTaken { self.waker.wake() }
-        return isTaken
-    }
-
-    func take() -> [Order] {
-        self.state.withLock { state in
-            defer { state.orders = [] }
-            return state.orders
-        }
-    }
-
-    /// Takes nothing from now on.
-    func close() -> [Order] {
-        self.state.withLock { state in
-            state.isClosed = true
-            defer { state.orders = [] }
-            return state.orders
-        }
-    }
+/// What the other threads tell the HTTP/2 connections of a shard, through an ``Inbox``.
+enum HTTP2Order: Sendable {
+    case open(HTTP2Arrival)
+    case answer(HTTP2StreamName, HTTP2Answer)
+    case begin(HTTP2StreamName, HTTP2Answer)
+    case part(HTTP2StreamName, HTTP2Part)
+    case refuse(HTTP2StreamName)
+    /// No more requests: the gateway goes.
+    case drain
 }
 
 /// Figures of HTTP/2, over all shards. Any thread.

@@ -126,9 +126,9 @@ final class EpollTransport: Transport {
         shard: Int,
         epoll: Int32,
         settings: StreamSettings,
-        http2: HTTP2Inbox,
+        http2: Inbox<HTTP2Order>,
         counters: HTTP2Counters,
-        webSockets: WebSocketInbox,
+        webSockets: Inbox<WebSocketOrder>,
         webSocketCounters: WebSocketCounters,
         detachedCounters: DetachedCounters,
         delivery: DeliveryInbox<EpollTransport>

@@ -33,7 +33,7 @@ final class WebSocketConnection {
     var mustAuthenticate: Bool
     /// The number of the last subscription that was taken over, and what is asked of later ones.
     var lastAdopted: UInt64 = 0
-    var deferred: [WebSocketInbox.Order] = []
+    var deferred: [WebSocketOrder] = []
 
     // MARK: Output
 

@@ -6,7 +6,7 @@ import Glibc
 import WebSocket
 
 extension WebSocketConnections {
-    func carryOut(_ order: WebSocketInbox.Order) {
+    func carryOut(_ order: WebSocketOrder) {
         switch order {
         case .open(let arrival): self.open(arrival)
         case .answer(let name, let text, let held):

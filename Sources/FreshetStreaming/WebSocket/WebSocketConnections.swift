@@ -3,6 +3,7 @@
 import CLinux
 import FreshetCore
 import Glibc
+import System
 import TLS
 import WebSocket
 
@@ -25,7 +26,7 @@ final class WebSocketConnections {
     var now: Int64 = 0
 
     let shard: Int
-    let inbox: WebSocketInbox
+    let inbox: Inbox<WebSocketOrder>
     let delivery: DeliveryInbox<EpollTransport>
     let counters: WebSocketCounters
     private let http2: HTTP2Connections
@@ -46,7 +47,7 @@ final class WebSocketConnections {
 
     init(
         shard: Int,
-        inbox: WebSocketInbox,
+        inbox: Inbox<WebSocketOrder>,
         delivery: DeliveryInbox<EpollTransport>,
         counters: WebSocketCounters,
         http2: HTTP2Connections,

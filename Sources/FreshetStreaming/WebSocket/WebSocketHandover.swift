@@ -2,7 +2,6 @@
 // the other way.
 
 package import FreshetCore
-import Synchronization
 import System
 package import WebSocket
 
@@ -108,9 +107,9 @@ struct WebSocketName: Hashable, Sendable {
 /// A socket, as whoever answers its messages holds it. Any thread.
 package final class WebSocketExchange: Sendable {
     let name: WebSocketName
-    private let inbox: WebSocketInbox
+    private let inbox: Inbox<WebSocketOrder>
 
-    init(_ name: WebSocketName, inbox: WebSocketInbox) {
+    init(_ name: WebSocketName, inbox: Inbox<WebSocketOrder>) {
         self.name = name
         self.inbox = inbox
     }
@@ -156,56 +155,15 @@ package final class WebSocketExchange: Sendable {
     }
 }
 
-/// What waits for the sockets of a shard, in order of arrival. Any thread may add.
-final class WebSocketInbox: Sendable {
-    enum Order: Sendable {
-        case open(WebSocketArrival)
-        case answer(WebSocketName, [UInt8], UnsentTicket?)
-        case unsubscribe(WebSocketName, UInt64, [UInt8]?)
-        case narrow(WebSocketName, UInt64, SourcePattern, [UInt8]?)
-        case renew(WebSocketName, StreamOwner, [UInt8])
-        case close(WebSocketName, CloseCode, String)
-        case review(@Sendable (StreamOwner) -> OwnerVerdict)
-        /// No more subscriptions: the gateway goes.
-        case drain
-    }
-
-    private struct State: Sendable {
-        var orders: [Order] = []
-        var isClosed = false
-    }
-
-    private let waker: WakeUp
-    private let state = Mutex(State())
-
-    init(waker: WakeUp) {
-        self.waker = waker
-    }
-
-    /// - Returns: `false` where the shard has stopped.
-    func post(_ order: Order) -> Bool {
-        let isTaken = self.state.withLock { state in
-            guard !state.isClosed else { return false }
-            state.orders.append(order)
-            return true
-        }
-        if isTaken { self.waker.wake() }
-        return isTaken
-    }
-
-    func take() -> [Order] {
-        self.state.withLock { state in
-            defer { state.orders = [] }
-            return state.orders
-        }
-    }
-
-    /// Takes nothing from now on.
-    func close() -> [Order] {
-        self.state.withLock { state in
-            state.isClosed = true
-            defer { state.orders = [] }
-            return state.orders
-        }
-    }
+/// What the other threads tell the sockets of a shard, through an ``Inbox``.
+enum WebSocketOrder: Sendable {
+    case open(WebSocketArrival)
+    case answer(WebSocketName, [UInt8], UnsentTicket?)
+    case unsubscribe(WebSocketName, UInt64, [UInt8]?)
+    case narrow(WebSocketName, UInt64, SourcePattern, [UInt8]?)
+    case renew(WebSocketName, StreamOwner, [UInt8])
+    case close(WebSocketName, CloseCode, String)
+    case review(@Sendable (StreamOwner) -> OwnerVerdict)
+    /// No more subscriptions: the gateway goes.
+    case drain
 }
