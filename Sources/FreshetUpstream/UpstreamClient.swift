@@ -70,29 +70,6 @@ package final class UpstreamClient: Sendable {
     }
 }
 
-extension UpstreamClient {
-    /// As ``carryOut(_:to:_:)``, for a thread that does not wait: `then` is called once, on the client's thread, or inside
-    /// of this call where the client is stopping.
-    package func begin(
-        _ request: ExchangeRequest,
-        to url: UpstreamURL,
-        _ configuration: ExchangeConfiguration,
-        then: @escaping @Sendable (ExchangeEnd) -> Void
-    ) {
-        self.inbox.post(.send(self.inbox.nextID(), request, url, configuration, then))
-    }
-
-    /// The same for requests that go to one URL again and again, several at a time: what was set up for one of them serves the
-    /// next.
-    package func begin(
-        _ request: ExchangeRequest,
-        over line: UpstreamLine,
-        then: @escaping @Sendable (ExchangeEnd) -> Void
-    ) {
-        self.inbox.post(.sendOver(line, request, then))
-    }
-}
-
 /// How a single request ended.
 package struct ExchangeEnd: Sendable {
     package var result: Result<ExchangeResponse, UpstreamError>

@@ -1,5 +1,5 @@
-// The webhooks of one gateway: a thread of their own that reads the log, and a client of their own that sends, so that
-// neither a poll nor a stream ever waits for an endpoint.
+// The webhooks of one gateway: a thread of their own that reads the log and sends, so that neither a poll nor a stream ever
+// waits for an endpoint.
 
 package import FreshetCore
 import FreshetUpstream
@@ -54,7 +54,7 @@ package final class WebhookDesk: WebhookControl {
     ///
     /// `store` keeps rows over a restart, and holds `restored`; `nil` keeps them in memory. `notify`: see ``Notice``.
     ///
-    /// - Throws: ``UpstreamError`` of kind `internal` where descriptors, memory, threads or libcurl are lacking.
+    /// - Throws: ``UpstreamError`` of kind `internal` where no descriptor is left.
     package init(
         hub: Hub,
         webhooks: [WebhookConfiguration],
@@ -69,14 +69,13 @@ package final class WebhookDesk: WebhookControl {
         // How many are under way is bounded per endpoint, and many endpoints may be of one host.
         transport.maxConnectionsPerHost = configuration.maxUnderWay
         transport.minSilentAnswers = 0
-        let client = try UpstreamClient(configuration: transport, maxUnderWay: configuration.maxUnderWay + 64)
         self.inbox = inbox
         self.thread = Mutex(nil)
         self.loop = WebhookLoopParts(
             hub: hub,
             webhooks: webhooks,
             configuration: configuration,
-            client: client,
+            transport: transport,
             store: store,
             restored: restored,
             notify: notify
@@ -90,9 +89,9 @@ package final class WebhookDesk: WebhookControl {
     /// Begins to deliver. Before the first source is polled, so that nothing comes before the cursors of endpoints that are
     /// new: waits until their rows are kept, or cannot be.
     ///
-    /// - Throws: ``UpstreamError`` of kind `internal` where there is no thread.
+    /// - Throws: ``UpstreamError`` of kind `internal` where threads, descriptors, memory or libcurl are lacking.
     package func start() throws(UpstreamError) {
-        let begun = Watch()
+        let (begun, failure) = (Watch(), Box<UpstreamError?>(nil))
         let (inbox, parts) = (self.inbox, self.loop)
         let thread = try UpstreamError.wrapping { () throws(SystemError) in
             try SystemThread(name: "webhooks") {
@@ -100,12 +99,17 @@ package final class WebhookDesk: WebhookControl {
                     try WebhookLoop(parts, inbox: inbox, begun: { begun.signal() }).run()
                 } catch {
                     for command in inbox.close() { command.refuse() }
+                    failure.value.withLock { $0 = error }
                     begun.signal()
                 }
             }
         }
-        self.thread.withLock { $0 = thread }
         begun.wait()
+        if let error = failure.value.withLock({ $0 }) {
+            thread.join()
+            throw error
+        }
+        self.thread.withLock { $0 = thread }
     }
 
     /// Sends nothing more, keeps the rows, and ends the thread. Blocks. What is under way is sent again by a later process.
@@ -186,8 +190,6 @@ enum WebhookCommand: Sendable {
     /// Sources have changed, or are gone: ``WebhookBell`` knows which.
     case changed
     case read(endpoint: Int, after: UInt64, WebhookPart)
-    case ended(endpoint: Int, WebhookTry, WebhookOutcome)
-    case tested(endpoint: Int, WebhookTry, WebhookOutcome, since: MonotonicTime, @Sendable (WebhookTryReport?) -> Void)
     /// Rows of these endpoints are kept, or not, as of these revisions.
     case kept([Int: UInt64])
     case update([WebhookConfiguration])
@@ -204,9 +206,8 @@ enum WebhookCommand: Sendable {
     /// Answers whoever waits for an answer.
     func refuse() {
         switch self {
-        case .changed, .read, .ended, .kept, .update, .own, .rewrite, .stop: break
+        case .changed, .read, .kept, .update, .own, .rewrite, .stop: break
         case .release(_, let done): done()
-        case .tested(_, _, _, _, let reply): reply(nil)
         case .metrics(let reply): reply(WebhookMetrics())
         case .reports(let reply): reply([])
         case .pause(_, let reply), .resume(_, let reply): reply(nil)
@@ -243,7 +244,7 @@ struct WebhookLoopParts: Sendable {
     var hub: Hub
     var webhooks: [WebhookConfiguration]
     var configuration: WebhookDesk.Configuration
-    var client: UpstreamClient
+    var transport: CurlTransport.Configuration
     var store: (any WebhookStore)?
     var restored: [StoredWebhook]
     var notify: @Sendable (WebhookDesk.Notice) -> Void

@@ -34,10 +34,14 @@ final class WebhookLoop {
         }
     }
 
+    /// Tests of endpoints (``WebhookDesk/test(_:)``) that may be under way beside their messages; one more fails.
+    private static let maxTests = 64
+
     let parts: WebhookLoopParts
     let inbox: Inbox<WebhookCommand>
     private let bell: WebhookBell
     private let reactor: Reactor
+    private let requests: RequestTable
     private let begun: () -> Void
     /// By number; a number is never given twice, so that what is said of an endpoint that is gone reaches no other.
     var endpoints: [Int: Endpoint] = [:]
@@ -71,6 +75,11 @@ final class WebhookLoop {
         self.inbox = inbox
         self.bell = WebhookBell(inbox)
         self.reactor = try Reactor(wakeUp: inbox.wakeUp)
+        self.requests = try RequestTable(
+            reactor: self.reactor,
+            configuration: parts.transport,
+            maxUnderWay: parts.configuration.maxUnderWay + Self.maxTests
+        )
         self.begun = begun
     }
 
@@ -81,9 +90,14 @@ final class WebhookLoop {
         self.keepFirstRows()
         self.begun()
         while !self.isStopping {
-            let now = MonotonicTime.now
-            self.reactor.wait(until: self.deadline, now: now, ready: { _, _ in }, disturbed: { _ in false })
+            self.reactor.wait(
+                until: min(self.deadline, self.requests.deadline),
+                now: .now,
+                ready: { self.requests.socketReady($0, $1) },
+                disturbed: { self.requests.socketDisturbed($0) }
+            )
             for command in self.inbox.take() { self.perform(command) }
+            self.requests.work(now: .now)
             self.work(now: .now)
         }
         hub.detach(waits: self.bell)
@@ -91,6 +105,7 @@ final class WebhookLoop {
         self.keepRows(now: .now, isLast: true)
         for endpoint in self.endpoints.values { endpoint.leaving?.done() }
         for command in self.inbox.close() { command.refuse() }
+        self.requests.stop()
     }
 
     // MARK: Endpoints
@@ -130,7 +145,7 @@ final class WebhookLoop {
             envelope: webhook.envelope,
             wantsItems: webhook.order == .item
         )
-        self.endpoints[number] = Endpoint(machine, WebhookSender(webhook, by: self.parts.client), reading)
+        self.endpoints[number] = Endpoint(machine, WebhookSender(webhook), reading)
         self.names[webhook.name] = number
         self.order.append(number)
         self.awake.insert(number)
@@ -222,13 +237,6 @@ final class WebhookLoop {
         case .read(let number, let after, let part):
             self.endpoints[number]?.ticket = nil
             self.take(part, after: after, for: number)
-        case .ended(let number, let message, let outcome):
-            self.ended(number, message, outcome)
-        case .tested(let number, let message, let outcome, let since, let reply):
-            self.underWay -= 1
-            let took = MonotonicTime.now - since
-            self.endpoints[number]?.machine.note(message, outcome, took: took, at: .now)
-            reply(WebhookTryReport(message, outcome, took: took, at: .now))
         case .kept(let revisions):
             for (number, revision) in revisions {
                 self.endpoints[number]?.writing = nil
@@ -366,12 +374,14 @@ final class WebhookLoop {
         guard let sender = self.endpoints[number]?.sender else { return }
         self.underWay += 1
         self.starts[number, default: [:]][message.sequence] = now
-        sender.send(message, now: .now) { [inbox] outcome in
-            _ = inbox.post(.ended(endpoint: number, message, outcome))
+        sender.send(message, by: self.requests, now: .now) { [weak self] outcome in
+            self?.ended(number, message, outcome)
         }
     }
 
     private func ended(_ number: Int, _ message: WebhookTry, _ outcome: WebhookOutcome) {
+        // The last rows are kept: a message that is cut off now is sent again by a later process.
+        guard !self.isStopping else { return }
         self.underWay -= 1
         let now = MonotonicTime.now
         let took = self.starts[number]?.removeValue(forKey: message.sequence).map { now - $0 } ?? .zero
@@ -411,9 +421,11 @@ final class WebhookLoop {
         let body = WebhookTest.body(webhook, id: id, at: .now)
         let message = WebhookTry(sequence: cursor.sequence, cursor: cursor, id: id, body: body)
         self.underWay += 1
-        endpoint.sender.send(message, now: .now) { [inbox] outcome in
-            let command = WebhookCommand.tested(endpoint: number, message, outcome, since: now, reply)
-            if !inbox.post(command) { command.refuse() }
+        endpoint.sender.send(message, by: self.requests, now: .now) { [weak self] outcome in
+            let took = MonotonicTime.now - now
+            self?.underWay -= 1
+            self?.endpoints[number]?.machine.note(message, outcome, took: took, at: .now)
+            reply(WebhookTryReport(message, outcome, took: took, at: .now))
         }
     }
 }

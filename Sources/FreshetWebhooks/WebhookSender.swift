@@ -3,15 +3,13 @@
 import FreshetCore
 import FreshetUpstream
 
-/// Sends the messages of one endpoint. A value; any thread.
+/// Makes the requests of one endpoint. A value; any thread.
 struct WebhookSender: Sendable {
-    private let client: UpstreamClient
     /// `nil` where the URL is none, which the configuration does not admit.
     private let line: UpstreamLine?
     private let signer: WebhookSigner
 
-    init(_ configuration: WebhookConfiguration, by client: UpstreamClient) {
-        self.client = client
+    init(_ configuration: WebhookConfiguration) {
         self.signer = WebhookSigner(configuration.secrets)
         var exchange = ExchangeConfiguration(
             headers: [SourceConfiguration.Field(name: "Content-Type", value: configuration.contentType)],
@@ -27,8 +25,14 @@ struct WebhookSender: Sendable {
         self.line = (try? UpstreamURL(configuration.url)).map { UpstreamLine($0, exchange) }
     }
 
-    /// Sends a message, signed with the time `now`. `then` is called once, on the client's thread or inside of this call.
-    func send(_ message: WebhookTry, now: WallTime, then: @escaping @Sendable (WebhookOutcome) -> Void) {
+    /// Begins to send a message, signed with the time `now`. `then` is called once, on the thread of `requests`, or inside of
+    /// this call.
+    func send(
+        _ message: WebhookTry,
+        by requests: RequestTable,
+        now: WallTime,
+        then: @escaping (WebhookOutcome) -> Void
+    ) {
         guard let line = self.line else {
             return then(WebhookOutcome(UpstreamError(.policy, "not an absolute http:// or https:// URL")))
         }
@@ -41,7 +45,7 @@ struct WebhookSender: Sendable {
             SourceConfiguration.Field(name: "webhook-timestamp", value: "\(now.seconds)"),
             SourceConfiguration.Field(name: "webhook-signature", value: signature),
         ]
-        self.client.begin(request, over: line) { end in
+        requests.send(request, over: line) { end in
             switch end.result {
             case .success(let response):
                 let retryAfter = response.value(of: "retry-after")
