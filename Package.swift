@@ -216,8 +216,8 @@ let package = Package(
         .executableTarget(
             name: "freshet-bench",
             dependencies: [
-                "Compression", "FreshetAccess", "FreshetCore", "FreshetPolling", "FreshetSimulation",
-                "FreshetStorage",
+                "Compression", "FreshetAccess", "FreshetCluster", "FreshetCore", "FreshetPolling", "FreshetSimulation",
+                "FreshetStorage", "NATS",
                 "FreshetStreaming", "FreshetTesting", "FreshetWebhooks", "EventStream", "HTTPFields", "JSON",
                 "JSONSchema",
                 "CLinux",

@@ -28,6 +28,7 @@ struct FreshetBench {
           writes      what 100 writes a second to one source do to the streams of 1,000 subscribers beside it
           webhooks    CPU of a signed delivery beside a bare libcurl loop that posts the same bodies
           polling     the adaptive policy against fixed intervals: --traces FILE… [--json]
+          cluster-latency  from the gateway that polls to another one, beside a bare publisher and reader of the same broker
           cluster     how many gateways a million subscribers need, computed: --subscribers N --changes N --followed N
           simulate    long runs of the seeded simulation: --seeds 1-200 --steps 20000 [--plant NAME|all]
           all         documents, polls, fanout and hostile
@@ -60,6 +61,7 @@ struct FreshetBench {
             case "webhooks": try runWebhooksBenchmark(arguments: rest)
             case "hostile": exit(try runHostileBenchmark(arguments: rest))
             case "polling": exit(runPollingBenchmark(arguments: rest))
+            case "cluster-latency": try await runClusterLatencyBenchmark(arguments: rest)
             case "cluster": try runClusterModel(arguments: rest)
             case "simulate": exit(runSimulation(arguments: rest))
             case "all":
