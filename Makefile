@@ -9,7 +9,7 @@ PACKAGES = libcurl4-openssl-dev zlib1g-dev libzstd-dev libexpat1-dev libsqlite3-
 TEST_PACKAGES = chromium curl libnats3.4 nginx nodejs openssl python3-venv node-react node-react-test-renderer node-redux \
   node-eventsource node-ws node-typescript libjs-vue
 # What reads the files of Deploy.
-DEPLOY_PACKAGES = caddy curl dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
+DEPLOY_PACKAGES = caddy curl debootstrap dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25
