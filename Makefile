@@ -9,7 +9,8 @@ PACKAGES = libcurl4-openssl-dev zlib1g-dev libzstd-dev libexpat1-dev libsqlite3-
 TEST_PACKAGES = chromium curl libnats3.4 nginx nodejs openssl python3-venv node-react node-react-test-renderer node-redux \
   node-eventsource node-ws node-typescript libjs-vue
 # What reads the files of Deploy.
-DEPLOY_PACKAGES = caddy curl debootstrap dpkg-dev haproxy lintian man-db nginx openssl prometheus python3-venv shellcheck
+DEPLOY_PACKAGES = caddy curl debootstrap dpkg-dev gcc haproxy libidn2-dev libnats3.4 lintian make man-db nginx openssl prometheus \
+  python3-venv shellcheck
 SEEDS ?= 1-200
 STEPS ?= 20000
 LOOPS ?= 25
@@ -119,8 +120,9 @@ fuzz: setup
 STATIC = .build-static/release/freshet
 
 .PHONY: $(STATIC)
+$(STATIC): PACKAGES += python3
 $(STATIC): setup
-	timeout 3000 $(RELEASE) --static-swift-stdlib --scratch-path .build-static --product freshet
+	SWIFT="$(SWIFT)" timeout 3000 Deploy/static .build-static -j $(JOBS)
 
 ## deb: the Debian package, in .build/packages, with the runtime of Swift in the program
 deb: PACKAGES += dpkg-dev python3
