@@ -12,8 +12,8 @@ struct DeployTests {
     static let checks = [
         "scripts", "example", "configurations", "rules", "names", "metrics", "unit", "image", "compose", "kubernetes",
     ]
-    /// Half a minute each, and more where they fail.
-    static let long = ["dashboard", "proxies", "root", "package"]
+    /// Half a minute each; at the first use `root` builds a libcurl and `systemd` unpacks a Debian, two minutes more.
+    static let long = ["dashboard", "proxies", "root", "package", "systemd"]
 
     @Test("a check finds nothing", arguments: Self.checks)
     func check(name: String) async throws {
