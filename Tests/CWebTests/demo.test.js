@@ -43,6 +43,13 @@ test("from the command to a change on the page, and to the board", { skip }, asy
     t.diagnostic(`listening after ${isListening} ms, rows after ${isShown} ms, the first change after ${since()} ms`);
     await tab.call("Page.navigate", { url: board });
     await tab.until(`document.querySelectorAll("main .card").length === 6 && globalThis.example?.orders.state === "live"`);
+    // Where the orders cannot be read, the board does not say that there are none.
+    const cut = await browser.open("about:blank", await browser.context());
+    await cut.call("Network.enable");
+    await cut.call("Network.setBlockedURLs", { urls: ["*/v1/*"] });
+    await cut.call("Page.navigate", { url: board });
+    const empty = `[...document.querySelectorAll("main .nothing")].map((one) => one.textContent).join()`;
+    await cut.until(`globalThis.example && ${empty} === "Loading…,Loading…,Loading…"`, empty);
   } finally {
     await browser.close();
     demo.kill("SIGKILL");

@@ -148,6 +148,7 @@ orders.subscribe((value) => {
       else column.querySelector(".cards").insertBefore(card, next);
     }
     column.querySelector(".count").textContent = list.length || "";
+    if (value) column.querySelector(".nothing").textContent = "No order";
   }
   // A card that is moved loses the focus.
   const card = focused?.closest?.(".card");
