@@ -47,7 +47,7 @@ package struct SourceProposal: Hashable, Sendable {
     private static func pace(_ probe: SourceProbe) -> [Line] {
         let freshness = probe.freshness
         var interval = self.usualInterval
-        var why = "Nothing that the upstream says asks for another."
+        var why = "The upstream names no pace of its own."
         if let lifetime = freshness?.lifetime, freshness?.needsValidation == false, lifetime > interval {
             (interval, why) = (lifetime, "Its answers are fresh for \(DurationText.describe(lifetime)) (max-age).")
         }
@@ -67,7 +67,7 @@ package struct SourceProposal: Hashable, Sendable {
         let text = DurationText.describe(interval)
         return [
             .key("interval", text, why: why),
-            .option("interval", "adaptive", why: "Or polls as often as it is worth."),
+            .option("interval", "adaptive", why: "Or as often as the value changes."),
         ]
     }
 
@@ -105,7 +105,7 @@ package struct SourceProposal: Hashable, Sendable {
             let count = document.value(at: rule.items)?.count ?? 0
             let what = "\(count) item\(count == 1 ? "" : "s")"
             if let key = rule.key {
-                lines.append(.key("items", self.quoted("\(rule.items)"), why: "\(what), told apart by `key`."))
+                lines.append(.key("items", self.quoted("\(rule.items)"), why: "\(what), identified by `key`."))
                 lines.append(.key("key", self.quoted("\(key)"), why: nil))
             } else {
                 lines.append(.key("items", self.quoted("\(rule.items)"), why: "\(what), each under its own name."))
