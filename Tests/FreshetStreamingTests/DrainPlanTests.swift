@@ -33,6 +33,28 @@ struct DrainPlanTests {
         #expect(Double(most) < 2 * mean, "\(most), \(mean)")
     }
 
+    /// Takes no time to speak of.
+    @Test("however many are due, all are closed in the time: a turn that leaves some over is followed by one at once")
+    func many() {
+        let drain: Int64 = 3_000_000_000
+        let order = (0..<Int32(50_000)).map { SlotKey(index: $0, generation: 0) }
+        var plan = DrainPlan(order: order, start: 1000, nanoseconds: drain, done: [{}])
+        var (now, most) = (plan.start, 0)
+        // As `Delivery` has its turns: each closes a few, in less than half a millisecond.
+        while plan.next < order.count, now < plan.start + 10 * drain {
+            plan.next = min(plan.target(at: now), plan.next + TurnLimits.ends)
+            most = max(most, plan.target(at: now) - plan.next)
+            now += plan.isBehind(at: now) ? 500_000 : plan.step
+        }
+        #expect(plan.next == order.count)
+        #expect(now <= plan.start + drain + 2 * plan.step, "\(now)")
+        #expect(most < order.count / 50)
+        #expect(!plan.isBehind(at: .max))
+        // A drain whose end was told closes no more.
+        plan = DrainPlan(order: order, start: 0, nanoseconds: drain, done: [])
+        #expect(!plan.isBehind(at: drain))
+    }
+
     @Test("times out of the plan are bounded, whatever the clock says")
     func bounds() {
         var random = SplitMix64(seed: 6)

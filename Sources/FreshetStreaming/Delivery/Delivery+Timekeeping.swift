@@ -27,6 +27,12 @@ struct DrainPlan {
         return Int(Double(self.order.count) * (Double(elapsed) / Double(self.nanoseconds)))
     }
 
+    /// A turn closes no more than `TurnLimits.ends`: what is due beyond that is for the next one, without a wait. With a wait
+    /// of `step` between turns, a drain closed 4,096 in its time, however long that is.
+    func isBehind(at now: Int64) -> Bool {
+        !self.done.isEmpty && self.next < self.target(at: now)
+    }
+
     func isOver(at now: Int64) -> Bool { now &- self.start >= self.nanoseconds }
 
     /// What a client is asked to wait whose stream ends now, in milliseconds, where a successor has the listener. Until

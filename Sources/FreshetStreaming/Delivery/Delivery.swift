@@ -152,6 +152,7 @@ package final class Delivery<Carrier: Transport> {
     private var waitingTime: Int32 {
         let hasWork =
             !self.ready.isEmpty || self.nextArrival < self.arrivals.count || self.nextEnd < self.pendingEnds.count
+            || self.drain?.isBehind(at: self.clock.now) == true
         guard !hasWork else { return 0 }
         let time = self.clock.milliseconds(from: self.transport.now, untilNextTickOr: self.drain?.step)
         return self.millisecondsToExpiry.map { min(time, $0) } ?? time
