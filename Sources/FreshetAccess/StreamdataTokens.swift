@@ -39,6 +39,8 @@ package struct StreamdataTokens: Hashable, Sendable {
     }
 
     private let entries: [SecretHash: Entry]
+    /// The keys that seal what is asked for with the tokens; see ``seal(_:)``.
+    let sealing: [Fingerprint: Secret]
     /// The first line with a token of less than ``safeTokenBytes``.
     package let guessableLine: Int?
 
@@ -55,6 +57,7 @@ package struct StreamdataTokens: Hashable, Sendable {
     /// nothing.
     package init(_ content: [UInt8]) throws(Problem) {
         var entries: [SecretHash: Entry] = [:]
+        var sealing: [Fingerprint: Secret] = [:]
         var number = 0
         var guessable: Int?
         let lines = content.split(separator: 0x0A, omittingEmptySubsequences: false)
@@ -80,8 +83,10 @@ package struct StreamdataTokens: Hashable, Sendable {
                 throw Problem(line: number, what: "more than \(Self.maxTokens) tokens")
             }
             entries[hash] = Entry(hash: hash, key: key)
+            sealing[hash.fingerprint] = Self.sealingKey(of: Array(token.utf8))
         }
         self.entries = entries
+        self.sealing = sealing
         self.guessableLine = guessable
     }
 

@@ -118,17 +118,6 @@ struct ClusterDecoder {
         guard configuration.cluster != nil else { return }
         let each = "several gateways would each do it"
         if configuration.push != nil { self.refuse("push", each, in: root) }
-        if configuration.streamdata != nil {
-            self.refuse("streamdata", "each gateway would poll the addresses for itself", in: root)
-        }
-        for source in configuration.sources where source.template != nil {
-            self.context.error(
-                "sources.\(source.name)",
-                at: root.place(of: "sources"),
-                "a source with parameters, and `cluster`: each gateway would poll the instances for itself",
-                fix: "write the sources out, or run it in a gateway without `cluster`"
-            )
-        }
     }
 
     private func refuse(_ key: String, _ why: String, in root: SectionReader) {

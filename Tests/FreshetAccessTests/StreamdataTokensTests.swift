@@ -83,6 +83,48 @@ struct StreamdataTokensTests {
         #expect(isTaken("\(good)&X-Sd-Header=A%3A1"))
     }
 
+    @Test("what is asked for is sealed for those who have the token, for its name alone, and shows nothing of it")
+    func sealing() throws {
+        let tokens = try StreamdataTokens(Array("plain-token-0001\nother-token-0002\n".utf8))
+        let url =
+            "/http://up.example/a?key=secret-in-url&X-Sd-Header=Authorization%3ABearer%20secret-in-field&X-Sd-Header=X-Empty%3A"
+        func target(_ token: String) throws -> StreamdataTarget {
+            let request = try StreamdataRequest(url: Array("\(url)&X-Sd-Token=\(token)".utf8.dropFirst()))
+            let entry = try #require(Self.allow("http://up.example/").entry(for: request.target))
+            let caller = try tokens.caller(of: request, now: Self.now)
+            return try #require(
+                StreamdataTarget(request, entry: entry, token: caller, hash: StreamdataTokens.fingerprint)
+            )
+        }
+        let (one, other) = (try target("plain-token-0001"), try target("other-token-0002"))
+        let sealed = try #require(tokens.seal(one))
+        #expect(sealed != tokens.seal(one), "each has a key of its own")
+        #expect(tokens.open(sealed, of: one.name, allow: Self.allow("http://up.example/")) == one)
+        #expect(one.fields.map(\.value) == ["Bearer secret-in-field", ""])
+        #expect(!String(decoding: sealed, as: UTF8.self).contains("secret"))
+        // What is kept of it with each change.
+        let source = one.source(from: SourceConfiguration(name: "x"))
+        #expect(source.url.contains("secret-in-url") && !source.identity.contains("secret"))
+        #expect(source.identity != other.source(from: SourceConfiguration(name: "x")).identity)
+
+        #expect(tokens.open(sealed, of: one.name, allow: Self.allow("http://elsewhere.example/")) == nil)
+        #expect(tokens.open(sealed, of: other.name, allow: Self.allow("http://up.example/")) == nil)
+        let without = try StreamdataTokens(Array("other-token-0002\n".utf8))
+        #expect(without.open(sealed, of: one.name, allow: Self.allow("http://up.example/")) == nil)
+        #expect(without.seal(one) == nil)
+        for index in sealed.indices {
+            var bytes = sealed
+            bytes[index] ^= 1
+            #expect(tokens.open(bytes, of: one.name, allow: Self.allow("http://up.example/")) == nil)
+            let cut = Array(sealed.prefix(index))
+            #expect(tokens.open(cut, of: one.name, allow: Self.allow("http://up.example/")) == nil)
+        }
+    }
+
+    private static func allow(_ url: String) -> TargetList {
+        TargetList((try? TargetAddress(Array(url.utf8))).map { [TargetList.Entry($0, isInside: false)] } ?? [])
+    }
+
     @Test(
         "a signed URL is good for a day",
         arguments: [(0, true), (-86_400, true), (-86_401, false), (300, true), (301, false)] as [(Int64, Bool)]

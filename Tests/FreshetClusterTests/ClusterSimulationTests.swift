@@ -25,6 +25,14 @@ struct ClusterSimulationTests {
         #expect(simulation.figures.keys > 0 && simulation.figures.inherited > 0)
     }
 
+    @Test("what is read anywhere has one owner, and what nobody reads is gone", arguments: 1...Self.seeds)
+    func instances(seed: UInt64) {
+        let simulation = ClusterSimulation(seed: seed, hasInstances: true)
+        simulation.run(seconds: 20)
+        #expect(simulation.objections.isEmpty, "seed \(seed)")
+        #expect(simulation.figures.added > 10 && simulation.figures.removed > 5)
+    }
+
     @Test("the same seed gives the same run")
     func repeats() {
         let fingerprints = (0..<2).map { _ in

@@ -22,7 +22,9 @@ extension ClusterMachine {
         of name: String,
         now: MonotonicTime
     ) {
-        guard let role = self.sources[name]?.role else { return }
+        guard let role = self.sources[name]?.role, !self.instancePublished(id, outcome, of: name, now: now) else {
+            return
+        }
         let isHanding = role == .handing(id)
         let isRefencing = role == .refencing(id)
         guard role == .acquiring(id) || isHanding || isRefencing else { return }

@@ -61,7 +61,7 @@ extension ClusterMachine {
     }
 
     private var sourcesHash: UInt64 {
-        self.sources.keys.reduce(0) { $0 &+ StableHash.of($1.utf8) }
+        self.sources.reduce(0) { $1.value.instance == nil ? $0 &+ StableHash.of($1.key.utf8) : $0 }
     }
 
     mutating func heartbeatPublished(_ outcome: PublishOutcome, now: MonotonicTime) {
@@ -138,7 +138,7 @@ extension ClusterMachine {
         if placed != self.placedNodes { self.note(.joined(nodes: placed)) }
         self.placedNodes = placed
         self.version += 1
-        self.placement = Placement(sources: self.sources.keys, nodes: placed)
+        self.placement = Placement(sources: self.sources.filter { $0.value.instance == nil }.keys, nodes: placed)
         self.reviewAll(now: now)
     }
 
@@ -146,7 +146,7 @@ extension ClusterMachine {
 
     /// These are the sources of the configuration.
     package mutating func sourcesChanged(_ names: Set<String>, now: MonotonicTime) {
-        for name in self.names where !names.contains(name) {
+        for name in self.names where !names.contains(name) && self.sources[name]?.instance == nil {
             self.forget(name)
             self.forgetState(of: name)
             self.stopPolling(name)
@@ -155,7 +155,7 @@ extension ClusterMachine {
             self.sources[name] = nil
         }
         for name in names where self.sources[name] == nil { self.sources[name] = ClusterSource() }
-        self.names = names.sorted()
+        self.names = self.sources.keys.sorted()
         self.place(now: now)
     }
 
@@ -186,7 +186,7 @@ extension ClusterMachine {
         self.reviewLeft()
     }
 
-    private mutating func reviewLeft() {
+    mutating func reviewLeft() {
         guard self.isLeaving, !self.hasLeft else { return }
         let isDone = self.sources.values.allSatisfy { $0.role == .other } || !self.isEntitled
         guard isDone else { return }
@@ -207,16 +207,22 @@ extension ClusterMachine {
         case .refencing(nil): self.askOwner(name)
         case .owned(let fence):
             guard source.isOwnerKnown else { return self.askOwner(name) }
-            guard let target = self.placement.owner(of: name), target != self.settings.node, self.mayWrite else {
+            if source.instance?.isEnding == true, self.mayWrite { return self.end(name, now: now) }
+            guard let target = self.target(of: name), target != self.settings.node, self.mayWrite else {
                 if self.isLeaving, self.mayWrite { return self.hand(name, to: nil, fence: fence, now: now) }
                 return self.startPolling(name)
             }
             self.hand(name, to: target, fence: fence, now: now)
         case .other:
             guard source.isOwnerKnown else { return self.askOwner(name) }
-            guard self.isSettled, self.mayWrite, self.placement.owner(of: name) == self.settings.node,
-                self.isVacant(source)
-            else { return }
+            guard self.isSettled, self.mayWrite, self.isVacant(source) else {
+                // Its owner ends it, or nobody yet.
+                self.sources[name]?.instance?.isEnding = false
+                return
+            }
+            if source.instance?.isEnding == true { return self.endVacant(name) }
+            let target = self.target(of: name)
+            guard target == self.settings.node else { return self.makeElsewhere(name, target: target) }
             self.figures.takeovers += 1
             let id = self.writeOwner(name, self.ownRecord(of: source))
             self.sources[name]?.role = .acquiring(id)
@@ -235,17 +241,19 @@ extension ClusterMachine {
             node: self.settings.node,
             incarnation: self.settings.incarnation,
             learned: source.keeping?.state ?? source.learned,
-            validators: source.validators
+            validators: source.validators,
+            instance: source.instance?.record
         )
     }
 
-    private mutating func writeOwner(_ name: String, _ record: OwnerRecord) -> PublishID {
+    mutating func writeOwner(_ name: String, _ record: OwnerRecord) -> PublishID {
         let subject = self.settings.subjects.subject(of: .owner(source: name))
-        // A state is written often, and only the last counts.
+        // A state is written often, and of an instance only the last counts: one that is gone leaves nothing.
         let message = StreamMessage(
             subject: subject,
             payload: record.encoded,
-            replacesEarlier: ClusterUnit.keepsState(name)
+            timeToLive: record.instance?.isGone == true ? InstanceRecord.goneTime : nil,
+            replacesEarlier: ClusterUnit.keepsState(name) || record.instance != nil
         )
         return self.publish(
             [message],
@@ -267,7 +275,8 @@ extension ClusterMachine {
             node: incarnation == nil ? "" : target ?? "",
             incarnation: incarnation ?? Incarnation(rawValue: 0),
             learned: source.keeping?.state ?? source.learned,
-            validators: source.validators
+            validators: source.validators,
+            instance: source.instance?.record
         )
         self.figures.handovers += 1
         let id = self.writeOwner(name, record)
@@ -321,6 +330,7 @@ extension ClusterMachine {
     mutating func askOwner(_ name: String) {
         guard self.sources[name]?.isOwnerAsked == false else { return }
         self.sources[name]?.isOwnerAsked = true
+        self.sources[name]?.instance?.isReadSinceAsked = false
         self.actions.append(.readOwner(name))
     }
 
@@ -333,6 +343,7 @@ extension ClusterMachine {
         guard let source = self.sources[name] else { return }
         self.sources[name]?.isOwnerAsked = false
         guard case .success(let message) = result else { return self.retry(now: now) }
+        if source.instance != nil, self.instanceReceived(message, of: name, now: now) { return }
         self.sources[name]?.isOwnerKnown = true
         // Less than there was: the broker has lost it.
         self.sources[name]?.lastFence = min(source.lastFence, message?.sequence ?? 0)
@@ -367,7 +378,9 @@ extension ClusterMachine {
     }
 
     mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
-        guard let record = OwnerRecord(message.payload), let source = self.sources[name] else { return }
+        guard let record = OwnerRecord(message.payload),
+            !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name]
+        else { return }
         let isOwn = record.node == self.settings.node && record.incarnation == self.settings.incarnation
         if isOwn, message.sequence <= source.lastFence { return }
         self.sources[name]?.isOwnerKnown = true
@@ -410,7 +423,7 @@ extension ClusterMachine {
         self.reviewLeft()
     }
 
-    private mutating func dropPending(of name: String) {
+    mutating func dropPending(of name: String) {
         guard let source = self.sources[name], !source.pending.isEmpty else { return }
         self.figures.dropped += UInt64(source.pending.count)
         self.actions.append(.drop(source.pending.map(\.record)))

@@ -32,6 +32,7 @@ extension ClusterMachine {
             self.sources[name]?.owner = nil
             self.sources[name]?.isOwnerKnown = false
             self.sources[name]?.isOwnerAsked = false
+            self.sources[name]?.instance?.making = nil
         }
         self.actions.append(.readFacts)
     }
@@ -260,6 +261,7 @@ extension ClusterMachine {
     private mutating func changeRead(_ message: StoredMessage, of source: String, now: MonotonicTime) {
         guard let base = self.base else { return }
         guard let part = ChangePart(message.payload) else { return self.unreadable(source, message.sequence) }
+        if self.sources[source] == nil { self.suspectInstance(source) }
         let own = self.sources[source]?.pending.first
         if let own, own.number == part.number {
             guard part.index + 1 == part.of else { return }

@@ -55,6 +55,8 @@ package struct ClusterMachine {
         case learn(KeyRecord)
         /// Another node says this of a ticket.
         case ticket(TicketNotice)
+        /// An instance of a template has come or gone.
+        case instance(String, InstanceChange)
         /// What became of ``keySubmitted(_:_:of:now:)``.
         case keyStored(UInt64, isStored: Bool)
         /// These will not be in the log.
@@ -141,6 +143,8 @@ package struct ClusterMachine {
     var sources: [String: ClusterSource] = [:]
     /// Their names in order: what is done to all is done in the same order in every process.
     var names: [String] = []
+    /// Instances of which no record was read yet.
+    var unconfirmed: Set<String> = []
     /// What each publish under way is for.
     var publishes: [PublishID: Purpose] = [:]
     var retryAt = MonotonicTime.distantFuture
@@ -286,6 +290,8 @@ struct ClusterSource {
     }
 
     var role = Role.other
+    /// `nil` for a source of the configuration, and other units of it.
+    var instance: ClusterInstance?
     /// The last owner record, and its sequence.
     var owner: (record: OwnerRecord, sequence: UInt64)?
     /// Whether ``owner`` is what the stream says, since the node connected.

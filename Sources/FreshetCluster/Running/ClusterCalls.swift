@@ -15,6 +15,11 @@ package enum ClusterCall: Hashable, Sendable {
     /// Of an endpoint: a message of the kind `test`.
     case test
     case write(WriteCall)
+    /// An instance of a template: answered once what is due for those who came just now has been polled.
+    case settle
+    /// An instance that makes room for another: its owner ends it, unless somebody reads it elsewhere than at this node, where
+    /// nobody does.
+    case end(by: String)
 
     static let maxBody = 256 << 20
 
@@ -36,6 +41,10 @@ package enum ClusterCall: Hashable, Sendable {
         case .write(let call):
             writer.put(UInt8(7))
             writer.put(call)
+        case .settle: writer.put(UInt8(20))
+        case .end(let node):
+            writer.put(UInt8(21))
+            writer.put(node.utf8)
         }
         return writer.bytes
     }
@@ -60,6 +69,10 @@ package enum ClusterCall: Hashable, Sendable {
         case 7:
             guard let write = reader.writeCall(of: source), reader.isAtEnd else { return nil }
             return (source, .write(write))
+        case 20: return (source, .settle)
+        case 21:
+            guard let node = reader.string(atMost: RecordFormat.maxName) else { return nil }
+            return (source, .end(by: node))
         default: return nil
         }
     }
@@ -74,6 +87,8 @@ package enum ClusterReply: Hashable, Sendable {
     case failed(UpstreamError.Kind, String)
     case webhook(WebhookStanding)
     case tried(WebhookTryReport)
+    /// The source stands so, and what was polled of it is at or before this position. With the failure of its last poll.
+    case settled(SourceState, Cursor, UpstreamError?)
     /// The node does not own the source.
     case notOwner
 
@@ -104,6 +119,12 @@ package enum ClusterReply: Hashable, Sendable {
         case .wrote(let answer):
             writer.put(UInt8(7))
             writer.put(answer)
+        case .settled(let state, let cursor, let failure):
+            writer.put(UInt8(20))
+            writer.put(state.rawValue.utf8)
+            writer.put(cursor.description.utf8)
+            writer.put(failure.map { Array($0.kind.rawValue.utf8) })
+            writer.put((failure?.message ?? "").utf8)
         }
         return writer.bytes
     }
@@ -141,63 +162,19 @@ package enum ClusterReply: Hashable, Sendable {
         case 7:
             guard let answer = reader.writeAnswer(), reader.isAtEnd else { return nil }
             self = .wrote(answer)
+        case 20:
+            guard let state = reader.string(atMost: 32).flatMap({ SourceState(rawValue: $0) }),
+                let cursor = reader.string(atMost: Cursor.maxTextBytes).flatMap({ Cursor($0) }),
+                let name = reader.optionalText(atMost: 64), let message = reader.string(atMost: 64 << 10)
+            else { return nil }
+            var failure: UpstreamError?
+            if let name {
+                guard let kind = UpstreamError.Kind(rawValue: String(decoding: name, as: UTF8.self)) else { return nil }
+                failure = UpstreamError(kind, message)
+            }
+            self = .settled(state, cursor, failure)
         default: return nil
         }
-    }
-}
-
-/// What a node tells all others every second: nothing of it has to arrive.
-package struct ClusterAnnouncement: Hashable, Sendable {
-    package var node: String
-    /// The sources that somebody reads at this node, of those that are polled for readers alone.
-    package var read: [String]
-    /// The sources that this node owns and that are not well, and their states.
-    package var troubled: [String: SourceState]
-
-    /// The most names in each list.
-    package static let maxNames = 10_000
-
-    package init(node: String, read: [String], troubled: [String: SourceState]) {
-        self.node = node
-        self.read = read
-        self.troubled = troubled
-    }
-
-    package var encoded: [UInt8] {
-        var writer = RecordWriter()
-        writer.put(RecordFormat.version)
-        writer.put(self.node.utf8)
-        let read = self.read.prefix(Self.maxNames)
-        writer.put(UInt32(clamping: read.count))
-        for name in read { writer.put(name.utf8) }
-        let troubled = self.troubled.sorted { $0.key < $1.key }.prefix(Self.maxNames)
-        writer.put(UInt32(clamping: troubled.count))
-        for (name, state) in troubled {
-            writer.put(name.utf8)
-            writer.put(state.rawValue.utf8)
-        }
-        return writer.bytes
-    }
-
-    package init?(_ bytes: [UInt8]) {
-        var reader = RecordReader(bytes[...])
-        guard reader.number(UInt8.self) == RecordFormat.version,
-            let node = reader.string(atMost: RecordFormat.maxName),
-            let count = reader.number(UInt32.self), count <= Self.maxNames
-        else { return nil }
-        self.init(node: node, read: [], troubled: [:])
-        for _ in 0..<count {
-            guard let name = reader.string(atMost: RecordFormat.maxName) else { return nil }
-            self.read.append(name)
-        }
-        guard let troubled = reader.number(UInt32.self), troubled <= Self.maxNames else { return nil }
-        for _ in 0..<troubled {
-            guard let name = reader.string(atMost: RecordFormat.maxName),
-                let state = reader.string(atMost: 32).flatMap({ SourceState(rawValue: $0) })
-            else { return nil }
-            self.troubled[name] = state
-        }
-        guard reader.isAtEnd else { return nil }
     }
 }
 

@@ -17,6 +17,8 @@ package struct ClusterControl: Sendable {
     package var learn: @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void
     /// Another node says this of a ticket.
     package var ticket: @Sendable (TicketNotice) -> Void
+    /// The cluster has an instance of a template, from before the next change of it, or has it no more.
+    package var instance: @Sendable (String, InstanceChange) -> Void
     package var note: @Sendable (ClusterNote) -> Void
     /// The broker's state has changed.
     package var state: @Sendable (StreamState) -> Void
@@ -26,6 +28,7 @@ package struct ClusterControl: Sendable {
         release: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = { $1() },
         learn: @escaping @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void = { _, _ in },
         ticket: @escaping @Sendable (TicketNotice) -> Void = { _ in },
+        instance: @escaping @Sendable (String, InstanceChange) -> Void = { _, _ in },
         note: @escaping @Sendable (ClusterNote) -> Void = { _ in },
         state: @escaping @Sendable (StreamState) -> Void = { _ in }
     ) {
@@ -33,6 +36,7 @@ package struct ClusterControl: Sendable {
         self.release = release
         self.learn = learn
         self.ticket = ticket
+        self.instance = instance
         self.note = note
         self.state = state
     }
@@ -126,11 +130,12 @@ package final class ClusterLog: LogBackend {
         self.confined = QueueConfined(Confined(machine), queue: self.queue)
     }
 
-    /// Connects. `sources` are those of the configuration, `stored` what is known of them; `units` is what else one gateway at
-    /// a time is to do (``ClusterUnit``).
+    /// Connects. `sources` are those of the configuration, and `instances` those that the log on disk has; `stored` is what is
+    /// known of them; `units` is what else one gateway at a time is to do (``ClusterUnit``).
     package func run(
         sources: Set<String>,
         units: Set<String> = [],
+        instances: [String] = [],
         stored: [StoredSource],
         control: ClusterControl
     ) {
@@ -141,6 +146,7 @@ package final class ClusterLog: LogBackend {
         }
         self.perform { machine, now in
             machine.sourcesChanged(sources.union(units), now: now)
+            machine.instancesRestored(instances)
             for source in stored { machine.restored(source) }
         }
         self.stream.start { [weak self] state in self?.streamChanged(state) }
@@ -338,6 +344,10 @@ package final class ClusterLog: LogBackend {
             }
         case .learn(let record): self.control.learn(record.scope, record.record)
         case .ticket(let notice): self.control.ticket(notice)
+        case .instance(let name, let change):
+            self.control.instance(name, change)
+            // What is removed goes from the disk before the next change of the name comes to it.
+            self.takeOrders(confined, now: Self.now)
         case .keyStored(let request, let isStored): self.keyStored(request, isStored)
         case .drop(let records):
             for record in records { record.done(nil) }

@@ -5,7 +5,8 @@ package import FreshetCore
 /// The version of all records. A node that meets another one does not understand the cluster, and says so.
 enum RecordFormat {
     static let version: UInt8 = 1
-    static let maxName = 256
+    /// The longest name of a node, a source or an instance, in bytes.
+    static let maxName = InstanceName.maxBytes
 }
 
 /// One process of one node; drawn at random at its start.
@@ -26,6 +27,8 @@ package struct OwnerRecord: Hashable, Sendable {
     /// where it stands.
     package var learned: [UInt8]
     package var validators: Validators
+    /// `nil` for what the configuration names.
+    package var instance: InstanceRecord?
 
     static let maxLearned = 64 << 10
     /// The longest state of a unit, which is in the place of what was learned.
@@ -35,12 +38,14 @@ package struct OwnerRecord: Hashable, Sendable {
         node: String,
         incarnation: Incarnation,
         learned: [UInt8] = [],
-        validators: Validators = Validators()
+        validators: Validators = Validators(),
+        instance: InstanceRecord? = nil
     ) {
         self.node = node
         self.incarnation = incarnation
         self.learned = learned.count <= Self.maxState ? learned : []
         self.validators = validators
+        self.instance = instance
     }
 
     package var encoded: [UInt8] {
@@ -50,6 +55,7 @@ package struct OwnerRecord: Hashable, Sendable {
         writer.put(self.incarnation.rawValue)
         writer.put(self.learned)
         writer.put(self.validators)
+        if let instance { writer.put(instance) }
         return writer.bytes
     }
 
@@ -59,8 +65,12 @@ package struct OwnerRecord: Hashable, Sendable {
             let node = reader.string(atMost: RecordFormat.maxName),
             let incarnation = reader.number(UInt64.self),
             let learned = reader.text(atMost: Self.maxState),
-            let validators = reader.validators(), reader.isAtEnd
+            let validators = reader.validators()
         else { return nil }
+        if !reader.isAtEnd {
+            guard let instance = reader.instance(), reader.isAtEnd else { return nil }
+            self.instance = instance
+        }
         self.node = node
         self.incarnation = Incarnation(rawValue: incarnation)
         self.learned = Array(learned)

@@ -10,15 +10,20 @@ package struct Placement: Hashable, Sendable {
     package static let slackPercent = 8
 
     private let owners: [String: String]
+    /// Ascending, with their hashes.
+    private let nodes: [String]
+    private let hashes: [UInt64]
 
     package init(sources: some Sequence<String>, nodes: some Sequence<String>) {
         let nodes = Set(nodes).sorted()
         let sources = Set(sources).sorted()
+        let hashes = nodes.map { Self.mixed(StableHash.of($0.utf8)) }
+        self.nodes = nodes
+        self.hashes = hashes
         guard !nodes.isEmpty else {
             self.owners = [:]
             return
         }
-        let hashes = nodes.map { Self.mixed(StableHash.of($0.utf8)) }
         let (scaled, overflow) = sources.count.multipliedReportingOverflow(by: 100 + Self.slackPercent)
         let divisor = nodes.count * 100
         let room = overflow ? sources.count : max(1, (scaled + divisor - 1) / divisor)
@@ -46,6 +51,13 @@ package struct Placement: Hashable, Sendable {
 
     /// `nil` for a source that was not placed, since there is no node.
     package func owner(of source: String) -> String? { self.owners[source] }
+
+    /// The node that a name ranks first, whatever other sources there are; `nil` where there is no node.
+    package func first(of name: String) -> String? {
+        let hash = Self.mixed(StableHash.of(name.utf8))
+        let best = self.hashes.indices.max { Self.mixed(hash ^ self.hashes[$0]) < Self.mixed(hash ^ self.hashes[$1]) }
+        return best.map { self.nodes[$0] }
+    }
 
     private static func mixed(_ number: UInt64) -> UInt64 {
         var hash = (number ^ (number >> 33)) &* 0xFF51_AFD7_ED55_8CCD

@@ -29,11 +29,52 @@ package struct StreamdataTarget: Hashable, Sendable {
         self.address = request.target
         self.fields = request.fields
         self.isInside = entry.isInside
-        // Neither a URL nor a field has a line break in it, so that no two targets have one text.
-        let parts = [request.target.text] + request.fields.map { "\($0.name): \($0.value)" }
-        let target = hash(Array(parts.joined(separator: "\n").utf8))
+        let target = hash(Self.text(of: request.target, request.fields))
         guard let name = InstanceName("\(Self.template)/\(token.text)/\(target.text)") else { return nil }
         self.name = name
+    }
+
+    /// What was asked for, as another gateway has told it: ``text`` of the target with this name.
+    ///
+    /// - Returns: `nil` where it is not, or is not below any of `allow`.
+    package init?(_ text: [UInt8], named name: InstanceName, allow: TargetList, hash: ([UInt8]) -> Fingerprint) {
+        guard let token = Self.token(of: name), name.values.count == 2, name.values[1] == hash(text).text else {
+            return nil
+        }
+        let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        guard let first = lines.first, let address = try? TargetAddress(Array(first)),
+            let entry = allow.entry(for: address)
+        else { return nil }
+        var fields: [SourceConfiguration.Field] = []
+        for line in lines.dropFirst() {
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")),
+                let field = String(validating: line[..<colon], as: UTF8.self),
+                let value = String(validating: line[colon...].dropFirst(2), as: UTF8.self)
+            else { return nil }
+            fields.append(.init(name: field, value: value))
+        }
+        self.name = name
+        self.token = token
+        self.address = address
+        self.fields = fields
+        self.isInside = entry.isInside
+    }
+
+    /// The hash of the token in a name of this form.
+    package static func token(of name: InstanceName) -> Fingerprint? {
+        guard name.template == Self.template, let text = name.values.first, text.utf8.count == 32,
+            let first = UInt64(text.prefix(16), radix: 16), let second = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        return Fingerprint(first: first, second: second)
+    }
+
+    /// What is asked for, a line for the URL and one for each field.
+    package var text: [UInt8] { Self.text(of: self.address, self.fields) }
+
+    private static func text(of address: TargetAddress, _ fields: [SourceConfiguration.Field]) -> [UInt8] {
+        // Neither a URL nor a field has a line break in it, so that no two targets have one text.
+        let parts = [address.text] + fields.map { "\($0.name): \($0.value)" }
+        return Array(parts.joined(separator: "\n").utf8)
     }
 
     /// The source that is polled for it.

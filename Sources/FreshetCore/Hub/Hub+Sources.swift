@@ -16,7 +16,8 @@ extension Hub {
         return id
     }
 
-    /// Adds an instance of a template, which nobody reads yet. `groups`: what it is counted in while nobody does.
+    /// Adds an instance of a template, which nobody reads yet. `groups`: what it is counted in while nobody does; `isShared`: other
+    /// gateways may have had it before, so that whoever reads on from before this has a gap, or reads the store.
     ///
     /// - Returns: `nil` where the name is taken.
     package func addInstance(
@@ -24,11 +25,12 @@ extension Hub {
         identity: String,
         status: SourceStatus,
         in groups: [IdleGroup],
+        isShared: Bool = false,
         now: MonotonicTime
     ) -> SourceID? {
         self.state.withLock { state in
             state.idle.now = now
-            return state.addInstance(name, identity: identity, status: status, in: groups)
+            return state.addInstance(name, identity: identity, status: status, in: groups, isShared: isShared)
         }
     }
 
@@ -189,20 +191,39 @@ extension Hub {
     /// Takes note of who polls which source in a cluster, and of the sources that are read at other gateways.
     ///
     /// - Returns: Those that are read elsewhere from now on, and were not.
-    package func note(owners: [String: String], readElsewhere: Set<String>) -> [SourceID] {
+    package func note(owners: [String: String], readElsewhere: Set<String>, now: MonotonicTime) -> [SourceID] {
         self.state.withLock { state in
             var new: [SourceID] = []
-            for (name, id) in state.ids {
-                guard let entry = state[id] else { continue }
-                let isRead = readElsewhere.contains(name)
-                guard entry.owner != owners[name] || entry.isReadElsewhere != isRead else { continue }
-                if isRead, !entry.isReadElsewhere { new.append(id) }
-                state.update(id) { entry in
-                    entry.owner = owners[name]
-                    entry.isReadElsewhere = isRead
+            state.idle.now = now
+            for ids in [state.ids, state.instances] {
+                for (name, id) in ids {
+                    guard let entry = state[id] else { continue }
+                    let isRead = readElsewhere.contains(name)
+                    guard entry.owner != owners[name] || entry.isReadElsewhere != isRead else { continue }
+                    if isRead, !entry.isReadElsewhere { new.append(id) }
+                    state.update(id) { entry in
+                        entry.owner = owners[name]
+                        entry.isReadElsewhere = isRead
+                    }
                 }
             }
             return new
+        }
+    }
+
+    /// Takes note that a source is read at another gateway of the cluster, until ``note(owners:readElsewhere:)`` says otherwise.
+    package func noteReadElsewhere(_ source: SourceID) {
+        self.state.withLock { state in
+            state.update(source) { $0.isReadElsewhere = true }
+        }
+    }
+
+    /// Takes an instance that nobody reads for one that somebody has read a moment ago.
+    package func postpone(_ source: SourceID, now: MonotonicTime) {
+        self.state.withLock { state in
+            guard let entry = state[source], !entry.idleGroups.isEmpty, !entry.isRead else { return }
+            state.idle.now = now
+            state.idle.insert(source, in: entry.idleGroups)
         }
     }
 

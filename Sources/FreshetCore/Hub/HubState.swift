@@ -148,7 +148,8 @@ struct HubState: Sendable {
         _ name: String,
         identity: String,
         status: SourceStatus,
-        in groups: [IdleGroup]
+        in groups: [IdleGroup],
+        isShared: Bool
     ) -> SourceID? {
         guard self.id(of: name) == nil else { return nil }
         var entry = Entry(name: name, identity: identity, status: status)
@@ -157,7 +158,7 @@ struct HubState: Sendable {
         let id = SourceID(index: self.entries.append(entry))
         self.instances[name] = id
         self.idle.insert(id, in: groups)
-        self.log.startAfter(self.unknownThrough, for: id)
+        self.log.startAfter(isShared ? self.log.head : self.unknownThrough, for: id)
         return id
     }
 

@@ -236,7 +236,10 @@ extension SourceConfiguration {
 
     /// What a kept value depends on: see ``StoredSource/identity``.
     package var identity: String {
-        var parts = [self.url, self.root?.description ?? "", self.format?.rawValue ?? ""]
+        // An address of a request may hold a secret; its name has a hash of it, and of what is sent along.
+        let isTarget = self.instanceOf == StreamdataTarget.template
+        let target = isTarget ? InstanceName(self.name).flatMap { StreamdataTarget.token(of: $0) } : nil
+        var parts = [target == nil ? self.url : self.name, self.root?.description ?? "", self.format?.rawValue ?? ""]
         if let select = self.select { parts.append("select \(select.text)") }
         if let separator = self.separator { parts.append("separator \(separator)") }
         // The identity is kept on disk, where a body, which may hold a secret, has no place.

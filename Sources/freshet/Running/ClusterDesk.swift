@@ -13,7 +13,7 @@ import System
 
 /// Polls what this gateway owns, tells the others what it reads, and says how the cluster stands. Any thread may call.
 final class ClusterDesk: Sendable {
-    private struct State: Sendable {
+    struct State: Sendable {
         weak var registry: SourceRegistry?
         weak var poller: Poller?
         weak var hub: Hub?
@@ -21,17 +21,18 @@ final class ClusterDesk: Sendable {
         weak var writer: WriteDesk?
         /// `nil` without `auth`.
         var tickets: ClusterTickets?
-        /// By node: what it reads, and when it said so.
-        var others: [String: (read: Set<String>, at: MonotonicTime)] = [:]
+        var others = ReadElsewhere()
+        /// The number of the last announcement.
+        var round: UInt32 = 0
+        /// Instances that somebody began to read since it was looked for it.
+        var additions: Set<String> = []
         var lastState: StreamState?
     }
 
     let log: ClusterLog
     let logger: Logger
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
-    /// A node that says nothing for so long reads nothing.
-    private static let silence = Duration.seconds(5)
     /// How long a shutdown waits until all sources are handed over.
     private static let leaveTime = Duration.seconds(2)
 
@@ -116,6 +117,7 @@ final class ClusterDesk: Sendable {
         self.log.run(
             sources: Set(registry.ids.keys),
             units: Self.units(configured),
+            instances: registry.instances.names,
             stored: stored,
             control: ClusterControl(
                 own: { [weak registry, weak webhooks] name, record in
@@ -134,6 +136,7 @@ final class ClusterDesk: Sendable {
                 },
                 learn: { [weak writer] in writer?.learn($0, $1) },
                 ticket: { tickets?.heard($0) },
+                instance: { [weak registry] in registry?.instances.changed($0, $1) },
                 note: { [logger] in ClusterNotes.log($0, logger) },
                 state: { [weak self] in self?.stateChanged($0) }
             )
@@ -212,7 +215,10 @@ final class ClusterDesk: Sendable {
 extension ClusterDesk {
     /// Tells the others what is read here and how the sources of this gateway are, and the hub who owns what.
     func tick() {
-        let (hub, poller, tickets) = self.state.withLock { ($0.hub, $0.poller, $0.tickets) }
+        let (hub, poller, tickets) = self.state.withLock { state in
+            state.additions = []
+            return (state.hub, state.poller, state.tickets)
+        }
         guard let hub, let poller else { return }
         let snapshot = self.log.snapshot
         if snapshot.state == .connected { tickets?.tick() }
@@ -225,23 +231,32 @@ extension ClusterDesk {
                 troubled[report.name] = report.status.state
             }
         }
+        let known = Set(read)
+        read += self.state.withLock { $0.additions.subtracting(known) }
         if snapshot.state == .connected {
-            self.log.announce(ClusterAnnouncement(node: self.log.settings.node, read: read, troubled: troubled))
+            let round = self.state.withLock { state in
+                state.round &+= 1
+                return state.round
+            }
+            let announcement = ClusterAnnouncement(node: self.log.settings.node, read: read, troubled: troubled)
+            for part in announcement.parts(round: round) { self.log.announce(part) }
         }
-        let elsewhere = self.state.withLock { state in
-            let limit = MonotonicTime.now
-            state.others = state.others.filter { limit - $0.value.at < Self.silence }
-            return state.others.values.reduce(into: Set<String>()) { $0.formUnion($1.read) }
-        }
-        for id in hub.note(owners: snapshot.owners, readElsewhere: elsewhere) { poller.subscribersChanged(id) }
+        self.log.read(instances: Set(read.filter { InstanceName.isInstance($0) }))
+        let elsewhere = self.state.withLock { $0.others.names(now: .now) }
+        let new = hub.note(owners: snapshot.owners, readElsewhere: elsewhere, now: .now)
+        for id in new { poller.subscribersChanged(id) }
     }
 
     private func take(_ announcement: ClusterAnnouncement) {
-        let hub = self.state.withLock { state in
-            state.others[announcement.node] = (Set(announcement.read), .now)
-            return state.hub
+        let (hub, poller, whole) = self.state.withLock { state in
+            let whole = state.others.take(announcement, now: .now)
+            return (state.hub, state.poller, whole)
         }
         guard let hub else { return }
+        if announcement.extent == .addition {
+            for name in announcement.read { self.noteReader(of: name, hub, poller) }
+        }
+        guard let announcement = whole else { return }
         let snapshot = self.log.snapshot
         for report in hub.sources() where snapshot.owners[report.name] == announcement.node {
             guard !snapshot.polled.contains(report.name) else { continue }
@@ -260,6 +275,14 @@ extension ClusterDesk {
             status.intervalReason = reason
             status.nextPollAt = nil
             if transition != nil { status.stateSince = .now }
+            if transition == .failing || transition == .backoff, InstanceName.isInstance(report.name) {
+                status.noteFailure(
+                    UpstreamError(.internal, "\(announcement.node), which polls it, knows why"),
+                    at: .now
+                )
+            } else if state == .ok {
+                status.failuresInARow = 0
+            }
             hub.report(status, of: report.id, transition: transition)
         }
     }
@@ -293,6 +316,8 @@ extension ClusterDesk {
                     answer(.done)
                 case .push(let body, let contentType):
                     answer(.pushed(try await poller.push(id, body: body, contentType: contentType)))
+                case .settle: self.settle(id, hub, poller, answer)
+                case .end(let node): answer(self.end(name, id, by: node, hub))
                 case .report, .test: answer(.failed(.internal, "a source is no webhook"))
                 case .write(let call):
                     answer(.wrote(await writer.perform(call.request, for: call.principal)))

@@ -49,9 +49,8 @@ extension InstanceDesk {
             else { return .failure(.unknown) }
             let patience = template.source.timeout
             if let instance = state.instances[target.name.text] {
-                let (hold, wasIdle) = self.hub.hold(instance.id, patience: patience)
-                if wasIdle { self.poller.subscribersChanged(instance.id) }
-                return .success(hold)
+                if instance.target == nil { state.instances[target.name.text]?.target = target }
+                return .success(self.hold(instance, patience: patience, &state))
             }
             let caller = Caller(token: target.token, template: target.name.template)
             if let refusal = self.makeRoom(for: caller, in: template, &state) {
@@ -62,7 +61,10 @@ extension InstanceDesk {
             guard let id = self.make(source, named: target.name, for: caller, &state) else {
                 return .failure(.unknown)
             }
-            return .success(self.hub.hold(id, patience: patience).hold)
+            state.instances[target.name.text]?.target = target
+            let hold = self.hub.hold(id, patience: patience).hold
+            self.want(target.name.text, &state)
+            return .success(hold)
         }
     }
 }

@@ -3,6 +3,7 @@
 import FreshetConfiguration
 import FreshetCore
 import FreshetPolling
+import FreshetUpstream
 import JSON
 import ServiceLifecycle
 import Synchronization
@@ -36,45 +37,24 @@ final class InstanceDesk: InstanceMaker {
         var refused: [InstanceRefusal: UInt64] = [:]
     }
 
-    /// Who an instance is counted for.
-    struct Caller: Hashable, Sendable {
-        private enum Identity: Hashable, Sendable {
-            case account(Principal.Account)
-            case address(ReadClient)
-            case token(Fingerprint)
-        }
-
-        private let template: String
-        private let identity: Identity
-
-        /// `nil` for administrators, and for anonymous callers of this machine: they may be anybody.
-        init?(_ principal: Principal, from client: ReadClient?, template: String) {
-            self.template = template
-            switch principal.kind {
-            case .key, .jwt, .certificate: self.identity = .account(principal.account)
-            case .administrator: return nil
-            case .anonymous:
-                guard let client else { return nil }
-                self.identity = .address(client)
-            }
-        }
-
-        /// Whoever has the token.
-        init(token: Fingerprint, template: String) {
-            self.template = template
-            self.identity = .token(token)
-        }
-    }
-
     struct Share: Sendable {
         let group: IdleGroup
+        /// Those that are counted.
         var count = 0
+        /// Those that there are.
+        var members = 0
     }
 
     struct Instance: Sendable {
         var id: SourceID
         var name: InstanceName
         var caller: Caller?
+        /// The address that is polled; `nil` for an instance of a template, and where this gateway may not know it.
+        var target: StreamdataTarget?
+        /// Its room is counted for another one until then.
+        var leavesUntil: MonotonicTime?
+        /// When it was gone last, and was made again for those who read it here.
+        var remadeAt: MonotonicTime?
     }
 
     struct State: Sendable {
@@ -99,8 +79,11 @@ final class InstanceDesk: InstanceMaker {
     let hub: Hub
     let poller: Poller
     let state = Mutex(State())
+    /// `nil` for a gateway that is alone.
+    let sharing: (any InstanceSharing)?
 
-    init(hub: Hub, poller: Poller) {
+    init(hub: Hub, poller: Poller, sharing: (any InstanceSharing)? = nil) {
+        self.sharing = sharing
         self.hub = hub
         self.poller = poller
         hub.attach(instances: self)
@@ -131,22 +114,31 @@ final class InstanceDesk: InstanceMaker {
             }
             let patience = template.source.timeout
             if let instance = state.instances[name.text] {
-                let (hold, wasIdle) = self.hub.hold(instance.id, patience: patience)
-                if wasIdle { self.poller.subscribersChanged(instance.id) }
-                return .success(hold)
+                return .success(self.hold(instance, patience: patience, &state))
             }
             guard !template.isForTargets, let source = template.template.instance(name, of: template.source) else {
                 return .failure(.unknown)
             }
-            let caller = Caller(principal, from: client, template: name.template)
+            let caller = self.caller(principal, from: client, template: name.template)
             if let refusal = self.makeRoom(for: caller, in: template, &state) {
                 state.templates[name.template]?.figures.refused[refusal, default: 0] += 1
                 return .failure(refusal)
             }
             guard let id = self.make(source, named: name, for: caller, &state) else { return .failure(.unknown) }
-            return .success(self.hub.hold(id, patience: patience).hold)
+            let hold = self.hub.hold(id, patience: patience).hold
+            self.want(name.text, &state)
+            return .success(hold)
         }
         return try result.get()
+    }
+
+    /// Holds an instance that is there.
+    func hold(_ instance: Instance, patience: Duration, _ state: inout State) -> SourceHold {
+        let isFirstHere = self.sharing != nil && !self.hub.isReadHere(instance.id)
+        let (hold, wasIdle) = self.hub.hold(instance.id, patience: patience)
+        if wasIdle { self.poller.subscribersChanged(instance.id) }
+        if isFirstHere { self.want(instance.name.text, &state) }
+        return hold
     }
 
     /// Lets the instance go that nobody has read for longest, where there is no room for another.
@@ -161,8 +153,9 @@ final class InstanceDesk: InstanceMaker {
 
     private func evict(from group: IdleGroup, _ state: inout State) -> Bool {
         guard let id = self.hub.idleInstance(in: group), let name = state.names[id] else { return false }
+        if self.sharing != nil, !self.evictShared(name, &state) { return false }
         state.templates[String(InstanceName.template(of: name))]?.figures.evicted += 1
-        self.forget(name, &state)
+        if self.sharing == nil { self.forget(name, &state) }
         return true
     }
 
@@ -186,11 +179,23 @@ final class InstanceDesk: InstanceMaker {
         )
         let identity = source.identity
         guard
-            let id = self.hub.addInstance(name.text, identity: identity, status: status, in: groups, now: .now)
+            let id = self.hub.addInstance(
+                name.text,
+                identity: identity,
+                status: status,
+                in: groups,
+                isShared: self.sharing != nil,
+                now: .now
+            )
         else { return nil }
         let learned = self.restore(state.stored.removeValue(forKey: name.text), as: id, identity: identity)
         do throws(UpstreamError) {
-            try self.poller.add(id, source, learned: learned)
+            if self.sharing == nil {
+                try self.poller.add(id, source, learned: learned)
+            } else {
+                if !source.url.isEmpty { _ = try UpstreamURL(source.url) }
+                self.describe(source, as: id)
+            }
         } catch {
             // The template was looked at when it was loaded: no instance of it has another scheme or host.
             self.hub.removeSource(id)
@@ -198,10 +203,21 @@ final class InstanceDesk: InstanceMaker {
         }
         state.instances[name.text] = Instance(id: id, name: name, caller: caller)
         state.names[id] = name.text
-        state.templates[name.template]?.count += 1
         state.templates[name.template]?.figures.made += 1
-        if let caller { state.shares[caller]?.count += 1 }
+        state.templates[name.template]?.count += 1
+        if let caller {
+            state.shares[caller]?.count += 1
+            state.shares[caller]?.members += 1
+        }
         return id
+    }
+
+    /// Counts an instance in or out.
+    func count(_ instance: Instance, by difference: Int, _ state: inout State) {
+        state.templates[instance.name.template]?.count += difference
+        guard let caller = instance.caller else { return }
+        // As long as it is there, so is its share.
+        state.shares[caller]?.count += difference
     }
 
     /// Takes over what an earlier process knew of an instance.
@@ -214,12 +230,13 @@ final class InstanceDesk: InstanceMaker {
         return stored.learned
     }
 
-    private func forget(_ name: String, _ state: inout State) {
+    func forget(_ name: String, _ state: inout State) {
         guard let instance = state.instances.removeValue(forKey: name) else { return }
         state.names[instance.id] = nil
-        state.templates[instance.name.template]?.count -= 1
-        if let caller = instance.caller, let count = state.shares[caller]?.count {
-            if count > 1 { state.shares[caller]?.count = count - 1 } else { state.shares[caller] = nil }
+        if instance.isCounted { self.count(instance, by: -1, &state) }
+        if let caller = instance.caller, let share = state.shares[caller] {
+            state.shares[caller]?.members = share.members - 1
+            if share.members <= 1 { state.shares[caller] = nil }
         }
         self.poller.remove(instance.id)
         self.hub.removeSource(instance.id)
@@ -238,18 +255,27 @@ final class InstanceDesk: InstanceMaker {
     /// Forgets the instances that nobody has read for the time that their template says, or up to two ``interval``s longer.
     func forgetIdle() {
         let (now, interval) = (MonotonicTime.now, self.interval)
-        let groups = self.state.withLock { $0.templates.values.map { ($0.group, $0.template.linger + interval) } }
+        // Of a cluster that somebody reads it elsewhere is said once a second.
+        let least = self.sharing == nil ? Duration.zero : Self.leastSharedLinger
+        let groups = self.state.withLock { state in
+            state.templates.values.map { ($0.group, max($0.template.linger, least) + interval) }
+        }
         for (group, linger) in groups {
             // One at a time, so that nobody who reads another waits for long.
             while self.forgetOne(of: group, idleFor: linger, now: now) {}
         }
         self.releaseStored(now: now)
+        if self.sharing != nil { self.reviewLeaving() }
     }
 
     private func forgetOne(of group: IdleGroup, idleFor linger: Duration, now: MonotonicTime) -> Bool {
         self.state.withLock { state in
             guard let id = self.hub.idleInstance(in: group, for: linger, now: now), let name = state.names[id] else {
                 return false
+            }
+            guard self.sharing == nil else {
+                self.endShared(name, &state)
+                return true
             }
             state.templates[String(InstanceName.template(of: name))]?.figures.forgotten += 1
             self.forget(name, &state)
@@ -302,7 +328,15 @@ extension InstanceDesk {
             }
         }
         for template in gone { self.forgetAll(of: template) }
-        for template in changed { self.update(template) { poller, id, source in try? poller.add(id, source) } }
+        for template in changed {
+            self.update(template) { poller, id, source in
+                if self.sharing?.polls(source.name) ?? true {
+                    try? poller.add(id, source)
+                } else {
+                    self.describe(source, as: id)
+                }
+            }
+        }
     }
 
     private func names(of template: String) -> [String] {
@@ -310,7 +344,10 @@ extension InstanceDesk {
     }
 
     func forgetAll(of template: String) {
-        for name in self.names(of: template) { self.state.withLock { self.forget(name, &$0) } }
+        for name in self.names(of: template) {
+            self.state.withLock { self.forget(name, &$0) }
+            self.sharing?.end(name)
+        }
     }
 
     /// Has the instances of a template go on by what it says now; those that are none any more go.
@@ -319,6 +356,7 @@ extension InstanceDesk {
             self.state.withLock { state in
                 guard let known = state.templates[template], let instance = state.instances[name] else { return }
                 guard let source = known.template.instance(instance.name, of: known.source) else {
+                    self.sharing?.end(name)
                     return self.forget(name, &state)
                 }
                 tell(self.poller, instance.id, source)
@@ -328,7 +366,8 @@ extension InstanceDesk {
 
     /// Takes over what an earlier process left of instances; the names of the others are given back.
     func adopt(_ stored: [StoredSource]) -> [String] {
-        self.state.withLock { state in
+        guard self.sharing == nil else { return self.adoptShared(stored) }
+        return self.state.withLock { state in
             var others: [String] = []
             for source in stored {
                 guard let name = InstanceName(source.name), name.text == source.name,

@@ -6,12 +6,12 @@ import FreshetPolling
 
 /// Asks this gateway's poller where it owns the source, and the owner where it does not.
 final class RoutedControl: SourceControl {
-    private let hub: Hub
-    private let poller: Poller
-    private let cluster: ClusterDesk
+    let hub: Hub
+    let poller: Poller
+    let cluster: ClusterDesk
 
     /// As long as a poll may take by default, and a little more.
-    private static let timeout = Duration.seconds(35)
+    static let timeout = Duration.seconds(35)
 
     init(hub: Hub, poller: Poller, cluster: ClusterDesk) {
         self.hub = hub
@@ -54,7 +54,7 @@ final class RoutedControl: SourceControl {
         guard let reply = try await self.ask(.poll, of: source) else { return try await self.poller.poll(source) }
         switch reply {
         case .polled(let outcome): return outcome
-        case .done, .pushed, .failed, .notOwner, .wrote, .webhook, .tried:
+        case .done, .pushed, .failed, .notOwner, .wrote, .webhook, .tried, .settled:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -65,7 +65,7 @@ final class RoutedControl: SourceControl {
         }
         switch reply {
         case .pushed(let cursor): return cursor
-        case .done, .polled, .failed, .notOwner, .wrote, .webhook, .tried:
+        case .done, .polled, .failed, .notOwner, .wrote, .webhook, .tried, .settled:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -86,7 +86,15 @@ final class RoutedControl: SourceControl {
     }
 
     func settle(_ source: SourceID, done: @escaping @Sendable () -> Void) {
-        guard let name = self.hub.name(of: source), self.cluster.log.owns(name) else { return done() }
+        guard let name = self.hub.name(of: source) else { return done() }
+        guard !InstanceName.isInstance(name) else {
+            Task {
+                await self.settleInstance(source)
+                done()
+            }
+            return
+        }
+        guard self.cluster.log.owns(name) else { return done() }
         self.poller.settle(source, done: done)
     }
 }

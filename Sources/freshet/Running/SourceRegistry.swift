@@ -52,7 +52,7 @@ final class SourceRegistry: Sendable {
         self.closedAt = closedAt
         self.hub = hub
         self.poller = poller
-        self.instances = InstanceDesk(hub: hub, poller: poller)
+        self.instances = InstanceDesk(hub: hub, poller: poller, sharing: cluster)
         self.state = Mutex(State(stored: Dictionary(stored.map { ($0.name, $0) }, uniquingKeysWith: { $1 })))
     }
 
@@ -188,7 +188,7 @@ final class SourceRegistry: Sendable {
     /// This gateway of a cluster polls the source from here on, with what the one before it had learned.
     func own(_ name: String, learned: [UInt8]) {
         self.state.withLock { state in
-            guard let entry = state.entries[name] else { return }
+            guard let entry = state.entries[name] else { return self.instances.own(name, learned: learned) }
             // It was accepted before.
             try? self.poller.add(entry.id, entry.configuration, learned: learned)
         }
@@ -196,7 +196,9 @@ final class SourceRegistry: Sendable {
 
     /// Another one does, or its owner is not known. `done` is called once nothing more of it is published here.
     func release(_ name: String, done: @escaping @Sendable () -> Void) {
-        guard let entry = self.state.withLock({ $0.entries[name] }) else { return done() }
+        guard let entry = self.state.withLock({ $0.entries[name] }) else {
+            return self.instances.release(name, done: done)
+        }
         self.poller.remove(entry.id)
         let (poller, id) = (self.poller, entry.id)
         Task {
@@ -298,7 +300,7 @@ extension SourceRegistry.Changes {
 
 extension SourceStatus {
     /// What the configuration says of a source: what is asked of it is the same at every gateway.
-    fileprivate mutating func describe(_ source: SourceConfiguration, learned: [UInt8]) {
+    mutating func describe(_ source: SourceConfiguration, learned: [UInt8]) {
         self.url = URLRedaction.redacted(source.url, wholly: true)
         self.schema = source.schema
         self.write = source.write

@@ -99,6 +99,54 @@ struct InstanceHubTests {
         #expect(self.idle(for: 10, at: 125) == first)
     }
 
+    @Test("a reader at another gateway is one, and what was looked at in vain goes to the end")
+    func elsewhere() throws {
+        let first = try self.instance("user/1", at: 100)
+        let second = try self.instance("user/2", at: 101)
+        func note(_ names: Set<String>, at seconds: Int64) -> [SourceID] {
+            let now = MonotonicTime(nanoseconds: seconds * 1_000_000_000)
+            return self.hub.note(owners: ["user/1": "a"], readElsewhere: names, now: now)
+        }
+        #expect(note(["user/1"], at: 102) == [first])
+        #expect(note(["user/1"], at: 103).isEmpty)
+        #expect(self.hub.report(of: first)?.owner == "a" && self.hub.isListenedTo(first) && !self.hub.isReadHere(first))
+        #expect(self.idle(for: 1, at: 104) == second)
+        self.hub.postpone(second, now: MonotonicTime(nanoseconds: 104 * 1_000_000_000))
+        #expect(self.idle(for: 1, at: 104) == nil && self.idle(for: 1, at: 105) == second)
+        self.hub.noteReadElsewhere(second)
+        #expect(self.idle(for: 0, at: 105) == nil)
+        #expect(note([], at: 106).isEmpty)
+        #expect(self.idle(for: 1, at: 106) == nil && self.idle(for: 1, at: 107) != nil)
+        // One that is read is not idle because it is postponed.
+        let hold = self.hub.hold(first, patience: .zero).hold
+        self.hub.postpone(first, now: MonotonicTime(nanoseconds: 108 * 1_000_000_000))
+        withExtendedLifetime(hold) { #expect(self.idle(for: 0, at: 109) == second) }
+    }
+
+    @Test(
+        "one that other gateways had before begins with a gap for those who read on from before",
+        arguments: [true, false]
+    )
+    func late(isShared: Bool) throws {
+        let other = try #require(self.hub.addSource("other", status: Self.status))
+        let document = try Document(parsing: Array("[1]".utf8))
+        let before = self.hub.cursor
+        _ = try self.published(document, of: other)
+        let id = try #require(
+            self.hub.addInstance(
+                "user/1",
+                identity: "",
+                status: Self.status,
+                in: [self.group],
+                isShared: isShared,
+                now: MonotonicTime(nanoseconds: 0)
+            )
+        )
+        let reading = self.hub.changesInMemory(of: [id], after: before, limit: 10)
+        if case .gap = reading { #expect(isShared) } else { #expect(!isShared) }
+        if case .gap = self.hub.changesInMemory(of: [id], after: self.hub.cursor, limit: 10) { Issue.record("a gap") }
+    }
+
     @Test("instances that come and go leave nothing behind, and the next of a name is none of an earlier one's")
     func churn() throws {
         let document = try Document(parsing: Array("[1]".utf8))

@@ -53,6 +53,8 @@ extension ClusterSimulation {
             self.figures.leaves += 1
             self.arrive(node) { [unowned self] in self.input(node) { $0.leave(now: self.now) } }
             self.after(2000) { [unowned self] in self.crash(node) }
+        // Of instances whose records a broker loses or prunes, values and records may be lost with them: not judged here.
+        case 85... where self.hasInstances: self.cut(node)
         case 85..<93: self.rewind()
         case _:
             self.figures.prunes += 1

@@ -35,6 +35,9 @@ package final class ClusterSimulation {
         /// Idempotency keys that were stored, and those that an owner was seen to know of an earlier one.
         package var keys = 0
         package var inherited = 0
+        /// Instances that nodes were told of, and those that were gone again.
+        package var added = 0
+        package var removed = 0
         package var seconds: Int64 = 0
         /// The longest time from a crash until each of its sources was polled by another node, in milliseconds.
         package var longestTakeover: Int64 = 0
@@ -83,6 +86,7 @@ package final class ClusterSimulation {
     /// Idempotency keys that were stored, by source; those of which every later owner is to know.
     var keys: [String: Set<String>] = [:]
     let hasKeys: Bool
+    let hasInstances: Bool
     var lastKey: UInt64 = 0
     var isCalm = false
     var lastRewind = Int64.min / 2
@@ -92,9 +96,17 @@ package final class ClusterSimulation {
     var now: MonotonicTime { MonotonicTime(nanoseconds: self.time) }
     static let millisecond: Int64 = 1_000_000
 
-    /// `hasKeys`: owners store idempotency keys as well.
-    package init(seed: UInt64, nodes: Int = 3, sources: Int = 12, hasKeys: Bool = false, bug: Bug? = nil) {
+    /// `hasKeys`: owners store idempotency keys as well; `hasInstances`: instances of templates come and go as well.
+    package init(
+        seed: UInt64,
+        nodes: Int = 3,
+        sources: Int = 12,
+        hasKeys: Bool = false,
+        hasInstances: Bool = false,
+        bug: Bug? = nil
+    ) {
         self.hasKeys = hasKeys
+        self.hasInstances = hasInstances
         self.generator = SplitMix64(seed: seed)
         self.bug = bug
         self.names = (0..<sources).map { "s\($0)" }
@@ -107,6 +119,7 @@ package final class ClusterSimulation {
         }
         for node in self.nodes { self.start(node) }
         self.after(5) { [unowned self] in self.changeUpstream() }
+        self.beginReaders()
     }
 
     /// Runs for so many seconds of the virtual clock with trouble, then without until all is the same everywhere. Stops at the
@@ -119,6 +132,7 @@ package final class ClusterSimulation {
         self.runEvents(until: self.time + 30_000 * Self.millisecond)
         guard self.objections.isEmpty else { return }
         self.checkEnd()
+        self.checkInstances()
         self.figures.seconds = self.time / 1_000_000_000
         for node in self.nodes { self.count(node) }
     }
@@ -275,7 +289,7 @@ package final class ClusterSimulation {
             node.start = cursor
             node.disk.cursor = cursor
             node.disk.last = nil
-            node.isFirst = Set(self.names)
+            node.isFirst = Set(self.names).union(node.instances)
         case .own(Self.unit, let record): self.own(record.learned, node)
         case .own(let source, _):
             self.checkKeys(of: source, node)
@@ -308,6 +322,7 @@ package final class ClusterSimulation {
             node.machine.republished(record, now: self.now)
         case .note(let note): self.noted(note)
         case .ticket: break
+        case .instance(let name, let change): self.changed(name, change, node)
         case .learn(let record): self.learn(record, node)
         case .keyStored(let request, let isStored): self.keyStored(request, isStored, node)
         case .left: self.crash(node)
