@@ -40,7 +40,7 @@ struct FreshetBench {
         let rest = Array(arguments.dropFirst())
         do {
             switch name {
-            case "documents": try runDocumentsBenchmark()
+            case "documents": try runDocumentsBenchmark(arguments: rest)
             case "schema": try runSchemaBenchmark(arguments: rest)
             case "fanout": try runFanOutBenchmark(arguments: rest)
             case "fanout-server": try runFanOutServer(arguments: rest)
