@@ -7,7 +7,8 @@
 /// `deleted` holds identities, as the old document wrote them. Created and updated items come in the new document's
 /// order, deleted ones in the old one's.
 package struct ItemChanges: Hashable, Sendable {
-    package let text: [UInt8]
+    /// JSON text; nil where items changed and it would be longer than was asked for.
+    package let text: [UInt8]?
     package let createdCount: Int
     package let updatedCount: Int
     package let deletedCount: Int
@@ -31,11 +32,15 @@ package struct ItemChanges: Hashable, Sendable {
 extension Document {
     /// What happened to the items from this document to `new`.
     ///
+    /// - Parameters:
+    ///   - new: the later document.
+    ///   - items: where its items are, and what identifies them.
+    ///   - limit: for how many bytes the text is too long. Then it is not written.
     /// - Returns: nil where the rule does not hold in either document, and only the whole value can be sent: no
     ///   collection there or of another type, an item without identity, an identity twice, or identities that are
     ///   strings here and numbers there.
-    package func itemChanges(to new: Document, items: ItemRule) -> ItemChanges? {
-        self.itemStep(to: new, items: items).map(ItemChanges.init)
+    package func itemChanges(to new: Document, items: ItemRule, shorterThan limit: Int = .max) -> ItemChanges? {
+        self.itemStep(to: new, items: items).map { ItemChanges($0, shorterThan: limit) }
     }
 
     /// The items of this document and of `new`, and what happened to them in between.
@@ -68,14 +73,30 @@ package struct ItemStep: Sendable {
 }
 
 extension ItemChanges {
-    package init(_ step: ItemStep) {
+    /// `limit`: as for ``Document/itemChanges(to:items:shorterThan:)``.
+    package init(_ step: ItemStep, shorterThan limit: Int = .max) {
         let (old, new, difference) = (step.old, step.new, step.difference)
-        var text: [UInt8] = []
-        // A comma for each item, although the first of a list has none.
+        self.text = difference.isEmpty ? Self.emptyText : Self.text(of: step, shorterThan: limit)
+        self.createdCount = difference.created.count
+        self.updatedCount = difference.updated.count
+        self.deletedCount = difference.deleted.count
+        self.firstUpdated = difference.updated.first.map { first in
+            Places(old: old.item(first.old).index, new: new.item(first.new).index, key: new.key(first.new).index)
+        }
+    }
+
+    private static func text(of step: ItemStep, shorterThan limit: Int) -> [UInt8]? {
+        let (old, new, difference) = (step.old, step.new, step.difference)
         var bytes = Self.emptyText.count
-        for position in difference.created { bytes += new.byteCount(position) + 1 }
-        for positions in difference.updated { bytes += new.byteCount(positions.new) + 1 }
-        for position in difference.deleted { bytes += old.key(position).node.byteCount + 1 }
+        for position in difference.created { bytes += new.byteCount(position) }
+        for positions in difference.updated { bytes += new.byteCount(positions.new) }
+        for position in difference.deleted { bytes += old.key(position).node.byteCount }
+        // A comma between two of a list.
+        for count in [difference.created.count, difference.updated.count, difference.deleted.count] {
+            bytes += max(0, count - 1)
+        }
+        guard bytes < limit else { return nil }
+        var text: [UInt8] = []
         text.reserveCapacity(bytes)
         text.append(contentsOf: #"{"created":["#.utf8)
         for (count, position) in difference.created.enumerated() {
@@ -93,14 +114,6 @@ extension ItemChanges {
             text.append(contentsOf: old.key(position).text)
         }
         text.append(contentsOf: "]}".utf8)
-        self.init(
-            text: text,
-            createdCount: difference.created.count,
-            updatedCount: difference.updated.count,
-            deletedCount: difference.deleted.count,
-            firstUpdated: difference.updated.first.map { first in
-                Places(old: old.item(first.old).index, new: new.item(first.new).index, key: new.key(first.new).index)
-            }
-        )
+        return text
     }
 }

@@ -1,14 +1,20 @@
 // RFC 7396 JSON Merge Patch: small for maps, useless for lists, and unable to set a member to null.
 
 extension Document {
-    /// The merge patch (RFC 7396) that turns this document into `new`, as JSON text; nil if absent.
+    /// The merge patch (RFC 7396) that turns this document into `new`.
     ///
     /// Impossible where `new` is not an object, and where a member that is new or changed is null or holds a member that
     /// is: a merge patch reads null as "remove". Arrays are replaced as a whole.
-    package func mergePatch(to new: Document) -> [UInt8]? {
+    ///
+    /// - Parameters:
+    ///   - new: the document to arrive at.
+    ///   - limit: for how many bytes a patch is too long. Where a list makes up most of the value, that is known before it is
+    ///     copied.
+    /// - Returns: JSON text; nil if absent or too long.
+    package func mergePatch(to new: Document, shorterThan limit: Int = .max) -> [UInt8]? {
         guard new.root.kind == .object else { return nil }
         return self.withSides(to: new) { sides in
-            var writer = MergeWriter(sides)
+            var writer = MergeWriter(sides, limit: limit)
             return writer.run()
         }
     }
@@ -41,20 +47,26 @@ private struct MergeWriter {
     }
 
     let sides: Sides
+    /// The patch must be shorter, in bytes.
+    let limit: Int
     private var text: [UInt8] = []
     private var frames: [Frame] = []
     /// Those of all frames, the outermost first. One list, because a copy of a frame must not share what the next step
     /// changes.
     private var pairs = MemberPairing()
 
-    init(_ sides: Sides) {
+    init(_ sides: Sides, limit: Int) {
         self.sides = sides
+        self.limit = limit
     }
 
     mutating func run() -> [UInt8]? {
-        guard self.sides.old.nodes[0].hash != self.sides.new.nodes[0].hash else { return Array("{}".utf8) }
+        guard self.sides.old.nodes[0].hash != self.sides.new.nodes[0].hash else {
+            return self.limit > 2 ? Array("{}".utf8) : nil
+        }
         guard self.sides.old.nodes[0].kind == .object else {
-            return self.holdsNullMember(0) ? nil : self.sides.new.storage.text
+            let text = self.sides.new.storage.text
+            return text.count >= self.limit || self.holdsNullMember(0) ? nil : text
         }
         self.text.reserveCapacity(min(self.sides.new.storage.text.count, 4096))
         self.open(old: 0, new: 0)
@@ -72,11 +84,14 @@ private struct MergeWriter {
             {
                 self.open(old: member.old + 1, new: value)
             } else {
-                guard !self.holdsNullMember(value) else { return nil }
-                self.text.append(contentsOf: self.sides.new.bytes(value))
+                let bytes = self.sides.new.bytes(value)
+                // Each open object has its end to come.
+                guard self.text.count + bytes.count + self.frames.count < self.limit, !self.holdsNullMember(value)
+                else { return nil }
+                self.text.append(contentsOf: bytes)
             }
         }
-        return self.text
+        return self.text.count < self.limit ? self.text : nil
     }
 
     private mutating func open(old: Int, new: Int) {

@@ -35,7 +35,7 @@ struct ItemChangesTests {
     )
     func changes(items: String, key: String?, old: String, new: String, expected: String) throws {
         let changes = try self.parse(old).itemChanges(to: self.parse(new), items: self.rule(items, key))
-        #expect(changes.map { String(decoding: $0.text, as: UTF8.self) } == expected)
+        #expect(changes?.text.map { String(decoding: $0, as: UTF8.self) } == expected)
         #expect(changes?.isEmpty == expected.hasSuffix(#"{"created":[],"updated":[],"deleted":[]}"#))
     }
 
@@ -46,12 +46,19 @@ struct ItemChangesTests {
             guard key == nil else { return "[\(items.joined(separator: ","))]" }
             return "{\(zip(range, items).map { "\"\($0)\":\($1)" }.joined(separator: ","))}"
         }
-        let changes = try #require(
-            self.parse(items(0..<400, 1)).itemChanges(to: self.parse(items(20..<500, 2)), items: self.rule("", key))
-        )
+        let (old, new) = try (self.parse(items(0..<400, 1)), self.parse(items(20..<500, 2)))
+        let rule = try self.rule("", key)
+        let changes = try #require(old.itemChanges(to: new, items: rule))
         #expect([changes.createdCount, changes.updatedCount, changes.deletedCount] == [100, 127, 20])
-        #expect(changes.text.capacity <= changes.text.count + 64)
-        #expect(try self.parse(String(decoding: changes.text, as: UTF8.self)).text == changes.text)
+        let text = try #require(changes.text)
+        #expect(text.capacity <= text.count + 64)
+        #expect(try self.parse(String(decoding: text, as: UTF8.self)).text == text)
+        // Too long is what has no fewer bytes.
+        #expect(old.itemChanges(to: new, items: rule, shorterThan: text.count + 1) == changes)
+        let counted = try #require(old.itemChanges(to: new, items: rule, shorterThan: text.count))
+        #expect(counted.text == nil)
+        #expect([counted.createdCount, counted.updatedCount, counted.deletedCount] == [100, 127, 20])
+        #expect(new.itemChanges(to: new, items: rule, shorterThan: 1)?.text == ItemChanges.emptyText)
     }
 
     @Test(

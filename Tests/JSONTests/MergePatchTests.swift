@@ -45,6 +45,11 @@ struct MergePatchTests {
             let old = try self.parse(sketch.text(&generator))
             let new = try self.parse(sketch.edited(&generator).text(&generator))
             guard let merge = old.mergePatch(to: new) else { continue }
+            if old.mergePatch(to: new, shorterThan: merge.count + 1) != merge
+                || old.mergePatch(to: new, shorterThan: merge.count) != nil
+            {
+                Issue.record("round \(round): limits")
+            }
             let result = try old.applying(mergePatch: Document(parsing: merge))
             let isRight =
                 result == new && result.hash == new.hash

@@ -183,9 +183,9 @@ extension SourceValue {
         guard !patch.isEmpty else { return nil }
         let size = new.text.count
         change.patch = patch.text.count < size ? patch.text : nil
-        change.merge = old.mergePatch(to: new).flatMap { $0.count < size ? $0 : nil }
+        change.merge = old.mergePatch(to: new, shorterThan: size)
         let step = self.itemStep(to: new)
-        let items = step.map(ItemChanges.init)
+        let items = step.map { ItemChanges($0, shorterThan: size) }
         change.step = step
         change.summary = ChangeSummary(
             from: old,
@@ -195,7 +195,7 @@ extension SourceValue {
             ignored: self.ignore
         )
         // Another order of the items, or a change around them alone, touches none: short of size, that is worth knowing.
-        change.items = items.flatMap { $0.isEmpty || $0.text.count < size ? $0.text : nil }
+        change.items = items?.text
         return change
     }
 }

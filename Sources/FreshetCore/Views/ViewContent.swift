@@ -73,13 +73,14 @@ struct ViewStep {
             if patch.isEmpty { return nil }
             if patch.text.count < size { return ViewContent(mode: .patch, text: patch.text) }
         case .merge:
-            if let merge = old.mergePatch(to: new), merge.count < size {
+            if let merge = old.mergePatch(to: new, shorterThan: size) {
                 return ViewContent(mode: .merge, text: merge)
             }
         case .items:
-            guard let rule, let changes = old.itemChanges(to: new, items: rule) else { break }
+            let limit = isBounded ? size : .max
+            guard let rule, let changes = old.itemChanges(to: new, items: rule, shorterThan: limit) else { break }
             if changes.isEmpty { return nil }
-            if !isBounded || changes.text.count < size { return ViewContent(mode: .items, text: changes.text) }
+            if let text = changes.text { return ViewContent(mode: .items, text: text) }
         }
         return .snapshot(new)
     }

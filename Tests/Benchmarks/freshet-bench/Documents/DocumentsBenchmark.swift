@@ -120,8 +120,9 @@ private struct DocumentsRun {
                 guard extent == .patch || extent == .poll else { continue }
                 sink &+= old.patch(to: new, items: rule).text.count
                 guard extent == .poll else { continue }
-                sink &+= old.mergePatch(to: new)?.count ?? 0
-                sink &+= rule.flatMap { old.itemChanges(to: new, items: $0) }?.text.count ?? 0
+                let size = new.text.count
+                sink &+= old.mergePatch(to: new, shorterThan: size)?.count ?? 0
+                sink &+= rule.flatMap { old.itemChanges(to: new, items: $0, shorterThan: size) }?.text?.count ?? 0
             }
             return sink
         }
