@@ -21,7 +21,7 @@ extension Comparison {
         self.balance &+=
             ComparisonCosts.parsing(bytes: bytes, nodes: nodes) &- ComparisonCosts.run &- nodes &- length / 16
         try self.parser.reserve(nodes, at: position)
-        let shift = Shift(text: position &- start, nodes: self.parser.count &- first)
+        let shift = NodeShift(text: position &- start, nodes: self.parser.count &- first)
         self.copy(first, nodes, shift)
         position &+= bytes
         let step = try self.follow(first, to: end, shift, isValue: isValue)
@@ -35,12 +35,6 @@ extension Comparison {
             }
         }
         return step
-    }
-
-    /// What is added to the positions in the text, and to the indexes of nodes.
-    struct Shift {
-        var text: Int
-        var nodes: Int
     }
 
     /// The last token that starts at or before a position in the old text; the number of tokens stands for the text's end.
@@ -60,32 +54,9 @@ extension Comparison {
         return low
     }
 
-    /// Appends old nodes to the new tape, which has room for them: two at a time, as three words of four fields.
-    mutating func copy(_ first: Int, _ count: Int, _ shift: Shift) {
-        let text = UInt32(truncatingIfNeeded: shift.text)
-        let nodes = UInt32(truncatingIfNeeded: shift.nodes)
-        // Of a node: start, length, next, tag, and the two halves of the hash.
-        let a = SIMD4<UInt32>(text, 0, nodes, 0)
-        let b = SIMD4<UInt32>(0, 0, text, 0)
-        let c = SIMD4<UInt32>(nodes, 0, 0, 0)
-        var source = UnsafeRawPointer(self.old + first)
-        var target = UnsafeMutableRawPointer(self.parser.nodes + self.parser.count)
-        for _ in 0..<(count / 2) {
-            let first = source.loadUnaligned(as: SIMD4<UInt32>.self)
-            let second = source.loadUnaligned(fromByteOffset: 16, as: SIMD4<UInt32>.self)
-            let third = source.loadUnaligned(fromByteOffset: 32, as: SIMD4<UInt32>.self)
-            target.storeBytes(of: first &+ a, as: SIMD4<UInt32>.self)
-            target.storeBytes(of: second &+ b, toByteOffset: 16, as: SIMD4<UInt32>.self)
-            target.storeBytes(of: third &+ c, toByteOffset: 32, as: SIMD4<UInt32>.self)
-            source += 48
-            target += 48
-        }
-        if count & 1 == 1 {
-            var node = self.old[first &+ count &- 1]
-            node.start &+= text
-            node.next &+= nodes
-            (self.parser.nodes + self.parser.count + count - 1).initialize(to: node)
-        }
+    /// Appends old nodes to the new tape, which has room for them.
+    mutating func copy(_ first: Int, _ count: Int, _ shift: NodeShift) {
+        Node.copy(self.old + first, count: count, to: self.parser.nodes + self.parser.count, shift)
         self.parser.count &+= count
     }
 
@@ -95,7 +66,7 @@ extension Comparison {
     mutating func follow(
         _ first: Int,
         to end: Int,
-        _ shift: Shift,
+        _ shift: NodeShift,
         isValue: Bool
     ) throws(ParseError) -> Step {
         var index = first

@@ -98,12 +98,7 @@ final class Storage: @unchecked Sendable {
         let top = self.nodes[index]
         let count = top.end - index
         let nodes = UnsafeMutablePointer<Node>.allocate(capacity: count)
-        for offset in 0..<count {
-            var node = self.nodes[index + offset]
-            node.start &-= top.start
-            node.next &-= UInt32(truncatingIfNeeded: index)
-            (nodes + offset).initialize(to: node)
-        }
+        Node.copy(self.nodes + index, count: count, to: nodes, NodeShift(text: -top.first, nodes: -index))
         let text = Array(self.text[top.first..<(top.first + top.byteCount)])
         return Storage(
             text: text,
