@@ -71,6 +71,8 @@ extension Storage {
             // Negative where tokens would join; longer than the text where a string is open.
             guard end >= 0, end <= length else { return nil }
             (bytes + end).initialize(repeating: 0, count: Parser.padding)
+            // Of an object and an array nothing is the same. The way to a part begins in an object.
+            let last = last.flatMap { way.isEmpty && !$0.hasRoot(of: bytes[0]) ? nil : $0 }
             guard let last, last.isUsable(for: end, depth: way.count, limits, costs) else {
                 var tape = Tape.parseMinified(
                     bytes,
@@ -109,8 +111,17 @@ extension Storage {
         return self.plainVersions == 0 && min(self.text.count, length) >= ComparisonCosts.shortestDocument
     }
 
-    /// How many nodes the next version may have.
-    private var expectedNodes: Int { self.count + self.count / 64 + 16 }
+    /// Whether a text that begins with this byte may be of the same kind.
+    private func hasRoot(of byte: UInt8) -> Bool {
+        switch self.nodes[0].kind {
+        case .object: byte == UInt8(ascii: "{")
+        case .array: byte == UInt8(ascii: "[")
+        case .null, .false, .true, .number, .string: true
+        }
+    }
+
+    /// How many nodes the next version may have. What is too many stays with it: of a small document little is.
+    private var expectedNodes: Int { self.count + self.count / 64 + 4 }
 
     /// Parses a text without whitespace by comparison with this one; nil where it has a fault.
     private func compare(

@@ -100,6 +100,11 @@ private struct WorstCase {
             WorstCase(name: "20,000 numbers, all other", old: self.numbers(1), new: self.numbers(2)),
             WorstCase(name: "another document", old: self.records(ids, 1), new: self.map(names)),
             WorstCase(
+                name: "another document in the same wrap",
+                old: Array(#"{"data":"#.utf8) + self.records(ids, 1) + Array("}".utf8),
+                new: Array(#"{"data":"#.utf8) + self.map(names) + Array("}".utf8)
+            ),
+            WorstCase(
                 name: "the same feed 100 versions on",
                 old: self.records(ids, 1),
                 new: self.records(ids.map { $0 + 1000 }, 1)
