@@ -1,6 +1,7 @@
 // One poll as values: what is asked, what came back, why nothing did. Carried out by FreshetPolling.
 
 package import HTTPFields
+import JSON
 
 /// The validators of the last good response (RFC 9110 §8.8), byte-exact.
 package struct Validators: Hashable, Sendable {
@@ -68,6 +69,9 @@ package struct ExchangeResponse: Sendable {
         self.isCloseDelimited = isCloseDelimited
         self.url = url
     }
+
+    /// Tells bodies apart, in this process. Made anew each time.
+    package var bodyHash: UInt64 { processHash(of: self.body) }
 
     /// The value of the last field of this name, in lower case.
     package func value(of name: String) -> [UInt8]? {
