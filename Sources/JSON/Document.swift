@@ -6,7 +6,7 @@
 /// mark are gone. Where an object names a member twice, the last one counts and the earlier ones are dropped from the
 /// text (RFC 8259 §4 leaves this open), so that a document never holds a name twice.
 package struct Document: Sendable {
-    let storage: Storage
+    private(set) var storage: Storage
 
     /// Parses `bytes`.
     ///
@@ -61,9 +61,20 @@ package struct Document: Sendable {
 
     /// The value that `pointer` names as a document of its own; nil if absent. Copies, does not parse again.
     package func extracting(_ pointer: Pointer) -> Document? {
-        guard let value = self.value(at: pointer) else { return nil }
-        guard value.index > 0 else { return self }
-        return Document(storage: self.storage.copy(of: value.index, depth: pointer.tokens.count))
+        guard let index = self.value(at: pointer)?.index else { return nil }
+        guard index > 0 else { return self }
+        return Document(storage: self.storage.copy(of: index, depth: pointer.tokens.count))
+    }
+
+    /// The same of a document that is not needed any more: where nobody else holds it and the value is nearly all of it, the
+    /// tape stays where it is, which of a large document is most of the work.
+    package consuming func narrowed(to pointer: Pointer) -> Document? {
+        guard let index = self.value(at: pointer)?.index else { return nil }
+        guard index > 0 else { return self }
+        guard isKnownUniquelyReferenced(&self.storage), self.storage.isNearlyAll(index) else {
+            return Document(storage: self.storage.copy(of: index, depth: pointer.tokens.count))
+        }
+        return Document(storage: self.storage.cut(to: index, depth: pointer.tokens.count))
     }
 }
 
@@ -79,6 +90,8 @@ final class Storage: @unchecked Sendable {
     let maxDepth: Int
     /// How many of the next versions are not to be compared with the version before, since comparing did not pay.
     let plainVersions: Int
+    /// Another storage has the nodes; this one is good for nothing any more.
+    private var isCut = false
 
     /// Takes over `nodes`, an allocation that holds `count` of them.
     init(text: [UInt8], nodes: UnsafePointer<Node>, count: Int, maxDepth: Int, plainVersions: Int = 0) {
@@ -90,7 +103,24 @@ final class Storage: @unchecked Sendable {
     }
 
     deinit {
-        self.nodes.deallocate()
+        if !self.isCut { self.nodes.deallocate() }
+    }
+
+    /// Whether hardly a node is outside the subtree at `index`: each would be kept in vain.
+    func isNearlyAll(_ index: Int) -> Bool {
+        let count = self.nodes[index].end - index
+        return self.count - count <= count / 32
+    }
+
+    /// The subtree at `index` in the place of this storage, which must not be used again and which nobody else may hold.
+    func cut(to index: Int, depth: Int) -> Storage {
+        let top = self.nodes[index]
+        let count = top.end - index
+        let nodes = UnsafeMutablePointer(mutating: self.nodes)
+        // To the front, from the first node on: what is overwritten was read before.
+        Node.copy(nodes + index, count: count, to: nodes, NodeShift(text: -top.first, nodes: -index))
+        self.isCut = true
+        return self.part(top, nodes, count: count, depth: depth)
     }
 
     /// A copy of the subtree at `index`, around which `depth` containers are known to be.
@@ -99,6 +129,10 @@ final class Storage: @unchecked Sendable {
         let count = top.end - index
         let nodes = UnsafeMutablePointer<Node>.allocate(capacity: count)
         Node.copy(self.nodes + index, count: count, to: nodes, NodeShift(text: -top.first, nodes: -index))
+        return self.part(top, nodes, count: count, depth: depth)
+    }
+
+    private func part(_ top: Node, _ nodes: UnsafePointer<Node>, count: Int, depth: Int) -> Storage {
         let text = Array(self.text[top.first..<(top.first + top.byteCount)])
         return Storage(
             text: text,

@@ -90,18 +90,18 @@ extension SourceValue {
             if let violation = expectation.violation(in: document) { throw violation }
         }
         self.lists = hints.lists
-        let value = try Self.value(of: document, configuration)
+        let value = try Self.value(of: consume document, configuration)
         if let violation = configuration.schema?.violation(in: value) { throw violation }
         return value
     }
 
     private static func value(
-        of document: Document,
+        of document: consuming Document,
         _ configuration: SourceConfiguration
     ) throws(UpstreamError) -> Document {
-        var value = document
+        var value = consume document
         if let root = configuration.valueRoot {
-            guard let inner = document.extracting(root) else {
+            guard let inner = (consume value).narrowed(to: root) else {
                 throw UpstreamError(.unexpected, "the payload has nothing at `root` \(root)")
             }
             value = inner
