@@ -347,8 +347,8 @@ let package = Package(
         .testTarget(
             name: "FreshetTests",
             dependencies: [
-                "freshet", "FreshetAccess", "FreshetConfiguration", "FreshetCore", "FreshetHTTP", "FreshetPolling",
-                "FreshetTesting", "HTTPFields", "JSON", "JSONSchema", "JSONPath", "System",
+                "freshet", "FreshetAccess", "FreshetCluster", "FreshetConfiguration", "FreshetCore", "FreshetHTTP",
+                "FreshetPolling", "FreshetTesting", "HTTPFields", "JSON", "JSONSchema", "JSONPath", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

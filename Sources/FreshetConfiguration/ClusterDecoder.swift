@@ -112,20 +112,4 @@ struct ClusterDecoder {
         }
         return tls
     }
-
-    /// What every gateway would do for itself, although it has to be done once.
-    func check(_ configuration: GatewayConfiguration, _ root: SectionReader) {
-        guard configuration.cluster != nil else { return }
-        let each = "several gateways would each do it"
-        if configuration.push != nil { self.refuse("push", each, in: root) }
-    }
-
-    private func refuse(_ key: String, _ why: String, in root: SectionReader) {
-        self.context.error(
-            key,
-            at: root.place(of: key),
-            "not supported together with `cluster`: \(why)",
-            fix: "run it in a gateway without `cluster` that reads the same upstreams, or remove it"
-        )
-    }
 }

@@ -75,7 +75,6 @@ struct GatewayDecoder {
         }
         configuration.webhooks = WebhooksDecoder(context: self.context)
             .decode(reader, sources: configuration.sources)
-        ClusterDecoder(context: self.context).check(configuration, reader)
         PushedSourceRules(context: self.context).warnOfSilence(configuration, reader)
         SourceTemplateDecoder(context: self.context).warnOfClaims(configuration, reader)
         return configuration

@@ -18,7 +18,7 @@ extension SettingSection {
                 "key_file",
                 .text,
                 synonyms: ["key", "private_key", "vapid_key"],
-                "The private key that signs messages, P-256 in PEM; made if absent. With another one, subscribers have to subscribe again."
+                "The private key that signs messages, P-256 in PEM; made if absent, but not with `cluster`. With another one, subscribers have to subscribe again."
             ),
             Setting(
                 "allow",

@@ -13,11 +13,19 @@ package struct PushKey: Sendable {
     /// A key that ends with the process.
     package static func random() -> PushKey { PushKey(key: .random()) }
 
-    /// The key in a PEM file, which is made with mode 0600 if absent.
+    /// The key in a PEM file, which is made with mode 0600 if absent. `isShared`: several gateways have the file, so that it is
+    /// not made by each.
     ///
     /// - Throws: ``PushKeyProblem``: it cannot be read or made, others may read it, or it is no key.
-    package static func file(at path: String) throws(PushKeyProblem) -> PushKey {
-        if access(path, F_OK) != 0, errno == ENOENT { try self.make(path) }
+    package static func file(at path: String, isShared: Bool = false) throws(PushKeyProblem) -> PushKey {
+        if access(path, F_OK) != 0, errno == ENOENT {
+            guard !isShared else {
+                let fix = "openssl ecparam -name prime256v1 -genkey -noout -out \(path)"
+                let problem = "it is absent, and all gateways of a cluster need the same; make one with \(fix)"
+                throw PushKeyProblem(path, problem)
+            }
+            try self.make(path)
+        }
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw PushKeyProblem(path) }
         defer { close(descriptor) }

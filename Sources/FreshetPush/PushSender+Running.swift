@@ -9,8 +9,6 @@ extension PushSender {
     private static let eventsPerRead = 64
     /// How long an alarm sleeps at most.
     private static let longestAlarm = Duration.seconds(30)
-    /// How often what is behind is written.
-    private static let storeInterval = Duration.seconds(5)
     /// How often instances are asked for that could not be had.
     private static let holdInterval = Duration.seconds(30)
 
@@ -132,7 +130,7 @@ extension PushSender {
             var alarm = MonotonicTime.distantFuture
             for await _ in self.sending.rings {
                 if Task.isCancelled { return }
-                while let send = self.state.withLock({ $0.book.next(now: .now, wall: .now) }) {
+                while self.maySend, let send = self.state.withLock({ $0.book.next(now: .now, wall: .now) }) {
                     group.addTask { await self.carryOut(send) }
                 }
                 guard let wake = self.state.withLock({ $0.book.nextWake }) else { continue }
@@ -149,10 +147,14 @@ extension PushSender {
         }
     }
 
+    /// Another gateway sends where this one may not.
+    private var maySend: Bool { self.configuration.sharing.map { $0.maySend() } ?? true }
+
     // MARK: House
 
     private func keepHouse() async {
-        let interval = min(Duration.seconds(1), self.configuration.heartbeat / 4)
+        let storeInterval = self.configuration.storeInterval
+        let interval = min(Duration.seconds(1), self.configuration.heartbeat / 4, storeInterval)
         let reviewInterval = min(Duration.seconds(15), self.configuration.heartbeat / 2)
         var revision: UInt64 = 0
         var (sinceReview, sinceStore) = (reviewInterval, Duration.zero)
@@ -168,7 +170,7 @@ extension PushSender {
                 sinceHold = .zero
                 self.holdInstances()
             }
-            if sinceStore >= Self.storeInterval {
+            if sinceStore >= storeInterval {
                 sinceStore = .zero
                 await self.writeRows()
             }
@@ -209,6 +211,7 @@ extension PushSender {
 
     /// Writes who is behind, and how far the others are.
     private func writeRows() async {
+        if let sharing = self.configuration.sharing { return await self.writeProgress(sharing) }
         guard let store = self.store else { return }
         let epoch = self.hub.cursor.epoch
         let rows = self.state.withLock { state -> [PushRow] in
@@ -225,5 +228,23 @@ extension PushSender {
         await withCheckedContinuation { continuation in
             store.keep(rows) { _ in continuation.resume() }
         }
+    }
+
+    /// The same in a cluster, where rows say what subscriptions are about, and one record how far they all are.
+    private func writeProgress(_ sharing: Sharing) async {
+        let epoch = self.hub.cursor.epoch
+        let progress = self.state.withLock { state -> PushProgress? in
+            guard let head = state.readThrough else { return nil }
+            if state.storedEpoch != epoch {
+                state.storedEpoch = epoch
+                // A broker that has lost changes may have lost rows. Under the lock: what ends is told to the store after that.
+                let rows = state.book.allRows
+                if !rows.isEmpty { self.store?.keep(rows) { _ in } }
+            }
+            let progress = state.book.progress(head: head)
+            return progress == state.shared ? nil : progress
+        }
+        guard let progress, await sharing.keep(progress) else { return }
+        self.state.withLock { $0.shared = progress }
     }
 }

@@ -25,6 +25,10 @@ package struct PushMetrics: Sendable {
     package var waitingBytes = 0
     package var underWay = 0
     package var counts: PushBook.Counts
+
+    package init(counts: PushBook.Counts) {
+        self.counts = counts
+    }
 }
 
 /// Takes subscriptions and sends their messages. Any thread may call; what it decides is in a ``PushBook``.
@@ -46,10 +50,30 @@ package final class PushSender: PushDesk, HubListener {
         package var userAgent = "freshet"
         /// What a subscription may go on for at most after its owner's right has ended. The default is 15 s.
         package var heartbeat = Defaults.heartbeat
+        /// How often it is written how far the subscriptions are. The default is 5 s.
+        package var storeInterval = Duration.seconds(5)
+        /// For a sender that is one of several; `nil` for one that is alone.
+        package var sharing: Sharing?
 
         package init(key: PushKey, subject: String) {
             self.key = key
             self.subject = subject
+        }
+    }
+
+    /// What a sender of a cluster asks of it.
+    package struct Sharing: Sendable {
+        /// Whether this gateway may send at this moment.
+        package var maySend: @Sendable () -> Bool
+        /// Keeps how far the subscriptions are for the next gateway that sends; whether it will find that.
+        package var keep: @Sendable (PushProgress) async -> Bool
+
+        package init(
+            maySend: @escaping @Sendable () -> Bool,
+            keep: @escaping @Sendable (PushProgress) async -> Bool
+        ) {
+            self.maySend = maySend
+            self.keep = keep
         }
     }
 
@@ -75,6 +99,8 @@ package final class PushSender: PushDesk, HubListener {
         var readThrough: Cursor?
         /// The mark that is on the disk.
         var stored: Cursor?
+        /// What the cluster has.
+        var shared: PushProgress?
         /// The numbering of the log whose file has a row of every subscription.
         var storedEpoch: Epoch
         /// Keep the instances that subscriptions name.
@@ -96,7 +122,8 @@ package final class PushSender: PushDesk, HubListener {
     let reading = Bell()
     let sending = Bell()
 
-    /// `store` keeps subscriptions over a restart, and holds `restored`; `nil` keeps them in memory.
+    /// `store` keeps subscriptions over a restart, and holds `restored`; `nil` keeps them in memory. `progress`: where the sender
+    /// of another gateway was.
     ///
     /// - Throws: ``UpstreamError`` of kind `internal` where there is no thread for the sends.
     package init(
@@ -105,6 +132,7 @@ package final class PushSender: PushDesk, HubListener {
         owners: Owners,
         store: (any PushStore)? = nil,
         restored: [PushRow] = [],
+        progress: PushProgress? = nil,
         note: @escaping @Sendable (PushNotice) -> Void = { _ in }
     ) throws(UpstreamError) {
         var transport = CurlTransport.Configuration()
@@ -121,7 +149,8 @@ package final class PushSender: PushDesk, HubListener {
         self.owners = owners
         self.store = store
         self.note = note
-        let found = RestoredPush(restored, now: .now)
+        var found = RestoredPush(restored, now: .now)
+        if let progress { found.resume(from: progress) }
         let book = PushBook(limits: configuration.limits, restoring: found)
         self.state = Mutex(State(book: book, storedEpoch: hub.cursor.epoch))
         let others = book.count(withOtherKeyThan: configuration.key.publicText)
@@ -132,14 +161,13 @@ package final class PushSender: PushDesk, HubListener {
 
     package var metrics: PushMetrics {
         self.state.withLock { state in
-            PushMetrics(
-                subscriptions: state.book.count,
-                withOtherKey: state.book.count(withOtherKeyThan: self.publicKey),
-                waiting: state.book.waitingCount,
-                waitingBytes: state.book.waitingBytes,
-                underWay: state.book.sendsUnderWay,
-                counts: state.book.counts
-            )
+            var metrics = PushMetrics(counts: state.book.counts)
+            metrics.subscriptions = state.book.count
+            metrics.withOtherKey = state.book.count(withOtherKeyThan: self.publicKey)
+            metrics.waiting = state.book.waitingCount
+            metrics.waitingBytes = state.book.waitingBytes
+            metrics.underWay = state.book.sendsUnderWay
+            return metrics
         }
     }
 
@@ -148,6 +176,16 @@ package final class PushSender: PushDesk, HubListener {
         guard let store = self.store else { return }
         let rows = self.state.withLock { $0.book.allRows }
         if !rows.isEmpty { store.keep(rows) { _ in } }
+    }
+
+    /// Gives some subscriptions to the store once more, those of them that have not ended.
+    package func rewrite(_ ids: [PushID]) {
+        guard let store = self.store else { return }
+        // Under the lock: what ends is told to the store after that.
+        self.state.withLock { state in
+            let rows = ids.compactMap { state.book.subscription($0)?.row() }
+            if !rows.isEmpty { store.keep(rows) { _ in } }
+        }
     }
 
     // MARK: PushDesk
@@ -160,21 +198,44 @@ package final class PushSender: PushDesk, HubListener {
         from network: ReadClient?
     ) async -> Result<PushReport, PushRefusal> {
         do throws(PushRefusal) {
-            let subscription = try self.subscription(request, for: caller)
+            let subscription = try Self.subscription(
+                request,
+                for: caller,
+                self.configuration,
+                since: self.hub.cursor
+            )
+            return await self.subscribe(subscription, from: network, holds: request.holds)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The same, of a request that was looked at already. `holds`: keep the instances among its sources.
+    package func subscribe(
+        _ subscription: PushSubscription,
+        from network: ReadClient?,
+        holds: [SourceHold] = []
+    ) async -> Result<PushReport, PushRefusal> {
+        do throws(PushRefusal) {
+            let owner = subscription.owner
             let counted: PushCaller? =
-                caller.kind == .anonymous ? network.map { .network($0) } : .account(caller.account)
+                owner.kind == .anonymous ? network.map { .network($0) } : .account(owner.account)
             let (taken, report) = try self.state.withLock { state throws(PushRefusal) in
                 var subscription = subscription
                 // Under the lock: what was read of the log by now is not sent to it, and what comes is.
                 subscription.since = self.hub.cursor
                 let taken = try state.book.subscribe(subscription, countedBy: counted).get()
-                state.holds[taken.id] = request.holds.isEmpty ? nil : request.holds
+                state.holds[taken.id] = holds.isEmpty ? nil : holds
                 return (taken, state.book.report(of: taken.id, serverKey: self.publicKey))
             }
             if let store = self.store {
-                // A disk that takes nothing ends no service: the metrics of the log say so.
-                await withCheckedContinuation { continuation in
-                    store.keep([taken.row()]) { _ in continuation.resume() }
+                let kept = await withCheckedContinuation { continuation in
+                    store.keep([taken.row()]) { continuation.resume(returning: $0) }
+                }
+                // A disk that takes nothing ends no service: the metrics of the log say so. What no other gateway knows is
+                // no subscription.
+                if case .failure(let error) = kept, self.configuration.sharing != nil {
+                    throw .unavailable("The cluster did not take the subscription: \(error.message). Try again.")
                 }
             }
             self.sending.ring()
@@ -185,11 +246,17 @@ package final class PushSender: PushDesk, HubListener {
         }
     }
 
-    private func subscription(_ request: PushRequest, for caller: Principal) throws(PushRefusal) -> PushSubscription {
-        let endpoint = try PushEndpoint(request.endpoint, allowing: self.configuration.allow)
+    /// What a caller asks for, where it may be had.
+    package static func subscription(
+        _ request: PushRequest,
+        for caller: Principal,
+        _ configuration: Configuration,
+        since: Cursor
+    ) throws(PushRefusal) -> PushSubscription {
+        let endpoint = try PushEndpoint(request.endpoint, allowing: configuration.allow)
         let keys = try PushKeys.read(request)
         let now = WallTime.now
-        let end = WallTime(milliseconds: now.milliseconds + self.configuration.maxAge.milliseconds)
+        let end = WallTime(milliseconds: now.milliseconds + configuration.maxAge.milliseconds)
         let expiresAt = request.expiresAt.map { min($0, end) } ?? end
         guard expiresAt > now else { throw .expired }
         var generator = SystemRandomNumberGenerator()
@@ -206,8 +273,8 @@ package final class PushSender: PushDesk, HubListener {
             urgency: request.urgency,
             createdAt: now,
             expiresAt: expiresAt,
-            serverKey: self.publicKey,
-            since: self.hub.cursor
+            serverKey: configuration.key.publicText,
+            since: since
         )
     }
 
@@ -222,12 +289,17 @@ package final class PushSender: PushDesk, HubListener {
         }
     }
 
-    package func unsubscribe(_ id: PushID, by caller: Principal) -> Bool {
+    package func unsubscribe(_ id: PushID, by caller: Principal) async throws(PushRefusal) -> Bool {
         let isThere = self.state.withLock { state in
             state.book.subscription(id).map { Self.sees(caller, $0) } ?? false
         }
         guard isThere else { return false }
-        self.end([id], because: .deleted)
+        let isKnown = await withCheckedContinuation { continuation in
+            self.end([id], because: .deleted) { continuation.resume(returning: $0) }
+        }
+        guard isKnown else {
+            throw .unavailable("The cluster does not know yet that the subscription has ended. Try again.")
+        }
         return true
     }
 
@@ -235,9 +307,9 @@ package final class PushSender: PushDesk, HubListener {
         caller.grants.admin || subscription.isOwned(by: caller)
     }
 
-    /// Ends subscriptions, here and on the disk.
-    func end(_ ids: [PushID], because reason: PushEnd) {
-        guard !ids.isEmpty else { return }
+    /// Ends subscriptions, here and on the disk. `done`: whether no later process finds them.
+    func end(_ ids: [PushID], because reason: PushEnd, done: @escaping @Sendable (Bool) -> Void = { _ in }) {
+        guard !ids.isEmpty else { return done(true) }
         var ended: [(PushID, String)] = []
         self.state.withLock { state in
             for id in ids {
@@ -246,16 +318,24 @@ package final class PushSender: PushDesk, HubListener {
                 ended.append((id, host))
             }
         }
-        self.forget(ended, because: reason)
+        self.forget(ended, because: reason, done: done)
     }
 
     /// What is left to do for subscriptions that the book has let go.
-    func forget(_ ended: [(id: PushID, host: String)], because reason: PushEnd) {
-        guard !ended.isEmpty else { return }
+    func forget(
+        _ ended: [(id: PushID, host: String)],
+        because reason: PushEnd,
+        done: @escaping @Sendable (Bool) -> Void = { _ in }
+    ) {
+        guard !ended.isEmpty else { return done(true) }
         // Let go outside of the lock: the last one that holds an instance tells the hub.
         let holds = self.state.withLock { state in ended.compactMap { state.holds.removeValue(forKey: $0.id) } }
         withExtendedLifetime(holds) {}
-        self.store?.forget(ended.map { PushRow.key(of: $0.id) })
+        if let store = self.store {
+            store.forget(ended.map { PushRow.key(of: $0.id) }, done: done)
+        } else {
+            done(true)
+        }
         for (id, host) in ended { self.note(.ended(id, host: host, reason)) }
     }
 

@@ -31,8 +31,10 @@ struct Composition: Sendable {
     let registry: SourceRegistry
     let renewal: CredentialRenewal
     let writer: WriteDesk
-    /// `nil` without `push`.
+    /// `nil` without `push`, and in a cluster.
     let push: PushSender?
+    /// `nil` without `push` or `cluster`.
+    let clusterPush: ClusterPush?
     let webhooks: WebhookDesk
     /// `nil` without `auth`.
     let access: AccessControl?
@@ -120,7 +122,9 @@ struct Composition: Sendable {
         }
         let ticketPath = AccessControl.ticketKeyPath(besideLog: configuration.log?.path)
         self.tickets = self.access.flatMap { [streams] in cluster?.tickets($0, keptAt: ticketPath, streams: streams) }
-        self.push = try Self.push(configuration, hub, self.access?.authenticator, durable, logger)
+        let authenticator = self.access?.authenticator
+        self.push = try cluster == nil ? Self.push(configuration, hub, authenticator, durable, logger) : nil
+        self.clusterPush = try Self.push(configuration, hub, authenticator, durable, cluster, logger)
         let hooks = HookDesk()
         hooks.update(configuration.sources)
         let compression = CompressionDesk()
@@ -155,7 +159,7 @@ struct Composition: Sendable {
             instances: registry.instances,
             writer: self.writer,
             bounds: BoundMetrics(configuration, memory: watch.reading.limit),
-            push: self.push,
+            push: Self.pushMetrics(self.push, self.clusterPush),
             webhooks: self.webhooks,
             cluster: cluster
         )
@@ -182,6 +186,8 @@ struct Composition: Sendable {
                 reloader?.webhooks ?? configuration.webhooks
             }
         }
+        var pushDesk: (any PushDesk)? = self.push
+        if let clusterPush { pushDesk = clusterPush }
         self.server = GatewayServer(
             hub: hub,
             streams: self.streams,
@@ -199,7 +205,7 @@ struct Composition: Sendable {
             writer: writer,
             upstream: { metrics.upstreamFigures },
             compression: compression,
-            push: self.push,
+            push: pushDesk,
             webhooks: webhookControl,
             cluster: condition
         )
@@ -218,26 +224,6 @@ struct Composition: Sendable {
     private static func epoch(_ durable: DurableLog?) -> Epoch {
         var generator = SystemRandomNumberGenerator()
         return durable?.contents.epoch ?? .random(using: &generator)
-    }
-
-    private static func push(
-        _ configuration: GatewayConfiguration,
-        _ hub: Hub,
-        _ authenticator: Authenticator?,
-        _ durable: DurableLog?,
-        _ logger: Logger
-    ) throws(StartFailure) -> PushSender? {
-        guard let push = configuration.push else { return nil }
-        let sender = try PushControl.sender(
-            push,
-            of: configuration,
-            hub: hub,
-            authenticator: authenticator,
-            durable: durable,
-            logger: logger
-        )
-        durable?.onRenewal { [weak sender] in sender?.rewriteRows() }
-        return sender
     }
 
     private static func streamdata(
@@ -356,7 +342,8 @@ struct Composition: Sendable {
             configured: self.configuration.webhooks,
             writer: self.writer,
             tickets: self.tickets,
-            stored: self.durable?.contents.sources ?? []
+            push: self.clusterPush,
+            stored: self.durable?.contents
         )
         defer {
             self.webhooks.stop()
@@ -426,6 +413,13 @@ struct Composition: Sendable {
         if let cluster = self.cluster { services.append(ClusterService(desk: cluster)) }
         if let push = self.push { services.append(PushService(sender: push)) }
         services.append(drain)
-        return services.map { .init(service: $0) }
+        // One that cannot be of the cluster drains like any other that ends.
+        return services.map { service in
+            let isCluster = service is ClusterService
+            return .init(
+                service: service,
+                failureTerminationBehavior: isCluster ? .gracefullyShutdownGroup : .cancelGroup
+            )
+        }
     }
 }

@@ -23,7 +23,7 @@ struct GatewayMetrics {
     let instances: InstanceDesk?
     let writer: WriteDesk?
     let bounds: BoundMetrics?
-    let push: PushSender?
+    let push: (@Sendable () -> PushMetrics)?
     let webhooks: WebhookDesk?
     let cluster: ClusterDesk?
     private let saved = HighWater()
@@ -39,7 +39,7 @@ struct GatewayMetrics {
         instances: InstanceDesk? = nil,
         writer: WriteDesk? = nil,
         bounds: BoundMetrics? = nil,
-        push: PushSender? = nil,
+        push: (@Sendable () -> PushMetrics)? = nil,
         webhooks: WebhookDesk? = nil,
         cluster: ClusterDesk? = nil
     ) {
@@ -67,7 +67,7 @@ struct GatewayMetrics {
         self.writeSources(sources, instances, to: &metrics)
         if let instances = self.instances { InstanceMetrics.write(instances.figures, to: &metrics) }
         if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
-        if let push { PushFigures.write(push.metrics, to: &metrics) }
+        if let push { PushFigures.write(push(), to: &metrics) }
         self.webhooks?.metrics.write(to: &metrics)
         if let cluster { ClusterMetrics.write(cluster.log.snapshot, to: &metrics) }
         self.writeStreams(streams, to: &metrics)

@@ -129,7 +129,9 @@ struct ClusterInstanceTests {
                 self.told[index].append(String(decoding: record.change.document.text, as: UTF8.self))
             case .take(let record, _):
                 self.told[index].append(String(decoding: record.change.document.text, as: UTF8.self))
-            case .own, .renumber, .learn, .ticket, .keyStored, .drop, .republish, .kept, .unkept, .note, .left: break
+            case .own, .renumber, .learn, .ticket, .subscription, .keyStored, .drop, .republish, .kept, .unkept, .note,
+                .left:
+                break
             }
         }
 

@@ -98,7 +98,9 @@ struct ClusterStateTests {
                 self.machines[index].released(unit, now: now)
             case .kept(_, let number): self.told[index].append("kept \(number)")
             case .unkept(_, let number): self.told[index].append("unkept \(number)")
-            case .instance, .commit, .take, .renumber, .learn, .ticket, .keyStored, .drop, .republish, .note, .left:
+            case .instance, .commit, .take, .renumber, .learn, .ticket, .subscription, .keyStored, .drop, .republish,
+                .note,
+                .left:
                 break
             }
         }

@@ -8,16 +8,12 @@ extension ClusterMachine {
     /// `.keyStored`. Without an answer of the broker it may be stored all the same, which does no harm: it says that a write
     /// may have been done.
     package mutating func keySubmitted(_ request: UInt64, _ payload: [UInt8], of name: String, now: MonotonicTime) {
-        // A source that is being handed over is not polled any more, and what was written to it may still be told.
-        guard self.mayWrite, self.isEntitled, now < self.leaseUntil, case .owned(let fence) = self.sources[name]?.role
-        else { return self.actions.append(.keyStored(request, isStored: false)) }
         let message = StreamMessage(
             subject: self.settings.subjects.subject(of: .key(source: name)),
             payload: payload,
             timeToLive: IdempotencyTable.lifetime
         )
-        let owner = self.settings.subjects.subject(of: .owner(source: name))
-        _ = self.publish([message], expecting: StreamExpectation(owner, at: fence), for: .key(request))
+        self.rowsSubmitted(request, [message], of: name, now: now)
     }
 
     mutating func keyPublished(_ request: UInt64, _ outcome: PublishOutcome) {

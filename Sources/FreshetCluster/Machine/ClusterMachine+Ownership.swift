@@ -159,16 +159,6 @@ extension ClusterMachine {
         self.place(now: now)
     }
 
-    /// What is known of a source from the log on disk.
-    package mutating func restored(_ source: StoredSource) {
-        self.sources[source.name]?.lastPosition = source.sequence
-        self.sources[source.name]?.learned = source.learned
-        self.sources[source.name]?.validators = source.validators
-        if let base = self.base, source.sequence > base {
-            self.sources[source.name]?.lastSequence = source.sequence - base
-        }
-    }
-
     /// What a poll without a change has taught.
     package mutating func learned(_ validators: Validators, _ learned: [UInt8], of source: String) {
         self.sources[source]?.learned = learned
@@ -210,7 +200,7 @@ extension ClusterMachine {
             if source.instance?.isEnding == true, self.mayWrite { return self.end(name, now: now) }
             guard let target = self.target(of: name), target != self.settings.node, self.mayWrite else {
                 if self.isLeaving, self.mayWrite { return self.hand(name, to: nil, fence: fence, now: now) }
-                return self.startPolling(name)
+                return self.startPolling(name, now: now)
             }
             self.hand(name, to: target, fence: fence, now: now)
         case .other:
@@ -283,11 +273,15 @@ extension ClusterMachine {
         self.sources[name]?.role = .handing(id)
     }
 
-    private mutating func startPolling(_ name: String) {
+    private mutating func startPolling(_ name: String, now: MonotonicTime) {
         // What is on its way into the log is not in the hub yet: the poller would find it a second time.
         guard let source = self.sources[name], !source.isPolled, !source.isReleasing, source.pending.isEmpty,
             let owner = source.owner, !self.isLeaving
         else { return }
+        guard source.pollsFrom <= now else {
+            self.retryAt = min(self.retryAt, source.pollsFrom)
+            return
+        }
         self.sources[name]?.isPolled = true
         self.version += 1
         var record = owner.record
@@ -348,7 +342,7 @@ extension ClusterMachine {
         // Less than there was: the broker has lost it.
         self.sources[name]?.lastFence = min(source.lastFence, message?.sequence ?? 0)
         guard let message, let record = OwnerRecord(message.payload) else {
-            if message == nil { self.sources[name]?.owner = nil }
+            if message == nil { self.ownerIsMissing(name) }
             switch source.role {
             case .owned, .refencing(nil): self.lose(name)
             case .other, .acquiring, .handing, .refencing(.some): break
@@ -377,12 +371,26 @@ extension ClusterMachine {
         }
     }
 
+    /// There is no owner record. Where there was one, or may have been, since the broker has removed messages, a node that does
+    /// not know it yet may act as the owner for a lease.
+    private mutating func ownerIsMissing(_ name: String) {
+        if self.sources[name]?.owner != nil || self.facts.map({ $0.first > 1 }) ?? true {
+            self.sources[name]?.isForgotten = true
+        }
+        self.sources[name]?.owner = nil
+    }
+
     mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
         guard let record = OwnerRecord(message.payload),
             !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name]
         else { return }
         let isOwn = record.node == self.settings.node && record.incarnation == self.settings.incarnation
-        if isOwn, message.sequence <= source.lastFence { return }
+        if isOwn, message.sequence <= source.lastFence {
+            // Read again after a connection was lost; or another one in the place of what the broker has lost, which it is
+            // asked about.
+            self.sources[name]?.isOwnerKnown = false
+            return self.review(name, now: now)
+        }
         self.sources[name]?.isOwnerKnown = true
         self.take(record, at: message.sequence, of: name, now: now)
     }
@@ -396,7 +404,10 @@ extension ClusterMachine {
         if source.owner?.record.node != record.node { self.version += 1 }
         self.sources[name]?.learned = record.learned
         self.sources[name]?.validators = record.validators
+        self.sources[name]?.isForgotten = false
         if record.node == self.settings.node, record.incarnation == self.settings.incarnation {
+            // By then whoever had it before has read this record, or its lease has ended.
+            if source.isForgotten { self.sources[name]?.pollsFrom = now + self.settings.lease }
             if source.role != .owned(fence: sequence) {
                 self.sources[name]?.role = .owned(fence: sequence)
                 self.sources[name]?.lastFence = sequence

@@ -68,12 +68,12 @@ extension ClusterMachine {
         self.base = record.base
         self.epochSequence = message.sequence
         self.epochBegins = begins
-        for name in self.names {
-            guard let position = self.sources[name]?.lastPosition, position > record.base else { continue }
-            self.sources[name]?.lastSequence = position - record.base
-        }
+        for name in self.names { self.numberRestored(name) }
         let last = self.head - record.base
-        if last == 0 || self.headDigest == nil { return self.read(after: max(last, facts.first &- 1), now: now) }
+        if last == 0 || self.headDigest == nil {
+            if last > 0, last + 1 < facts.first { self.historyLost(facts) }
+            return self.read(after: max(last, facts.first &- 1), now: now)
+        }
         if facts.last < last { return self.rewound(now: now) }
         if last < facts.first {
             if last + 1 < facts.first { self.historyLost(facts) }
@@ -169,6 +169,7 @@ extension ClusterMachine {
         self.note(.epochBegan(record.epoch))
         for name in self.names {
             self.sources[name]?.lastSequence = 0
+            self.sources[name]?.restoredPosition = 0
             self.sources[name]?.lastPosition = 0
             self.sources[name]?.lastNumber = nil
             self.sources[name]?.resend()
@@ -199,6 +200,7 @@ extension ClusterMachine {
         self.syncedLast = max(sequence, self.facts?.last ?? 0)
         self.link = .reading
         self.listensSince = now
+        if self.isCaughtUp { self.settleDoubts() }
         self.actions.append(.read(from: sequence + 1))
         // At the first opportunity: the others are to know.
         self.nextHeartbeat = now
@@ -228,14 +230,28 @@ extension ClusterMachine {
             case .ticketResumed(let ticket): self.ticketRead(message, .resumed(ticket))
             case .ticketRevoked(let ticket): self.ticketRead(message, .revoked(ticket))
             // The first of its subject counts, which the broker decides.
-            case .ticketUsed, .ticketKey, nil: break
+            case .ticketUsed, .ticketKey, .pushKey, nil: break
+            case .push(let id): self.actions.append(.subscription(id, message.payload, sequence: message.sequence))
             }
         }
-        if self.isCaughtUp, !wasCaughtUp {
-            for name in self.names { self.sources[name]?.resendDoubtful() }
-        }
+        if self.isCaughtUp, !wasCaughtUp { self.settleDoubts() }
         self.reviewEntitlement(now: now)
         if self.isCaughtUp, !wasCaughtUp { self.proceed(now: now) }
+    }
+
+    /// All was read that can have been acknowledged over an earlier connection: what was not among it the broker has lost.
+    private mutating func settleDoubts() {
+        for name in self.names {
+            self.sources[name]?.resendDoubtful()
+            switch self.sources[name]?.role {
+            case .acquiring(let id) where self.publishes[id] == nil: self.sources[name]?.role = .other
+            case .handing(let id) where self.publishes[id] == nil,
+                .refencing(.some(let id)) where self.publishes[id] == nil:
+                self.sources[name]?.role = .refencing(nil)
+            case .other, .acquiring, .owned, .refencing, .handing, nil: continue
+            }
+            self.sources[name]?.isOwnerKnown = false
+        }
     }
 
     private mutating func epochRead(_ message: StoredMessage, now: MonotonicTime) {
@@ -329,10 +345,9 @@ extension ClusterMachine {
 
     /// Writes the epoch and the owner records of this node again before the broker removes them as the oldest messages.
     private mutating func renewOld(now: MonotonicTime) {
-        guard let facts = self.facts, self.isEntitled, facts.last > facts.first, let base = self.base else { return }
-        let old = facts.first + (facts.last - facts.first) / 4
         // Short streams prune nothing yet.
-        guard facts.first > 1 else { return }
+        guard let facts = self.facts, self.isEntitled, facts.oldBefore > 0, let base = self.base else { return }
+        let old = facts.oldBefore
         if self.epochSequence < old {
             let record = EpochRecord(epoch: self.epoch, base: base, begins: self.epochBegins)
             let subject = self.settings.subjects.subject(of: .epoch)

@@ -57,7 +57,9 @@ package struct ClusterMachine {
         case ticket(TicketNotice)
         /// An instance of a template has come or gone.
         case instance(String, InstanceChange)
-        /// What became of ``keySubmitted(_:_:of:now:)``.
+        /// What the stream says of a subscription of Web Push, this node's own words too.
+        case subscription(PushID, [UInt8], sequence: UInt64)
+        /// What became of ``keySubmitted(_:_:of:now:)`` or ``rowsSubmitted(_:_:of:now:)``.
         case keyStored(UInt64, isStored: Bool)
         /// These will not be in the log.
         case drop([LogRecord])
@@ -299,6 +301,10 @@ struct ClusterSource {
     /// The last owner record of this node under which changes were sent: read again, it does not make an owner.
     var lastFence: UInt64 = 0
     var isOwnerAsked = false
+    /// There is no owner record any more, and whoever wrote the last one may not know.
+    var isForgotten = false
+    /// The source is not polled by this node before.
+    var pollsFrom = MonotonicTime(nanoseconds: .min)
     /// The source was given to the poller.
     var isPolled = false
     /// It was taken from the poller, which may be about to publish a change all the same.
@@ -310,6 +316,8 @@ struct ClusterSource {
     var lastSequence: UInt64 = 0
     var lastPosition: UInt64 = 0
     var lastNumber: ChangeNumber?
+    /// Where the log on disk had the value at the start, in whatever numbering.
+    var restoredPosition: UInt64 = 0
     /// A change was dropped: the next one says all.
     var needsWhole = false
     /// What the poller has learned, for the next owner; the state of a unit that keeps one.

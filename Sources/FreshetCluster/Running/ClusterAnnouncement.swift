@@ -19,6 +19,8 @@ package struct ClusterAnnouncement: Hashable, Sendable {
     package var read: [String]
     /// The sources that this node owns and that are not well, and their states.
     package var troubled: [String: SourceState]
+    /// The public key that this node signs messages of Web Push with; empty for none.
+    package var pushKey: String
     package var extent = Extent.whole
 
     /// The most names in each list.
@@ -26,22 +28,30 @@ package struct ClusterAnnouncement: Hashable, Sendable {
     /// The most bytes of names in one of several announcements.
     package static let maxBytes = 256 << 10
 
-    package init(node: String, read: [String], troubled: [String: SourceState], extent: Extent = .whole) {
+    package init(
+        node: String,
+        read: [String],
+        troubled: [String: SourceState],
+        pushKey: String = "",
+        extent: Extent = .whole
+    ) {
         self.node = node
         self.read = read
         self.troubled = troubled
+        self.pushKey = pushKey
         self.extent = extent
     }
 
     /// The announcements that say this, in order; more than one where a message could not hold it. `round` numbers them.
     package func parts(round: UInt32) -> [ClusterAnnouncement] {
         var parts: [ClusterAnnouncement] = []
-        var part = ClusterAnnouncement(node: self.node, read: [], troubled: [:])
+        let empty = ClusterAnnouncement(node: self.node, read: [], troubled: [:], pushKey: self.pushKey)
+        var part = empty
         var bytes = 0
         func add(_ name: String, _ put: (inout ClusterAnnouncement) -> Void) {
             if bytes > Self.maxBytes || max(part.read.count, part.troubled.count) >= Self.maxNames {
                 parts.append(part)
-                part = ClusterAnnouncement(node: self.node, read: [], troubled: [:])
+                part = empty
                 bytes = 0
             }
             bytes += name.utf8.count + 16
@@ -70,6 +80,7 @@ package struct ClusterAnnouncement: Hashable, Sendable {
             writer.put(name.utf8)
             writer.put(state.rawValue.utf8)
         }
+        writer.put(self.pushKey.utf8)
         switch self.extent {
         case .whole: break
         case .part(let round, let isLast):
@@ -98,6 +109,8 @@ package struct ClusterAnnouncement: Hashable, Sendable {
             else { return nil }
             self.troubled[name] = state
         }
+        guard let key = reader.string(atMost: RecordFormat.maxName) else { return nil }
+        self.pushKey = key
         guard !reader.isAtEnd else { return }
         switch reader.number(UInt8.self) {
         case 2: self.extent = .addition

@@ -20,6 +20,8 @@ package enum ClusterCall: Hashable, Sendable {
     /// An instance that makes room for another: its owner ends it, unless somebody reads it elsewhere than at this node, where
     /// nobody does.
     case end(by: String)
+    /// Of ``ClusterUnit/push``.
+    case subscription(PushCall)
 
     static let maxBody = 256 << 20
 
@@ -45,6 +47,9 @@ package enum ClusterCall: Hashable, Sendable {
         case .end(let node):
             writer.put(UInt8(21))
             writer.put(node.utf8)
+        case .subscription(let call):
+            writer.put(UInt8(8))
+            writer.put(call)
         }
         return writer.bytes
     }
@@ -73,6 +78,9 @@ package enum ClusterCall: Hashable, Sendable {
         case 21:
             guard let node = reader.string(atMost: RecordFormat.maxName) else { return nil }
             return (source, .end(by: node))
+        case 8:
+            guard let call = reader.pushCall(), reader.isAtEnd else { return nil }
+            return (source, .subscription(call))
         default: return nil
         }
     }
@@ -89,6 +97,7 @@ package enum ClusterReply: Hashable, Sendable {
     case tried(WebhookTryReport)
     /// The source stands so, and what was polled of it is at or before this position. With the failure of its last poll.
     case settled(SourceState, Cursor, UpstreamError?)
+    case subscription(PushReply)
     /// The node does not own the source.
     case notOwner
 
@@ -125,6 +134,9 @@ package enum ClusterReply: Hashable, Sendable {
             writer.put(cursor.description.utf8)
             writer.put(failure.map { Array($0.kind.rawValue.utf8) })
             writer.put((failure?.message ?? "").utf8)
+        case .subscription(let reply):
+            writer.put(UInt8(8))
+            writer.put(reply)
         }
         return writer.bytes
     }
@@ -173,6 +185,9 @@ package enum ClusterReply: Hashable, Sendable {
                 failure = UpstreamError(kind, message)
             }
             self = .settled(state, cursor, failure)
+        case 8:
+            guard let push = reader.pushReply(), reader.isAtEnd else { return nil }
+            self = .subscription(push)
         default: return nil
         }
     }

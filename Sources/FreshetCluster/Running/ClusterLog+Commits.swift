@@ -71,8 +71,11 @@ extension ClusterLog {
             return shared.receiver
         }
         if let store, let hub = receiver as? Hub, hub.storeError == nil {
+            // At the position itself, as in memory: what was before it is a gap for the next process too.
+            var sources = hub.valuesToStore()
+            for index in sources.indices { sources[index].sequence = cursor.sequence }
             do throws(StoreError) {
-                try store.restart(epoch: cursor.epoch, head: cursor.sequence, sources: hub.valuesToStore())
+                try store.restart(epoch: cursor.epoch, head: cursor.sequence, sources: sources)
             } catch {
                 self.storeFailed(error)
             }

@@ -19,6 +19,11 @@ package struct ClusterControl: Sendable {
     package var ticket: @Sendable (TicketNotice) -> Void
     /// The cluster has an instance of a template, from before the next change of it, or has it no more.
     package var instance: @Sendable (String, InstanceChange) -> Void
+    /// The stream says this of a subscription of Web Push, in the message with this sequence; nothing: it has ended. Before
+    /// ``own`` of the unit whose last owner has stored it.
+    package var subscription: @Sendable (PushID, [UInt8], UInt64) -> Void
+    /// The log goes on in another file, which has nothing but values.
+    package var renumbered: @Sendable () -> Void
     package var note: @Sendable (ClusterNote) -> Void
     /// The broker's state has changed.
     package var state: @Sendable (StreamState) -> Void
@@ -29,6 +34,8 @@ package struct ClusterControl: Sendable {
         learn: @escaping @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void = { _, _ in },
         ticket: @escaping @Sendable (TicketNotice) -> Void = { _ in },
         instance: @escaping @Sendable (String, InstanceChange) -> Void = { _, _ in },
+        subscription: @escaping @Sendable (PushID, [UInt8], UInt64) -> Void = { _, _, _ in },
+        renumbered: @escaping @Sendable () -> Void = {},
         note: @escaping @Sendable (ClusterNote) -> Void = { _ in },
         state: @escaping @Sendable (StreamState) -> Void = { _ in }
     ) {
@@ -37,6 +44,8 @@ package struct ClusterControl: Sendable {
         self.learn = learn
         self.ticket = ticket
         self.instance = instance
+        self.subscription = subscription
+        self.renumbered = renumbered
         self.note = note
         self.state = state
     }
@@ -131,12 +140,14 @@ package final class ClusterLog: LogBackend {
     }
 
     /// Connects. `sources` are those of the configuration, and `instances` those that the log on disk has; `stored` is what is
-    /// known of them; `units` is what else one gateway at a time is to do (``ClusterUnit``).
+    /// known of them, and `prunedThrough` up to where, by name, the log on disk has no changes of them; `units` is what else one
+    /// gateway at a time is to do (``ClusterUnit``).
     package func run(
         sources: Set<String>,
         units: Set<String> = [],
         instances: [String] = [],
         stored: [StoredSource],
+        prunedThrough: [String: UInt64] = [:],
         control: ClusterControl
     ) {
         self.shared.withLock { shared in
@@ -147,7 +158,9 @@ package final class ClusterLog: LogBackend {
         self.perform { machine, now in
             machine.sourcesChanged(sources.union(units), now: now)
             machine.instancesRestored(instances)
-            for source in stored { machine.restored(source) }
+            for source in stored {
+                machine.restored(source, isChange: source.sequence > prunedThrough[source.name] ?? 0)
+            }
         }
         self.stream.start { [weak self] state in self?.streamChanged(state) }
     }
@@ -331,7 +344,9 @@ package final class ClusterLog: LogBackend {
                 at: position,
                 confined
             )
-        case .renumber(let cursor): self.renumber(to: cursor)
+        case .renumber(let cursor):
+            self.renumber(to: cursor)
+            self.control.renumbered()
         case .own(let source, let record):
             self.afterCommits { [weak self] in
                 // It may have been lost meanwhile.
@@ -348,6 +363,7 @@ package final class ClusterLog: LogBackend {
             self.control.instance(name, change)
             // What is removed goes from the disk before the next change of the name comes to it.
             self.takeOrders(confined, now: Self.now)
+        case .subscription(let id, let row, let sequence): self.control.subscription(id, row, sequence)
         case .keyStored(let request, let isStored): self.keyStored(request, isStored)
         case .drop(let records):
             for record in records { record.done(nil) }

@@ -22,8 +22,14 @@ package struct ClusterSnapshot: Sendable {
     package var readThrough: UInt64 = 0
     /// Of ``polled``, those that are sources.
     package var sourceCount: Int { self.polled.reduce(0) { $0 + (ClusterUnit.keepsState($1) ? 0 : 1) } }
-    /// The others.
-    package var webhookCount: Int { self.polled.count - self.sourceCount }
+    /// Endpoints of webhooks among them.
+    package var webhookCount: Int { self.polled.reduce(0) { $0 + (ClusterUnit.webhook($1) == nil ? 0 : 1) } }
+    /// Whether this node sends the messages of Web Push.
+    package var sendsPush: Bool { self.polled.contains(ClusterUnit.push) }
+    /// Of the stream, as of the last look; `nil` before the first.
+    package var facts: StreamFacts?
+    /// The gateways are known that live at this moment.
+    package var knowsNodes = false
     package var figures = ClusterFigures()
 
     package init() {}
@@ -47,6 +53,8 @@ package struct ClusterSnapshot: Sendable {
     mutating func refresh(_ machine: ClusterMachine) {
         self.isReading = machine.isReading
         self.readThrough = machine.readThrough
+        self.facts = machine.facts ?? self.facts
+        self.knowsNodes = machine.isEntitled && machine.knowsTheGone
         self.figures = machine.figures
     }
 }

@@ -136,6 +136,12 @@ package struct StreamFacts: Hashable, Sendable {
         self.bytes = bytes
         self.created = created
     }
+
+    /// What is to be kept and stands before this sequence is to be written again, before the broker removes it as the oldest; 0
+    /// where nothing was removed yet.
+    package var oldBefore: UInt64 {
+        self.first > 1 && self.last > self.first ? self.first + (self.last - self.first) / 4 : 0
+    }
 }
 
 /// Whether the broker can be used.

@@ -21,6 +21,10 @@ package struct ClusterSubjects: Hashable, Sendable {
         case ticketRevoked(Fingerprint)
         /// The key that seals tickets.
         case ticketKey
+        /// A subscription of Web Push.
+        case push(PushID)
+        /// The public key that all sign messages of Web Push with.
+        case pushKey
     }
 
     package let prefix: String
@@ -40,6 +44,8 @@ package struct ClusterSubjects: Hashable, Sendable {
         case .ticketResumed(let ticket): "\(self.prefix).ticket-resumed.\(ticket.token)"
         case .ticketRevoked(let ticket): "\(self.prefix).ticket-revoked.\(ticket.token)"
         case .ticketKey: "\(self.prefix).ticket-key"
+        case .push(let id): "\(self.prefix).push.\(id)"
+        case .pushKey: "\(self.prefix).push-key"
         }
     }
 
@@ -51,6 +57,7 @@ package struct ClusterSubjects: Hashable, Sendable {
             return switch String(parts[1]) {
             case "epoch": .epoch
             case "ticket-key": .ticketKey
+            case "push-key": .pushKey
             default: nil
             }
         }
@@ -60,6 +67,7 @@ package struct ClusterSubjects: Hashable, Sendable {
         case "owner": return .owner(source: name)
         case "change": return .change(source: name)
         case "key": return .key(source: name)
+        case "push": return PushID(name).map { .push($0) }
         case "ticket-used": return Fingerprint(token: parts[2]).map { .ticketUsed($0) }
         case "ticket-resumed": return Fingerprint(token: parts[2]).map { .ticketResumed($0) }
         case "ticket-revoked": return Fingerprint(token: parts[2]).map { .ticketRevoked($0) }

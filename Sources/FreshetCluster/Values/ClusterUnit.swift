@@ -13,7 +13,10 @@ package enum ClusterUnit {
         unit.hasPrefix(self.webhooks) ? String(unit.dropFirst(self.webhooks.count)) : nil
     }
 
+    /// The unit that sends messages of Web Push: all of them, so that the bounds on subscriptions are one gateway's to keep.
+    package static let push = "push:"
+
     /// Where it stands is kept in its owner records, as ``OwnerRecord/learned``: the one who acts on it writes that, and nobody
     /// else can.
-    static func keepsState(_ unit: String) -> Bool { self.webhook(unit) != nil }
+    static func keepsState(_ unit: String) -> Bool { self.webhook(unit) != nil || unit == self.push }
 }

@@ -182,7 +182,7 @@ extension WriteAnswer {
         case .success(.failed(_, let message)):
             self.init(.notOwner("\(owner), which owns the source, did not take the write: \(message)."))
         case .success(.done), .success(.polled), .success(.pushed), .success(.webhook), .success(.tried),
-            .success(.settled):
+            .success(.settled), .success(.subscription):
             self.init(.unknown("\(owner), which owns the source, gave an answer to something else."))
         case .failure(let failure) where failure.reason == .unsent || failure.reason == .noResponder:
             self.init(.notOwner("\(owner), which owns the source, cannot be reached: \(failure.message)."))

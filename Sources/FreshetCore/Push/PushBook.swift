@@ -76,6 +76,8 @@ package struct PushBook: Sendable {
         /// Subscriptions that ended, by reason.
         package var ended: [PushEnd: UInt64] = [:]
         package var refusals: [PushRefusal.Label: UInt64] = [:]
+
+        package init() {}
     }
 
     package struct Limits: Sendable {
@@ -283,7 +285,7 @@ package enum PushEnd: String, CaseIterable, Sendable {
 extension PushRefusal {
     /// The label `reason` of `freshet_push_subscriptions_refused_total`.
     package enum Label: String, CaseIterable, Sendable {
-        case malformed, taken, full, caller, host, patterns
+        case malformed, taken, full, caller, host, patterns, unavailable
     }
 
     var label: Label {
@@ -294,6 +296,7 @@ extension PushRefusal {
         case .caller: .caller
         case .host: .host
         case .patterns: .patterns
+        case .unavailable: .unavailable
         }
     }
 }

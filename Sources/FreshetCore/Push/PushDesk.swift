@@ -18,12 +18,13 @@ package protocol PushDesk: AnyObject, Sendable {
 
     /// The subscriptions after an id, in the order of their ids, that a caller may see: all for an administrator, else its
     /// own. An anonymous caller sees the one whose id it knows: `id`.
-    func reports(for caller: Principal, id: PushID?, after: PushID?, limit: Int) -> [PushReport]
+    func reports(for caller: Principal, id: PushID?, after: PushID?, limit: Int) async -> [PushReport]
 
     /// Ends a subscription that the caller may see.
     ///
     /// - Returns: `false` where there is no such one.
-    func unsubscribe(_ id: PushID, by caller: Principal) -> Bool
+    /// - Throws: ``PushRefusal/unavailable(_:)`` where that cannot be said at the moment.
+    func unsubscribe(_ id: PushID, by caller: Principal) async throws(PushRefusal) -> Bool
 }
 
 /// A subscription as a client asks for it. Nothing in it is trusted.
@@ -81,6 +82,8 @@ package enum PushRefusal: Error, Hashable, Sendable {
     case host
     /// As many different patterns and pointers as there may be.
     case patterns
+    /// No gateway of the cluster can take it at the moment, and why.
+    case unavailable(String)
 }
 
 /// How it stands with a subscription. The raw values are those of the list.
@@ -122,6 +125,28 @@ package struct PushReport: Hashable, Sendable {
         self.hasPresentKey = hasPresentKey
         self.waiting = waiting
     }
+
+    /// A report with these names alone: of one who has just subscribed, who is not behind.
+    package init(
+        id: PushID,
+        host: String,
+        sources: String,
+        pointer: Pointer?,
+        subject: String,
+        createdAt: WallTime,
+        expiresAt: WallTime
+    ) {
+        self.id = id
+        self.host = host
+        self.sources = sources
+        self.pointer = pointer
+        self.subject = subject
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.state = .active
+        self.hasPresentKey = true
+        self.waiting = 0
+    }
 }
 
 /// Keeps subscriptions over a restart. Any thread; no call waits for the disk.
@@ -131,4 +156,15 @@ package protocol PushStore: AnyObject, Sendable {
 
     /// Removes rows by their keys.
     func forget(_ keys: [[UInt8]])
+
+    /// The same. `done` is called once, on any thread, with whether nobody finds them any more.
+    func forget(_ keys: [[UInt8]], done: @escaping @Sendable (Bool) -> Void)
+}
+
+extension PushStore {
+    /// A store of this process alone: what it is told last is what it has.
+    package func forget(_ keys: [[UInt8]], done: @escaping @Sendable (Bool) -> Void) {
+        self.forget(keys)
+        done(true)
+    }
 }

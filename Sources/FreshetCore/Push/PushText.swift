@@ -60,7 +60,7 @@ package struct RestoredPush: Sendable {
         }
     }
 
-    private static func later(_ mark: Cursor, _ since: Cursor) -> Cursor {
+    static func later(_ mark: Cursor, _ since: Cursor) -> Cursor {
         mark.epoch == since.epoch && mark.sequence < since.sequence ? since : mark
     }
 }
@@ -90,7 +90,7 @@ extension PushSubscription {
     }
 
     /// `nil` for what ``row(behind:)`` does not write.
-    static func read(_ row: PushRow) -> (PushSubscription, isBehind: Bool)? {
+    package static func read(_ row: PushRow) -> (PushSubscription, isBehind: Bool)? {
         guard let id = PushID(String(decoding: row.key, as: UTF8.self)),
             let root = (try? Document(parsing: row.state))?.root, root.kind == .object,
             let endpoint = root["endpoint"]?.string, let host = root["host"]?.string,

@@ -33,6 +33,9 @@ package struct ReadClient: Hashable, Sendable {
         self.low = low
     }
 
+    /// What ``init(high:low:)`` takes, in its order.
+    package var words: [UInt64] { [self.high, self.low] }
+
     /// The gateway itself, and clients without an address.
     package static let local = ReadClient(high: 0, low: 0)
 }

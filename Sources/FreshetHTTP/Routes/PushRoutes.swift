@@ -21,8 +21,8 @@ struct PushRoutes: Sendable {
             return .json(json.text)
         }
         routes.on(.post, "/v1/push/subscriptions", for: .caller, bodyLimit: .short) { try await self.subscribe($0) }
-        routes.on(.get, "/v1/push/subscriptions", for: .caller) { try self.list($0) }
-        routes.on(.delete, "/v1/push/subscriptions/:id", for: .caller) { try self.unsubscribe($0) }
+        routes.on(.get, "/v1/push/subscriptions", for: .caller) { try await self.list($0) }
+        routes.on(.delete, "/v1/push/subscriptions/:id", for: .caller) { try await self.unsubscribe($0) }
     }
 
     /// - Throws: 401 for who may read nothing, 404 where nothing is pushed.
@@ -67,11 +67,11 @@ struct PushRoutes: Sendable {
         }
     }
 
-    private func list(_ context: GatewayContext) throws(Problem) -> Answer {
+    private func list(_ context: GatewayContext) async throws(Problem) -> Answer {
         let desk = try self.desk(context)
         let query = context.request.query
         let (id, after) = (try Self.id("id", in: query), try Self.id("after", in: query))
-        let reports = desk.reports(for: context.principal, id: id, after: after, limit: Self.maxListed + 1)
+        let reports = await desk.reports(for: context.principal, id: id, after: after, limit: Self.maxListed + 1)
         var json = JSONWriter()
         json.object { json in
             json.name("subscriptions")
@@ -89,10 +89,18 @@ struct PushRoutes: Sendable {
         return id
     }
 
-    private func unsubscribe(_ context: GatewayContext) throws(Problem) -> Answer {
+    private func unsubscribe(_ context: GatewayContext) async throws(Problem) -> Answer {
         let desk = try self.desk(context)
         try self.checkIntent(context)
-        guard let id = PushID(context.segment("id")), desk.unsubscribe(id, by: context.principal) else {
+        var isEnded = false
+        if let id = PushID(context.segment("id")) {
+            do throws(PushRefusal) {
+                isEnded = try await desk.unsubscribe(id, by: context.principal)
+            } catch {
+                throw Problem(error)
+            }
+        }
+        guard isEnded else {
             throw Problem(404, "unknown_subscription", "There is no such subscription of this caller.")
         }
         return Answer(204)
@@ -195,6 +203,7 @@ extension Problem {
             let detail =
                 "Subscriptions name as many different patterns and pointers as they may; name sources one by one."
             self = .busy("too_many_push_patterns", detail, retryAfter: seconds)
+        case .unavailable(let detail): self = .busy("no_owner", detail, retryAfter: 1)
         }
     }
 }

@@ -26,6 +26,10 @@ final class ClusterDesk: Sendable {
         var round: UInt32 = 0
         /// Instances that somebody began to read since it was looked for it.
         var additions: Set<String> = []
+        /// `nil` without `push`.
+        var push: ClusterPush?
+        /// By node: the key that it signs messages of Web Push with, and when it said so.
+        var pushKeys: [String: (key: String, at: MonotonicTime)] = [:]
         var lastState: StreamState?
     }
 
@@ -100,7 +104,8 @@ final class ClusterDesk: Sendable {
         configured: [WebhookConfiguration],
         writer: WriteDesk,
         tickets: ClusterTickets?,
-        stored: [StoredSource]
+        push: ClusterPush?,
+        stored: StoreContents?
     ) {
         self.state.withLock { state in
             state.registry = registry
@@ -109,6 +114,7 @@ final class ClusterDesk: Sendable {
             state.webhooks = webhooks
             state.writer = writer
             state.tickets = tickets
+            state.push = push
         }
         self.log.serve(
             calls: { [weak self] source, call, answer in self?.answer(call, of: source, answer) },
@@ -116,13 +122,16 @@ final class ClusterDesk: Sendable {
         )
         self.log.run(
             sources: Set(registry.ids.keys),
-            units: Self.units(configured),
+            units: self.units(configured),
             instances: registry.instances.names,
-            stored: stored,
+            stored: stored?.sources ?? [],
+            prunedThrough: stored?.prunedThrough ?? [:],
             control: ClusterControl(
                 own: { [weak registry, weak webhooks] name, record in
                     if let webhook = ClusterUnit.webhook(name) {
                         webhooks?.own(webhook, row: record.learned.isEmpty ? nil : record.learned)
+                    } else if name == ClusterUnit.push {
+                        push?.own(state: record.learned)
                     } else {
                         registry?.own(name, learned: record.learned)
                     }
@@ -130,6 +139,8 @@ final class ClusterDesk: Sendable {
                 release: { [weak registry, weak webhooks] name, done in
                     if let webhook = ClusterUnit.webhook(name) {
                         if let webhooks { webhooks.release(webhook, done: done) } else { done() }
+                    } else if name == ClusterUnit.push {
+                        if let push { push.release(done: done) } else { done() }
                     } else {
                         if let registry { registry.release(name, done: done) } else { done() }
                     }
@@ -137,7 +148,16 @@ final class ClusterDesk: Sendable {
                 learn: { [weak writer] in writer?.learn($0, $1) },
                 ticket: { tickets?.heard($0) },
                 instance: { [weak registry] in registry?.instances.changed($0, $1) },
-                note: { [logger] in ClusterNotes.log($0, logger) },
+                subscription: { push?.heard($0, $1, sequence: $2) },
+                renumbered: { [weak writer, weak webhooks] in
+                    writer?.rewriteKeys()
+                    webhooks?.rewriteRows()
+                    push?.rewriteRows()
+                },
+                note: { [logger] note in
+                    if case .historyLost = note { push?.historyLost() }
+                    ClusterNotes.log(note, logger)
+                },
                 state: { [weak self] in self?.stateChanged($0) }
             )
         )
@@ -145,11 +165,12 @@ final class ClusterDesk: Sendable {
 
     /// The configuration has other webhooks.
     func update(webhooks: [WebhookConfiguration]) {
-        self.log.update(units: Self.units(webhooks))
+        self.log.update(units: self.units(webhooks))
     }
 
-    private static func units(_ webhooks: [WebhookConfiguration]) -> Set<String> {
-        Set(webhooks.map { ClusterUnit.ofWebhook($0.name) })
+    private func units(_ webhooks: [WebhookConfiguration]) -> Set<String> {
+        let pushes = self.state.withLock { $0.push != nil }
+        return Set(webhooks.map { ClusterUnit.ofWebhook($0.name) }).union(pushes ? [ClusterUnit.push] : [])
     }
 
     /// Whether this gateway polls a source.
@@ -183,7 +204,9 @@ final class ClusterDesk: Sendable {
         switch new {
         case .connected:
             self.logger.notice("connected to the cluster's broker")
-            self.state.withLock { $0.tickets }?.tick()
+            let (tickets, push) = self.state.withLock { ($0.tickets, $0.push) }
+            tickets?.tick()
+            push?.tick(isFree: nil)
         case .disconnected(let reason):
             self.logger.warning("no connection to the cluster's broker", metadata: ["reason": "\(reason)"])
         case .refused(let failure):
@@ -193,6 +216,9 @@ final class ClusterDesk: Sendable {
         }
     }
 
+    /// Why this gateway cannot be one of the cluster.
+    var failure: StartFailure? { self.state.withLock { $0.push }?.failure }
+
     /// One line for `/readyz?verbose`.
     var condition: String {
         let snapshot = self.log.snapshot
@@ -201,6 +227,7 @@ final class ClusterDesk: Sendable {
         case .connected where snapshot.isEntitled && snapshot.isReading:
             let webhooks = snapshot.webhookCount
             return "ok, \(nodes), \(snapshot.sourceCount) sources" + (webhooks > 0 ? ", \(webhooks) webhooks" : "")
+                + (snapshot.sendsPush ? ", push" : "")
         case .connected: return "joining, \(nodes)"
         case .disconnected(let reason):
             return "disconnected (\(reason)), \(snapshot.isEntitled ? "polling until the lease ends" : "not polling")"
@@ -215,13 +242,16 @@ final class ClusterDesk: Sendable {
 extension ClusterDesk {
     /// Tells the others what is read here and how the sources of this gateway are, and the hub who owns what.
     func tick() {
-        let (hub, poller, tickets) = self.state.withLock { state in
+        let (hub, poller, tickets, push) = self.state.withLock { state in
             state.additions = []
-            return (state.hub, state.poller, state.tickets)
+            return (state.hub, state.poller, state.tickets, state.push)
         }
         guard let hub, let poller else { return }
         let snapshot = self.log.snapshot
-        if snapshot.state == .connected { tickets?.tick() }
+        if snapshot.state == .connected {
+            tickets?.tick()
+            if let push { push.tick(isFree: self.isFree(push.publicKey, snapshot)) }
+        }
         let reports = hub.sources()
         var read: [String] = []
         var troubled: [String: SourceState] = [:]
@@ -238,7 +268,12 @@ extension ClusterDesk {
                 state.round &+= 1
                 return state.round
             }
-            let announcement = ClusterAnnouncement(node: self.log.settings.node, read: read, troubled: troubled)
+            let announcement = ClusterAnnouncement(
+                node: self.log.settings.node,
+                read: read,
+                troubled: troubled,
+                pushKey: push?.publicKey ?? ""
+            )
             for part in announcement.parts(round: round) { self.log.announce(part) }
         }
         self.log.read(instances: Set(read.filter { InstanceName.isInstance($0) }))
@@ -247,9 +282,24 @@ extension ClusterDesk {
         for id in new { poller.subscribersChanged(id) }
     }
 
+    /// Whether no other gateway signs messages of Web Push with another key; `nil` while not all have said.
+    private func isFree(_ key: String, _ snapshot: ClusterSnapshot) -> Bool? {
+        let keys = self.state.withLock { state in
+            let now = MonotonicTime.now
+            state.pushKeys = state.pushKeys.filter { now - $0.value.at < ReadElsewhere.silence }
+            return state.pushKeys.mapValues { $0.key }
+        }
+        if keys.values.contains(where: { $0 != key && !$0.isEmpty }) { return false }
+        let others = snapshot.heard.subtracting([snapshot.node])
+        return snapshot.knowsNodes && others.allSatisfy { keys[$0] != nil } ? true : nil
+    }
+
     private func take(_ announcement: ClusterAnnouncement) {
         let (hub, poller, whole) = self.state.withLock { state in
             let whole = state.others.take(announcement, now: .now)
+            if announcement.extent != .addition {
+                state.pushKeys[announcement.node] = (announcement.pushKey, .now)
+            }
             return (state.hub, state.poller, whole)
         }
         guard let hub else { return }
@@ -298,6 +348,11 @@ extension ClusterDesk {
             Task { answer(await webhooks.answer(call, of: webhook)) }
             return
         }
+        if case .subscription(let call) = call {
+            guard let push = self.state.withLock({ $0.push }) else { return answer(.notOwner) }
+            Task { answer(await push.answer(call)) }
+            return
+        }
         guard let hub, let poller, let writer, let id = hub.id(of: name), self.log.owns(name) else {
             return answer(.notOwner)
         }
@@ -318,7 +373,7 @@ extension ClusterDesk {
                     answer(.pushed(try await poller.push(id, body: body, contentType: contentType)))
                 case .settle: self.settle(id, hub, poller, answer)
                 case .end(let node): answer(self.end(name, id, by: node, hub))
-                case .report, .test: answer(.failed(.internal, "a source is no webhook"))
+                case .report, .test, .subscription: answer(.failed(.internal, "a source is no webhook"))
                 case .write(let call):
                     answer(.wrote(await writer.perform(call.request, for: call.principal)))
                 }
@@ -333,10 +388,12 @@ extension ClusterDesk {
 struct ClusterService: Service {
     let desk: ClusterDesk
 
+    /// - Throws: ``StartFailure`` where this gateway cannot be one of the cluster.
     func run() async throws {
-        await cancelWhenGracefulShutdown {
+        try await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 self.desk.tick()
+                if let failure = self.desk.failure { throw failure }
                 // The period of a tick. Cancellation ends the wait.
                 try? await Task.sleep(for: .seconds(1))
             }

@@ -134,7 +134,7 @@ final class RoutedWebhooks: WebhookControl {
         if self.isHere(name) { return await self.desk.test(name) }
         switch try await self.answer(.test, name, timeout: webhook.timeout + Self.margin) {
         case .tried(let report): return report
-        case .done, .polled, .pushed, .failed, .wrote, .notOwner, .webhook, .settled:
+        case .done, .polled, .pushed, .failed, .wrote, .notOwner, .webhook, .settled, .subscription:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -152,7 +152,7 @@ final class RoutedWebhooks: WebhookControl {
         }
         switch try await self.answer(call, name, timeout: Self.patience) {
         case .webhook(let standing): return WebhookReport(webhook, standing, owner: self.owner(of: name))
-        case .done, .polled, .pushed, .failed, .wrote, .notOwner, .tried, .settled:
+        case .done, .polled, .pushed, .failed, .wrote, .notOwner, .tried, .settled, .subscription:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -201,7 +201,7 @@ extension WebhookDesk {
         case .pause: return Self.reply(await self.pause(name))
         case .resume: return Self.reply(await self.resume(name))
         case .test: return await self.test(name).map { .tried($0) } ?? .notOwner
-        case .poll, .hook, .push, .write, .settle, .end:
+        case .poll, .hook, .push, .write, .settle, .end, .subscription:
             return .failed(.internal, "a webhook is neither polled nor written to")
         }
     }

@@ -1,6 +1,7 @@
 // What stands between the section `push` and the room that sends: the key file, the owners' rights, the log, the metrics.
 
 import FreshetAccess
+import FreshetCluster
 import FreshetConfiguration
 import FreshetCore
 import FreshetPush
@@ -21,20 +22,7 @@ enum PushControl {
         durable: DurableLog?,
         logger: Logger
     ) throws(StartFailure) -> PushSender {
-        let key: PushKey
-        do throws(PushKeyProblem) {
-            key = try .file(at: push.keyFile)
-        } catch {
-            throw StartFailure("The key of push cannot be used: \(error)".escapingControls())
-        }
-        var settings = PushSender.Configuration(key: key, subject: push.subject)
-        settings.allow = push.allow
-        settings.maxAge = push.maxAge
-        settings.limits.maxSubscriptions = push.maxSubscriptions
-        settings.limits.maxPerCaller = push.maxSubscriptionsPerCaller
-        settings.limits.maxPerHost = push.maxSubscriptionsPerHost
-        settings.userAgent = "freshet/\(FreshetVersion.current)"
-        settings.heartbeat = configuration.heartbeat
+        let settings = try self.settings(push, of: configuration)
         let sender: PushSender
         do throws(UpstreamError) {
             sender = try PushSender(
@@ -51,6 +39,61 @@ enum PushControl {
         // Those of a log that began anew at this start are in memory alone.
         if durable?.contents.newEpochReason != nil { sender.rewriteRows() }
         return sender
+    }
+
+    /// The same in a cluster, where one gateway at a time sends.
+    static func cluster(
+        _ push: GatewayConfiguration.Push,
+        of configuration: GatewayConfiguration,
+        log: ClusterLog,
+        hub: Hub,
+        authenticator: Authenticator?,
+        durable: DurableLog?,
+        logger: Logger
+    ) throws(StartFailure) -> ClusterPush {
+        let settings = try self.settings(push, of: configuration)
+        let owners = self.owners(authenticator)
+        return ClusterPush(
+            log: log,
+            settings: settings,
+            disk: durable?.subscriptions,
+            restored: durable?.contents.push ?? [],
+            logger: logger
+        ) { start throws(UpstreamError) in
+            var settings = settings
+            settings.sharing = start.sharing
+            settings.storeInterval = ClusterPush.keepInterval
+            return try PushSender(
+                hub: hub,
+                configuration: settings,
+                owners: owners,
+                store: start.store,
+                restored: start.rows,
+                progress: start.progress,
+                note: { self.log($0, logger) }
+            )
+        }
+    }
+
+    private static func settings(
+        _ push: GatewayConfiguration.Push,
+        of configuration: GatewayConfiguration
+    ) throws(StartFailure) -> PushSender.Configuration {
+        let key: PushKey
+        do throws(PushKeyProblem) {
+            key = try .file(at: push.keyFile, isShared: configuration.cluster != nil)
+        } catch {
+            throw StartFailure("The key of push cannot be used: \(error)".escapingControls())
+        }
+        var settings = PushSender.Configuration(key: key, subject: push.subject)
+        settings.allow = push.allow
+        settings.maxAge = push.maxAge
+        settings.limits.maxSubscriptions = push.maxSubscriptions
+        settings.limits.maxPerCaller = push.maxSubscriptionsPerCaller
+        settings.limits.maxPerHost = push.maxSubscriptionsPerHost
+        settings.userAgent = "freshet/\(FreshetVersion.current)"
+        settings.heartbeat = configuration.heartbeat
+        return settings
     }
 
     private static func owners(_ authenticator: Authenticator?) -> PushSender.Owners {

@@ -54,7 +54,7 @@ final class RoutedControl: SourceControl {
         guard let reply = try await self.ask(.poll, of: source) else { return try await self.poller.poll(source) }
         switch reply {
         case .polled(let outcome): return outcome
-        case .done, .pushed, .failed, .notOwner, .wrote, .webhook, .tried, .settled:
+        case .done, .pushed, .failed, .notOwner, .wrote, .webhook, .tried, .settled, .subscription:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }
@@ -65,7 +65,7 @@ final class RoutedControl: SourceControl {
         }
         switch reply {
         case .pushed(let cursor): return cursor
-        case .done, .polled, .failed, .notOwner, .wrote, .webhook, .tried, .settled:
+        case .done, .polled, .failed, .notOwner, .wrote, .webhook, .tried, .settled, .subscription:
             throw UpstreamError(.internal, "an answer to something else")
         }
     }

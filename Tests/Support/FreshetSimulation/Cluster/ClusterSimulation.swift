@@ -321,7 +321,7 @@ package final class ClusterSimulation {
             guard let record = SimulatedNode.record(source, from: nil, to: value, at: at, isLong: false) else { return }
             node.machine.republished(record, now: self.now)
         case .note(let note): self.noted(note)
-        case .ticket: break
+        case .ticket, .subscription: break
         case .instance(let name, let change): self.changed(name, change, node)
         case .learn(let record): self.learn(record, node)
         case .keyStored(let request, let isStored): self.keyStored(request, isStored, node)

@@ -49,7 +49,8 @@ package struct SimulatedBroker {
         switch self.subjects.topic(of: message.subject) {
         case .change(let name): (source, writer) = (name, ChangePart(message.payload)?.number.incarnation)
         case .key(let name): (source, writer) = (name, KeyRecord(message.payload)?.incarnation)
-        case .epoch, .node, .owner, .ticketUsed, .ticketResumed, .ticketRevoked, .ticketKey, nil: return
+        case .epoch, .node, .owner, .ticketUsed, .ticketResumed, .ticketRevoked, .ticketKey, .push, .pushKey, nil:
+            return
         }
         let owner = self.lastMessage(of: self.subjects.subject(of: .owner(source: source)))
         let record = owner.flatMap { OwnerRecord($0.payload) }
