@@ -97,7 +97,8 @@ extension ClusterMachine {
             if index > 0 {
                 base = .change(source.pending[index - 1].number)
             } else {
-                base = source.lastNumber.map { .change($0) } ?? .position(source.lastPosition)
+                // A node that was started since knows where the last change is, and not its number.
+                base = .position(source.lastPosition)
             }
         }
         return ChangeRecord(
