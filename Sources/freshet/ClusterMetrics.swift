@@ -16,7 +16,8 @@ enum ClusterMetrics {
         }
     }
 
-    static func write(_ snapshot: ClusterSnapshot, to metrics: inout MetricsText) {
+    static func write(_ log: ClusterLog, to metrics: inout MetricsText) {
+        let snapshot = log.snapshot
         let figures = snapshot.figures
         func gauge(_ name: String, _ help: String, _ value: Int) {
             metrics.family(name, "gauge", help)
@@ -38,6 +39,11 @@ enum ClusterMetrics {
             "freshet_cluster_webhooks",
             "Endpoints of webhooks that this gateway sends to.",
             snapshot.webhookCount
+        )
+        gauge(
+            "freshet_cluster_readers_waiting",
+            "Requests with a cursor that this gateway has not read yet; at most \(ClusterLog.maxReaders).",
+            log.readersWaiting
         )
         metrics.family("freshet_cluster_changes_total", "counter", "Changes read from the stream, by who wrote them.")
         metrics.sample(figures.published, ("by", "this"))

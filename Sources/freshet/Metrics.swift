@@ -69,7 +69,7 @@ struct GatewayMetrics {
         if let writer { Self.write(writer.metrics, of: sources, to: &metrics) }
         if let push { PushFigures.write(push(), to: &metrics) }
         self.webhooks?.metrics.write(to: &metrics)
-        if let cluster { ClusterMetrics.write(cluster.log.snapshot, to: &metrics) }
+        if let cluster { ClusterMetrics.write(cluster.log, to: &metrics) }
         self.writeStreams(streams, to: &metrics)
         self.writeLog(to: &metrics)
         self.writeMemory(to: &metrics)

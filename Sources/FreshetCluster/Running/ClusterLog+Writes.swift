@@ -30,17 +30,22 @@ extension ClusterLog: KeySharing {
         done?(isStored)
     }
 
-    /// Waits until the log of this node has come so far, and what is in it can be read here.
-    ///
-    /// - Returns: Whether it has, within this time. Another numbering, which begins with all values, counts as well.
+    /// The most who wait for what this node has not read yet: each change is held against all of them.
+    package static let maxReaders = 1024
+
+    /// How many wait so, at most ``maxReaders``.
+    package var readersWaiting: Int { self.shared.withLock { $0.readers.count } }
+
     package func hasRead(_ cursor: Cursor, within time: Duration) async -> Bool {
         await withCheckedContinuation { continuation in
             let done: @Sendable (Bool) -> Void = { continuation.resume(returning: $0) }
-            let reader = self.shared.withLock { shared in
+            let reader = self.shared.withLock { shared -> UInt64? in
+                guard shared.readers.count < Self.maxReaders else { return nil }
                 shared.lastReader += 1
                 shared.readers[shared.lastReader] = (cursor, done)
                 return shared.lastReader
             }
+            guard let reader else { return done(false) }
             self.releaseReaders()
             let end = DispatchTime.now() + .nanoseconds(Int(clamping: time.clampedNanoseconds))
             self.queue.asyncAfter(deadline: end) { [weak self] in

@@ -36,6 +36,7 @@ extension Hub {
         at cursor: Cursor,
         for client: ReadClient = .local
     ) async throws(ReadRefusal) -> PastAnswer {
+        await self.catchUp(with: cursor)
         switch self.lookUp(source, at: cursor) {
         case .answer(let answer): return answer
         case .current(let version): return .value(PastValue(version))

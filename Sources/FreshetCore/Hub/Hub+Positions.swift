@@ -20,8 +20,8 @@ package enum PastNeed: Hashable, Sendable {
 }
 
 extension StreamPosition {
-    /// Whether the position is to be located before it can be opened.
-    package var isToBeLocated: Bool {
+    /// Whether the log has to be looked through for the position.
+    fileprivate var isToBeLocated: Bool {
         switch self {
         case .earliest, .time: true
         case .snapshot, .latest, .after, .past, .malformed: false
@@ -34,7 +34,33 @@ extension Hub {
     /// reaching back: the values of now, which all readers share, take their place.
     package static let maxPastBytes = 64 << 20
 
-    /// A position that can be opened, for one that names a time or the oldest change. Others need no finding.
+    /// How long a reader waits for this node to come as far as the node that gave out its cursor had. Beyond, the cursor counts
+    /// as one that was never given out.
+    package static let catchUpTime = Duration.seconds(2)
+
+    /// Whether a position is to be located before it can be opened: the disk may have to be read, or this node may have to read
+    /// on in a log that it shares.
+    package func isToBeLocated(_ position: StreamPosition) -> Bool {
+        if case .after(let cursor) = position { return self.isAhead(cursor) }
+        return position.isToBeLocated
+    }
+
+    /// Returns once this node has read as far as a cursor of a shared log, or that takes longer than ``catchUpTime``. At once for
+    /// any other cursor.
+    package func catchUp(with cursor: Cursor) async {
+        guard self.isAhead(cursor) else { return }
+        let log = self.intake.withLock { $0.log }
+        _ = await log.hasRead(cursor, within: Self.catchUpTime)
+    }
+
+    /// Whether another node may have given out this cursor, of a log that they share, and this one has not read so far.
+    private func isAhead(_ cursor: Cursor) -> Bool {
+        let head = self.cursor
+        return cursor.epoch == head.epoch && cursor.sequence > head.sequence && self.intake.withLock { $0.log.isShared }
+    }
+
+    /// A position that can be opened, for one that names a time, the oldest change, or a cursor of a shared log that this node
+    /// has not read yet. Others need no finding.
     package func locate(
         _ position: StreamPosition,
         of sources: [SourceID],
@@ -42,6 +68,7 @@ extension Hub {
         needs: PastNeed,
         for client: ReadClient = .local
     ) async throws(ReadRefusal) -> StreamPosition {
+        if case .after(let cursor) = position { await self.catchUp(with: cursor) }
         guard position.isToBeLocated else { return position }
         return try await self.reads.value(needs.urgency, for: client) { [weak self] cancellation in
             let past = self?.past(position, of: sources, in: view, needs: needs, cancellation)

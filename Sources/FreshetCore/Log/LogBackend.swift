@@ -42,6 +42,12 @@ package protocol LogBackend: AnyObject, Sendable {
     /// disk of this node fails.
     var isShared: Bool { get }
 
+    /// Waits until what is at this position can be read at this node. Another numbering, which begins with all values, counts as
+    /// well.
+    ///
+    /// - Returns: Whether it can, within this time; `false` at once where as many wait already as may.
+    func hasRead(_ cursor: Cursor, within time: Duration) async -> Bool
+
     /// From here on this receiver is notified, also of changes of other nodes. Called once, first. Not retained.
     func start(telling receiver: any LogReceiver)
 
@@ -71,6 +77,9 @@ package protocol LogBackend: AnyObject, Sendable {
 
 extension LogBackend {
     package var isShared: Bool { false }
+
+    /// A log of one node gives out no position that it has not read.
+    package func hasRead(_ cursor: Cursor, within time: Duration) async -> Bool { false }
 
     package func keep(source name: String, validators: Validators, learned: [UInt8]) {}
 }

@@ -49,7 +49,7 @@ extension ConnectionHandler {
             return self.answer(answer, to: head, context: context)
         }
         let ticket = try self.gateway.admit(request, from: self.client)
-        guard request.position.isToBeLocated else {
+        guard self.gateway.hub.isToBeLocated(request.position) else {
             return try self.handOver(request, at: request.position, head, ticket, context: context)
         }
         // Looked up first, perhaps on the disk. Until then the connection stays here, so that the read is given up with

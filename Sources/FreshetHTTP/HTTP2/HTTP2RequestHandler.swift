@@ -350,7 +350,7 @@ final class HTTP2RequestHandler {
             return self.answer(answer, to: head)
         }
         let ticket = try self.gateway.admit(request, from: self.client)
-        guard request.position.isToBeLocated else {
+        guard self.gateway.hub.isToBeLocated(request.position) else {
             return try self.handOver(request, at: request.position, head, ticket)
         }
         let bound = NIOLoopBound(self, eventLoop: self.gate.eventLoop)

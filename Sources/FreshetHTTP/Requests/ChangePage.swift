@@ -97,6 +97,7 @@ struct ChangeReading: Sendable {
 
     /// The page after a cursor.
     func next(after cursor: Cursor) async throws(ReadRefusal) -> ChangePage {
+        await self.hub.catchUp(with: cursor)
         guard !self.inquiry.isDescending else { return try await self.backwards(to: .after(cursor)) }
         return try await self.page(after: cursor, limit: self.inquiry.limit)
     }

@@ -27,7 +27,7 @@ extension SocketSession {
         let number = self.nextSubscription
         self.subscriptions[number] = Held(terms: SourcePattern(selector).terms, pattern: request.pattern)
         let re = message.re
-        guard request.position.isToBeLocated else {
+        guard self.gateway.hub.isToBeLocated(request.position) else {
             return self.open(request, at: .success(request.position), number, place, re, on: exchange)
         }
         let (hub, client) = (self.gateway.hub, self.client.readClient)
