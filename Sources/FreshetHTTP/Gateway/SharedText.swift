@@ -28,21 +28,22 @@ final class SharedText<Value: Sendable>: Sendable {
 
     /// What was made last if that is recent, else what is made now.
     func value() async -> Value {
-        if let value = self.recent { return value }
+        if let value = self.state.withLock({ self.recent($0) }) { return value }
         return await withCheckedContinuation { continuation in
-            let begins = self.state.withLock { state in
+            let (value, begins) = self.state.withLock { state -> (Value?, Bool) in
+                // It may have been made since.
+                if let value = self.recent(state) { return (value, false) }
                 state.waiting.append(continuation)
                 defer { state.isMaking = true }
-                return !state.isMaking
+                return (nil, !state.isMaking)
             }
+            if let value { continuation.resume(returning: value) }
             if begins { self.begin() }
         }
     }
 
-    private var recent: Value? {
-        self.state.withLock { state in
-            ContinuousClock.now - state.madeAt < self.lifetime ? state.value : nil
-        }
+    private func recent(_ state: State) -> Value? {
+        ContinuousClock.now - state.madeAt < self.lifetime ? state.value : nil
     }
 
     private func begin() {
