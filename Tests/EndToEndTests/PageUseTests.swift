@@ -264,7 +264,7 @@ struct PageUseTests {
         _ = try await browser.evaluate("navigator.serviceWorker.ready.then(() => 1)")
         #expect(try await gateway.terminate() == .exited(0))
         try await browser.open("http://127.0.0.1:\(port)/#/")
-        _ = try await browser.evaluate("location.reload(); 1")
+        try await browser.reload()
         try await browser.wait(until: "document.querySelector('h1')?.textContent === 'The gateway does not answer'")
     }
 }

@@ -313,6 +313,7 @@ extension StreamingTests {
             let fixture = try StreamFixture { $0.heartbeat = .milliseconds(1500) }
             defer { fixture.stop() }
             let source = try fixture.source("rates")
+            let begin = ContinuousClock.now
             let client = try fixture.subscribe(to: [source])
             #expect(client.receive(events: 1))
             var late: StreamClient?
@@ -328,7 +329,8 @@ extension StreamingTests {
             for client in [client, newcomer] {
                 #expect(client.receive { $0.events.contains { $0.data.contains(#""state":"paused""#) } })
                 let told = client.events.filter { $0.type == "status" }
-                #expect(told.count <= 6)
+                // One more for each heartbeat that a busy machine lets pass.
+                #expect(told.count <= 6 + Int((ContinuousClock.now - begin) / .milliseconds(1500)))
                 #expect(told.last?.data.contains(#""state":"paused""#) == true)
             }
         }

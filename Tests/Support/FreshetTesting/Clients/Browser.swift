@@ -87,6 +87,16 @@ package final class Browser: Sendable {
         }
     }
 
+    /// Loads the page again. Returns once the new document is there.
+    ///
+    /// - Throws: `TestingError` where it does not come.
+    package func reload() async throws {
+        let before = self.state.value.documents
+        _ = try await self.command("Page.reload", [:])
+        let isThere = await self.state.wait(timeout: .patience) { $0.documents != before ? true : nil }
+        guard isThere == true else { throw TestingError(.timedOut, "no new document\n\(self.process.errors)") }
+    }
+
     /// Runs a script in the page and returns what it comes to, as text; a promise is awaited.
     ///
     /// - Throws: `TestingError` where the script throws or does not end in time.
