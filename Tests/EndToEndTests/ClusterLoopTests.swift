@@ -18,8 +18,9 @@ struct ClusterLoopTests {
     private static let kills = Self.count("KILLS", 3)
     private static let pauses = Self.count("PAUSES", 1)
     private static let moves = Self.count("MOVES", 30)
-    /// How long a pause lasts at least, in seconds; it always lasts until another gateway has taken over.
-    private static let pauseSeconds = Self.count("PAUSE_SECONDS", 0)
+    /// How long a pause lasts at least, in seconds: longer than the lease of one second. It always lasts until another gateway
+    /// has taken over.
+    private static let pauseSeconds = Self.count("PAUSE_SECONDS", 2)
 
     private static func count(_ name: String, _ standard: Int) -> Int {
         ProcessInfo.processInfo.environment["FRESHET_CLUSTER_\(name)"].flatMap { Int($0) } ?? standard
@@ -75,7 +76,8 @@ struct ClusterLoopTests {
                 defer { process.send(SIGCONT) }
                 _ = try await fixture.owner(by: others, otherThan: stale)
                 try await fixture.waitForNews(others)
-                if Self.pauseSeconds > 0 { try await Task.sleep(for: .seconds(Self.pauseSeconds)) }
+                // The source may have changed hands for another reason meanwhile: only time ends a lease.
+                try await Task.sleep(for: .seconds(Self.pauseSeconds))
             }
             try await fixture[stale].waitForCluster { $0.hasPrefix("ok, ") }
             let polls = fixture.polls.value
