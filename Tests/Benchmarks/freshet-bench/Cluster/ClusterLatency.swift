@@ -253,11 +253,12 @@ private final class LatencyNode: HubListener {
         let settings = NATSStreamSettings(connection: connection, stream: prefix, prefix: prefix)
         var generator = SystemRandomNumberGenerator()
         let cursor = Cursor(epoch: .random(using: &generator), sequence: 0)
-        let node = ClusterMachine.Settings(
+        var node = ClusterMachine.Settings(
             node: name,
             incarnation: Incarnation(rawValue: generator.next()),
             lease: .seconds(3)
         )
+        node.subjects = ClusterSubjects(prefix: prefix)
         self.log = ClusterLog(node, stream: try NATSStream(settings), store: nil, log: cursor, last: nil)
         let hub = Hub(log: ChangeLog(epoch: cursor.epoch), backend: self.log)
         let status = SourceStatus(stateSince: WallTime(milliseconds: 0), interval: .seconds(1), intervalReason: "")

@@ -41,7 +41,7 @@ extension TLSRun {
         let client = try ChildProcess(
             tools.load,
             ["--port", "\(ports.plain)", "--path", server.streamPath, "-n", "\(self.options.count)", "--warmup", "1"]
-                + ["--ready-file", ready, "--duration", "\(self.options.storm)"]
+                + ["--check-ids", "--ready-file", ready, "--duration", "\(self.options.storm)"]
                 + ["--pids", process.identifiersWithChildren]
         )
         try Self.awaitFile(ready)
