@@ -125,8 +125,15 @@ struct TransportTests {
 
     @Test("S17: a proxy in the environment is ignored")
     func noProxy() async {
-        setenv("http_proxy", "http://127.0.0.1:1", 1)
-        setenv("ALL_PROXY", "http://127.0.0.1:1", 1)
+        let names = ["http_proxy", "ALL_PROXY"]
+        let before = names.map { (name: String) in (name, getenv(name).map { String(cString: $0) }) }
+        // What other tests start would ask it.
+        defer {
+            for (name, value) in before {
+                if let value { setenv(name, value, 1) } else { unsetenv(name) }
+            }
+        }
+        for (name, _) in before { setenv(name, "http://127.0.0.1:1", 1) }
         self.upstream.on("/", respond: .json("{}"))
         #expect(await self.probe.poll(self.upstream.url()).body == "{}")
     }
