@@ -140,6 +140,7 @@ extension PushSender {
                 let wait = min(max(.milliseconds(1), wake - .now), Self.longestAlarm)
                 alarm = .now + wait
                 group.addTask {
+                    // Until the next message is due.
                     try? await Task.sleep(for: wait)
                     self.sending.ring()
                 }
@@ -174,6 +175,7 @@ extension PushSender {
                 sinceStore = .zero
                 await self.writeRows()
             }
+            // The period of this loop. Cancellation ends the wait.
             try? await Task.sleep(for: interval)
             sinceReview += interval
             sinceStore += interval

@@ -85,6 +85,7 @@ struct ClusterPushTests {
                 )
                 if reply.status == 200 { return }
                 guard ContinuousClock.now < end else { throw TestingError(.timedOut, "\(reply.text)") }
+                // That there is an owner is seen in the answer alone: the request is made again.
                 try await Task.sleep(for: .milliseconds(20))
             }
         }
@@ -97,6 +98,7 @@ struct ClusterPushTests {
                 if reply.status != 503 { return reply }
                 #expect(reply.text.contains(#""code":"no_owner""#))
                 guard ContinuousClock.now < end else { throw TestingError(.timedOut, "\(reply.text)") }
+                // That there is an owner is seen in the answer alone: the request is made again.
                 try await Task.sleep(for: .milliseconds(20))
             }
         }

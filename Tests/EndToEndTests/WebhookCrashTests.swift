@@ -58,6 +58,7 @@ struct WebhookCrashTests {
                 // Something was refused: resumed, it does not wait for its time.
                 _ = try await client.send("POST", "/v1/admin/webhooks/crm/resume")
             }
+            // The moment of the kill is random: this is what the test is about.
             try await Task.sleep(for: .microseconds(Int.random(in: 0...15_000)))
             process.send(SIGKILL)
             #expect(try await process.exitStatus() == .killed(signal: SIGKILL))
@@ -93,6 +94,7 @@ struct WebhookCrashTests {
             // After many kills there is much to catch up with.
             if let lag = state["lag"]?.int, lag < rest { (rest, end) = (lag, .now + .patience) }
             try #require(ContinuousClock.now < end, "\(String(decoding: state.text, as: UTF8.self))")
+            // The list is no stream: it is asked for again.
             try await Task.sleep(for: .milliseconds(10))
         }
     }

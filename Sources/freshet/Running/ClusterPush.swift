@@ -399,6 +399,7 @@ private final class ClusterPushStore: PushStore {
         self.enqueue { [log] in
             var isStored = await log.storeRows(changes)
             while !isStored, log.owns(ClusterUnit.push), !Task.isCancelled {
+                // The broker is asked again after a pause: it says nothing when it can store once more.
                 try? await Task.sleep(for: Self.retryInterval)
                 isStored = await log.storeRows(changes)
             }

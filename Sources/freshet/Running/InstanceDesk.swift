@@ -423,6 +423,7 @@ struct InstanceService: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
+                // The period of a look. Cancellation ends the wait.
                 try? await Task.sleep(for: self.desk.interval)
                 self.desk.forgetIdle()
             }

@@ -27,6 +27,7 @@ extension RoutedControl {
             } else if await self.settleElsewhere(report, before: deadline) {
                 return
             }
+            // The owner may be another one by then, which no event tells here; `deadline` bounds it.
             try? await Task.sleep(for: Self.look)
         }
     }
