@@ -10,6 +10,13 @@ struct HostQueue {
     /// the host is back.
     static let breakerFloor = 8
 
+    struct Limits: Hashable {
+        /// Polls at a time.
+        var concurrency: Int
+        /// Between the starts of two.
+        var gap: Duration
+    }
+
     /// Sources that live on this host, polled at the moment or not.
     var sources = 0
     private var gate: HostGate
@@ -19,12 +26,17 @@ struct HostQueue {
     /// How many from ``head`` on were released: they may ask for admission, all others go behind them.
     private var called = 0
 
-    init(concurrency: Int, gap: Duration) {
+    init(_ limits: Limits) {
         self.gate = HostGate(
-            gap: gap.inSeconds,
-            concurrency: concurrency,
+            gap: limits.gap.inSeconds,
+            concurrency: limits.concurrency,
             breaker: CircuitBreaker(longestCooling: Self.longestCooling)
         )
+    }
+
+    /// Goes on with other limits. Whoever calls this sees to it that the next in line is released.
+    mutating func limit(_ limits: Limits) {
+        self.gate.limit(gap: limits.gap.inSeconds, concurrency: limits.concurrency)
     }
 
     /// Seconds after which a host that was down is asked again at the latest: as long as a source's own backoff.

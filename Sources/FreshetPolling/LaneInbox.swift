@@ -38,12 +38,14 @@ enum LaneCommand: Sendable {
     case write(SourceID, WriteEdit, tag: [UInt8]?, TakeReply)
     /// A write has ended. `polls`: the upstream may hold something that nobody here knows.
     case endWrite(SourceID, key: String?, isNew: Bool, polls: Bool)
+    /// Another part of the limits that several gateways share.
+    case use(PollShare)
     case stop
 
     /// Answers a command that will not be carried out.
     func refuse(_ error: UpstreamError) {
         switch self {
-        case .add, .remove, .subscribersChanged, .renew, .token, .bodyRead, .hook, .endWrite, .stop: break
+        case .add, .remove, .subscribersChanged, .renew, .token, .bodyRead, .hook, .endWrite, .use, .stop: break
         case .poll(_, let reply): reply(.failure(error))
         case .pause(_, let reply), .resume(_, let reply), .settle(_, let reply): reply()
         case .push(_, _, _, let reply): reply(.failure(error))

@@ -7,13 +7,27 @@ import System
 extension PollLane {
     func host(of origin: Origin) -> PolledHost {
         if let host = self.hosts[origin] { return host }
-        let queue = HostQueue(
+        let host = PolledHost(origin: origin, queue: HostQueue(self.limits(of: origin)))
+        self.hosts[origin] = host
+        return host
+    }
+
+    private func limits(of origin: Origin) -> HostQueue.Limits {
+        let whole = HostQueue.Limits(
             concurrency: self.configuration.maxConcurrentPollsPerHost,
             gap: self.configuration.hostGap
         )
-        let host = PolledHost(origin: origin, queue: queue)
-        self.hosts[origin] = host
-        return host
+        return self.share.limits(for: origin, of: whole)
+    }
+
+    /// Keeps to another part of the limits from now on.
+    func use(_ share: PollShare, now: MonotonicTime) {
+        self.share = share
+        self.budget?.use(share: share.rate, now: now.axisSeconds)
+        for host in self.hosts.values {
+            host.queue.limit(self.limits(of: host.origin))
+            self.release(host)
+        }
     }
 
     func hostFinished(_ host: PolledHost, _ outcome: HostGate.Outcome, now: MonotonicTime) {

@@ -31,6 +31,8 @@ final class PollLane {
     /// When values become stale, at the earliest.
     var staleQueue = DueQueue()
     var budget: PollBudget?
+    /// What this gateway may use of the budget, and of what hosts may be asked.
+    var share = PollShare()
     let readers: BodyReaders
     /// The number of the next body that is given to them.
     var nextBody: UInt64 = 0
@@ -223,6 +225,8 @@ extension PollLane {
             self.write(id, edit, tag: tag, reply: reply, now: now)
         case .endWrite(let id, let key, let isNew, let polls):
             self.endWrite(id, key: key, isNew: isNew, polls: polls, now: now)
+        case .use(let share):
+            self.use(share, now: now)
         case .stop:
             self.isStopping = true
         }

@@ -105,6 +105,11 @@ package final class Poller: Sendable {
         self.inbox.post(.renew(id, configuration))
     }
 
+    /// Keeps to this part of the limits of polling from here on: other gateways have the rest.
+    package func use(_ share: PollShare) {
+        self.inbox.post(.use(share))
+    }
+
     /// A write to a source begins: its polls wait, at most `timeout`, until ``endWrite(of:key:isNew:polls:)``, and its
     /// item, or its whole value where `key` is `nil`, stays as it is. `isNew`: it creates an item that has no key yet.
     ///

@@ -35,6 +35,12 @@ enum ClusterMetrics {
         gauge("freshet_cluster_lease_valid", "1 while this gateway may poll what it owns.", snapshot.isEntitled ? 1 : 0)
         gauge("freshet_cluster_nodes", "Gateways of the cluster, as this one sees them.", snapshot.nodes.count)
         gauge("freshet_cluster_sources", "Sources that this gateway polls.", snapshot.sourceCount)
+        metrics.family(
+            "freshet_cluster_budget_ratio",
+            "gauge",
+            "What this gateway may use of polling.requests_per_hour, by what it owns."
+        )
+        metrics.sample(snapshot.share.rate)
         gauge(
             "freshet_cluster_webhooks",
             "Endpoints of webhooks that this gateway sends to.",

@@ -103,7 +103,8 @@ struct Composition: Sendable {
             poller: self.poller,
             stored: durable?.contents.sources ?? [],
             closedAt: durable?.contents.closedAt,
-            cluster: cluster
+            cluster: cluster,
+            hostConcurrency: configuration.polling.hostConcurrency
         )
         try registry.apply(configuration.sources)
         self.registry = registry

@@ -150,6 +150,77 @@ struct ClusterValuesTests {
     func noNodes() {
         #expect(Placement(sources: ["a"], nodes: []).owner(of: "a") == nil)
     }
+
+    @Test("a host is polled by no more nodes than it may be asked requests, and its sources are spread over them")
+    func fewNodesOfAHost() {
+        let nodes = (0..<5).map { "gateway-\($0)" }
+        var rules: [String: PlacementRule] = [:]
+        for number in 0..<600 {
+            let (name, host) = ("source-\(number)", number / 200)
+            rules[name] = PlacementRule(key: name, host: "http://h\(host):80", maxNodes: [1, 2, 6][host])
+        }
+        let placement = Placement(sources: rules.keys, nodes: nodes, rules: rules)
+        for (host, expected) in [1, 2, 5].enumerated() {
+            let owners = (0..<200).compactMap { placement.owner(of: "source-\(host * 200 + $0)") }
+            let counts = Dictionary(owners.map { ($0, 1) }, uniquingKeysWith: +)
+            #expect(owners.count == 200 && counts.count <= expected, "\(counts)")
+            if host == 1 { #expect((counts.values.min() ?? 0) >= 80, "\(counts)") }
+        }
+        // Others make room for those that have no choice.
+        let all = Dictionary(rules.keys.compactMap { placement.owner(of: $0).map { ($0, 1) } }, uniquingKeysWith: +)
+        #expect((all.values.min() ?? 0) > 0, "\(all)")
+        for name in ["user/1", "user/2", "user/3"] {
+            let rule = PlacementRule(key: "user", host: "http://h0:80", maxNodes: 1)
+            #expect(placement.first(of: name, rule) == placement.owner(of: "source-0"))
+        }
+    }
+
+    @Test("sources that one poll serves go together, even more than a node has room for")
+    func bundles() {
+        var rules: [String: PlacementRule] = [:]
+        for number in 0..<90 {
+            let key = number < 60 ? "large" : "small-\(number / 3)"
+            rules["s\(number)"] = PlacementRule(key: key, host: "http://h:80", maxNodes: 6)
+        }
+        let placement = Placement(sources: rules.keys, nodes: ["a", "b", "c"], rules: rules)
+        let owners = Dictionary(grouping: rules.keys) { rules[$0]?.key ?? "" }
+            .mapValues { Set($0.compactMap(placement.owner(of:))) }
+        #expect(owners.count == 11 && owners.values.allSatisfy { $0.count == 1 })
+        #expect(Set(rules.keys.compactMap(placement.owner(of:))).count == 3)
+    }
+}
+
+@Suite("A node's part of the limits of polling")
+struct UpstreamShareTests {
+    @Test("parts add up to the limit, at least one each, and are the same at every node")
+    func split() {
+        for (number, counts) in [
+            (6, ["a": 10, "b": 10, "c": 1]), (7, ["a": 1, "b": 1, "c": 1]), (3, ["a": 5, "b": 1]),
+            (1000, ["a": 3, "b": 4]),
+        ] {
+            let parts = UpstreamShare.split(number, by: counts)
+            #expect(parts.values.reduce(0, +) == number && parts.values.allSatisfy { $0 > 0 }, "\(parts)")
+        }
+        #expect(UpstreamShare.split(6, by: ["a": 10, "b": 10, "c": 1]) == ["a": 3, "b": 2, "c": 1])
+        // A host that nodes poll by other names than the configuration's.
+        #expect(UpstreamShare.split(1, by: ["a": 1, "b": 9]) == ["a": 1, "b": 1])
+    }
+
+    @Test("a node has as much of an hour and of a host as it owns of the sources there")
+    func parts() {
+        let rules = ["http://x:80", "http://y:80"].map { PlacementRule(key: "", host: $0, maxNodes: 4) }
+        let sources: [(rule: PlacementRule?, owner: String?)] = [
+            (rules[0], "a"), (rules[0], "a"), (rules[0], "b"), (rules[0], nil), (rules[1], "b"), (nil, "a"),
+        ]
+        let share = UpstreamShare(of: "a", nodes: 3, sources: sources)
+        #expect(share.rate == 0.5 && share.nodes == 3)
+        #expect(share.hosts == ["http://x:80": UpstreamShare.Host(concurrency: 2, rate: 0.5)])
+        let other = UpstreamShare(of: "b", nodes: 3, sources: sources)
+        #expect(other.hosts["http://x:80"] == UpstreamShare.Host(concurrency: 2, rate: 0.25))
+        #expect(other.hosts["http://y:80"] == UpstreamShare.Host(concurrency: 4, rate: 1))
+        #expect(UpstreamShare(of: "c", nodes: 3, sources: sources).rate == 0)
+        #expect(UpstreamShare(of: "c", nodes: 1, sources: []).rate == 1)
+    }
 }
 
 /// A document of a test.

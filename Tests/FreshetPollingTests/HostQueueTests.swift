@@ -9,7 +9,7 @@ import Testing
 @Suite("The queue of a host")
 struct HostQueueTests {
     private var generator = SplitMix64(seed: 1)
-    private var queue = HostQueue(concurrency: 2, gap: .zero)
+    private var queue = HostQueue(HostQueue.Limits(concurrency: 2, gap: .zero))
     private let sources = (0..<10).map(SourceID.init(index:))
 
     private func time(_ seconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: seconds * 1_000_000_000) }
@@ -32,7 +32,7 @@ struct HostQueueTests {
 
     @Test("F28: with a gap, who comes later polls later, however well its times fall")
     mutating func fairness() {
-        self.queue = HostQueue(concurrency: 6, gap: .seconds(1))
+        self.queue = HostQueue(HostQueue.Limits(concurrency: 6, gap: .seconds(1)))
         var polls = [Int](repeating: 0, count: 4)
         var due = [Int64](repeating: 0, count: 4)
         // The first source is due at the very moment at which the gap is over, and asks first; as the poll thread does,
@@ -59,7 +59,7 @@ struct HostQueueTests {
 
     @Test("who leaves the line lets the next one come forward")
     mutating func leaving() {
-        self.queue = HostQueue(concurrency: 1, gap: .seconds(5))
+        self.queue = HostQueue(HostQueue.Limits(concurrency: 1, gap: .seconds(5)))
         #expect(self.queue.admit(self.sources[0], now: self.time(0)) == .proceed(isProbe: false))
         self.queue.finished(.answered, now: self.time(0), using: &self.generator)
         #expect(self.queue.admit(self.sources[1], now: self.time(1)) == .wait(until: 5))

@@ -191,9 +191,16 @@ extension ClusterMachine {
 
     // MARK: What is written
 
-    /// Where a source belongs: instances by their names alone, so that none moves because others come and go.
+    /// Where a source belongs: instances by their names and their template's host alone, so that none moves because others come
+    /// and go.
     func target(of name: String) -> String? {
-        self.sources[name]?.instance == nil ? self.placement.owner(of: name) : self.placement.first(of: name)
+        guard self.sources[name]?.instance != nil else { return self.placement.owner(of: name) }
+        return self.placement.first(of: name, self.rule(of: name))
+    }
+
+    /// `nil` where nothing is polled, or its host is not known.
+    func rule(of name: String) -> PlacementRule? {
+        self.rules[self.sources[name]?.instance == nil ? name : String(InstanceName.template(of: name))]
     }
 
     /// An instance that somebody wants here, and that belongs to another node: a record that says so.

@@ -60,10 +60,6 @@ extension ClusterMachine {
         self.nextHeartbeat = now + self.settings.heartbeat
     }
 
-    private var sourcesHash: UInt64 {
-        self.sources.reduce(0) { $1.value.instance == nil ? $0 &+ StableHash.of($1.key.utf8) : $0 }
-    }
-
     mutating func heartbeatPublished(_ outcome: PublishOutcome, now: MonotonicTime) {
         guard let sent = self.heartbeat else { return }
         self.heartbeat = nil
@@ -107,57 +103,7 @@ extension ClusterMachine {
         self.place(now: now)
     }
 
-    // MARK: Nodes
-
-    mutating func nodeRead(_ message: StoredMessage, of node: String, now: MonotonicTime) {
-        guard let record = NodeRecord(message.payload) else { return }
-        if node == self.settings.node, record.incarnation != self.settings.incarnation {
-            // Soon after the start it may be this node's last process.
-            if self.knowsTheGone { self.note(.nameTaken) }
-            return
-        }
-        if message.sequence > self.syncedLast, self.awaited.remove(node) != nil, self.awaited.isEmpty {
-            self.proceed(now: now)
-        }
-        let before = self.members[node]
-        self.members[node] = Member(record: record, seenAt: now)
-        if before?.record.sources != record.sources, record.sources != self.sourcesHash {
-            self.note(.sourcesDiffer(node: node))
-        }
-        guard before?.record.incarnation != record.incarnation || before?.record.isLeaving != record.isLeaving else {
-            return
-        }
-        self.place(now: now)
-    }
-
-    /// Places all sources on the nodes that are there.
-    private mutating func place(now: MonotonicTime) {
-        var nodes = self.members.filter { !$0.value.record.isLeaving }.map(\.key)
-        if !self.isLeaving { nodes.append(self.settings.node) } else { nodes.removeAll { $0 == self.settings.node } }
-        let placed = Set(nodes).sorted()
-        if placed != self.placedNodes { self.note(.joined(nodes: placed)) }
-        self.placedNodes = placed
-        self.version += 1
-        self.placement = Placement(sources: self.sources.filter { $0.value.instance == nil }.keys, nodes: placed)
-        self.reviewAll(now: now)
-    }
-
     // MARK: Sources
-
-    /// These are the sources of the configuration.
-    package mutating func sourcesChanged(_ names: Set<String>, now: MonotonicTime) {
-        for name in self.names where !names.contains(name) && self.sources[name]?.instance == nil {
-            self.forget(name)
-            self.forgetState(of: name)
-            self.stopPolling(name)
-            let rest = self.sources[name]?.pending.map(\.record) ?? []
-            if !rest.isEmpty { self.actions.append(.drop(rest)) }
-            self.sources[name] = nil
-        }
-        for name in names where self.sources[name] == nil { self.sources[name] = ClusterSource() }
-        self.names = self.sources.keys.sorted()
-        self.place(now: now)
-    }
 
     /// What a poll without a change has taught.
     package mutating func learned(_ validators: Validators, _ learned: [UInt8], of source: String) {
@@ -198,7 +144,9 @@ extension ClusterMachine {
         case .owned(let fence):
             guard source.isOwnerKnown else { return self.askOwner(name) }
             if source.instance?.isEnding == true, self.mayWrite { return self.end(name, now: now) }
-            guard let target = self.target(of: name), target != self.settings.node, self.mayWrite else {
+            guard let target = self.target(of: name), target != self.settings.node, self.mayWrite,
+                self.agrees(target)
+            else {
                 if self.isLeaving, self.mayWrite { return self.hand(name, to: nil, fence: fence, now: now) }
                 return self.startPolling(name, now: now)
             }

@@ -121,6 +121,10 @@ package struct ClusterMachine {
     var placement = Placement(sources: [], nodes: [])
     /// Whom ``placement`` was made for.
     var placedNodes: [String] = []
+    /// By the name of a source, or of the template of instances: of those that are polled at hosts that are known.
+    var rules: [String: PlacementRule] = [:]
+    /// What nodes of the same configuration have in common.
+    var sourcesHash: UInt64 = 0
     /// Nodes that were there before the connection was lost, and did not say since that the stream is what they know. Until then
     /// nothing is written: one of them may find out that the broker has lost what it had read.
     var awaited: Set<String> = []

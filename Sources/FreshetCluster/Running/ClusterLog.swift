@@ -5,52 +5,6 @@ import Dispatch
 package import FreshetCore
 import Synchronization
 
-/// What a gateway does when the cluster says so. Called on the cluster's queue, in order; must not block.
-package struct ClusterControl: Sendable {
-    /// The node owns this source: it polls it. Everything of the source before that is in the hub.
-    package var own: @Sendable (String, OwnerRecord) -> Void
-    /// Another node polls it, or its owner is not known.
-    /// `done` is to be called once nothing more of it is published.
-    package var release: @Sendable (String, _ done: @escaping @Sendable () -> Void) -> Void
-    /// Another node knows this of an idempotency key; `nil`: nothing any more. Before ``own`` of a source whose last owner
-    /// has stored it.
-    package var learn: @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void
-    /// Another node says this of a ticket.
-    package var ticket: @Sendable (TicketNotice) -> Void
-    /// The cluster has an instance of a template, from before the next change of it, or has it no more.
-    package var instance: @Sendable (String, InstanceChange) -> Void
-    /// The stream says this of a subscription of Web Push, in the message with this sequence; nothing: it has ended. Before
-    /// ``own`` of the unit whose last owner has stored it.
-    package var subscription: @Sendable (PushID, [UInt8], UInt64) -> Void
-    /// The log goes on in another file, which has nothing but values.
-    package var renumbered: @Sendable () -> Void
-    package var note: @Sendable (ClusterNote) -> Void
-    /// The broker's state has changed.
-    package var state: @Sendable (StreamState) -> Void
-
-    package init(
-        own: @escaping @Sendable (String, OwnerRecord) -> Void = { _, _ in },
-        release: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = { $1() },
-        learn: @escaping @Sendable (IdempotencyScope, IdempotencyRecord?) -> Void = { _, _ in },
-        ticket: @escaping @Sendable (TicketNotice) -> Void = { _ in },
-        instance: @escaping @Sendable (String, InstanceChange) -> Void = { _, _ in },
-        subscription: @escaping @Sendable (PushID, [UInt8], UInt64) -> Void = { _, _, _ in },
-        renumbered: @escaping @Sendable () -> Void = {},
-        note: @escaping @Sendable (ClusterNote) -> Void = { _ in },
-        state: @escaping @Sendable (StreamState) -> Void = { _ in }
-    ) {
-        self.own = own
-        self.release = release
-        self.learn = learn
-        self.ticket = ticket
-        self.instance = instance
-        self.subscription = subscription
-        self.renumbered = renumbered
-        self.note = note
-        self.state = state
-    }
-}
-
 /// One node's part of the shared log. Any thread may call.
 ///
 /// A ``ClusterMachine`` decides, on one queue. Changes are committed by this node's store in the order in which they are read;
@@ -85,6 +39,7 @@ package final class ClusterLog: LogBackend {
         /// What the configuration names: sources, and other units.
         var sources: Set<String> = []
         var units: Set<String> = []
+        var rules: [String: PlacementRule] = [:]
         var control = ClusterControl()
         /// Calls of other nodes without an answer yet.
         var calls: [UInt64: (node: String, done: @Sendable (Result<ClusterReply, StreamFailure>) -> Void)] = [:]
@@ -139,12 +94,13 @@ package final class ClusterLog: LogBackend {
         self.confined = QueueConfined(Confined(machine), queue: self.queue)
     }
 
-    /// Connects. `sources` are those of the configuration, and `instances` those that the log on disk has; `stored` is what is
+    /// Connects. `sources` are those of the configuration, `rules` say where they and templates may be, and `instances` those that the log on disk has; `stored` is what is
     /// known of them, and `prunedThrough` up to where, by name, the log on disk has no changes of them; `units` is what else one
     /// gateway at a time is to do (``ClusterUnit``).
     package func run(
         sources: Set<String>,
         units: Set<String> = [],
+        rules: [String: PlacementRule] = [:],
         instances: [String] = [],
         stored: [StoredSource],
         prunedThrough: [String: UInt64] = [:],
@@ -154,9 +110,10 @@ package final class ClusterLog: LogBackend {
             shared.control = control
             shared.sources = sources
             shared.units = units
+            shared.rules = rules
         }
         self.perform { machine, now in
-            machine.sourcesChanged(sources.union(units), now: now)
+            machine.sourcesChanged(sources.union(units), rules: rules, now: now)
             machine.instancesRestored(instances)
             for source in stored {
                 machine.restored(source, isChange: source.sequence > prunedThrough[source.name] ?? 0)
@@ -166,21 +123,24 @@ package final class ClusterLog: LogBackend {
     }
 
     /// The configuration has other sources now.
-    package func update(sources: Set<String>) {
-        let all = self.shared.withLock { shared in
+    package func update(sources: Set<String>, rules: [String: PlacementRule]) {
+        self.update { shared in
             shared.sources = sources
-            return sources.union(shared.units)
+            shared.rules = rules
         }
-        self.perform { machine, now in machine.sourcesChanged(all, now: now) }
     }
 
     /// The other units of the configuration have changed.
     package func update(units: Set<String>) {
-        let all = self.shared.withLock { shared in
-            shared.units = units
-            return units.union(shared.sources)
+        self.update { $0.units = units }
+    }
+
+    private func update(_ change: (inout Shared) -> Void) {
+        let (all, rules) = self.shared.withLock { shared in
+            change(&shared)
+            return (shared.sources.union(shared.units), shared.rules)
         }
-        self.perform { machine, now in machine.sourcesChanged(all, now: now) }
+        self.perform { machine, now in machine.sourcesChanged(all, rules: rules, now: now) }
     }
 
     /// Hands all sources over. `done` is called once, when that is done or cannot be.
@@ -285,16 +245,19 @@ package final class ClusterLog: LogBackend {
         confined.told = confined.machine.version
         let state = self.snapshot.state
         let snapshot = isNew ? ClusterSnapshot(confined.machine, state: state) : nil
-        let gone = self.shared.withLock { shared -> Set<String> in
+        let before = self.shared.withLock { shared -> ClusterSnapshot? in
             guard var snapshot else {
                 shared.snapshot.refresh(confined.machine)
-                return []
+                return nil
             }
             snapshot.state = shared.snapshot.state
             defer { shared.snapshot = snapshot }
-            return shared.snapshot.heard.subtracting(snapshot.heard)
+            return shared.snapshot
         }
-        self.endCalls(to: gone)
+        if let before, let snapshot {
+            if snapshot.share != before.share { self.control.share(snapshot.share) }
+            self.endCalls(to: before.heard.subtracting(snapshot.heard))
+        }
         self.setTimer(confined)
     }
 

@@ -31,27 +31,43 @@ package struct HostGate: Hashable, Sendable {
     /// Requests out.
     package private(set) var active = 0
 
-    /// The configured gap, to which the present one returns.
-    package let configuredGap: Double
+    /// The gap to which the present one returns.
+    package private(set) var ownGap: Double
     /// Most requests out at once.
-    package let concurrency: Int
+    package private(set) var concurrency: Int
 
-    /// No request starts before.
-    package private(set) var earliest = -Double.infinity
+    private var lastStart = -Double.infinity
+    private var pausedUntil = -Double.infinity
     private var answersInARow = 0
 
+    /// What 429s widen a gap to at most.
     private static let longestGap = 900.0
+    private static let longestOwnGap = 86_400.0
     /// What a 429 makes of no gap.
     private static let firstGap = 1.0
     /// What is left of a widened gap no longer counts.
     private static let leastWidening = 0.05
 
     package init(gap: Double = 1, concurrency: Int = 1, breaker: CircuitBreaker = CircuitBreaker()) {
-        self.configuredGap = gap.isNaN ? 1 : min(Self.longestGap, max(0, gap))
-        self.gap = configuredGap
+        self.ownGap = Self.bounded(gap)
+        self.gap = self.ownGap
         self.concurrency = max(1, concurrency)
         self.breaker = breaker
     }
+
+    /// No request starts before.
+    package var earliest: Double { max(pausedUntil, lastStart + gap) }
+
+    /// Goes on with another gap and another number of requests. What the host has made of the gap before stays in proportion.
+    package mutating func limit(gap: Double, concurrency: Int) {
+        let widening = ownGap > 0 ? self.gap / ownGap : 1
+        let new = Self.bounded(gap)
+        self.gap = new > 0 ? max(new, min(Self.longestGap, new * widening)) : self.gap
+        self.ownGap = new
+        self.concurrency = max(1, concurrency)
+    }
+
+    private static func bounded(_ gap: Double) -> Double { gap.isNaN ? 1 : min(Self.longestOwnGap, max(0, gap)) }
 
     /// Asks whether a request may start now.
     package mutating func admit(now: Double) -> Admission {
@@ -86,7 +102,7 @@ package struct HostGate: Hashable, Sendable {
             // The host is alive and says so: not the breaker's business.
             breaker.succeeded()
             answersInARow = 0
-            gap = min(Self.longestGap, retryAfter == nil ? max(2 * gap, Self.firstGap) : 2 * gap)
+            gap = max(ownGap, min(Self.longestGap, retryAfter == nil ? max(2 * gap, Self.firstGap) : 2 * gap))
             pause(until: now + max(gap, retryAfter ?? 0))
         case .unavailable(let retryAfter):
             breaker.failed(now: now, using: &generator)
@@ -106,20 +122,20 @@ package struct HostGate: Hashable, Sendable {
 
     private mutating func started(now: Double) {
         active += 1
-        earliest = max(earliest, now + gap)
+        lastStart = max(lastStart, now)
     }
 
     private mutating func pause(until time: Double) {
-        if !time.isNaN { earliest = max(earliest, time) }
+        if !time.isNaN { pausedUntil = max(pausedUntil, time) }
     }
 
     /// A hundred answers in a row take a tenth off a gap that 429s have widened.
     private mutating func recover() {
-        guard gap > configuredGap else { return }
+        guard gap > ownGap else { return }
         answersInARow += 1
         guard answersInARow >= 100 else { return }
         answersInARow = 0
         gap *= 0.9
-        if gap < configuredGap + Self.leastWidening { gap = configuredGap }
+        if gap < ownGap + Self.leastWidening { gap = ownGap }
     }
 }

@@ -9,14 +9,17 @@ package struct PollBudget: Hashable, Sendable {
     /// polled.
     package private(set) var theta: Double
     /// Polls an hour.
-    package let requestsPerHour: Double
+    package private(set) var requestsPerHour: Double
 
-    private let burst: Double
+    private let configuredRate: Double
+    private let configuredBurst: Double
+    private var burst: Double
     private let gain: Double
     private let lowestTheta: Double
     private var tokens = 0.0
     private var at: Double
 
+    private static let lowestRate = 0.01
     /// Where the price stops rising: with more, a budget that was starved for a day would not recover in one.
     private static let highestTheta = 1e5
 
@@ -35,16 +38,28 @@ package struct PollBudget: Hashable, Sendable {
         burst: Double = 10,
         gain: Double = 0.01
     ) {
-        self.requestsPerHour = requestsPerHour.isNaN ? 0.01 : max(0.01, requestsPerHour)
+        self.configuredRate = requestsPerHour.isNaN ? Self.lowestRate : max(Self.lowestRate, requestsPerHour)
+        self.requestsPerHour = self.configuredRate
         self.theta = theta
         self.lowestTheta = lowestTheta
-        self.burst = max(1, burst)
+        self.configuredBurst = max(1, burst)
+        self.burst = self.configuredBurst
         self.gain = gain
         self.at = now
     }
 
     /// Seconds a token takes.
     package var step: Double { 3600 / requestsPerHour }
+
+    /// Goes on with a part of the budget, from 0 to 1, where other processes have the rest.
+    package mutating func use(share: Double, now: Double) {
+        let filled = min(self.burst, self.tokens + max(0, now - self.at) / self.step)
+        let share = min(1, max(0, share))
+        self.requestsPerHour = max(Self.lowestRate, self.configuredRate * share)
+        self.burst = max(1, self.configuredBurst * share)
+        self.tokens = min(self.burst, filled)
+        self.at = max(self.at, now)
+    }
 
     /// When the next poll can have a token, not before `now`. Takes nothing.
     package func earliestStart(now: Double) -> Double {

@@ -123,6 +123,7 @@ final class ClusterDesk: Sendable {
         self.log.run(
             sources: Set(registry.ids.keys),
             units: self.units(configured),
+            rules: registry.rules,
             instances: registry.instances.names,
             stored: stored?.sources ?? [],
             prunedThrough: stored?.prunedThrough ?? [:],
@@ -149,6 +150,7 @@ final class ClusterDesk: Sendable {
                 ticket: { tickets?.heard($0) },
                 instance: { [weak registry] in registry?.instances.changed($0, $1) },
                 subscription: { push?.heard($0, $1, sequence: $2) },
+                share: { [weak poller] in poller?.use(PollShare($0)) },
                 renumbered: { [weak writer, weak webhooks] in
                     writer?.rewriteKeys()
                     webhooks?.rewriteRows()

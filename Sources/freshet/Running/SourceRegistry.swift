@@ -29,6 +29,8 @@ final class SourceRegistry: Sendable {
         /// What an earlier process left on the disk, by name. Only the first set of sources may take it over: later
         /// the file knows better.
         var stored: [String: StoredSource]
+        /// Where sources may be polled in a cluster.
+        var rules: [String: PlacementRule] = [:]
     }
 
     private let hub: Hub
@@ -39,16 +41,20 @@ final class SourceRegistry: Sendable {
     private let closedAt: WallTime?
     /// `nil` for a gateway that is alone: it polls every source.
     private let cluster: ClusterDesk?
+    private let hostConcurrency: Int
 
-    /// `stored`: what an earlier process left, which ended in order at `closedAt`.
+    /// `stored`: what an earlier process left, which ended in order at `closedAt`. `hostConcurrency`: requests at a time that
+    /// the gateways of the cluster send to one host.
     init(
         hub: Hub,
         poller: Poller,
         stored: [StoredSource] = [],
         closedAt: WallTime? = nil,
-        cluster: ClusterDesk? = nil
+        cluster: ClusterDesk? = nil,
+        hostConcurrency: Int = Defaults.Polling.hostConcurrency
     ) {
         self.cluster = cluster
+        self.hostConcurrency = hostConcurrency
         self.closedAt = closedAt
         self.hub = hub
         self.poller = poller
@@ -74,7 +80,11 @@ final class SourceRegistry: Sendable {
         self.instances.apply(all)
         self.instances.adopt(stored).forEach(self.hub.release)
         changes.add(templates: all.filter { $0.template != nil }, before: before)
-        self.cluster?.log.update(sources: Set(sources.map(\.name)))
+        if let cluster {
+            let rules = ClusterLimits.rules(of: all, hostConcurrency: self.hostConcurrency)
+            self.state.withLock { $0.rules = rules }
+            cluster.log.update(sources: Set(sources.map(\.name)), rules: rules)
+        }
         return changes
     }
 
@@ -278,6 +288,9 @@ final class SourceRegistry: Sendable {
             return files
         }
     }
+
+    /// Where sources may be polled in a cluster, by the name of a source or a template.
+    var rules: [String: PlacementRule] { self.state.withLock { $0.rules } }
 
     /// The number of each source, by name.
     var ids: [String: SourceID] {

@@ -110,6 +110,25 @@ struct HostGateTests {
         #expect(gate.admit(now: 12) == .proceed(isProbe: false))
     }
 
+    @Test("other limits hold for the request after the last one, and keep what a 429 has made of the gap")
+    func otherLimits() {
+        var generator = SplitMix64(seed: 1)
+        var gate = HostGate(gap: 2)
+        _ = gate.admit(now: 10)
+        gate.limit(gap: 6, concurrency: 2)
+        #expect(gate.admit(now: 12) == .wait(until: 16))
+        gate.limit(gap: 1, concurrency: 2)
+        #expect(gate.admit(now: 12) == .proceed(isProbe: false))
+        #expect(gate.admit(now: 20) == .waitForOthers)
+        gate.finished(.throttled(retryAfter: nil), now: 20, using: &generator)
+        #expect(gate.gap == 2)
+        gate.limit(gap: 3, concurrency: 1)
+        #expect(gate.gap == 6 && gate.ownGap == 3)
+        #expect(gate.admit(now: 100) == .waitForOthers)
+        // Longer than what a 429 makes of one.
+        #expect(HostGate(gap: 3600).gap == 3600)
+    }
+
     @Test("F28 Retry-After holds every source of the host, to the moment")
     func retryAfter() {
         var generator = SplitMix64(seed: 1)

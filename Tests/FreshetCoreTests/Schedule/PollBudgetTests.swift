@@ -47,6 +47,22 @@ struct PollBudgetTests {
         #expect(idle.theta == 30)
     }
 
+    @Test("a part of the budget fills as much more slowly, and what was saved up stays within its burst")
+    func share() {
+        var budget = PollBudget(requestsPerHour: 3600, now: 0)
+        budget.use(share: 0.25, now: 1000)
+        #expect(budget.requestsPerHour == 900 && budget.step == 4)
+        let starts = (0..<4).map { _ in budget.take(due: 1000, now: 1000) }
+        #expect(starts.filter { $0 == 1000 }.count == 2)
+        #expect(abs(starts[3] - 1006) < 1e-6)
+        budget.use(share: 1, now: 1006)
+        #expect(budget.step == 1)
+        #expect(abs(budget.earliestStart(now: 1006) - 1007) < 1e-6)
+        // Who has no part of it has next to nothing, and does not divide by it.
+        budget.use(share: 0, now: 1007)
+        #expect(budget.step == 360_000)
+    }
+
     @Test("looking takes nothing")
     func look() {
         let budget = PollBudget(requestsPerHour: 3600, now: 0)

@@ -1,0 +1,67 @@
+// Which nodes there are, and which sources belong to each.
+
+package import FreshetCore
+
+extension ClusterMachine {
+    mutating func nodeRead(_ message: StoredMessage, of node: String, now: MonotonicTime) {
+        guard let record = NodeRecord(message.payload) else { return }
+        if node == self.settings.node, record.incarnation != self.settings.incarnation {
+            // Soon after the start it may be this node's last process.
+            if self.knowsTheGone { self.note(.nameTaken) }
+            return
+        }
+        if message.sequence > self.syncedLast, self.awaited.remove(node) != nil, self.awaited.isEmpty {
+            self.proceed(now: now)
+        }
+        let before = self.members[node]
+        self.members[node] = Member(record: record, seenAt: now)
+        if before?.record.sources != record.sources, record.sources != self.sourcesHash {
+            self.note(.sourcesDiffer(node: node))
+        }
+        guard before?.record != record else { return }
+        self.place(now: now)
+    }
+
+    /// Places all sources on the nodes that are there.
+    mutating func place(now: MonotonicTime) {
+        var nodes = self.members.filter { !$0.value.record.isLeaving }.map(\.key)
+        if !self.isLeaving { nodes.append(self.settings.node) } else { nodes.removeAll { $0 == self.settings.node } }
+        let placed = Set(nodes).sorted()
+        if placed != self.placedNodes { self.note(.joined(nodes: placed)) }
+        self.placedNodes = placed
+        self.version += 1
+        self.placement = Placement(
+            sources: self.sources.filter { $0.value.instance == nil }.keys,
+            nodes: placed,
+            rules: self.rules
+        )
+        self.reviewAll(now: now)
+    }
+
+    /// These are the sources of the configuration, and other units of it. `rules` are by source or template, of those that are
+    /// polled.
+    package mutating func sourcesChanged(
+        _ names: Set<String>,
+        rules: [String: PlacementRule] = [:],
+        now: MonotonicTime
+    ) {
+        for name in self.names where !names.contains(name) && self.sources[name]?.instance == nil {
+            self.forget(name)
+            self.forgetState(of: name)
+            self.stopPolling(name)
+            let rest = self.sources[name]?.pending.map(\.record) ?? []
+            if !rest.isEmpty { self.actions.append(.drop(rest)) }
+            self.sources[name] = nil
+        }
+        for name in names where self.sources[name] == nil { self.sources[name] = ClusterSource() }
+        self.names = self.sources.keys.sorted()
+        self.rules = rules
+        self.sourcesHash = names.reduce(0) { $0 &+ StableHash.of($1.utf8) }
+        for (name, rule) in rules { self.sourcesHash &+= rule.hash(of: name) }
+        self.place(now: now)
+    }
+
+    /// Whether a node has the configuration of this one. Where it does not, as for a while during a reload, it may not have the
+    /// source, or may give it back at once.
+    func agrees(_ node: String) -> Bool { self.members[node]?.record.sources == self.sourcesHash }
+}
