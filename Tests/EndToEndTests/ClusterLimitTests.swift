@@ -1,9 +1,10 @@
+import Foundation
 import FreshetTesting
 import JSON
 import NATS
 import Testing
 
-/// Three gateways over one broker and one upstream: what they ask of it together keeps to the limits of one. Some 25 s.
+/// Three gateways over one broker and one upstream: what they ask of it together keeps to the limits of one. Some 50 s.
 @Suite(
     "A cluster of gateways and the limits of polling",
     .enabled(if: FreshetProcess.isBuilt, "the program is not built"),
@@ -11,6 +12,9 @@ import Testing
 )
 struct ClusterLimitTests {
     private static let nodes = ["a", "b", "c"]
+    /// `FRESHET_CLUSTER_SECONDS`: how long requests are counted; the default is 10. In 60 s a source is polled as often as one with
+    /// an interval of a minute is in half an hour.
+    private static let seconds = Int(ProcessInfo.processInfo.environment["FRESHET_CLUSTER_SECONDS"] ?? "") ?? 10
     private static let sources = (0..<9).map { "s\($0)" }
     /// How long the upstream takes for an answer, at least.
     private static let answerTime = Duration.milliseconds(60)
@@ -109,5 +113,66 @@ struct ClusterLimitTests {
         // One more at each gateway, and a burst of ten of the budget, or of some more where its parts are rounded.
         let least = limit.hasPrefix("host_gap") ? 80 - 1 - 3 : 80 - 1 - 15
         #expect(time >= .milliseconds(100) * least * 99 / 100)
+    }
+
+    @Test("a thousand sources are asked for as often as by one gateway, a third by each, with a write a second of each")
+    func often() async throws {
+        let broker = try await NATSServer.started()
+        let upstream = try ScriptedUpstream()
+        let (count, interval) = (1000, Duration.seconds(2))
+        let begins = Watched(0)
+        var sources = ""
+        for number in 0..<count {
+            upstream.on("/\(number)") { _ in
+                begins.update { $0 += 1 }
+                return [.respond(.json("1"))]
+            }
+            sources += "  s\(number): { url: \"\(upstream.url("/\(number)"))\", interval: 2s }\n"
+        }
+        let gateways = try Self.nodes.map { node in
+            try Gateway(
+                """
+                cluster: { servers: ["\(broker.url)"], node: \(node), replicas: 1, lease: 3s }
+                sources:
+                \(sources)
+                """
+            )
+        }
+        for gateway in gateways { try await gateway.waitForCluster { $0.contains("of a, b, c,") } }
+        let isSpread: ([Int]) -> Bool = { shares in
+            shares.reduce(0, +) == count && shares.allSatisfy { abs($0 * 3 - count) * 100 <= count * 15 }
+        }
+        // Sources change hands one by one, without an event here: the gateways are asked again, within `.patience`.
+        let deadline = ContinuousClock.now + .patience
+        var shares = try await Self.metrics("freshet_cluster_sources", of: gateways)
+        while !isSpread(shares), ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(100))
+            shares = try await Self.metrics("freshet_cluster_sources", of: gateways)
+        }
+        #expect(isSpread(shares), "\(shares)")
+        // Who takes a source over asks for it at once: those have been asked for by then.
+        let asked = begins.value
+        _ = await begins.wait(timeout: .patience) { $0 >= asked + 3 * count ? true : nil }
+
+        let (before, start) = (begins.value, ContinuousClock.now)
+        let beats = try await Self.metrics("freshet_cluster_heartbeats_total", of: gateways)
+        try await Task.sleep(for: .seconds(Self.seconds))
+        let (polls, time) = (begins.value - before, ContinuousClock.now - start)
+        let after = try await Self.metrics("freshet_cluster_heartbeats_total", of: gateways)
+        let nominal = Double(count) * (time / interval)
+        print("cluster: \(polls) requests of three gateways in \(time); one sends \(nominal)")
+        #expect(Double(polls) <= nominal * 1.02 && Double(polls) > nominal / 2, "\(polls) of \(nominal)")
+        let end = ContinuousClock.now - start
+        for (first, last) in zip(beats, after) {
+            let (count, most) = (last - first, end / .seconds(1) + 1)
+            #expect(count > 0 && Double(count) <= most, "\(count) heartbeats in \(end)")
+        }
+    }
+
+    /// A figure of each gateway.
+    private static func metrics(_ name: String, of gateways: [Gateway]) async throws -> [Int] {
+        var figures: [Int] = []
+        for gateway in gateways { figures.append(try #require(try await gateway.metric(name))) }
+        return figures
     }
 }
