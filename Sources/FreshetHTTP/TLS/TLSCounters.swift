@@ -12,6 +12,8 @@ final class TLSCounters: Sendable {
         var opened12: UInt64 = 0
         var handshakes: [TLSFailure.Kind: UInt64] = [:]
         var failures: [TLSFailure.Kind: UInt64] = [:]
+        /// Handshakes that wait for their turn.
+        var waiting = 0
     }
 
     private let state = Mutex(State())
@@ -20,6 +22,11 @@ final class TLSCounters: Sendable {
         self.state.withLock { state in
             if isTLS13 { state.opened13 += 1 } else { state.opened12 += 1 }
         }
+    }
+
+    /// So many more handshakes wait for their turn.
+    func handshakeWaits(_ difference: Int) {
+        self.state.withLock { $0.waiting += difference }
     }
 
     func failed(_ kind: TLSFailure.Kind, inHandshake: Bool) {
@@ -42,6 +49,12 @@ final class TLSCounters: Sendable {
             "counter",
             "TLS handshakes that failed, by reason; those that took too long are not among them.",
             TLSFailure.Kind.allCases.map { (#"{reason="\#($0.rawValue)"}"#, "\(state.handshakes[$0] ?? 0)") }
+        )
+        text.appendMetric(
+            "freshet_tls_handshakes_waiting",
+            "gauge",
+            "TLS handshakes that wait for their turn at an event loop; connections are bounded.",
+            [("", "\(state.waiting)")]
         )
         text.appendMetric(
             "freshet_tls_failures_total",

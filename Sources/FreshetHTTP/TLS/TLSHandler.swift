@@ -25,7 +25,16 @@ final class TLSHandler: ChannelDuplexHandler {
     private let counters: TLSCounters
     private var isOpen = false
     private var hasEnded = false
+    /// The handshake has been answered; what comes next takes little time.
+    private var hasAnswered = false
+    /// What has arrived while the handshake waits for its turn, and whether that is all that the client has sent.
+    private var waiting: ByteBuffer?
+    private var endsAfterWaiting = false
+    private var context: ChannelHandlerContext?
     private let workspace: TLSWorkspace
+
+    /// What a client may send before it is answered. A ClientHello has some hundred bytes, or two thousand.
+    private static let maxWaitingBytes = 32 << 10
 
     // Each thread reads and sets a value of its own.
     nonisolated(unsafe) private static let workspaces = ThreadSpecificVariable<TLSWorkspace>()
@@ -49,9 +58,48 @@ final class TLSHandler: ChannelDuplexHandler {
         return self.session
     }
 
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        self.waiting = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.waiting = nil
+        context.fireChannelInactive()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var sealed = self.unwrapInboundIn(data)
+        if self.hasAnswered { return self.receive(sealed, context) }
+        guard self.waiting == nil else {
+            self.waiting?.writeBuffer(&sealed)
+            if let waiting, waiting.readableBytes > Self.maxWaitingBytes {
+                self.waiting = nil
+                self.fail(.malformed, context)
+            }
+            return
+        }
+        self.waiting = sealed
+        HandshakeLine.of(context.eventLoop, self.counters).enter { [weak self] in self?.takeTurn() ?? false }
+    }
+
+    /// Goes on with the handshake.
+    ///
+    /// - Returns: Whether anything was left of it to do.
+    private func takeTurn() -> Bool {
+        guard let waiting, let context else { return false }
+        self.waiting = nil
+        self.receive(waiting, context)
+        if self.endsAfterWaiting { self.end(context) }
+        return true
+    }
+
+    private func receive(_ sealed: ByteBuffer, _ context: ChannelHandlerContext) {
         guard let session else { return }
-        let sealed = self.unwrapInboundIn(data)
         var opened = ByteBuffer()
         let state = sealed.withUnsafeReadableBytes { bytes in
             session.receive(bytes, with: self.workspace) { opened.writeBytes($0) }
@@ -63,6 +111,7 @@ final class TLSHandler: ChannelDuplexHandler {
             }
             self.counters.opened(isTLS13: session.isTLS13)
         }
+        if self.workspace.sealedCount > 0 { self.hasAnswered = true }
         self.flushSealed(context, promise: nil)
         if session.isOpen, session.isHTTP2, case .open = state {
             // Before any request: the connection goes to the shard that will carry its streams.
@@ -72,11 +121,14 @@ final class TLSHandler: ChannelDuplexHandler {
         switch state {
         case .handshaking, .open: break
         case .closed: self.end(context)
-        case .failed(let failure):
-            self.counters.failed(failure.kind, inHandshake: !self.isOpen)
-            self.session = nil
-            context.close(promise: nil)
+        case .failed(let failure): self.fail(failure.kind, context)
         }
+    }
+
+    private func fail(_ kind: TLSFailure.Kind, _ context: ChannelHandlerContext) {
+        self.counters.failed(kind, inHandshake: !self.isOpen)
+        self.session = nil
+        context.close(promise: nil)
     }
 
     /// The client has sent its last byte: close_notify, or the end of the connection.
@@ -87,7 +139,10 @@ final class TLSHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event { return self.end(context) }
+        if case ChannelEvent.inputClosed = event {
+            if self.waiting == nil { self.end(context) } else { self.endsAfterWaiting = true }
+            return
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
