@@ -155,3 +155,20 @@ final class PolledHost {
         self.queue = queue
     }
 }
+
+extension HostQueue.Limits {
+    /// The part of these limits that a share has for a host.
+    func part(_ share: PollShare, of origin: Origin) -> HostQueue.Limits {
+        let host =
+            share.hosts[origin.description]
+            ?? PollShare.Host(
+                concurrency: Int((Double(self.concurrency) * share.ofOtherHosts).rounded(.down)),
+                rate: share.ofOtherHosts
+            )
+        let gap = host.rate > 0 ? self.gap.inSeconds / host.rate : self.gap.inSeconds
+        return HostQueue.Limits(
+            concurrency: min(self.concurrency, max(1, host.concurrency)),
+            gap: Duration(clampingSeconds: gap)
+        )
+    }
+}

@@ -17,7 +17,7 @@ extension PollLane {
             concurrency: self.configuration.maxConcurrentPollsPerHost,
             gap: self.configuration.hostGap
         )
-        return self.share.limits(for: origin, of: whole)
+        return whole.part(self.share, of: origin)
     }
 
     /// Keeps to another part of the limits from now on.

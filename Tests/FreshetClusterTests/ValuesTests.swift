@@ -191,19 +191,19 @@ struct ClusterValuesTests {
 }
 
 @Suite("A node's part of the limits of polling")
-struct UpstreamShareTests {
+struct PollShareTests {
     @Test("parts add up to the limit, at least one each, and are the same at every node")
     func split() {
         for (number, counts) in [
             (6, ["a": 10, "b": 10, "c": 1]), (7, ["a": 1, "b": 1, "c": 1]), (3, ["a": 5, "b": 1]),
             (1000, ["a": 3, "b": 4]),
         ] {
-            let parts = UpstreamShare.split(number, by: counts)
+            let parts = PollShare.split(number, by: counts)
             #expect(parts.values.reduce(0, +) == number && parts.values.allSatisfy { $0 > 0 }, "\(parts)")
         }
-        #expect(UpstreamShare.split(6, by: ["a": 10, "b": 10, "c": 1]) == ["a": 3, "b": 2, "c": 1])
+        #expect(PollShare.split(6, by: ["a": 10, "b": 10, "c": 1]) == ["a": 3, "b": 2, "c": 1])
         // A host that nodes poll by other names than the configuration's.
-        #expect(UpstreamShare.split(1, by: ["a": 1, "b": 9]) == ["a": 1, "b": 1])
+        #expect(PollShare.split(1, by: ["a": 1, "b": 9]) == ["a": 1, "b": 1])
     }
 
     @Test("a node has as much of an hour and of a host as it owns of the sources there")
@@ -212,14 +212,14 @@ struct UpstreamShareTests {
         let sources: [(rule: PlacementRule?, owner: String?)] = [
             (rules[0], "a"), (rules[0], "a"), (rules[0], "b"), (rules[0], nil), (rules[1], "b"), (nil, "a"),
         ]
-        let share = UpstreamShare(of: "a", nodes: 3, sources: sources)
-        #expect(share.rate == 0.5 && share.nodes == 3)
-        #expect(share.hosts == ["http://x:80": UpstreamShare.Host(concurrency: 2, rate: 0.5)])
-        let other = UpstreamShare(of: "b", nodes: 3, sources: sources)
-        #expect(other.hosts["http://x:80"] == UpstreamShare.Host(concurrency: 2, rate: 0.25))
-        #expect(other.hosts["http://y:80"] == UpstreamShare.Host(concurrency: 4, rate: 1))
-        #expect(UpstreamShare(of: "c", nodes: 3, sources: sources).rate == 0)
-        #expect(UpstreamShare(of: "c", nodes: 1, sources: []).rate == 1)
+        let share = PollShare(of: "a", nodes: 3, sources: sources)
+        #expect(share.rate == 0.5 && share.ofOtherHosts == 1.0 / 3)
+        #expect(share.hosts == ["http://x:80": PollShare.Host(concurrency: 2, rate: 0.5)])
+        let other = PollShare(of: "b", nodes: 3, sources: sources)
+        #expect(other.hosts["http://x:80"] == PollShare.Host(concurrency: 2, rate: 0.25))
+        #expect(other.hosts["http://y:80"] == PollShare.Host(concurrency: 4, rate: 1))
+        #expect(PollShare(of: "c", nodes: 3, sources: sources).rate == 0)
+        #expect(PollShare(of: "c", nodes: 1, sources: []).rate == 1)
     }
 }
 

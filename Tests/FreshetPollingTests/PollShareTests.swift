@@ -1,3 +1,4 @@
+import FreshetCore
 import FreshetUpstream
 import Testing
 
@@ -11,17 +12,17 @@ struct PollShareTests {
     func parts() throws {
         let known = try #require(Origin("http://known.example"))
         let other = try #require(Origin("https://other.example:8443"))
-        #expect(PollShare().limits(for: known, of: self.whole) == self.whole)
+        #expect(self.whole.part(PollShare(), of: known) == self.whole)
         var share = PollShare()
-        share.hosts[known] = PollShare.Host(concurrency: 2, rate: 0.25)
+        share.hosts["http://known.example:80"] = PollShare.Host(concurrency: 2, rate: 0.25)
         share.ofOtherHosts = 0.25
         #expect(
-            share.limits(for: known, of: self.whole) == HostQueue.Limits(concurrency: 2, gap: .seconds(4))
+            self.whole.part(share, of: known) == HostQueue.Limits(concurrency: 2, gap: .seconds(4))
         )
-        #expect(share.limits(for: other, of: self.whole) == HostQueue.Limits(concurrency: 1, gap: .seconds(4)))
-        share.hosts[known] = PollShare.Host(concurrency: 0, rate: 0)
+        #expect(self.whole.part(share, of: other) == HostQueue.Limits(concurrency: 1, gap: .seconds(4)))
+        share.hosts["http://known.example:80"] = PollShare.Host(concurrency: 0, rate: 0)
         #expect(
-            share.limits(for: known, of: self.whole) == HostQueue.Limits(concurrency: 1, gap: .seconds(1))
+            self.whole.part(share, of: known) == HostQueue.Limits(concurrency: 1, gap: .seconds(1))
         )
     }
 }

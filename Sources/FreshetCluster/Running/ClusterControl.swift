@@ -20,7 +20,7 @@ package struct ClusterControl: Sendable {
     /// ``own`` of the unit whose last owner has stored it.
     package var subscription: @Sendable (PushID, [UInt8], UInt64) -> Void
     /// The node may use so much of the limits of polling from now on. Before ``own`` of a source that it was changed for.
-    package var share: @Sendable (UpstreamShare) -> Void
+    package var share: @Sendable (PollShare) -> Void
     /// The log goes on in another file, which has nothing but values.
     package var renumbered: @Sendable () -> Void
     package var note: @Sendable (ClusterNote) -> Void
@@ -34,7 +34,7 @@ package struct ClusterControl: Sendable {
         ticket: @escaping @Sendable (TicketNotice) -> Void = { _ in },
         instance: @escaping @Sendable (String, InstanceChange) -> Void = { _, _ in },
         subscription: @escaping @Sendable (PushID, [UInt8], UInt64) -> Void = { _, _, _ in },
-        share: @escaping @Sendable (UpstreamShare) -> Void = { _ in },
+        share: @escaping @Sendable (PollShare) -> Void = { _ in },
         renumbered: @escaping @Sendable () -> Void = {},
         note: @escaping @Sendable (ClusterNote) -> Void = { _ in },
         state: @escaping @Sendable (StreamState) -> Void = { _ in }

@@ -20,7 +20,7 @@ package struct ClusterSnapshot: Sendable {
     /// The sources that this node polls, and the other units that it acts for.
     package var polled: Set<String> = []
     /// What this node may use of the limits of polling.
-    package var share = UpstreamShare()
+    package var share = PollShare()
     package var readThrough: UInt64 = 0
     /// Of ``polled``, those that are sources.
     package var sourceCount: Int { self.polled.reduce(0) { $0 + (ClusterUnit.keepsState($1) ? 0 : 1) } }
@@ -48,7 +48,7 @@ package struct ClusterSnapshot: Sendable {
             if let owner = source.owner?.record.node, !owner.isEmpty { self.owners[name] = owner }
             if source.isPolled { self.polled.insert(name) }
         }
-        self.share = UpstreamShare(
+        self.share = PollShare(
             of: self.node,
             nodes: self.nodes.count,
             sources: machine.sources.lazy.compactMap { [owners = self.owners] name, source in

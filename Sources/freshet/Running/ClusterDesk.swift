@@ -150,7 +150,7 @@ final class ClusterDesk: Sendable {
                 ticket: { tickets?.heard($0) },
                 instance: { [weak registry] in registry?.instances.changed($0, $1) },
                 subscription: { push?.heard($0, $1, sequence: $2) },
-                share: { [weak poller] in poller?.use(PollShare($0)) },
+                share: { [weak poller] in poller?.use($0) },
                 renumbered: { [weak writer, weak webhooks] in
                     writer?.rewriteKeys()
                     webhooks?.rewriteRows()

@@ -1,9 +1,7 @@
-// Limits of polling that hold for all gateways of a cluster together: where sources may be for that, and what is this
-// gateway's part.
+// Limits of polling that hold for all gateways of a cluster together: where sources may be for that.
 
 import FreshetCluster
 import FreshetCore
-import FreshetPolling
 import FreshetUpstream
 
 enum ClusterLimits {
@@ -25,18 +23,5 @@ enum ClusterLimits {
             rules[source.name] = PlacementRule(key: key, host: origin.description, maxNodes: hostConcurrency)
         }
         return rules
-    }
-}
-
-extension PollShare {
-    /// What a node of the cluster may use.
-    init(_ share: UpstreamShare) {
-        self.init()
-        self.rate = share.rate
-        self.ofOtherHosts = 1 / Double(share.nodes)
-        for (name, host) in share.hosts {
-            guard let origin = Origin(name) else { continue }
-            self.hosts[origin] = Host(concurrency: host.concurrency, rate: host.rate)
-        }
     }
 }

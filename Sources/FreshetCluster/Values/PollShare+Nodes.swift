@@ -1,34 +1,16 @@
 // What a node may use of limits that hold for all nodes together: requests of an hour, and requests to one host.
 
-/// A node's part of the limits of polling. The parts of all nodes add up to the limits, once all have read who owns what.
-package struct UpstreamShare: Hashable, Sendable {
-    /// A node's part of what one host may be asked.
-    package struct Host: Hashable, Sendable {
-        /// Requests at a time, at least one.
-        package var concurrency: Int
-        /// Of the requests in a time, above 0 and at most 1.
-        package var rate: Double
+package import FreshetCore
 
-        package init(concurrency: Int, rate: Double) {
-            self.concurrency = concurrency
-            self.rate = rate
-        }
-    }
-
-    /// Of the polls of an hour, from 0 to 1.
-    package var rate = 1.0
-    /// By origin, of the hosts that the configuration names.
-    package var hosts: [String: Host] = [:]
-    /// Nodes that may poll a host that the configuration does not name, as streamdata's addresses have.
-    package var nodes = 1
-
-    package init() {}
-
+extension PollShare {
+    /// A node's part. The parts of all nodes add up to the limits, once all have read who owns what.
+    ///
     /// - Parameters:
     ///   - node: Whose part it is.
     ///   - nodes: How many there are.
     ///   - sources: The rule of each source that is polled, `nil` where its host is not known, and its owner, where it has one.
     package init(of node: String, nodes: Int, sources: some Sequence<(rule: PlacementRule?, owner: String?)>) {
+        self.init()
         var (all, own) = (0, 0)
         var hosts: [String: (limit: Int, all: Int, owned: [String: Int])] = [:]
         for source in sources {
@@ -38,7 +20,7 @@ package struct UpstreamShare: Hashable, Sendable {
             hosts[rule.host, default: (rule.maxNodes, 0, [:])].all += 1
             if let owner = source.owner { hosts[rule.host]?.owned[owner, default: 0] += 1 }
         }
-        self.nodes = max(1, nodes)
+        self.ofOtherHosts = 1 / Double(max(1, nodes))
         if all > 0 { self.rate = Double(own) / Double(all) }
         for (name, host) in hosts {
             guard let own = host.owned[node] else { continue }
