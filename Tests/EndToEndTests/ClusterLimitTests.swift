@@ -26,8 +26,8 @@ struct ClusterLimitTests {
         let begins = Watched<[ContinuousClock.Instant]>([])
         let gateways: [Gateway]
 
-        /// Starts three gateways that poll nine sources of one host, far more often than `polling` allows.
-        init(polling: String) async throws {
+        /// Starts three gateways that poll nine sources of one host, far more often than `polling` allows; each by its own.
+        init(polling: [String]) async throws {
             self.broker = try await NATSServer.started()
             self.upstream = try ScriptedUpstream()
             for source in ClusterLimitTests.sources {
@@ -39,7 +39,7 @@ struct ClusterLimitTests {
             let sources = ClusterLimitTests.sources.map { [upstream] name in
                 "  \(name): { url: \"\(upstream.url("/\(name)"))\", interval: 50ms }"
             }
-            self.gateways = try ClusterLimitTests.nodes.map { [broker] node in
+            self.gateways = try zip(ClusterLimitTests.nodes, polling).map { [broker] node, polling in
                 try Gateway(
                     """
                     cluster: { servers: ["\(broker.url)"], node: \(node), replicas: 1, lease: 1s }
@@ -52,10 +52,10 @@ struct ClusterLimitTests {
             for gateway in self.gateways { try await gateway.waitForCluster { $0.contains("of a, b, c,") } }
         }
 
-        /// Who owns the sources, once all gateways agree and each owner has its even part; requests that were under way then have
-        /// ended.
-        func owners(_ count: Int) async throws -> [String: Int] {
+        /// Waits until all gateways name the same owners of all sources, and `isDone` is so of how many each has.
+        func settle(_ isDone: ([String: Int]) -> Bool) async throws {
             let deadline = ContinuousClock.now + .patience
+            var owners: [String: Int] = [:]
             while ContinuousClock.now < deadline {
                 var views: Set<[String: String]> = []
                 for gateway in self.gateways {
@@ -66,19 +66,20 @@ struct ClusterLimitTests {
                     }
                     views.insert(view)
                 }
-                if views.count == 1, let view = views.first, view.count == ClusterLimitTests.sources.count {
-                    let owners = Dictionary(view.values.map { ($0, 1) }, uniquingKeysWith: +)
-                    if owners.count == count, (owners.values.max() ?? 0) <= 9 / count + 1 {
-                        // The last ones that began before.
-                        let asked = self.begins.value.count
-                        _ = await self.begins.wait(timeout: .patience) { $0.count > asked + 6 ? true : nil }
-                        return owners
-                    }
-                }
+                owners = Dictionary((views.first ?? [:]).values.map { ($0, 1) }, uniquingKeysWith: +)
+                let isWhole = owners.values.reduce(0, +) == ClusterLimitTests.sources.count
+                if views.count == 1, isWhole, isDone(owners) { return }
                 // Gateways learn of an owner one by one, without an event: they are asked again, within `.patience`.
                 try await Task.sleep(for: .milliseconds(20))
             }
-            throw TestingError(.timedOut, "the gateways do not agree on \(count) owners")
+            throw TestingError(.timedOut, "the gateways do not agree: \(owners)")
+        }
+
+        /// Waits until so many gateways own an even part each, and requests that were under way before have ended.
+        func spread(over count: Int) async throws {
+            try await self.settle { $0.count == count && ($0.values.max() ?? 0) <= 9 / count + 1 }
+            let asked = self.begins.value.count
+            _ = await self.begins.wait(timeout: .patience) { $0.count > asked + 6 ? true : nil }
         }
 
         /// When the next requests come.
@@ -91,8 +92,8 @@ struct ClusterLimitTests {
 
     @Test("no more requests are under way than one host may be asked", arguments: [(1, 1), (2, 2), (4, 3)])
     func concurrency(limit: Int, owners: Int) async throws {
-        let setting = try await Setting(polling: "host_concurrency: \(limit)")
-        _ = try await setting.owners(owners)
+        let setting = try await Setting(polling: Array(repeating: "host_concurrency: \(limit)", count: 3))
+        try await setting.spread(over: owners)
         let begins = try await setting.requests(100)
         let underWay = begins.indices.map { index in
             // Each of these had no answer yet when this one came.
@@ -106,13 +107,26 @@ struct ClusterLimitTests {
         arguments: ["host_gap: 100ms", "requests_per_hour: 36000"]
     )
     func rate(limit: String) async throws {
-        let setting = try await Setting(polling: limit)
-        _ = try await setting.owners(3)
+        let setting = try await Setting(polling: Array(repeating: limit, count: 3))
+        try await setting.spread(over: 3)
         let begins = try await setting.requests(80)
         let time = try #require(begins.last) - begins[0]
         // One more at each gateway, and a burst of ten of the budget, or of some more where its parts are rounded.
         let least = limit.hasPrefix("host_gap") ? 80 - 1 - 3 : 80 - 1 - 15
         #expect(time >= .milliseconds(100) * least * 99 / 100)
+    }
+
+    @Test("gateways whose limits differ leave no source to nobody, and hand none back and forth")
+    func differing() async throws {
+        let limits = ["host_concurrency: 4", "host_concurrency: 4", "host_concurrency: 1"]
+        let setting = try await Setting(polling: limits)
+        try await setting.settle { _ in true }
+        let before = try await Self.metrics("freshet_cluster_handovers_total", of: setting.gateways)
+        let asked = try await setting.requests(60)
+        let after = try await Self.metrics("freshet_cluster_handovers_total", of: setting.gateways)
+        // The two that agree may have spread theirs meanwhile, each source once.
+        let handovers = after.reduce(0, +) - before.reduce(0, +)
+        #expect(asked.count >= 60 && handovers <= Self.sources.count, "\(handovers)")
     }
 
     @Test("a thousand sources are asked for as often as by one gateway, a third by each, with a write a second of each")

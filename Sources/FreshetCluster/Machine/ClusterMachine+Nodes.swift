@@ -22,17 +22,20 @@ extension ClusterMachine {
         self.place(now: now)
     }
 
-    /// Places all sources on the nodes that are there.
+    /// Places all sources on the nodes that are there, and have the configuration of this one: another, as for a while during a
+    /// reload, may not have the source, or would give it back at once. Who gets what nobody owns is decided by the broker where
+    /// nodes of several configurations want it.
     mutating func place(now: MonotonicTime) {
-        var nodes = self.members.filter { !$0.value.record.isLeaving }.map(\.key)
-        if !self.isLeaving { nodes.append(self.settings.node) } else { nodes.removeAll { $0 == self.settings.node } }
-        let placed = Set(nodes).sorted()
-        if placed != self.placedNodes { self.note(.joined(nodes: placed)) }
-        self.placedNodes = placed
+        let own = self.settings.node
+        var others = self.members.filter { $0.key != own && !$0.value.record.isLeaving }
+        let nodes = (Array(others.keys) + (self.isLeaving ? [] : [own])).sorted()
+        if nodes != self.nodes { self.note(.joined(nodes: nodes)) }
+        self.nodes = nodes
         self.version += 1
+        others = others.filter { $0.value.record.sources == self.sourcesHash }
         self.placement = Placement(
             sources: self.sources.filter { $0.value.instance == nil }.keys,
-            nodes: placed,
+            nodes: Array(others.keys) + (self.isLeaving ? [] : [own]),
             rules: self.rules
         )
         self.reviewAll(now: now)
@@ -60,8 +63,4 @@ extension ClusterMachine {
         for (name, rule) in rules { self.sourcesHash &+= rule.hash(of: name) }
         self.place(now: now)
     }
-
-    /// Whether a node has the configuration of this one. Where it does not, as for a while during a reload, it may not have the
-    /// source, or may give it back at once.
-    func agrees(_ node: String) -> Bool { self.members[node]?.record.sources == self.sourcesHash }
 }

@@ -144,9 +144,7 @@ extension ClusterMachine {
         case .owned(let fence):
             guard source.isOwnerKnown else { return self.askOwner(name) }
             if source.instance?.isEnding == true, self.mayWrite { return self.end(name, now: now) }
-            guard let target = self.target(of: name), target != self.settings.node, self.mayWrite,
-                self.agrees(target)
-            else {
+            guard let target = self.target(of: name), target != self.settings.node, self.mayWrite else {
                 if self.isLeaving, self.mayWrite { return self.hand(name, to: nil, fence: fence, now: now) }
                 return self.startPolling(name, now: now)
             }

@@ -119,8 +119,8 @@ package struct ClusterMachine {
     // The nodes.
     var members: [String: Member] = [:]
     var placement = Placement(sources: [], nodes: [])
-    /// Whom ``placement`` was made for.
-    var placedNodes: [String] = []
+    /// Those of them that do not leave, and this one where it does not, ascending.
+    package internal(set) var nodes: [String] = []
     /// By the name of a source, or of the template of instances: of those that are polled at hosts that are known.
     var rules: [String: PlacementRule] = [:]
     /// What nodes of the same configuration have in common.
@@ -201,7 +201,6 @@ package struct ClusterMachine {
     /// Changes that are submitted and not read yet.
     package var pendingCount: Int { self.sources.values.reduce(0) { $0 + $1.pending.count } }
     package var ownedCount: Int { self.sources.values.reduce(0) { $0 + ($1.isPolled ? 1 : 0) } }
-    package var nodes: [String] { self.placedNodes }
     package var isReading: Bool { self.link == .reading }
     /// What is added to a sequence of the stream; `nil` before it is known.
     package var streamBase: UInt64? { self.base }

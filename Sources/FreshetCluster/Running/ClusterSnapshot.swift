@@ -42,7 +42,7 @@ package struct ClusterSnapshot: Sendable {
         self.state = state
         self.isEntitled = machine.isEntitled
         self.leaseUntil = machine.leaseUntil
-        self.nodes = machine.placedNodes
+        self.nodes = machine.nodes
         self.heard = machine.heard
         for (name, source) in machine.sources {
             if let owner = source.owner?.record.node, !owner.isEmpty { self.owners[name] = owner }
