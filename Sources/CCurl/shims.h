@@ -221,5 +221,7 @@ static const curl_socket_t ccurl_socket_bad = CURL_SOCKET_BAD;
 static const curl_socket_t ccurl_socket_timeout = CURL_SOCKET_TIMEOUT;
 /// What a write callback returns to end the transfer.
 static const size_t ccurl_write_error = CURL_WRITEFUNC_ERROR;
+/// What it returns to get the same bytes again once the transfer goes on.
+static const size_t ccurl_write_pause = CURL_WRITEFUNC_PAUSE;
 
 #endif

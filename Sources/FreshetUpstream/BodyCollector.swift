@@ -12,6 +12,8 @@ struct BodyCollector: ~Copyable {
 
     /// Bytes received, before decoding.
     private(set) var wireBytes = 0
+    /// Bytes of the body so far, decoded.
+    var bytes: Int { self.body.count }
     private var body: [UInt8] = []
     private var gunzip: Gunzip?
     private var unpacker: Unpacker?

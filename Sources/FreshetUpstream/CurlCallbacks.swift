@@ -54,6 +54,7 @@ private let headerFunction: ccurl_data_function = { bytes, size, count, user in
 
 private let writeFunction: ccurl_data_function = { bytes, size, count, user in
     guard let transfer = transferBehind(user) else { return ccurl_write_error }
+    guard !transfer.waitsForTurn() else { return ccurl_write_pause }
     return transfer.bodyReceived(octets(bytes, size * count)) ? size * count : ccurl_write_error
 }
 

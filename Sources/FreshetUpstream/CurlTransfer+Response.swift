@@ -118,6 +118,17 @@ extension CurlTransfer {
         self.isWhole = true
     }
 
+    /// Whether the next bytes of the body are for a later turn: the transfer is then paused. Not over HTTP/2, where that
+    /// would hold all that share its connection; nor where the end of the answer is found here, which libcurl would not
+    /// be told of.
+    func waitsForTurn() -> Bool {
+        guard self.turn.isOver, self.failure == nil, self.body != nil, !self.head.endIsUnknownToCurl,
+            self.connection?.kept.isMultiplexed == false
+        else { return false }
+        self.turn.wait(self)
+        return true
+    }
+
     /// False ends the transfer.
     func bodyReceived(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         guard self.failure == nil else { return false }
@@ -130,7 +141,9 @@ extension CurlTransfer {
             return false
         }
         do {
+            let before = self.body?.bytes ?? 0
             try self.body?.received(bytes, scratch: self.scratch)
+            self.turn.took(max(bytes.count, (self.body?.bytes ?? 0) - before))
             self.endIfWhole(bodyBytes: self.body?.wireBytes ?? 0)
             return !self.isWhole
         } catch {

@@ -35,6 +35,7 @@ final class CurlTransfer {
     let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     let scratch: UnsafeMutableBufferPointer<UInt8>
     let store: ConnectionStore
+    let turn: ReceiveTurn
     let redirectRule: RedirectRule
     let acceptedByDefault: [String]
 
@@ -89,8 +90,8 @@ final class CurlTransfer {
     /// Set where the address policy refused an address.
     var refusedAddress: String?
 
-    /// `scratch` is room for decoding, shared by all transfers of the thread; it must outlive this one. `store` must
-    /// outlive all connections, which outlive the transfer that opened them.
+    /// `scratch` is room for decoding, shared by all transfers of the thread as `turn` is; it must outlive this one.
+    /// `store` must outlive all connections, which outlive the transfer that opened them.
     ///
     /// - Throws: ``UpstreamError`` of kind `internal` where libcurl has no memory or lacks an option.
     init(
@@ -99,6 +100,7 @@ final class CurlTransfer {
         configuration: ExchangeConfiguration,
         transport: CurlTransport.Configuration,
         store: ConnectionStore,
+        turn: ReceiveTurn,
         scratch: UnsafeMutableBufferPointer<UInt8>
     ) throws(UpstreamError) {
         guard let easy = curl_easy_init() else { throw UpstreamError(.internal, "no memory for a transfer") }
@@ -111,6 +113,7 @@ final class CurlTransfer {
         self.policy = HopPolicy(deniesPrivate: configuration.denyPrivate)
         self.scratch = scratch
         self.store = store
+        self.turn = turn
         self.redirectRule = RedirectRule(configuration.redirects, home: url.origin)
         self.acceptedByDefault = Self.defaultFields(besides: configuration)
         self.errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))

@@ -49,6 +49,7 @@ package final class CurlTransport {
     private let multi: UnsafeMutableRawPointer
     private let reactor: Reactor
     private let configuration: Configuration
+    private let turn = ReceiveTurn()
     private let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 << 10)
     private var transfers: [ExchangeID: CurlTransfer] = [:]
     /// Transfers that have an answer and wait whether a second one comes.
@@ -102,6 +103,7 @@ package final class CurlTransport {
             configuration: configuration,
             transport: self.configuration,
             store: self.store,
+            turn: self.turn,
             scratch: self.scratch
         )
     }
@@ -111,6 +113,7 @@ package final class CurlTransport {
         guard let transfer = self.transfers[id] else { return }
         if transfer.isRunning { curl_multi_remove_handle(self.multi, transfer.easy) }
         self.holding.removeAll { $0 === transfer }
+        self.turn.forget(transfer)
         transfer.close(now: .now)
         self.transfers[id] = nil
     }
@@ -166,10 +169,12 @@ package final class CurlTransport {
     /// What arrived since the last call although no request had asked for it.
     package func takeUnsolicited() -> [UnsolicitedBytes] { self.store.takeUnsolicited() }
 
-    /// The exchanges that have ended since the last call.
+    /// The exchanges that have ended since the last call. To be called before the thread sleeps: large bodies, of which
+    /// no more than ``ReceiveTurn/bytes`` were taken since the last call, go on after it.
     package func takeCompletions(now: MonotonicTime) -> [ExchangeCompletion] {
         self.readMessages(now: now)
         self.endHolds(now: now)
+        self.beginTurn(now: now)
         guard !self.completions.isEmpty else { return [] }
         defer { self.completions.removeAll(keepingCapacity: true) }
         return self.completions
@@ -197,10 +202,24 @@ package final class CurlTransport {
                 let transfer = CurlOptions(easy: easy).transfer
             else { continue }
             // The message dies with the removal.
-            let code = ccurl_message_result(message)
-            curl_multi_remove_handle(self.multi, easy)
-            transfer.isRunning = false
-            self.go(on: transfer, transfer.ended(code, now: now))
+            self.end(transfer, ccurl_message_result(message), now: now)
+        }
+    }
+
+    private func end(_ transfer: CurlTransfer, _ code: CURLcode, now: MonotonicTime) {
+        curl_multi_remove_handle(self.multi, transfer.easy)
+        transfer.isRunning = false
+        self.turn.forget(transfer)
+        self.go(on: transfer, transfer.ended(code, now: now))
+    }
+
+    /// Lets the bodies go on that had to wait. Sockets of paused transfers count as resting, where nothing may arrive:
+    /// none is paused while the thread sleeps.
+    private func beginTurn(now: MonotonicTime) {
+        for transfer in self.turn.next() where transfer.isRunning {
+            let code = curl_easy_pause(transfer.easy, CURLPAUSE_CONT)
+            // What it kept was refused; nothing more may come that would tell it so.
+            if code != CURLE_OK { self.end(transfer, code, now: now) }
         }
     }
 

@@ -119,6 +119,17 @@ struct TLSConnectionTests {
         }
     }
 
+    @Test("a large body, which comes in turns, is whole")
+    func large() async throws {
+        let body = "[\((0..<400_000).map { "\($0)" }.joined(separator: ","))]"
+        let conversation = try await TLSConversation { _, _, _ in TLSConversation.response(body) }
+        for _ in 0..<2 {
+            // Not within the expectation, which would print it.
+            let isWhole = await self.poll(conversation).body == body
+            #expect(isWhole)
+        }
+    }
+
     @Test("R01: a second response that OpenSSL has read along with the answer is nobody's")
     func sameRecord() async throws {
         // The head in a record of its own, so that libcurl knows how much of the next record it wants.
