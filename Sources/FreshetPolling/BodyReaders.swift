@@ -28,8 +28,37 @@ final class BodyReaders: Sendable {
         var bodies: SourceMap<ReadBody>
     }
 
+    /// A result on its way to the poll thread, with the job that it came of: the answer, and the value before it.
+    ///
+    /// Whoever lets go of those last gives their memory back to the system, which takes milliseconds. So that it is not
+    /// the poll thread, it hands the delivery to ``BodyReaders/letGo(of:)`` when it is done.
+    final class Delivery: Sendable {
+        private let contents: Mutex<(job: Job, result: Result)?>
+
+        init(_ job: Job, _ result: Result) {
+            self.contents = Mutex((job, result))
+        }
+
+        /// `nil` once it was emptied. To be held on to no longer than the delivery.
+        var result: Result? { self.contents.withLock { $0?.result } }
+
+        /// Lets go of all that it holds, whoever still holds the delivery.
+        func empty() {
+            let contents = self.contents.withLock { $0.take() }
+            withExtendedLifetime(contents) {}
+        }
+    }
+
+    /// Something to do for a reader.
+    private enum Work {
+        case read(Job)
+        case empty([Delivery])
+    }
+
     private struct State: Sendable {
         var waiting: [Job] = []
+        /// What the poll thread is done with.
+        var done: [Delivery] = []
         /// Of the bodies that wait or are read.
         var bytes = 0
         var threads = 0
@@ -62,7 +91,7 @@ final class BodyReaders: Sendable {
         }
         guard step == .begins else { return step == .waits }
         do throws(SystemError) {
-            try SystemThread.detach(name: "freshet-body") { self.work() }
+            try self.beginThread()
             return true
         } catch {
             return self.update { state in
@@ -86,6 +115,33 @@ final class BodyReaders: Sendable {
         }
     }
 
+    /// Has a reader let go of a delivery, which its last reading or nobody waits for.
+    func letGo(of delivery: Delivery) {
+        enum Step { case waits, begins, atOnce }
+        let step = self.update { state -> Step in
+            guard !state.isClosed else { return .atOnce }
+            state.done.append(delivery)
+            guard state.threads < self.limits.maxThreads else { return .waits }
+            state.threads += 1
+            return .begins
+        }
+        switch step {
+        case .waits: return
+        case .atOnce: delivery.empty()
+        case .begins:
+            do throws(SystemError) {
+                try self.beginThread()
+            } catch {
+                let rest = self.update { state -> [Delivery] in
+                    state.threads -= 1
+                    defer { state.done = [] }
+                    return state.done
+                }
+                for delivery in rest { delivery.empty() }
+            }
+        }
+    }
+
     /// Begins no further job. Final.
     func close() {
         self.update { state in
@@ -95,22 +151,38 @@ final class BodyReaders: Sendable {
         }
     }
 
+    private func beginThread() throws(SystemError) {
+        try SystemThread.detach(name: "freshet-body") { self.work() }
+    }
+
     private func work() {
-        while let job = self.next() {
-            var bodies = SourceMap<ReadBody>()
-            for (source, reading) in job.readings { bodies[source] = reading.read() }
-            self.update { $0.bytes -= job.bytes }
-            self.inbox.post(.bodyRead(Result(number: job.number, source: job.source, bodies: bodies)))
+        while let work = self.next() {
+            switch work {
+            case .read(let job): self.inbox.post(.bodyRead(self.read(job)))
+            case .empty(let deliveries):
+                for delivery in deliveries { delivery.empty() }
+            }
         }
     }
 
-    private func next() -> Job? {
+    private func read(_ job: Job) -> Delivery {
+        var bodies = SourceMap<ReadBody>()
+        for (source, reading) in job.readings { bodies[source] = reading.read() }
+        self.update { $0.bytes -= job.bytes }
+        return Delivery(job, Result(number: job.number, source: job.source, bodies: bodies))
+    }
+
+    private func next() -> Work? {
         self.state.withLock { state in
+            if !state.done.isEmpty {
+                defer { state.done = [] }
+                return .empty(state.done)
+            }
             guard !state.waiting.isEmpty else {
                 state.threads -= 1
                 return nil
             }
-            return state.waiting.removeFirst()
+            return .read(state.waiting.removeFirst())
         }
     }
 

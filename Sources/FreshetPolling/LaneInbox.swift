@@ -28,7 +28,7 @@ enum LaneCommand: Sendable {
     /// A token for all sources with this credential, or why there is none.
     case token(OAuth2, Result<TokenLease, UpstreamError>)
     /// A large body was read.
-    case bodyRead(BodyReaders.Result)
+    case bodyRead(BodyReaders.Delivery)
     /// The upstream said that something changed.
     case hook(SourceID)
     /// A write begins: polls of the source wait for it.

@@ -77,8 +77,14 @@ extension PollLane {
         try? poll.end.result(isConfirmation: source.holdsPages(of: poll)).get()
     }
 
-    /// A body was read: the poll ends, unless the value has changed meanwhile and the body is to be read again.
-    func bodyRead(_ result: BodyReaders.Result, now: MonotonicTime) {
+    /// A body was read.
+    func bodyRead(_ delivery: BodyReaders.Delivery, now: MonotonicTime) {
+        if let result = delivery.result { self.bodyRead(result, now: now) }
+        self.readers.letGo(of: delivery)
+    }
+
+    /// The poll ends, unless the value has changed meanwhile and the body is to be read again.
+    private func bodyRead(_ result: BodyReaders.Result, now: MonotonicTime) {
         // Its source may have been removed, and be another one now.
         guard let source = self.sources[result.source] else { return }
         guard let body = source.bodyInHand, body.number == result.number else {

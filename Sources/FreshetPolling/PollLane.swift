@@ -215,8 +215,8 @@ extension PollLane {
             self.renew(id, configuration, now: now)
         case .token(let credential, let result):
             self.tokenArrived(credential, result, now: now)
-        case .bodyRead(let result):
-            self.bodyRead(result, now: now)
+        case .bodyRead(let delivery):
+            self.bodyRead(delivery, now: now)
         case .hook(let id):
             self.hookReceived(id, now: now)
         case .beginWrite(let id, let key, let isNew, let reply):
