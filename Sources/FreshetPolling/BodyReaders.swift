@@ -9,7 +9,8 @@ import System
 /// thread may call.
 ///
 /// A thread begins when there is something to read and ends when there is not. It holds values only, so that nobody has to
-/// wait for it: a source may be removed, and the gateway stop, while a body is read.
+/// wait for it: a source may be removed, and the gateway stop, while a body is read. It gives way to all other threads:
+/// a large body may take longer, and nothing else does.
 final class BodyReaders: Sendable {
     /// The body of one answer, for each source that it is the answer for.
     struct Job: Sendable {
@@ -152,7 +153,7 @@ final class BodyReaders: Sendable {
     }
 
     private func beginThread() throws(SystemError) {
-        try SystemThread.detach(name: "freshet-body") { self.work() }
+        try SystemThread.detach(name: "freshet-body", givesWay: true) { self.work() }
     }
 
     private func work() {

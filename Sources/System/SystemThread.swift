@@ -10,10 +10,12 @@ import Synchronization
 package final class SystemThread: Sendable {
     private final class Work: Sendable {
         let name: String
+        let givesWay: Bool
         let body: @Sendable () -> Void
 
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, givesWay: Bool, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.givesWay = givesWay
             self.body = body
         }
     }
@@ -32,7 +34,7 @@ package final class SystemThread: Sendable {
         stackBytes: Int? = nil,
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
-        self.thread = Mutex(try Self.start(name, stackBytes, body))
+        self.thread = Mutex(try Self.start(name, stackBytes, givesWay: false, body))
     }
 
     /// Waits for the thread to end. Later calls return at once. Must not be called from the thread itself.
@@ -48,13 +50,20 @@ package final class SystemThread: Sendable {
 
     /// Starts a thread that is not waited for.
     ///
+    /// - Parameters:
+    ///   - name: as ``init(name:stackBytes:_:)``.
+    ///   - stackBytes: as ``init(name:stackBytes:_:)``.
+    ///   - givesWay: for long work that nobody should notice: where processors are short, other threads go before it, and
+    ///     it still has a part of the time. Where the system does not allow that, it is a thread like any other.
+    ///   - body: what the thread runs.
     /// - Throws: ``SystemError``, as ``init(name:stackBytes:_:)``.
     package static func detach(
         name: String,
         stackBytes: Int? = nil,
+        givesWay: Bool = false,
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
-        pthread_detach(try self.start(name, stackBytes, body))
+        pthread_detach(try self.start(name, stackBytes, givesWay: givesWay, body))
     }
 
     /// Processors that threads can run on, at least one.
@@ -73,13 +82,14 @@ package final class SystemThread: Sendable {
     private static func start(
         _ name: String,
         _ stackBytes: Int?,
+        givesWay: Bool,
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) -> pthread_t {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         if let stackBytes { pthread_attr_setstacksize(&attributes, stackBytes) }
-        let work = Unmanaged.passRetained(Work(name: name, body: body))
+        let work = Unmanaged.passRetained(Work(name: name, givesWay: givesWay, body: body))
         var thread = pthread_t()
         let code = pthread_create(&thread, &attributes, self.main, work.toOpaque())
         guard code == 0 else {
@@ -94,6 +104,7 @@ package final class SystemThread: Sendable {
         let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
         _ = clinux_set_thread_name(work.name)
         _ = clinux_block_signals()
+        if work.givesWay { _ = clinux_give_way() }
         work.body()
         return nil
     }

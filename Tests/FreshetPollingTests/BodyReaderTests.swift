@@ -1,5 +1,6 @@
 import FreshetCore
 import FreshetTesting
+import Glibc
 import System
 import Testing
 
@@ -67,5 +68,27 @@ struct BodyReaderTests {
         self.readers.close()
         self.readers.letGo(of: delivery)
         #expect(delivery.result == nil)
+    }
+
+    @Test("a thread that gives way does, and no other")
+    func givesWay() async throws {
+        func scheduling(givesWay: Bool) async throws -> [Int32] {
+            try await withCheckedThrowingContinuation { continuation in
+                do {
+                    try SystemThread.detach(name: "scheduling", givesWay: givesWay) {
+                        let niceness = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)
+                        continuation.resume(returning: [sched_getscheduler(0), niceness])
+                    }
+                } catch {
+                    continuation.resume(throwing: error)
+                }
+            }
+        }
+        let usual = try await scheduling(givesWay: false)
+        let other = try await scheduling(givesWay: true)
+        // SCHED_BATCH is a macro that Swift does not import.
+        #expect(other[0] == 3 && usual[0] == SCHED_OTHER)
+        #expect(other[1] > usual[1])
+        #expect(try await scheduling(givesWay: false) == usual)
     }
 }

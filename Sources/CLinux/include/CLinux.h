@@ -152,6 +152,10 @@ int64_t clinux_thread_cpu_ns(void);
 int64_t clinux_process_cpu_ns(void);
 /// Names the calling thread in `top -H` and debuggers; cut to 15 bytes.
 int clinux_set_thread_name(const char *name);
+/// Lets the calling thread, and those that it starts, give way to others from here on: where processors are short it has
+/// a third of the time that another thread has (nice 5), interrupts nobody when it wakes (SCHED_BATCH), and from Linux
+/// 6.12 on is itself interrupted by whoever wakes (slices of 10 ms). Not undone without privileges.
+int clinux_give_way(void);
 /// Blocks every signal in the calling thread, so that the process's signal handling stays on others.
 int clinux_block_signals(void);
 /// Gives memory that was freed, and that the allocator keeps for later, back to the system. Takes milliseconds.
