@@ -116,7 +116,7 @@ final class BodyReaders: Sendable {
         }
     }
 
-    /// Has a reader let go of a delivery, which its last reading or nobody waits for.
+    /// Has a reader let go of a delivery that the poll thread is done with.
     func letGo(of delivery: Delivery) {
         enum Step { case waits, begins, atOnce }
         let step = self.update { state -> Step in

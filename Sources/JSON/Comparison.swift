@@ -193,6 +193,25 @@ struct Comparison {
         return self.parser.depth == 0
     }
 
+    /// Reads the rest of the container that was opened last plainly: it corresponds to none, and so nothing in it does.
+    ///
+    /// - Returns: whether the outermost value is complete.
+    @inline(never)
+    private mutating func strange(at position: inout Int) throws(ParseError) -> Bool {
+        let depth = self.parser.depth &- 1
+        let container = self.parser.container
+        self.parser.pauseDepth = depth
+        self.parser.pausePosition = 0
+        position = try self.parser.values(from: position)
+        self.parser.pauseDepth = -1
+        if self.parser.depth < depth {
+            self.leave(to: self.parser.depth)
+        } else if !self.parser.isObject {
+            self.findEqual(to: container, counterpart: -1, taken: 0)
+        }
+        return self.parser.depth == 0
+    }
+
     @inline(__always)
     func isContainer(at position: Int) -> Bool {
         let byte = self.parser.bytes[position]
@@ -214,7 +233,8 @@ struct Comparison {
     mutating func value(at position: inout Int, _ counterpart: Int) throws(ParseError) -> Bool {
         guard try self.parser.value(at: &position) else {
             self.open(counterpart, isObject: self.parser.isObject)
-            return false
+            guard self.pairs[self.parser.depth].old < 0, self.matched == self.way.count else { return false }
+            return try self.strange(at: &position)
         }
         self.complete(counterpart, taken: 0)
         return try self.closeFinished(at: &position)

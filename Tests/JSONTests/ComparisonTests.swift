@@ -154,6 +154,8 @@ struct ComparisonTests {
             "[true,false]", "[\"a\"]", "[\"a\",\"b\"]", "{\"a\":1}", "{\"a\":12}", "{\"a\":{}}", "{\"a\":[]}",
             "{\"a\"}",
             "{\"a\":1,}", "{\"a\":1,\"b\":2}", "[[1],[2]]", "[[1],[2],[3]]", "[[1,[2]]]", "{\"a\":{\"b\":1}}", "{", "",
+            "{\"a\":[1,{\"b\":2}],\"c\":3}", "{\"a\":{\"b\":[2],\"b\":1},\"c\":3}", "[[1,2],{\"a\":1},3]",
+            "[{\"a\":1},[1,2],3]",
             "{\"a\":{\"b\":1},\"a\":2}", "{\"a\":[1],\"a\":[2]}", "{\"a\":{},\"b\":1,\"a\":{}}",
         ]
         for old in texts {
@@ -188,6 +190,23 @@ struct ComparisonTests {
             pauses.append(last.plainVersions)
         }
         #expect(Array(pauses.prefix(17)) == Array((0...15).reversed()) + [15])
+    }
+
+    @Test("a value of another kind than the old one costs nothing, and what follows it is compared")
+    func strange() throws {
+        let rest = String(decoding: Self.list(100..<140), as: UTF8.self)
+        func wrapped(_ text: String) -> [UInt8] { Array(#"{"data":\#(text),"rest":\#(rest)}"#.utf8) }
+        let map = (0..<400).map { #""member \#($0)":\#($0 * 7)"# }.joined(separator: ",")
+        let list = String(decoding: Self.list(0..<40), as: UTF8.self)
+        for (old, new) in [(list, "{\(map)}"), ("{\(map)}", list)] {
+            let first = try #require(Self.compare(wrapped(old), after: nil))
+            let second = try #require(Self.compare(wrapped(new), after: first))
+            #expect(second.plainVersions == 0, "it was a loss")
+            Self.compare(wrapped(new), after: first, costs: Self.eager)
+        }
+        let alone = try #require(Self.compare(Array(#"{"data":\#(list)}"#.utf8), after: nil))
+        let other = try #require(Self.compare(Array(#"{"data":{\#(map)}}"#.utf8), after: alone))
+        #expect(other.plainVersions == 0, "it was a loss")
     }
 
     @Test("a part of the text is compared with a version of that part", arguments: [false, true])
