@@ -9,157 +9,27 @@ import Testing
 
 @Suite("Cluster: instances of templates")
 struct ClusterInstanceTests {
-    private static let start = MonotonicTime(nanoseconds: 1_000_000_000)
     private static let name = "user/42"
 
-    /// Nodes over one broker that answers at once, at a time of the test's choosing.
-    private struct World {
-        var broker = SimulatedBroker(subjects: ClusterSubjects())
-        var machines: [ClusterMachine] = []
-        var now = ClusterInstanceTests.start
-        var readsFrom: [UInt64?] = []
-        /// What each node was told, in order.
-        var told: [[String]] = []
-        /// Nodes that are dead.
-        var dead: Set<Int> = []
-
-        init(_ count: Int) {
-            for index in 0..<count { self.begin(index, incarnation: index + 1) }
-        }
-
-        mutating func begin(_ index: Int, incarnation: Int, instances: [String] = []) {
-            var machine = ClusterMachine(
-                ClusterMachine.Settings(
-                    node: "n\(index)",
-                    incarnation: Incarnation(rawValue: UInt64(incarnation)),
-                    lease: .seconds(3)
-                ),
-                log: Cursor(epoch: Epoch(rawValue: UInt64(incarnation)), sequence: 0),
-                last: nil,
-                seed: UInt64(incarnation)
-            )
-            machine.sourcesChanged(["fixed"], now: self.now)
-            machine.instancesRestored(instances)
-            machine.connected(now: self.now)
-            if index < self.machines.count {
-                self.machines[index] = machine
-                self.readsFrom[index] = nil
-                self.told[index] = []
-            } else {
-                self.machines.append(machine)
-                self.readsFrom.append(nil)
-                self.told.append([])
-            }
-            self.dead.remove(index)
-        }
-
-        mutating func want(_ name: String = ClusterInstanceTests.name, at node: Int) {
-            let record = InstanceRecord(maker: "n\(node)", caller: Fingerprint(first: 1, second: 2), content: [7])
-            self.machines[node].instanceWanted(name, record, now: self.now)
-            self.settle(node)
-        }
-
-        mutating func end(at nodes: [Int]) {
-            for node in nodes {
-                self.machines[node].instanceEnded(ClusterInstanceTests.name, now: self.now)
-                self.settle(node)
-            }
-        }
-
-        mutating func publish(_ text: String, at node: Int) {
-            let change = Change(document: testDocument(text), at: WallTime(milliseconds: 1))
-            let record = LogRecord(name: ClusterInstanceTests.name, identity: "i", change: change)
-            self.machines[node].submitted(record, now: self.now)
-            self.settle(node)
-        }
-
-        mutating func run(_ duration: Duration) {
-            let end = self.now + duration
-            while self.now < end {
-                self.now = self.now + .milliseconds(50)
-                for index in self.machines.indices where !self.dead.contains(index) {
-                    self.machines[index].timePassed(now: self.now)
-                    self.settle(index)
-                    self.read(index)
-                }
-            }
-        }
-
-        private mutating func read(_ index: Int) {
-            guard let from = self.readsFrom[index] else { return }
-            let messages = self.broker.messages(from: from, limit: 1000)
-            guard let last = messages.last else { return }
-            self.readsFrom[index] = last.sequence + 1
-            self.machines[index].delivered(messages, now: self.now)
-            self.settle(index)
-        }
-
-        mutating func settle(_ index: Int) {
-            var actions = self.machines[index].takeActions()
-            while !actions.isEmpty {
-                for action in actions { self.carryOut(action, index) }
-                actions = self.machines[index].takeActions()
-            }
-        }
-
-        private mutating func carryOut(_ action: ClusterMachine.Action, _ index: Int) {
-            let now = self.now
+    /// Nodes that are told of the instance.
+    private static func world(_ count: Int) -> ClusterByHand {
+        ClusterByHand(count, of: ["fixed"]) { action in
             switch action {
-            case .publish(let id, let messages, let expecting):
-                let outcome = self.broker.publish(messages, expecting: expecting, now: now)
-                self.machines[index].published(id, outcome, now: now)
-            case .readFacts: self.machines[index].factsReceived(.success(self.broker.facts), now: now)
-            case .readEpoch:
-                self.machines[index].epochReceived(.success(self.broker.lastMessage(of: "fr.epoch")), now: now)
-            case .readMessage(let sequence):
-                self.machines[index].messageReceived(.success(self.broker.message(at: sequence)), now: now)
-            case .readOwner(let unit):
-                let subject = self.broker.subjects.subject(of: .owner(source: unit))
-                self.machines[index].ownerReceived(unit, .success(self.broker.lastMessage(of: subject)), now: now)
-            case .read(let sequence): self.readsFrom[index] = sequence
-            case .stopReading: self.readsFrom[index] = nil
-            case .own(let name, _) where InstanceName.isInstance(name): self.told[index].append("own")
-            case .release(let name):
-                if InstanceName.isInstance(name) { self.told[index].append("release") }
-                self.machines[index].released(name, now: now)
-            case .instance(_, .added(let record)):
-                self.told[index].append(record.map { "added by \($0.maker)" } ?? "added")
-            case .instance(_, .removed): self.told[index].append("removed")
-            case .commit(let record, _):
-                self.told[index].append(String(decoding: record.change.document.text, as: UTF8.self))
-            case .take(let record, _):
-                self.told[index].append(String(decoding: record.change.document.text, as: UTF8.self))
-            case .own, .renumber, .learn, .ticket, .subscription, .keyStored, .drop, .republish, .kept, .unkept, .note,
-                .left:
-                break
+            case .own(let name, _) where InstanceName.isInstance(name): "own"
+            case .release(let name) where InstanceName.isInstance(name): "release"
+            case .instance(_, .added(let record)): record.map { "added by \($0.maker)" } ?? "added"
+            case .instance(_, .removed): "removed"
+            case .commit(let record, _): String(decoding: record.change.document.text, as: UTF8.self)
+            case .take(let record, _): String(decoding: record.change.document.text, as: UTF8.self)
+            case _: nil
             }
-        }
-
-        var owner: Int? {
-            let owners = self.machines.indices.filter {
-                !self.dead.contains($0) && self.machines[$0].owns(ClusterInstanceTests.name, now: self.now)
-            }
-            return owners.count == 1 ? owners[0] : nil
-        }
-
-        /// The last owner record of the instance; `nil` where the broker has none.
-        var record: OwnerRecord? {
-            let subject = self.broker.subjects.subject(of: .owner(source: ClusterInstanceTests.name))
-            return self.broker.lastMessage(of: subject).flatMap { OwnerRecord($0.payload) }
-        }
-
-        /// The node that the instance belongs to, among those that live.
-        var target: Int {
-            let nodes = self.machines.indices.filter { !self.dead.contains($0) }.map { "n\($0)" }
-            let first = Placement(sources: [String](), nodes: nodes).first(of: ClusterInstanceTests.name) ?? ""
-            return Int(first.dropFirst()) ?? 0
         }
     }
 
     @Test("wanted at any node, and at several at once, it has one owner, which all know before its first change")
     func making() {
         for makers in [[0], [1], [2], [0, 1, 2]] {
-            var world = World(3)
+            var world = Self.world(3)
             world.run(.seconds(5))
             for maker in makers { world.want(at: maker) }
             // One way to the broker and one back.
@@ -182,12 +52,12 @@ struct ClusterInstanceTests {
 
     @Test("its owner dies: the next in rank takes it over, read or not, and says what it was made with")
     func takeover() throws {
-        var world = World(3)
+        var world = Self.world(3)
         world.run(.seconds(5))
         world.want(at: 1)
         world.run(.seconds(1))
         let owner = try #require(world.owner)
-        world.dead.insert(owner)
+        world.silent.insert(owner)
         for node in 0..<3 { world.machines[node].instancesRead([]) }
         world.run(.seconds(7))
         #expect(world.owner == world.target && world.owner != owner)
@@ -197,7 +67,7 @@ struct ClusterInstanceTests {
 
     @Test("nobody wants it: the owner lets go of it first, then all forget it, and of its records nothing is left")
     func ending() throws {
-        var world = World(3)
+        var world = Self.world(3)
         world.run(.seconds(5))
         world.want(at: 0)
         world.run(.seconds(1))
@@ -222,7 +92,7 @@ struct ClusterInstanceTests {
 
     @Test("wanted again after its last record, it is made again, by the broker's leave")
     func again() throws {
-        var world = World(3)
+        var world = Self.world(3)
         world.run(.seconds(5))
         world.want(at: 0)
         world.run(.seconds(1))
@@ -238,7 +108,7 @@ struct ClusterInstanceTests {
 
     @Test("whoever comes late learns of it: from its record, or, from its disk or a change, by asking")
     func late() throws {
-        var world = World(2)
+        var world = Self.world(2)
         world.run(.seconds(5))
         world.want(at: 0)
         world.run(.milliseconds(500))
@@ -259,9 +129,38 @@ struct ClusterInstanceTests {
         #expect(world.told[2] == told)
     }
 
+    @Test(
+        "what an owner had in hand before another one wrote does not come after that, though it has read no record of it"
+    )
+    func old() throws {
+        var world = Self.world(2)
+        world.run(.seconds(5))
+        world.want(at: 0)
+        world.run(.seconds(1))
+        let owner = try #require(world.owner)
+        world.publish("[1]", at: owner)
+        world.run(.milliseconds(200))
+        // It is cut off as it writes, and for longer than its lease.
+        world.submit("[2]", of: Self.name, at: owner)
+        world.silent = [owner]
+        world.run(.seconds(8))
+        let other = try #require(world.owner)
+        world.publish("[3]", at: other)
+        world.run(.milliseconds(200))
+        // The instance is given back before it has read anything; its records replace each other.
+        world.machines[owner].timePassed(now: world.now)
+        world.reconnect(owner)
+        world.run(.seconds(1))
+        #expect(world.record?.node == "n\(owner)")
+        world.silent = []
+        world.run(.seconds(3))
+        #expect(world.owner == owner)
+        for told in world.told { #expect(told.filter { $0.hasPrefix("[") } == ["[1]", "[3]"]) }
+    }
+
     @Test("no more of unknown names are asked for at a time than may be", arguments: [true, false])
     func bound(isFull: Bool) {
-        var world = World(1)
+        var world = Self.world(1)
         world.run(.seconds(5))
         var machine = world.machines[0]
         if isFull { machine.instancesRestored((0..<ClusterMachine.maxUnconfirmed).map { "user/x\($0)" }) }
@@ -338,21 +237,57 @@ struct ClusterInstanceTests {
         var whole: ClusterAnnouncement?
         for part in parts {
             #expect(part.encoded.count < 400 << 10 && ClusterAnnouncement(part.encoded) == part)
-            whole = others.take(part, now: Self.start) ?? whole
+            whole = others.take(part, now: ClusterByHand.start) ?? whole
         }
         #expect(whole?.troubled == troubled)
-        #expect(others.names(now: Self.start) == Set(names))
+        #expect(others.names(now: ClusterByHand.start) == Set(names))
         #expect(told.parts(round: 8).count == parts.count)
         // Part of the next round says nothing of the rest.
-        _ = others.take(parts[0], now: Self.start)
-        #expect(others.names(now: Self.start) == Set(names))
+        _ = others.take(parts[0], now: ClusterByHand.start)
+        #expect(others.names(now: ClusterByHand.start) == Set(names))
         let addition = ClusterAnnouncement(node: "b", read: ["user/new"], troubled: [:], extent: .addition)
         #expect(ClusterAnnouncement(addition.encoded) == addition)
-        #expect(others.take(addition, now: Self.start + .seconds(1)) == nil)
-        #expect(others.isRead("user/new", except: "a", now: Self.start + .seconds(2)))
-        #expect(!others.isRead("user/new", except: "b", now: Self.start + .seconds(2)))
-        #expect(others.names(now: Self.start + ReadElsewhere.silence) == ["user/new"])
+        #expect(others.take(addition, now: ClusterByHand.start + .seconds(1)) == nil)
+        #expect(others.isRead("user/new", except: "a", now: ClusterByHand.start + .seconds(2)))
+        #expect(!others.isRead("user/new", except: "b", now: ClusterByHand.start + .seconds(2)))
+        #expect(others.names(now: ClusterByHand.start + ReadElsewhere.silence) == ["user/new"])
         let small = ClusterAnnouncement(node: "a", read: ["x"], troubled: [:])
         #expect(small.parts(round: 9) == [small])
+    }
+}
+
+extension ClusterByHand {
+    private static let name = "user/42"
+
+    fileprivate mutating func want(at node: Int) {
+        let record = InstanceRecord(maker: "n\(node)", caller: Fingerprint(first: 1, second: 2), content: [7])
+        self.machines[node].instanceWanted(Self.name, record, now: self.now)
+        self.settle(node)
+    }
+
+    fileprivate mutating func end(at nodes: [Int]) {
+        for node in nodes {
+            self.machines[node].instanceEnded(Self.name, now: self.now)
+            self.settle(node)
+        }
+    }
+
+    fileprivate mutating func publish(_ text: String, at node: Int) {
+        self.submit(text, of: Self.name, at: node)
+        self.settle(node)
+    }
+
+    fileprivate var owner: Int? {
+        let owners = self.owners(of: Self.name)
+        return owners.count == 1 ? owners[0] : nil
+    }
+
+    fileprivate var record: OwnerRecord? { self.record(of: Self.name) }
+
+    /// The node that the instance belongs to, among those that live.
+    fileprivate var target: Int {
+        let nodes = self.machines.indices.filter { !self.silent.contains($0) }.map { "n\($0)" }
+        let first = Placement(sources: [String](), nodes: nodes).first(of: Self.name) ?? ""
+        return Int(first.dropFirst()) ?? 0
     }
 }

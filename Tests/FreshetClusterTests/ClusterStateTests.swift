@@ -9,104 +9,17 @@ import Testing
 @Suite("Cluster: the state of units")
 struct ClusterStateTests {
     private static let unit = ClusterUnit.ofWebhook("crm")
-    private static let start = MonotonicTime(nanoseconds: 1_000_000_000)
 
-    /// Nodes over one broker that answers at once, at a time of the test's choosing.
-    private struct World {
-        var broker = SimulatedBroker(subjects: ClusterSubjects())
-        var machines: [ClusterMachine]
-        var now = ClusterStateTests.start
-        var readsFrom: [UInt64?]
-        /// What each node was told of the unit.
-        var told: [[String]]
-        /// A node whose requests and messages do not arrive.
-        var cut: Int?
-
-        init(_ count: Int) {
-            self.machines = (0..<count).map { index in
-                ClusterMachine(
-                    ClusterMachine.Settings(
-                        node: "n\(index)",
-                        incarnation: Incarnation(rawValue: UInt64(index + 1)),
-                        lease: .seconds(3)
-                    ),
-                    log: Cursor(epoch: Epoch(rawValue: UInt64(index + 1)), sequence: 0),
-                    last: nil,
-                    seed: UInt64(index)
-                )
-            }
-            self.readsFrom = Array(repeating: nil, count: count)
-            self.told = Array(repeating: [], count: count)
-            for index in 0..<count {
-                self.machines[index].sourcesChanged([ClusterStateTests.unit], now: self.now)
-                self.machines[index].connected(now: self.now)
-            }
-        }
-
-        mutating func keep(_ state: String, number: UInt64, at node: Int) {
-            self.machines[node].keep(ClusterStateTests.unit, Array(state.utf8), number: number, now: self.now)
-        }
-
-        mutating func run(_ duration: Duration) {
-            let end = self.now + duration
-            while self.now < end {
-                self.now = self.now + .milliseconds(50)
-                for index in self.machines.indices where index != self.cut {
-                    self.machines[index].timePassed(now: self.now)
-                    self.settle(index)
-                    self.read(index)
-                }
-            }
-        }
-
-        private mutating func read(_ index: Int) {
-            guard let from = self.readsFrom[index] else { return }
-            let messages = self.broker.messages(from: from, limit: 1000)
-            guard let last = messages.last else { return }
-            self.readsFrom[index] = last.sequence + 1
-            self.machines[index].delivered(messages, now: self.now)
-            self.settle(index)
-        }
-
-        mutating func settle(_ index: Int) {
-            var actions = self.machines[index].takeActions()
-            while !actions.isEmpty {
-                for action in actions { self.carryOut(action, index) }
-                actions = self.machines[index].takeActions()
-            }
-        }
-
-        private mutating func carryOut(_ action: ClusterMachine.Action, _ index: Int) {
-            let now = self.now
+    /// Nodes that are told of the unit.
+    private static func world(_ count: Int) -> ClusterByHand {
+        ClusterByHand(count, of: [Self.unit]) { action in
             switch action {
-            case .publish(let id, let messages, let expecting):
-                let outcome = self.broker.publish(messages, expecting: expecting, now: now)
-                self.machines[index].published(id, outcome, now: now)
-            case .readFacts: self.machines[index].factsReceived(.success(self.broker.facts), now: now)
-            case .readEpoch:
-                self.machines[index].epochReceived(.success(self.broker.lastMessage(of: "fr.epoch")), now: now)
-            case .readMessage(let sequence):
-                self.machines[index].messageReceived(.success(self.broker.message(at: sequence)), now: now)
-            case .readOwner(let unit):
-                let subject = self.broker.subjects.subject(of: .owner(source: unit))
-                self.machines[index].ownerReceived(unit, .success(self.broker.lastMessage(of: subject)), now: now)
-            case .read(let sequence): self.readsFrom[index] = sequence
-            case .stopReading: self.readsFrom[index] = nil
-            case .own(_, let record): self.told[index].append("own \(String(decoding: record.learned, as: UTF8.self))")
-            case .release(let unit):
-                self.told[index].append("release")
-                self.machines[index].released(unit, now: now)
-            case .kept(_, let number): self.told[index].append("kept \(number)")
-            case .unkept(_, let number): self.told[index].append("unkept \(number)")
-            case .instance, .commit, .take, .renumber, .learn, .ticket, .subscription, .keyStored, .drop, .republish,
-                .note,
-                .left:
-                break
+            case .own(_, let record): "own \(String(decoding: record.learned, as: UTF8.self))"
+            case .release: "release"
+            case .kept(_, let number): "kept \(number)"
+            case .unkept(_, let number): "unkept \(number)"
+            case _: nil
             }
-        }
-
-        var owner: Int? {
-            self.machines.indices.first { self.machines[$0].owns(ClusterStateTests.unit, now: self.now) }
         }
     }
 
@@ -122,7 +35,7 @@ struct ClusterStateTests {
         "the owner's state is in the stream before it is told so, and the last of several is what the next owner gets"
     )
     func takeover() throws {
-        var world = World(2)
+        var world = Self.world(2)
         world.run(.seconds(5))
         let owner = try #require(world.owner)
         #expect(world.told[owner] == ["own "])
@@ -136,7 +49,7 @@ struct ClusterStateTests {
 
         // The owner is paused while it writes: another one takes over, with the state before.
         world.keep("stale", number: 4, at: owner)
-        world.cut = owner
+        world.silent = [owner]
         world.run(.seconds(5))
         let next = try #require(world.owner)
         #expect(next != owner && world.told[next] == ["own 3"])
@@ -146,18 +59,50 @@ struct ClusterStateTests {
         // It goes on, and what it writes is refused, and counted.
         world.settle(owner)
         #expect(world.machines[owner].figures.fenced == 1 && world.told[owner].last == "release")
-        world.cut = nil
+        world.silent = []
         world.run(.seconds(2))
         #expect(world.told[owner].contains("unkept 4") && !world.told[owner].contains("kept 4"))
-        let stored = world.broker.lastMessage(of: world.broker.subjects.subject(of: .owner(source: Self.unit)))
-        let record = try #require(stored.flatMap { OwnerRecord($0.payload) })
+        let record = try #require(world.record(of: Self.unit))
         #expect(record.learned == Array("4".utf8))
         #expect(world.machines[owner].state(of: Self.unit) == Array("4".utf8))
     }
 
+    @Test("who gets a unit back goes on where the other one was, though it has read nothing of that one")
+    func givenBack() throws {
+        var world = Self.world(2)
+        world.run(.seconds(5))
+        let owner = try #require(world.owner)
+        world.keep("1", number: 1, at: owner)
+        world.run(.seconds(1))
+        // It is paused while it writes; the other one takes over and goes on.
+        world.keep("2", number: 2, at: owner)
+        world.silent = [owner]
+        world.run(.seconds(5))
+        let other = try #require(world.owner)
+        world.keep("9", number: 1, at: other)
+        world.run(.seconds(1))
+        // Before it reads anything it is there again, and gets the unit back by a record that replaces all before it.
+        world.releasesAtOnce = false
+        world.machines[owner].timePassed(now: world.now)
+        world.reconnect(owner)
+        world.run(.milliseconds(200))
+        world.machines[other].released(Self.unit, now: world.now)
+        world.run(.seconds(1))
+        #expect(world.record(of: Self.unit)?.node == "n\(owner)")
+        world.silent = []
+        world.run(.milliseconds(200))
+        #expect(world.told[owner].contains("unkept 2") && !world.told[owner].contains("kept 2"))
+        // What it still had under way when its lease ended ends now.
+        world.keep("3", number: 3, at: owner)
+        world.machines[owner].released(Self.unit, now: world.now)
+        world.run(.seconds(1))
+        #expect(world.told[owner].suffix(2) == ["unkept 3", "own 9"])
+        #expect(world.record(of: Self.unit)?.learned == Array("9".utf8))
+    }
+
     @Test("one that leaves hands its state over, and one that is configured no more begins anew when it comes back")
     func handover() throws {
-        var world = World(2)
+        var world = Self.world(2)
         world.run(.seconds(5))
         let owner = try #require(world.owner)
         world.keep("7", number: 1, at: owner)
@@ -202,5 +147,13 @@ struct ClusterStateTests {
         let record = OwnerRecord(node: "a", incarnation: Incarnation(rawValue: 1), learned: state)
         #expect(OwnerRecord(record.encoded) == record)
         #expect(OwnerRecord(node: "a", incarnation: Incarnation(rawValue: 1), learned: state + [1]).learned.isEmpty)
+    }
+}
+
+extension ClusterByHand {
+    fileprivate var owner: Int? { self.owners(of: ClusterUnit.ofWebhook("crm")).first }
+
+    fileprivate mutating func keep(_ state: String, number: UInt64, at node: Int) {
+        self.machines[node].keep(ClusterUnit.ofWebhook("crm"), Array(state.utf8), number: number, now: self.now)
     }
 }

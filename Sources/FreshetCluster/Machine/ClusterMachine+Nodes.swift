@@ -10,10 +10,12 @@ extension ClusterMachine {
             if self.knowsTheGone { self.note(.nameTaken) }
             return
         }
+        let before = self.members[node]
+        // Long on its way, it is of a process before the one that is there, and says nothing of that.
+        if let before, record.incarnation < before.record.incarnation { return }
         if message.sequence > self.syncedLast, self.awaited.remove(node) != nil, self.awaited.isEmpty {
             self.proceed(now: now)
         }
-        let before = self.members[node]
         self.members[node] = Member(record: record, seenAt: now)
         if before?.record.sources != record.sources, record.sources != self.sourcesHash {
             self.note(.sourcesDiffer(node: node))

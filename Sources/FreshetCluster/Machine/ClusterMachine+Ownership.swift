@@ -137,7 +137,8 @@ extension ClusterMachine {
 
     /// Brings what the node is to a source in step with what it should be.
     mutating func review(_ name: String, now: MonotonicTime) {
-        guard self.isEntitled, self.isCaughtUp, let source = self.sources[name] else { return }
+        // A process that did not run may not have noticed yet that its lease has ended.
+        guard self.isEntitled, now < self.leaseUntil, self.isCaughtUp, let source = self.sources[name] else { return }
         switch source.role {
         case .acquiring, .handing, .refencing(.some): break
         case .refencing(nil): self.askOwner(name)
@@ -184,6 +185,7 @@ extension ClusterMachine {
 
     mutating func writeOwner(_ name: String, _ record: OwnerRecord) -> PublishID {
         let subject = self.settings.subjects.subject(of: .owner(source: name))
+        self.stateWritten(record, of: name)
         // A state is written often, and of an instance only the last counts: one that is gone leaves nothing.
         let message = StreamMessage(
             subject: subject,
@@ -247,6 +249,7 @@ extension ClusterMachine {
     /// The poller has let go of a source, and publishes no more of it.
     package mutating func released(_ name: String, now: MonotonicTime) {
         self.sources[name]?.isReleasing = false
+        self.sources[name]?.isStateOld = false
         self.review(name, now: now)
     }
 
@@ -263,128 +266,5 @@ extension ClusterMachine {
         guard let source = self.sources[name] else { return }
         let id = self.writeOwner(name, self.ownRecord(of: source))
         self.sources[name]?.role = .refencing(id)
-    }
-
-    // MARK: Owner records
-
-    mutating func askOwner(_ name: String) {
-        guard self.sources[name]?.isOwnerAsked == false else { return }
-        self.sources[name]?.isOwnerAsked = true
-        self.sources[name]?.instance?.isReadSinceAsked = false
-        self.actions.append(.readOwner(name))
-    }
-
-    /// The answer to `.readOwner`.
-    package mutating func ownerReceived(
-        _ name: String,
-        _ result: Result<StoredMessage?, StreamFailure>,
-        now: MonotonicTime
-    ) {
-        guard let source = self.sources[name] else { return }
-        self.sources[name]?.isOwnerAsked = false
-        guard case .success(let message) = result else { return self.retry(now: now) }
-        if source.instance != nil, self.instanceReceived(message, of: name, now: now) { return }
-        self.sources[name]?.isOwnerKnown = true
-        // Less than there was: the broker has lost it.
-        self.sources[name]?.lastFence = min(source.lastFence, message?.sequence ?? 0)
-        guard let message, let record = OwnerRecord(message.payload) else {
-            if message == nil { self.ownerIsMissing(name) }
-            switch source.role {
-            case .owned, .refencing(nil): self.lose(name)
-            case .other, .acquiring, .handing, .refencing(.some): break
-            }
-            return self.review(name, now: now)
-        }
-        guard record.node == self.settings.node, record.incarnation == self.settings.incarnation else {
-            // What is not read yet counts when it is.
-            if message.sequence > self.readThrough { return }
-            return self.take(record, at: message.sequence, of: name, now: now)
-        }
-        switch source.role {
-        case .owned(message.sequence):
-            self.sources[name]?.owner = (record, message.sequence)
-            self.review(name, now: now)
-        case .acquiring, .handing, .refencing(.some): break
-        case .owned, .other, .refencing(nil):
-            // What was sent under it may be stored yet: not after another one.
-            guard message.sequence <= self.readThrough else { return }
-            guard self.mayWrite else {
-                self.sources[name]?.isOwnerKnown = false
-                return
-            }
-            self.sources[name]?.owner = (record, message.sequence)
-            self.refence(name, now: now)
-        }
-    }
-
-    /// There is no owner record. Where there was one, or may have been, since the broker has removed messages, a node that does
-    /// not know it yet may act as the owner for a lease.
-    private mutating func ownerIsMissing(_ name: String) {
-        if self.sources[name]?.owner != nil || self.facts.map({ $0.first > 1 }) ?? true {
-            self.sources[name]?.isForgotten = true
-        }
-        self.sources[name]?.owner = nil
-    }
-
-    mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
-        guard let record = OwnerRecord(message.payload),
-            !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name]
-        else { return }
-        let isOwn = record.node == self.settings.node && record.incarnation == self.settings.incarnation
-        if isOwn, message.sequence <= source.lastFence {
-            // Read again after a connection was lost; or another one in the place of what the broker has lost, which it is
-            // asked about.
-            self.sources[name]?.isOwnerKnown = false
-            return self.review(name, now: now)
-        }
-        self.sources[name]?.isOwnerKnown = true
-        self.take(record, at: message.sequence, of: name, now: now)
-    }
-
-    private mutating func take(_ record: OwnerRecord, at sequence: UInt64, of name: String, now: MonotonicTime) {
-        guard let source = self.sources[name] else { return }
-        // Read again after a connection was lost.
-        if let owner = source.owner, owner.sequence > sequence { return }
-        self.sources[name]?.owner = (record, sequence)
-        // A unit's state is written often; there is nothing else to tell about it.
-        if source.owner?.record.node != record.node { self.version += 1 }
-        self.sources[name]?.learned = record.learned
-        self.sources[name]?.validators = record.validators
-        self.sources[name]?.isForgotten = false
-        if record.node == self.settings.node, record.incarnation == self.settings.incarnation {
-            // By then whoever had it before has read this record, or its lease has ended.
-            if source.isForgotten { self.sources[name]?.pollsFrom = now + self.settings.lease }
-            if source.role != .owned(fence: sequence) {
-                self.sources[name]?.role = .owned(fence: sequence)
-                self.sources[name]?.lastFence = sequence
-                // All that is in the stream from before this record was read.
-                self.sources[name]?.resend()
-                self.republishIfNeeded(name)
-            }
-            self.stateRead(record.learned, of: name)
-            self.pump(name, now: now)
-        } else {
-            self.sources[name]?.role = .other
-            self.stopPolling(name)
-            self.dropPending(of: name)
-            self.forgetState(of: name)
-            self.reviewLeft()
-        }
-        self.review(name, now: now)
-    }
-
-    /// The node no longer owns the source, and no other owner is known.
-    mutating func lose(_ name: String) {
-        self.sources[name]?.role = .other
-        self.stopPolling(name)
-        self.reviewLeft()
-    }
-
-    mutating func dropPending(of name: String) {
-        guard let source = self.sources[name], !source.pending.isEmpty else { return }
-        self.figures.dropped += UInt64(source.pending.count)
-        self.actions.append(.drop(source.pending.map(\.record)))
-        self.sources[name]?.pending = []
-        self.sources[name]?.batch = nil
     }
 }

@@ -22,6 +22,7 @@ extension ClusterMachine {
 
     /// Whether what this node says of a unit is the last that is known of it.
     private func isState(of source: ClusterSource) -> Bool {
+        guard !source.isStateOld else { return false }
         switch source.role {
         case .owned, .refencing: return true
         case .acquiring, .handing: return false
@@ -29,6 +30,29 @@ extension ClusterMachine {
             guard let owner = source.owner?.record else { return source.isReleasing }
             return source.isReleasing && owner.incarnation == self.settings.incarnation
         }
+    }
+
+    /// An owner record is on its way.
+    mutating func stateWritten(_ record: OwnerRecord, of unit: String) {
+        guard ClusterUnit.keepsState(unit), record.node == self.settings.node else { return }
+        self.sources[unit]?.writtenStates.insert(StableHash.of(record.learned))
+    }
+
+    /// Looks at the state in an owner record of this node. Another node has written that record where it owned the unit meanwhile
+    /// and gives it back. The records of a unit replace each other, so that this one may be all that there is to read of that
+    /// time; what waits here is older, and is not kept.
+    ///
+    /// - Returns: Whether another node has written it.
+    @discardableResult
+    mutating func stateFound(_ state: [UInt8], of unit: String) -> Bool {
+        guard ClusterUnit.keepsState(unit), let source = self.sources[unit] else { return false }
+        let hash = StableHash.of(state)
+        self.sources[unit]?.writtenStates = [hash]
+        // Who acts for the unit all the while knows more than the stream.
+        guard !source.isPolled, !source.writtenStates.contains(hash) else { return false }
+        self.forgetState(of: unit)
+        self.sources[unit]?.isStateOld = source.isReleasing
+        return true
     }
 
     /// An owner record of this node was read.

@@ -152,6 +152,7 @@ extension ClusterMachine {
             // A node that knew of no earlier position made it.
             return self.found(base: self.head + EpochRecord.slack, expecting: renewed)
         }
+        if after > self.readThrough { self.dropUnowned() }
         self.renumber(record, begins: begins, renewed: renewed, head: position)
         self.read(after: after, now: now)
     }
@@ -185,6 +186,7 @@ extension ClusterMachine {
     private mutating func historyLost(_ facts: StreamFacts) {
         guard let base = self.base else { return }
         self.note(.historyLost(through: facts.first - 1))
+        self.dropUnowned()
         self.head = base + facts.first - 1
         self.headDigest = nil
         self.headNumber = nil
@@ -193,6 +195,11 @@ extension ClusterMachine {
             self.sources[name]?.lastNumber = nil
             self.sources[name]?.lastPosition = 0
         }
+    }
+
+    /// Part of the stream is passed over, in which another node may have changed what this one has not owned all the while.
+    private mutating func dropUnowned() {
+        for name in self.names where self.sources[name]?.isPolled == false { self.dropPending(of: name) }
     }
 
     private mutating func read(after sequence: UInt64, now: MonotonicTime) {
@@ -297,6 +304,9 @@ extension ClusterMachine {
             guard var record = ChangeRecord(bytes), record.name == source else {
                 return self.unreadable(source, message.sequence)
             }
+            // Another node owned the source meanwhile, and this node may have read no owner record of it: those of an instance
+            // replace each other.
+            if part.number.incarnation != self.settings.incarnation { self.dropOld(of: source) }
             let digest = ChangeDigest(record)
             if !self.continues(record) { record.change.becomeWhole() }
             self.advance(source, message.sequence, part.number, digest)

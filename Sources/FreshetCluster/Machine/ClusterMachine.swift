@@ -299,6 +299,8 @@ struct ClusterSource {
     var instance: ClusterInstance?
     /// The last owner record, and its sequence.
     var owner: (record: OwnerRecord, sequence: UInt64)?
+    /// An owner record was read at any time.
+    var hadOwner = false
     /// Whether ``owner`` is what the stream says, since the node connected.
     var isOwnerKnown = false
     /// The last owner record of this node under which changes were sent: read again, it does not make an owner.
@@ -327,6 +329,11 @@ struct ClusterSource {
     var learned: [UInt8] = []
     /// A state of the unit that was not read in an owner record yet.
     var keeping: Keeping?
+    /// Hashes of the states that this node has put into owner records of its own since it read one: the next one that it reads
+    /// has one of them, or another node wrote it.
+    var writtenStates: Set<UInt64> = []
+    /// Who acts for the unit is letting go of it, and what it says of the state is older than what was read since.
+    var isStateOld = false
     var validators = Validators()
 }
 

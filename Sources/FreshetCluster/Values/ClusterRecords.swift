@@ -9,13 +9,24 @@ enum RecordFormat {
     static let maxName = InstanceName.maxBytes
 }
 
-/// One process of one node; drawn at random at its start.
-package struct Incarnation: Hashable, Sendable {
+/// One process of one node; of two processes of a node the later one is the greater.
+package struct Incarnation: Hashable, Comparable, Sendable {
     package var rawValue: UInt64
 
     package init(rawValue: UInt64) {
         self.rawValue = rawValue
     }
+
+    /// That of a process which starts at this time. It tells processes of different nodes apart by chance.
+    package init(startingAt time: WallTime, using generator: inout some RandomNumberGenerator) {
+        let bits = Self.randomBits
+        self.rawValue = UInt64(clamping: time.milliseconds) << bits | generator.next() >> (64 - bits)
+    }
+
+    /// What is left of 64 bits is enough for the milliseconds of 139 years.
+    private static let randomBits: UInt64 = 22
+
+    package static func < (one: Incarnation, other: Incarnation) -> Bool { one.rawValue < other.rawValue }
 }
 
 /// Who owns a source. The sequence of the last such message of a source is the fence of its changes.

@@ -73,7 +73,7 @@ final class ClusterDesk: Sendable {
         var generator = SystemRandomNumberGenerator()
         var machine = ClusterMachine.Settings(
             node: cluster.node,
-            incarnation: Incarnation(rawValue: generator.next()),
+            incarnation: Incarnation(startingAt: .now, using: &generator),
             lease: cluster.lease
         )
         machine.subjects = ClusterSubjects(prefix: cluster.stream)

@@ -79,6 +79,8 @@ package final class ClusterSimulation {
     var requests = 0
     /// What every position is, by epoch.
     var ledger: [Cursor: SimulatedNode.Entry] = [:]
+    /// What is added to a sequence of the stream, by epoch.
+    var bases: [Epoch: UInt64] = [:]
     /// Positions that the broker has lost.
     var lost: Set<Cursor> = []
     /// Sources of a node that crashed, and when.
@@ -166,7 +168,9 @@ package final class ClusterSimulation {
     // MARK: Nodes
 
     func node(_ name: String, _ disk: SimulatedNode.Disk) -> SimulatedNode {
-        SimulatedNode(name, names: self.names, disk: disk, incarnation: self.generator.next())
+        let at = WallTime(milliseconds: self.time / Self.millisecond)
+        let incarnation = Incarnation(startingAt: at, using: &self.generator)
+        return SimulatedNode(name, names: self.names, disk: disk, incarnation: incarnation)
     }
 
     func start(_ node: SimulatedNode) {
@@ -338,6 +342,7 @@ package final class ClusterSimulation {
         var content = entry
         content.base = nil
         let cursor = Cursor(epoch: node.machine.cursor.epoch, sequence: position)
+        self.bases[cursor.epoch] = node.machine.streamBase
         if let known = self.ledger[cursor], known != content, self.lost.contains(cursor) {
             // Before the nodes that had it have found out; none may go on in that numbering.
             self.figures.forks += 1

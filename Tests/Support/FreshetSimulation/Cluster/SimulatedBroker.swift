@@ -85,14 +85,14 @@ package struct SimulatedBroker {
     }
 
     /// Loses the last messages, as a broker does that acknowledged what it had not written.
-    mutating func rewind(by count: Int) {
+    package mutating func rewind(by count: Int) {
         let kept = self.messages.dropLast(count).last?.message.sequence ?? 0
         self.remove { $0.message.sequence > kept }
         self.last = kept
     }
 
     /// Removes the oldest messages.
-    mutating func prune(_ count: Int) {
+    package mutating func prune(_ count: Int) {
         let first = self.messages.dropFirst(count).first?.message.sequence ?? self.last + 1
         self.remove { $0.message.sequence < first }
     }

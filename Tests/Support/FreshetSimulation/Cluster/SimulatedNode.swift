@@ -62,14 +62,14 @@ final class SimulatedNode {
     var isFirst: Set<String> = []
     var timer = MonotonicTime.distantFuture
 
-    init(_ name: String, names: [String], disk: Disk, incarnation: UInt64) {
+    init(_ name: String, names: [String], disk: Disk, incarnation: Incarnation) {
         self.name = name
         self.names = names
         self.disk = disk
         self.start = disk.cursor
         var settings = ClusterMachine.Settings(
             node: name,
-            incarnation: Incarnation(rawValue: incarnation),
+            incarnation: incarnation,
             lease: .seconds(3)
         )
         settings.maxPayloadBytes = 400
@@ -77,7 +77,7 @@ final class SimulatedNode {
             settings,
             log: disk.cursor,
             last: disk.last.map(ChangeDigest.init),
-            seed: incarnation
+            seed: incarnation.rawValue
         )
         for (name, source) in disk.sources { self.values[name] = Self.number(source.value) }
         self.isFirst = Set(names)
