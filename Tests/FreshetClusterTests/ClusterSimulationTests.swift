@@ -9,7 +9,15 @@ struct ClusterSimulationTests {
     /// `FRESHET_CLUSTER_SEEDS`: how many runs; the default is short.
     private static let seeds = UInt64(ProcessInfo.processInfo.environment["FRESHET_CLUSTER_SEEDS"] ?? "") ?? 6
 
-    @Test("each change once and in order at every node, and none of a stale owner", arguments: 1...Self.seeds)
+    /// The first seeds, and some that have found mistakes.
+    private static func seeds(and pinned: [UInt64]) -> [UInt64] {
+        Array(1...self.seeds) + pinned.filter { $0 > self.seeds }
+    }
+
+    @Test(
+        "each change once and in order at every node, and none of a stale owner",
+        arguments: Self.seeds(and: [109, 140, 163, 230, 284, 288, 369])
+    )
     func holds(seed: UInt64) {
         let simulation = ClusterSimulation(seed: seed)
         simulation.run(seconds: 20)
@@ -17,20 +25,37 @@ struct ClusterSimulationTests {
         #expect(simulation.figures.changes > 0 && simulation.figures.counts > 0)
     }
 
-    @Test("whoever owns a source knows the idempotency keys of its owners before", arguments: 1...Self.seeds)
+    @Test(
+        "whoever owns a source knows the idempotency keys of its owners before",
+        arguments: Self.seeds(and: [8, 24, 25, 28, 54, 323])
+    )
     func keys(seed: UInt64) {
         let simulation = ClusterSimulation(seed: seed, hasKeys: true)
         simulation.run(seconds: 20)
         #expect(simulation.objections.isEmpty, "seed \(seed)")
-        #expect(simulation.figures.keys > 0 && simulation.figures.inherited > 0)
+        // In some runs no source changes hands between two losses of the broker; `inherits` looks at several.
+        #expect(simulation.figures.keys > 0)
     }
 
-    @Test("what is read anywhere has one owner, and what nobody reads is gone", arguments: 1...Self.seeds)
+    @Test("keys are inherited in nearly all runs, so that what is said of them is looked at")
+    func inherits() {
+        let runs = (UInt64(1)...6).filter { seed in
+            let simulation = ClusterSimulation(seed: seed, hasKeys: true)
+            simulation.run(seconds: 20)
+            return simulation.figures.inherited > 0
+        }
+        #expect(runs.count > 4)
+    }
+
+    @Test(
+        "what is read anywhere has one owner, and what nobody reads is gone",
+        arguments: Self.seeds(and: [10, 45, 95, 112, 218, 252, 359])
+    )
     func instances(seed: UInt64) {
         let simulation = ClusterSimulation(seed: seed, hasInstances: true)
         simulation.run(seconds: 20)
         #expect(simulation.objections.isEmpty, "seed \(seed)")
-        #expect(simulation.figures.added > 10 && simulation.figures.removed > 5)
+        #expect(simulation.figures.added > 10 && simulation.figures.removed > 0)
     }
 
     @Test("the same seed gives the same run")

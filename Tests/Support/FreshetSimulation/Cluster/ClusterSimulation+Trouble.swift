@@ -53,8 +53,6 @@ extension ClusterSimulation {
             self.figures.leaves += 1
             self.arrive(node) { [unowned self] in self.input(node) { $0.leave(now: self.now) } }
             self.after(2000) { [unowned self] in self.crash(node) }
-        // Of instances whose records a broker loses or prunes, values and records may be lost with them: not judged here.
-        case 85... where self.hasInstances: self.cut(node)
         case 85..<93: self.rewind()
         case _:
             self.figures.prunes += 1
@@ -107,11 +105,10 @@ extension ClusterSimulation {
         self.keys = [:]
         self.broker.rewind(by: self.random(1...60))
         self.forgetKept()
-        for node in self.nodes {
-            guard let base = node.machine.streamBase else { continue }
-            for entry in node.entries where entry.position > base + self.broker.last {
-                self.lost.insert(Cursor(epoch: node.machine.cursor.epoch, sequence: entry.position))
-            }
+        // What a node has read counts, also where its process is gone: another one may read the same position next.
+        for cursor in self.ledger.keys {
+            guard let base = self.bases[cursor.epoch], cursor.sequence > base + self.broker.last else { continue }
+            self.lost.insert(cursor)
         }
         self.orphans = [:]
         for node in self.nodes { self.disconnect(node, for: self.random(1...2000)) }
