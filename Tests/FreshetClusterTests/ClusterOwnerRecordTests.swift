@@ -222,4 +222,64 @@ struct ClusterOwnerRecordTests {
         let one = Incarnation(startingAt: WallTime(milliseconds: 7), using: &generator)
         #expect(one != Incarnation(startingAt: WallTime(milliseconds: 7), using: &generator))
     }
+
+    @Test("a record that cannot be read leaves the source to the next owner", arguments: ["s", "user/1"])
+    func unreadable(source: String) {
+        let owner = { (world: ClusterByHand) in world.owners(of: source) }
+        var world = Self.world(2, of: "other")
+        if InstanceName.isInstance(source) {
+            world.machines[0].instanceWanted(source, InstanceRecord(maker: "n0"), now: world.now)
+        } else {
+            world = Self.world(2, of: source)
+        }
+        world.run(.seconds(5))
+        #expect(owner(world).count == 1)
+        let subject = world.broker.subjects.subject(of: .owner(source: source))
+        for garbage in ["", "garbage", "\u{2}newer"] {
+            let message = StreamMessage(subject: subject, payload: Array(garbage.utf8))
+            guard case .stored = world.broker.publish([message], expecting: nil, now: world.now) else {
+                Issue.record("the broker has not stored it")
+                return
+            }
+            world.run(.milliseconds(100))
+            // Who wants an instance names its owner again at once, in the place of what cannot be read.
+            if !InstanceName.isInstance(source) { #expect(owner(world).isEmpty) }
+            world.run(.seconds(6))
+            #expect(owner(world).count == 1 && world.record(of: source)?.node.isEmpty == false)
+        }
+        // One that is all that a node finds when it starts.
+        let message = StreamMessage(subject: subject, payload: Array("garbage".utf8))
+        _ = world.broker.publish([message], expecting: nil, now: world.now)
+        let takeovers = world.machines[0].figures.takeovers
+        let instances = [source].filter(InstanceName.isInstance)
+        for index in 0..<2 { world.begin(index, incarnation: 10 + index, instances: instances) }
+        world.run(.seconds(8))
+        if InstanceName.isInstance(source) {
+            // Nobody wants it any more.
+            #expect(owner(world).count <= 1)
+        } else {
+            #expect(owner(world).count == 1)
+        }
+        #expect(world.machines[0].figures.takeovers < takeovers + 10)
+    }
+
+    @Test("sources are given to nodes of the same configuration, and what nobody owns is taken by any that has it")
+    func configurations() {
+        var world = Self.world(3, of: "s")
+        let names = Set((0..<12).map { "s\($0)" })
+        // The last has one source more than the others.
+        for index in 0..<3 {
+            world.machines[index].sourcesChanged(index == 2 ? names.union(["own"]) : names, now: world.now)
+        }
+        world.run(.seconds(5))
+        for name in names { #expect(world.owners(of: name).count == 1, "\(name)") }
+        #expect(world.owners(of: "own") == [2])
+        let handovers = world.machines.map(\.figures.handovers)
+        world.run(.seconds(5))
+        #expect(world.machines.map(\.figures.handovers) == handovers)
+        // A node that dies leaves none to nobody.
+        world.silent = [0]
+        world.run(.seconds(8))
+        for name in names { #expect(world.owners(of: name).count == 1, "\(name)") }
+    }
 }

@@ -37,6 +37,14 @@ struct ClusterSimulationTests {
         #expect(simulation.figures.keys > 0)
     }
 
+    @Test("a change that may be on its way still is stored once", arguments: 1...Self.seeds)
+    func cutPublishes(seed: UInt64) {
+        let simulation = ClusterSimulation(seed: seed, cutsPublishes: true)
+        simulation.run(seconds: 20)
+        #expect(simulation.objections.isEmpty, "seed \(seed)")
+        #expect(simulation.figures.unknown > 0)
+    }
+
     @Test("keys are inherited in nearly all runs, so that what is said of them is looked at")
     func inherits() {
         let runs = (UInt64(1)...6).filter { seed in
@@ -71,7 +79,7 @@ struct ClusterSimulationTests {
     @Test("mistakes that are made on purpose are found", arguments: ClusterSimulation.Bug.allCases)
     func finds(bug: ClusterSimulation.Bug) {
         let isFound = (UInt64(1)...30).contains { seed in
-            let simulation = ClusterSimulation(seed: seed, bug: bug)
+            let simulation = ClusterSimulation(seed: seed, cutsPublishes: true, bug: bug)
             simulation.run(seconds: 30)
             return !simulation.objections.isEmpty
         }

@@ -157,7 +157,7 @@ extension ClusterMachine {
     /// - Returns: Whether the instance is gone, and all is done about it.
     mutating func instanceReceived(_ message: StoredMessage?, of name: String, now: MonotonicTime) -> Bool {
         guard let source = self.sources[name], let instance = source.instance else { return false }
-        let record = message.flatMap { OwnerRecord($0.payload) }
+        let record = message.map { self.ownerRecord(in: $0, of: name) }
         if let known = record?.instance, !known.isGone {
             // Made here at the same time as there, it is what the stream has.
             if message.map({ $0.sequence <= self.readThrough }) ?? false || instance.record == nil {

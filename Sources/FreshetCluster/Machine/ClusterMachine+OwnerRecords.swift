@@ -24,14 +24,10 @@ extension ClusterMachine {
         self.sources[name]?.isOwnerKnown = true
         // Less than there was: the broker has lost it.
         self.sources[name]?.lastFence = min(source.lastFence, message?.sequence ?? 0)
-        guard let message, let record = OwnerRecord(message.payload) else {
-            if message == nil { self.ownerIsMissing(name) }
+        guard let message else {
+            self.ownerIsMissing(name)
             switch source.role {
             case .owned, .refencing(nil):
-                guard message == nil else {
-                    self.lose(name)
-                    break
-                }
                 // The others, who have read the record, wait for this node to give the source up or to be gone.
                 self.stopPolling(name)
                 return self.rewriteOwner(name, now: now)
@@ -39,6 +35,7 @@ extension ClusterMachine {
             }
             return self.review(name, now: now)
         }
+        let record = self.ownerRecord(in: message, of: name)
         guard record.node == self.settings.node, record.incarnation == self.settings.incarnation else {
             // What is not read yet counts when it is.
             if message.sequence > self.readThrough { return }
@@ -83,10 +80,32 @@ extension ClusterMachine {
         self.sources[name]?.owner = nil
     }
 
+    /// The record in a message of the subject of a source. What cannot be read was written by nobody who owns anything: it leaves
+    /// the source to whoever is next, with all that is known of it here, and at its sequence.
+    func ownerRecord(in message: StoredMessage, of name: String) -> OwnerRecord {
+        if let record = OwnerRecord(message.payload) { return record }
+        let source = self.sources[name]
+        return OwnerRecord(
+            node: "",
+            incarnation: Incarnation(rawValue: 0),
+            learned: source?.keeping?.state ?? source?.learned ?? [],
+            validators: source?.validators ?? Validators(),
+            instance: source?.instance?.record
+        )
+    }
+
     mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
-        guard let record = OwnerRecord(message.payload),
-            !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name]
-        else { return }
+        let record = self.ownerRecord(in: message, of: name)
+        let isReadable = OwnerRecord(message.payload) != nil
+        if !isReadable {
+            self.figures.unreadable += 1
+            self.note(.unreadable(source: name, sequence: message.sequence))
+        }
+        // Whoever owned it before may not have read that yet: the next owner waits for a lease.
+        defer { if !isReadable { self.sources[name]?.isForgotten = true } }
+        guard !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name] else {
+            return
+        }
         let isOwn = record.node == self.settings.node && record.incarnation == self.settings.incarnation
         if isOwn, message.sequence <= source.lastFence {
             // Read again after a connection was lost; or another one in the place of what the broker has lost, which it is

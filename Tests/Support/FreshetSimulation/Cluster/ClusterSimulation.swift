@@ -69,6 +69,8 @@ package final class ClusterSimulation {
 
     var generator: SplitMix64
     let bug: Bug?
+    /// Connections are cut while a publish is on its way, which takes so little time that chance hardly meets it.
+    let cutsPublishes: Bool
     var broker: SimulatedBroker
     var nodes: [SimulatedNode] = []
     let names: [String]
@@ -105,8 +107,10 @@ package final class ClusterSimulation {
         sources: Int = 12,
         hasKeys: Bool = false,
         hasInstances: Bool = false,
+        cutsPublishes: Bool = false,
         bug: Bug? = nil
     ) {
+        self.cutsPublishes = cutsPublishes
         self.hasKeys = hasKeys
         self.hasInstances = hasInstances
         self.generator = SplitMix64(seed: seed)
