@@ -21,7 +21,7 @@ extension ClusterSimulation {
             self.arrive(node) { then(.failure(failure)) }
         }
         let there = self.arrival(node)
-        if isPublish, self.cutsPublishes, self.isLikely(2) {
+        if isPublish, self.cutsPublishes, !self.isCalm, self.isLikely(2) {
             self.at(there - 1) { [unowned self] in
                 if node.connection == connection { self.disconnect(node, for: self.random(1...500)) }
             }
