@@ -36,13 +36,19 @@ package struct MonotonicTime: Hashable, Comparable, Sendable {
 
 /// A point on the wall clock: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 ///
-/// Used only for what people and upstreams read: the `at` of an event, `Last-Modified`, `Age`.
+/// Used only for what people and upstreams read: the `at` of an event, `Last-Modified`, `Age`. Always within the years 0 to
+/// 9999, which RFC 3339 can write: times come from disks, brokers and clients, and sums of two of them must not overflow.
 package struct WallTime: Hashable, Comparable, Sendable {
-    package var milliseconds: Int64
+    package let milliseconds: Int64
 
+    private static let range: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
+    /// A moment outside of the range is the nearest one that is inside.
     package init(milliseconds: Int64) {
-        self.milliseconds = milliseconds
+        self.milliseconds = min(max(milliseconds, Self.range.lowerBound), Self.range.upperBound)
     }
+
+    package static let distantFuture = WallTime(milliseconds: .max)
 
     /// Whole seconds, rounded towards the past.
     package var seconds: Int64 {
@@ -52,19 +58,30 @@ package struct WallTime: Hashable, Comparable, Sendable {
     package static func < (left: Self, right: Self) -> Bool {
         left.milliseconds < right.milliseconds
     }
+
+    /// Saturates at the ends of the range.
+    package static func + (time: Self, duration: Duration) -> Self {
+        // 292 years at most, so that the sum fits.
+        WallTime(milliseconds: time.milliseconds + duration.milliseconds)
+    }
+
+    /// The duration from `earlier` to `later`, negative when they are the other way round.
+    package static func - (later: Self, earlier: Self) -> Duration {
+        .milliseconds(later.milliseconds - earlier.milliseconds)
+    }
 }
 
 extension WallTime: CustomStringConvertible {
-    /// RFC 3339 in UTC with milliseconds: `2026-11-23T06:00:00.123Z`. Years outside 0000–9999 are clamped.
+    /// RFC 3339 in UTC with milliseconds: `2026-11-23T06:00:00.123Z`.
     package var description: String {
         String(decoding: self.rfc3339, as: UTF8.self)
     }
 
     /// The bytes of ``description``, 24 in all.
     package var rfc3339: [UInt8] {
-        let bounded = min(max(self.milliseconds, -62_167_219_200_000), 253_402_300_799_999)
-        let days = (bounded >= 0 ? bounded : bounded - 86_399_999) / 86_400_000
-        let ofDay = bounded - days * 86_400_000
+        let time = self.milliseconds
+        let days = (time >= 0 ? time : time - 86_399_999) / 86_400_000
+        let ofDay = time - days * 86_400_000
         let date = CivilDate(daysSince1970: days)
         var text: [UInt8] = []
         text.reserveCapacity(24)

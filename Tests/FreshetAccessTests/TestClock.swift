@@ -14,6 +14,6 @@ final class TestClock: Sendable {
     var seconds: Int64 { self.now.seconds }
 
     func advance(by duration: Duration) {
-        self.time.withLock { $0.milliseconds += duration.milliseconds }
+        self.time.withLock { $0 = $0 + duration }
     }
 }

@@ -36,7 +36,7 @@ extension ChangeCache {
         var position = head
         for source in sources where self.shelves.indices.contains(source.index) {
             let shelf = self.shelves[source.index]
-            guard shelf.evictedThrough == 0 || shelf.evictedAt <= time else { return nil }
+            guard shelf.evictedThrough == 0 || shelf.evictedAt.map({ $0 <= time }) ?? false else { return nil }
             let next = shelf.events.boundary { $0.at > time }
             if next < shelf.events.count {
                 position = min(position, shelf.events[next].sequence - 1)

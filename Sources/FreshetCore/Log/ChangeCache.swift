@@ -28,8 +28,8 @@ package struct ChangeCache: Sendable {
         var events = Deque<ChangeEvent>()
         /// The sequence of the last event that was evicted; 0 for none.
         var evictedThrough: UInt64 = 0
-        /// When that event was; the end of time where it is not known.
-        var evictedAt = WallTime(milliseconds: .max)
+        /// When that event was, where that is known.
+        var evictedAt: WallTime?
         /// How many of the oldest events were asked to drop their value.
         var valuesDropped = 0
         /// The sequence of the last event that can no longer be sent in a mode, since its value is gone.
@@ -84,7 +84,7 @@ package struct ChangeCache: Sendable {
             return
         }
         self.shelves[source.index].evictedThrough = sequence
-        self.shelves[source.index].evictedAt = WallTime(milliseconds: .max)
+        self.shelves[source.index].evictedAt = nil
     }
 
     /// Up to `limit` events of these sources after `sequence`, in order. The caller has made sure that none of them

@@ -55,7 +55,7 @@ extension PushBook {
         while let id = self.lanes[host]?.ready.popFirst() {
             guard var entry = self.entries[id], entry.isQueued, entry.subscription.host == host else { continue }
             entry.isQueued = false
-            let oldest = WallTime(milliseconds: wall.milliseconds - 1000 * Int64(max(60, entry.subscription.ttl)))
+            let oldest = wall + .seconds(-max(60, entry.subscription.ttl))
             while let first = entry.waiting.first, first.at < oldest {
                 entry.waiting.removeFirst()
                 self.contentBytes -= first.content?.count ?? 0

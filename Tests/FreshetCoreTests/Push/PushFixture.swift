@@ -77,7 +77,7 @@ final class PushWorld {
 
     func pass(_ duration: Duration) {
         self.now = self.now + duration
-        self.wall.milliseconds += duration.milliseconds
+        self.wall = self.wall + duration
     }
 
     @discardableResult

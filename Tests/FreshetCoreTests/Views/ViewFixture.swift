@@ -26,7 +26,7 @@ final class ViewedSource {
     /// - Returns: Whether it is a change.
     @discardableResult
     func push(_ text: String) -> Bool {
-        self.wall.milliseconds += 1000
+        self.wall = self.wall + .seconds(1)
         let now = MonotonicTime(nanoseconds: 0)
         let verdict = self.machine.valuePushed(body: Array(text.utf8), contentType: nil, now: now, wall: self.wall)
         guard let change = verdict.change else { return false }
