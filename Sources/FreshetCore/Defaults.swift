@@ -87,6 +87,8 @@ package enum Defaults {
         package static let maxSubscriptionsPerHost = 20_000
         /// Seconds that a push service keeps a message: a day.
         package static let ttl = 86_400
+        /// The longest that a client may ask for: four weeks.
+        package static let maxTTL = 28 * 86_400
         /// Different lists of sources with a `*` in them, and different pointers, in all subscriptions.
         package static let maxPatterns = 256
         /// A change of more items is one message, with a cursor.

@@ -114,7 +114,7 @@ extension PushSubscription {
             sources: sources,
             pointer: pointer,
             owner: owner,
-            ttl: ttl,
+            ttl: min(max(ttl, 0), Defaults.Push.maxTTL),
             urgency: urgency,
             createdAt: WallTime(milliseconds: Int64(createdAt)),
             expiresAt: WallTime(milliseconds: Int64(expiresAt)),

@@ -5,6 +5,9 @@ extension Haze {
     private static let version: UInt8 = 1
     private static let headerBytes = 1 + 8 * 8
     private static let encodedBytes = headerBytes + 4 * numberCount
+    /// A quotient of what is outside could leave the range of the numbers that it is added to.
+    private static let storedChanges = 1e-3...rateMemory
+    private static let storedSeconds = 1e-3...1e12
 
     /// The state for storage, 1,729 bytes. Times are stored as unix time, since a monotonic axis ends with its process.
     package var encoded: [UInt8] {
@@ -37,9 +40,9 @@ extension Haze {
         self.init(now: now, wallOffset: wallOffset)
         let header = (0..<8).map { Self.double(in: encoded, at: 1 + 8 * $0) }
         let stored = (0..<Self.numberCount).map { Self.float(in: encoded, at: Self.headerBytes + 4 * $0) }
-        guard header.allSatisfy(\.isFinite), header[2] > 0, header[2] <= Self.rateMemory, header[3] > 0 else {
-            return nil
-        }
+        guard header.allSatisfy(\.isFinite), Self.storedChanges.contains(header[2]),
+            Self.storedSeconds.contains(header[3])
+        else { return nil }
         guard stored.allSatisfy({ $0.isFinite && $0 >= 0 && $0 <= 1e6 }) else { return nil }
         let belief = stored[Self.beliefStart...].reduce(0, +)
         guard abs(belief - 1) < 1e-3, header[4...].allSatisfy({ abs($0) <= 1e6 }) else { return nil }

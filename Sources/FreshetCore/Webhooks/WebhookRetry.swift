@@ -8,6 +8,8 @@ package enum WebhookRetry {
         .seconds(5), .seconds(5 * 60), .seconds(30 * 60), .seconds(2 * 3600), .seconds(5 * 3600), .seconds(10 * 3600),
         .seconds(14 * 3600), .seconds(20 * 3600), .seconds(24 * 3600),
     ]
+    /// A message that was refused more often counts as refused so often.
+    static let maxRefusals = 1_000_000
     /// What jitter adds to a wait, at most, as a share of it.
     package static let maxJitter = 0.1
     /// A longer `Retry-After` counts as this long.

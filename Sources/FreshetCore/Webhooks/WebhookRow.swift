@@ -18,7 +18,7 @@ package struct WebhookRow: Hashable, Sendable {
     /// A message that was refused.
     package struct Refusal: Hashable, Sendable {
         package var sequence: UInt64
-        /// How often.
+        /// How often, from 1 to ``WebhookRetry/maxRefusals``.
         package var count: Int
         /// When it is sent again.
         package var due: WallTime
@@ -110,7 +110,8 @@ package struct WebhookRow: Hashable, Sendable {
                 let due = value[2]?.int
             else { return nil }
             let time = WallTime(milliseconds: Int64(due))
-            self.refused.append(Refusal(sequence: sequence, count: count, due: time))
+            let counted = min(count, WebhookRetry.maxRefusals)
+            self.refused.append(Refusal(sequence: sequence, count: counted, due: time))
         }
         for value in bodies.elements {
             guard let sequence = value[0]?.int.flatMap(UInt64.init(exactly:)), let text = value[1]?.utf8 else {

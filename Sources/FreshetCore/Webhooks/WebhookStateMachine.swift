@@ -95,8 +95,9 @@ package struct WebhookStateMachine: Sendable {
             return
         }
         self.keptRevision = self.revision
-        let reason: GapReason? =
-            row.cursor.epoch != head.epoch ? .epoch : row.cursor.sequence > head.sequence ? .future : nil
+        // A gap that is ahead of the log would have it read from behind its end.
+        let last = max(row.cursor.sequence, row.gap?.cursor.sequence ?? 0)
+        let reason: GapReason? = row.cursor.epoch != head.epoch ? .epoch : last > head.sequence ? .future : nil
         if let reason {
             self.readThrough = head.sequence - min(head.sequence, 1)
             self.addGap(WebhookGap(reason, at: head, sources: sources, of: self.configuration))
@@ -322,7 +323,7 @@ extension WebhookStateMachine {
 
     private mutating func refuse(_ sequence: UInt64, _ outcome: WebhookOutcome, now: MonotonicTime, jitter: Double) {
         guard let entry = self.window[sequence] else { return }
-        let refusals = min(entry.refusals + 1, 1_000_000)
+        let refusals = min(entry.refusals + 1, WebhookRetry.maxRefusals)
         let wait = WebhookRetry.delay(refusals: refusals, jitter: jitter, requested: outcome.requested)
         self.window.update(sequence) { entry in
             entry.refusals = refusals

@@ -143,7 +143,9 @@ package struct IdempotencyTable: Sendable {
         // What comes of the request that is under way here is newer.
         guard known?.isUnderWay != true else { return false }
         self.remove(scope)
-        guard let record else { return true }
+        guard var record else { return true }
+        // One that seems to be of the future would outlive all others, and keep them from being forgotten.
+        record.madeAt = min(record.madeAt, now)
         guard !Self.isOver(madeAt: record.madeAt, now: now), self.entries.count / 2 < self.limits.keys,
             self.bytes / 2 < self.limits.bytes
         else { return false }
@@ -214,8 +216,7 @@ package struct IdempotencyTable: Sendable {
     }
 
     private static func isOver(madeAt: WallTime, now: WallTime) -> Bool {
-        let (age, overflow) = now.milliseconds.subtractingReportingOverflow(madeAt.milliseconds)
-        return overflow || age >= self.lifetime.milliseconds
+        now - madeAt >= self.lifetime
     }
 }
 

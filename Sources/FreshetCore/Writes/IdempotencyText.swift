@@ -127,7 +127,7 @@ extension WriteAnswer {
     }
 
     fileprivate init?(_ value: Value) {
-        guard let status = value["status"]?.int else { return nil }
+        guard let status = value["status"]?.int, (200...599).contains(status) else { return nil }
         self.init(status: status)
         self.etag = value["etag"]?.string
         self.cursor = value["cursor"]?.string.flatMap { Cursor($0) }

@@ -126,9 +126,6 @@ struct PushRoutes: Sendable {
 
 /// The body of `POST /v1/push/subscriptions`.
 private enum PushBody {
-    /// The longest time that a push service is asked to keep a message: four weeks.
-    private static let maxTTL = 28 * 86_400
-
     static func read(_ body: [UInt8]) throws(Problem) -> PushRequest {
         guard let root = (try? Document(parsing: body))?.root, let subscription = root["subscription"],
             let endpoint = subscription["endpoint"]?.string, let p256dh = subscription["keys"]?["p256dh"]?.string,
@@ -150,8 +147,8 @@ private enum PushBody {
             request.pointer = pointer.isEmpty ? nil : pointer
         }
         if let ttl = root["ttl"] {
-            guard let seconds = ttl.int, (0...self.maxTTL).contains(seconds) else {
-                throw self.bad("ttl is a number of seconds from 0 to \(self.maxTTL).")
+            guard let seconds = ttl.int, (0...Defaults.Push.maxTTL).contains(seconds) else {
+                throw self.bad("ttl is a number of seconds from 0 to \(Defaults.Push.maxTTL).")
             }
             request.ttl = seconds
         }

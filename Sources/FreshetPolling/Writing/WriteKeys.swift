@@ -31,8 +31,9 @@ final class WriteKeys: Sendable {
     /// Another gateway says what it knows of a key; `nil`: nothing any more.
     func learn(_ scope: IdempotencyScope, _ record: IdempotencyRecord?, now: WallTime) {
         self.expire(now: now)
-        guard self.table.withLock({ $0.learn(scope, record, now: now) }) else { return }
-        if let record { self.store?.keep(scope, record) { _ in } } else { self.store?.forget([scope]) }
+        let (isNew, known) = self.table.withLock { ($0.learn(scope, record, now: now), $0.record(of: scope)) }
+        guard isNew else { return }
+        if let known { self.store?.keep(scope, known) { _ in } } else { self.store?.forget([scope]) }
     }
 
     func expire(now: WallTime) {
