@@ -61,7 +61,7 @@ package enum JetStream {
     }
 
     static func count(_ value: Value?) -> UInt64? {
-        value?.int.flatMap { UInt64(exactly: $0) }
+        value?.int.flatMap { UInt64(exactly: $0) }.map { min($0, DeliveredPosition.maxSequence) }
     }
 }
 
@@ -148,6 +148,9 @@ package struct DeliveredPosition: Hashable, Sendable {
     package var sequence: UInt64
     package var delivery: UInt64
 
+    /// More than any stream has had: what follows a sequence, and sums of them, are numbers too.
+    static let maxSequence: UInt64 = 1 << 62
+
     /// `nil` for any other subject.
     package init?(_ subject: String) {
         let tokens = subject.utf8.split(separator: UInt8(ascii: "."), maxSplits: 16, omittingEmptySubsequences: false)
@@ -157,7 +160,7 @@ package struct DeliveredPosition: Hashable, Sendable {
         else { return nil }
         let start = tokens.count == 9 ? 2 : 4
         guard let sequence = UInt64(Substring(tokens[start + 3])), let delivery = UInt64(Substring(tokens[start + 4])),
-            sequence > 0, delivery > 0
+            (1...Self.maxSequence).contains(sequence), (1...Self.maxSequence).contains(delivery)
         else { return nil }
         self.stream = String(Substring(tokens[start]))
         self.consumer = String(Substring(tokens[start + 1]))

@@ -55,13 +55,14 @@ extension ClusterMachine {
         guard self.link == .syncing, let facts = self.facts else { return }
         guard case .success(let message) = result else { return self.retry(now: now) }
         guard let message else {
-            return self.found(base: self.head == 0 ? 0 : self.head + EpochRecord.slack, expecting: 0)
+            return self.found(after: self.head, expecting: 0)
         }
         guard let record = EpochRecord(message.payload) else {
             self.link = .foreign
             return self.note(.foreignFormat)
         }
-        let begins = record.begins == 0 ? message.sequence : record.begins
+        // It began with this message, or with an earlier one.
+        let begins = record.begins == 0 ? message.sequence : min(record.begins, message.sequence)
         guard record.epoch == self.epoch, self.base == nil || self.base == record.base, self.head >= record.base else {
             return self.enter(record, begins: begins, renewed: message.sequence, facts, now: now)
         }
@@ -112,12 +113,13 @@ extension ClusterMachine {
         self.figures.rewinds += 1
         self.note(.rewound)
         let last = max(self.head, (self.base ?? 0) + max(self.facts?.last ?? 0, self.readThrough))
-        self.found(base: last + EpochRecord.slack, expecting: self.epochSequence)
+        self.found(after: last, expecting: self.epochSequence)
     }
 
-    /// Begins a numbering, unless another node does.
-    private mutating func found(base: UInt64, expecting sequence: UInt64) {
-        guard base <= EpochRecord.maxBase else { return }
+    /// Begins a numbering above all positions up to `last`, unless another node does.
+    private mutating func found(after last: UInt64, expecting sequence: UInt64) {
+        guard last <= EpochRecord.maxBase - EpochRecord.slack else { return }
+        let base = last == 0 ? 0 : last + EpochRecord.slack
         let record = EpochRecord(epoch: Epoch.random(using: &self.generator), base: base)
         let subject = self.settings.subjects.subject(of: .epoch)
         let id = self.publish(
@@ -150,7 +152,7 @@ extension ClusterMachine {
         let (position, overflow) = record.base.addingReportingOverflow(after)
         guard !overflow, position >= self.head else {
             // A node that knew of no earlier position made it.
-            return self.found(base: self.head + EpochRecord.slack, expecting: renewed)
+            return self.found(after: self.head, expecting: renewed)
         }
         if after > self.readThrough { self.dropUnowned() }
         self.renumber(record, begins: begins, renewed: renewed, head: position)
@@ -275,7 +277,7 @@ extension ClusterMachine {
         let (position, overflow) = record.base.addingReportingOverflow(message.sequence)
         guard !overflow, position >= self.head else {
             self.actions.append(.stopReading)
-            return self.found(base: self.head + EpochRecord.slack, expecting: message.sequence)
+            return self.found(after: self.head, expecting: message.sequence)
         }
         self.renumber(record, begins: message.sequence, renewed: message.sequence, head: position)
         self.reviewAll(now: now)

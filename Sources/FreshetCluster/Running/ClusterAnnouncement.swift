@@ -94,22 +94,22 @@ package struct ClusterAnnouncement: Hashable, Sendable {
     package init?(_ bytes: [UInt8]) {
         var reader = RecordReader(bytes[...])
         guard reader.number(UInt8.self) == RecordFormat.version,
-            let node = reader.string(atMost: RecordFormat.maxName),
+            let node = reader.name(),
             let count = reader.number(UInt32.self), count <= Self.maxNames
         else { return nil }
         self.init(node: node, read: [], troubled: [:])
         for _ in 0..<count {
-            guard let name = reader.string(atMost: RecordFormat.maxName) else { return nil }
+            guard let name = reader.name() else { return nil }
             self.read.append(name)
         }
         guard let troubled = reader.number(UInt32.self), troubled <= Self.maxNames else { return nil }
         for _ in 0..<troubled {
-            guard let name = reader.string(atMost: RecordFormat.maxName),
+            guard let name = reader.name(),
                 let state = reader.string(atMost: 32).flatMap({ SourceState(rawValue: $0) })
             else { return nil }
             self.troubled[name] = state
         }
-        guard let key = reader.string(atMost: RecordFormat.maxName) else { return nil }
+        guard let key = reader.name() else { return nil }
         self.pushKey = key
         guard !reader.isAtEnd else { return }
         switch reader.number(UInt8.self) {
@@ -135,6 +135,8 @@ package struct ReadElsewhere: Sendable {
 
     /// A node that says nothing for so long reads nothing.
     package static let silence = Duration.seconds(5)
+    /// The most nodes that are told apart.
+    static let maxNodes = 1000
 
     private var nodes: [String: Node] = [:]
 
@@ -144,6 +146,10 @@ package struct ReadElsewhere: Sendable {
     ///
     /// - Returns: All that it says, once it has said all.
     package mutating func take(_ announcement: ClusterAnnouncement, now: MonotonicTime) -> ClusterAnnouncement? {
+        if self.nodes[announcement.node] == nil, self.nodes.count >= Self.maxNodes {
+            self.nodes = self.nodes.filter { now - $0.value.at < Self.silence }
+            guard self.nodes.count < Self.maxNodes else { return nil }
+        }
         var node = self.nodes[announcement.node] ?? Node(at: now)
         node.at = now
         var whole: ClusterAnnouncement?

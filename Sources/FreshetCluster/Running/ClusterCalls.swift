@@ -57,7 +57,7 @@ package enum ClusterCall: Hashable, Sendable {
     package static func decoded(_ bytes: [UInt8]) -> (source: String, call: ClusterCall)? {
         var reader = RecordReader(bytes[...])
         guard reader.number(UInt8.self) == RecordFormat.version,
-            let source = reader.string(atMost: RecordFormat.maxName), let kind = reader.number(UInt8.self)
+            let source = reader.name(), let kind = reader.number(UInt8.self)
         else { return nil }
         switch kind {
         case 0: return (source, .poll)
@@ -76,7 +76,7 @@ package enum ClusterCall: Hashable, Sendable {
             return (source, .write(write))
         case 20: return (source, .settle)
         case 21:
-            guard let node = reader.string(atMost: RecordFormat.maxName) else { return nil }
+            guard let node = reader.name() else { return nil }
             return (source, .end(by: node))
         case 8:
             guard let call = reader.pushCall(), reader.isAtEnd else { return nil }

@@ -72,8 +72,7 @@ package struct ChangeRecord: Sendable {
         var reader = RecordReader(bytes)
         let limit = Self.maxText
         guard reader.number(UInt8.self) == RecordFormat.version,
-            let name = reader.string(atMost: RecordFormat.maxName),
-            let identity = reader.string(atMost: Self.maxIdentity),
+            let name = reader.name(), let identity = reader.name(atMost: Self.maxIdentity),
             let base = reader.base(),
             let at = reader.number(Int64.self),
             let patch = reader.optionalText(atMost: limit),

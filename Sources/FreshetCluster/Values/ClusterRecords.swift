@@ -73,7 +73,7 @@ package struct OwnerRecord: Hashable, Sendable {
     package init?(_ bytes: [UInt8]) {
         var reader = RecordReader(bytes[...])
         guard reader.number(UInt8.self) == RecordFormat.version,
-            let node = reader.string(atMost: RecordFormat.maxName),
+            let node = reader.name(),
             let incarnation = reader.number(UInt64.self),
             let learned = reader.text(atMost: Self.maxState),
             let validators = reader.validators()
@@ -143,6 +143,8 @@ package struct EpochRecord: Hashable, Sendable {
     package static let slack: UInt64 = 1 << 32
     /// No base is above this, so that no position overflows.
     static let maxBase: UInt64 = 1 << 62
+    /// No message has a higher sequence.
+    static let maxSequence: UInt64 = 1 << 62
 
     package var encoded: [UInt8] {
         var writer = RecordWriter()
@@ -162,7 +164,7 @@ package struct EpochRecord: Hashable, Sendable {
         else { return nil }
         self.epoch = Epoch(rawValue: epoch - 1)
         self.base = base
-        self.begins = begins
+        self.begins = min(begins, Self.maxSequence)
     }
 }
 
@@ -177,8 +179,8 @@ extension RecordWriter {
 extension RecordReader {
     mutating func validators() -> Validators? {
         let limit = 16 << 10
-        guard let etag = self.optionalText(atMost: limit), let date = self.optionalText(atMost: limit),
-            let url = self.optionalText(atMost: limit)
+        guard let etag = self.optionalField(atMost: limit), let date = self.optionalField(atMost: limit),
+            let url = self.optionalField(atMost: limit)
         else { return nil }
         return Validators(etag: etag, lastModified: date, url: url.map { String(decoding: $0, as: UTF8.self) })
     }

@@ -110,7 +110,7 @@ package struct ClusterSubjects: Hashable, Sendable {
             else { return nil }
             bytes.append(UInt8(upper << 4 | lower))
         }
-        return bytes.isEmpty ? nil : String(validating: bytes, as: UTF8.self)
+        return bytes.isEmpty || bytes.contains(0) ? nil : String(validating: bytes, as: UTF8.self)
     }
 
     private static let digits = Array("0123456789abcdef".utf8)

@@ -46,7 +46,7 @@ extension RecordWriter {
 extension RecordReader {
     mutating func instance() -> InstanceRecord? {
         guard let isGone = self.number(UInt8.self), isGone <= 1,
-            let maker = self.string(atMost: RecordFormat.maxName),
+            let maker = self.name(),
             let hasCaller = self.number(UInt8.self), hasCaller <= 1
         else { return nil }
         var caller: Fingerprint?

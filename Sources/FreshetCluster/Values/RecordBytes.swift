@@ -57,6 +57,19 @@ struct RecordReader {
         self.text(atMost: limit).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
+    /// Of a node, a source or what it depends on. With a zero in it, C code would read another one.
+    mutating func name(atMost limit: Int = RecordFormat.maxName) -> String? {
+        guard let text = self.text(atMost: limit), !text.contains(0) else { return nil }
+        return String(validating: text, as: UTF8.self)
+    }
+
+    /// What goes into a field of HTTP: `nil` for anything that could end it. The outer `nil` is for bytes that are no such field.
+    mutating func optionalField(atMost limit: Int) -> [UInt8]?? {
+        guard let text = self.optionalText(atMost: limit) else { return nil }
+        guard let text, !text.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) else { return .some(nil) }
+        return .some(text)
+    }
+
     /// The outer `nil` is for bytes that are no such field.
     mutating func optionalText(atMost limit: Int) -> [UInt8]?? {
         switch self.number(UInt8.self) {

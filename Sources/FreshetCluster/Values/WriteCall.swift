@@ -1,6 +1,7 @@
 // A write that one node takes and the owner of the source carries out, and its answer on the way back.
 
 package import FreshetCore
+import JSON
 
 /// A write for the owner of a source, with what the node that took it vouches for.
 package struct WriteCall: Hashable, Sendable {
@@ -15,6 +16,8 @@ package struct WriteCall: Hashable, Sendable {
     /// The most fields, and the most bytes of each text but the body.
     static let maxFields = 256
     static let maxText = 64 << 10
+    /// Seconds.
+    static let maxRetryAfter: Int64 = 86_400
 
     package init(request: WriteRequest, caller: Principal.Account, mayRead: Bool) {
         self.request = request
@@ -121,9 +124,9 @@ extension RecordReader {
 
     mutating func writeAnswer() -> WriteAnswer? {
         guard let status = self.number(UInt32.self), (200...599).contains(status), let etag = self.optionalString(),
-            let cursor = self.optionalString(), let location = self.optionalString(),
-            let value = self.optionalText(atMost: ClusterCall.maxBody), let guardNote = self.optionalString(),
-            let preference = self.optionalString(), let flag = self.number(UInt8.self), flag <= 1
+            let cursor = self.optionalString(), let location = self.optionalString(), let value = self.optionalJSON(),
+            let guardNote = self.optionalString(), let preference = self.optionalString(),
+            let flag = self.number(UInt8.self), flag <= 1
         else { return nil }
         var answer = WriteAnswer(status: Int(status))
         answer.etag = etag
@@ -147,19 +150,26 @@ extension RecordReader {
             let retryAfter = self.number(Int64.self), let methods = self.number(UInt8.self)
         else { return nil }
         var problem = WriteProblem(Int(status), code, detail)
-        problem.retryAfter = retryAfter < 0 ? nil : Int(retryAfter)
+        problem.retryAfter = retryAfter < 0 ? nil : Int(min(retryAfter, WriteCall.maxRetryAfter))
         for _ in 0..<methods {
             guard let method = self.string(atMost: 16).flatMap(WriteMethod.init(rawValue:)) else { return nil }
             problem.allowed.append(method)
         }
         guard let members = self.number(UInt8.self) else { return nil }
         for _ in 0..<members {
-            guard let name = self.string(atMost: 256), let json = self.text(atMost: ClusterCall.maxBody) else {
-                return nil
-            }
-            problem.add(name, json: Array(json))
+            guard let name = self.string(atMost: 256), let text = self.text(atMost: ClusterCall.maxBody),
+                let json = try? Document(parsing: Array(text), limits: .widest)
+            else { return nil }
+            problem.add(name, json: json.text)
         }
         return problem
+    }
+
+    /// Text that goes to a client as it is. The outer `nil` is for bytes that are no such field, or no JSON.
+    private mutating func optionalJSON() -> [UInt8]?? {
+        guard let text = self.optionalText(atMost: ClusterCall.maxBody) else { return nil }
+        guard let text else { return .some(nil) }
+        return (try? Document(parsing: text, limits: .widest)).map { .some($0.text) }
     }
 
     /// The outer `nil` is for bytes that are no such field.
