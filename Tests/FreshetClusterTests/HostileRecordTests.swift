@@ -197,6 +197,28 @@ struct HostileRecordTests {
         #expect(read.change.validators == Validators())
     }
 
+    @Test(
+        "where a patch, a merge patch or a list of items is no such text, the value stands for the change",
+        arguments: [
+            ("not json\n\nevent: evil\ndata: 1", "{}", "{}"), ("[]", "{", "{}"), ("[]", "{}", "[]"), ("", "{}", "{}"),
+            ("5", "5", "{}"), (#"[{"op":"add","value":[}]"#, "{}", "{}"),
+        ]
+    )
+    func patches(patch: String, merge: String, items: String) throws {
+        let record = Self.record(patch: patch, merge: merge, items: items)
+        let read = try #require(ChangeRecord(record.encoded[...]))
+        #expect(read.change.patch == nil && read.change.merge == nil && read.change.items == nil)
+        #expect(read.change.document.text == record.change.document.text)
+    }
+
+    @Test("white space in a patch ends no line of a stream")
+    func space() throws {
+        let record = Self.record(patch: "[\n\n]", merge: "{\r\n}", items: " {\n} ")
+        let read = try #require(ChangeRecord(record.encoded[...]))
+        #expect(read.change.patch == Array("[]".utf8) && read.change.merge == Array("{}".utf8))
+        #expect(read.change.items == Array("{}".utf8))
+    }
+
     @Test("what a write came to is JSON, where it is said to be")
     func answers() {
         var answer = WriteAnswer(status: 200)

@@ -100,6 +100,32 @@ package struct ChangeRecord: Sendable {
         )
         self.change.learned = Array(learned)
         self.change.summary = summary
+        self.change.checkTexts()
+    }
+}
+
+extension Change {
+    /// Clients get these texts as they are. Where one is not what it should be the value stands for the change; else each is as
+    /// this program writes it, without white space that could end a line of a stream. They are shorter than the value, which
+    /// is parsed too.
+    fileprivate mutating func checkTexts() {
+        do throws(NotUsable) {
+            let patch = try self.checked(self.patch, .array)
+            let merge = try self.checked(self.merge, nil)
+            let items = try self.checked(self.items, .object)
+            (self.patch, self.merge, self.items) = (patch, merge, items)
+        } catch {
+            self.becomeWhole()
+        }
+    }
+
+    private struct NotUsable: Error {}
+
+    private func checked(_ text: [UInt8]?, _ kind: Value.Kind?) throws(NotUsable) -> [UInt8]? {
+        guard let text else { return nil }
+        guard let document = try? Document(parsing: text, limits: .widest), kind == nil || document.root.kind == kind
+        else { throw NotUsable() }
+        return document.text
     }
 }
 
