@@ -146,7 +146,9 @@ struct LogHead: Hashable {
             sources: try row.integer(4),
             isClosed: try row.integer(5) != 0
         )
-        guard try row.integer(6) == head.checksum, (1..<Epoch.count).contains(head.epoch) else {
+        guard try row.integer(6) == head.checksum, (1..<Epoch.count).contains(head.epoch),
+            head.head < Int64.max, head.removedThrough <= head.head
+        else {
             throw DamagedRow(what: "the row of the log does not match its checksum")
         }
         return head

@@ -1,5 +1,6 @@
 // A source as rows: where its changes stand, its latest value, its validators.
 
+import Foundation
 import FreshetCore
 import GRDB
 
@@ -16,6 +17,9 @@ struct SourceRow: Hashable {
     var prunedThrough: Int64
 
     private static let columns = "id, name, identity, last, pruned_through, checksum"
+    // SQLite gives and takes text up to the first zero; bytes have a length.
+    private static let selection =
+        "SELECT id, CAST(name AS BLOB), CAST(identity AS BLOB), last, pruned_through, checksum FROM source"
 
     var checksum: Int64 {
         var sum = Checksum(4)
@@ -35,14 +39,14 @@ struct SourceRow: Hashable {
             last: try row.integer(3),
             prunedThrough: try row.integer(4)
         )
-        guard try row.integer(5) == source.checksum else {
+        guard try row.integer(5) == source.checksum, source.last >= 0, source.prunedThrough >= 0 else {
             throw DamagedRow(what: "the row of a source does not match its checksum")
         }
         return source
     }
 
     static func all(_ database: Database) throws -> [SourceRow] {
-        let rows = try Row.fetchCursor(database.cachedStatement(sql: "SELECT \(Self.columns) FROM source ORDER BY id"))
+        let rows = try Row.fetchCursor(database.cachedStatement(sql: "\(Self.selection) ORDER BY id"))
         var sources: [SourceRow] = []
         while let row = try rows.next() {
             sources.append(try Self.row(row))
@@ -51,14 +55,18 @@ struct SourceRow: Hashable {
     }
 
     static func named(_ name: String, _ database: Database) throws -> SourceRow? {
-        let statement = try database.cachedStatement(sql: "SELECT \(Self.columns) FROM source WHERE name = ?")
-        return try Row.fetchOne(statement, arguments: [name]).map { try Self.row($0) }
+        let statement = try database.cachedStatement(sql: "\(Self.selection) WHERE name = CAST(? AS TEXT)")
+        return try Row.fetchOne(statement, arguments: [Data(name.utf8)]).map { try Self.row($0) }
     }
 
     func write(_ database: Database) throws {
-        let sql = "INSERT OR REPLACE INTO source (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?)"
+        let sql = """
+            INSERT OR REPLACE INTO source (\(Self.columns))
+            VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)
+            """
         try database.cachedStatement(sql: sql).execute(arguments: [
-            self.id, self.name, self.identity, self.last, self.prunedThrough, self.checksum,
+            self.id, self.name.map { Data($0.utf8) }, Data(self.identity.utf8), self.last, self.prunedThrough,
+            self.checksum,
         ])
     }
 }
@@ -114,6 +122,8 @@ struct ValidatorsRow: Hashable {
     var learned: [UInt8]
 
     private static let columns = "source, sequence, etag, last_modified, url, learned, checksum"
+    private static let selection =
+        "SELECT source, sequence, etag, last_modified, CAST(url AS BLOB), learned, checksum FROM validators"
 
     private var checksum: Int64 {
         var sum = Checksum(6)
@@ -128,7 +138,7 @@ struct ValidatorsRow: Hashable {
     }
 
     static func of(_ source: Int64, _ database: Database) throws -> ValidatorsRow? {
-        let statement = try database.cachedStatement(sql: "SELECT \(Self.columns) FROM validators WHERE source = ?")
+        let statement = try database.cachedStatement(sql: "\(Self.selection) WHERE source = ?")
         guard let row = try Row.fetchOne(statement, arguments: [source]) else { return nil }
         let validators = ValidatorsRow(
             source: try row.integer(0),
@@ -147,10 +157,13 @@ struct ValidatorsRow: Hashable {
     }
 
     func write(_ database: Database) throws {
-        let sql = "INSERT OR REPLACE INTO validators (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        let sql = """
+            INSERT OR REPLACE INTO validators (\(Self.columns))
+            VALUES (?, ?, ?, ?, CAST(? AS TEXT), ?, ?)
+            """
         try database.cachedStatement(sql: sql).execute(arguments: [
             self.source, self.sequence, self.validators.etag.data, self.validators.lastModified.data,
-            self.validators.url, Optional(self.learned).data, self.checksum,
+            self.validators.url.map { Data($0.utf8) }, Optional(self.learned).data, self.checksum,
         ])
     }
 }

@@ -38,11 +38,13 @@ struct WebhookChange: Sendable {
 
     func write(_ database: Database) throws {
         for row in self.rows {
-            try database.cachedStatement(sql: "INSERT OR REPLACE INTO webhook (name, state, checksum) VALUES (?, ?, ?)")
-                .execute(arguments: [row.name, Data(row.text), Self.checksum(row)])
+            let sql = "INSERT OR REPLACE INTO webhook (name, state, checksum) VALUES (CAST(? AS TEXT), ?, ?)"
+            try database.cachedStatement(sql: sql)
+                .execute(arguments: [Data(row.name.utf8), Data(row.text), Self.checksum(row)])
         }
         for name in self.forgotten {
-            try database.cachedStatement(sql: "DELETE FROM webhook WHERE name = ?").execute(arguments: [name])
+            try database.cachedStatement(sql: "DELETE FROM webhook WHERE name = CAST(? AS TEXT)")
+                .execute(arguments: [Data(name.utf8)])
         }
     }
 }
