@@ -172,7 +172,7 @@ struct LogReading {
         do throws(ParseError) {
             return try Document(parsing: text, limits: .widest)
         } catch {
-            throw DamagedRow(what: "a stored text is not JSON")
+            throw UnusableText(what: "a stored text is not JSON")
         }
     }
 
@@ -180,7 +180,7 @@ struct LogReading {
         do throws(PatchError) {
             return try document.applying(patch: patch, limits: .widest)
         } catch {
-            throw DamagedRow(what: "a stored patch does not apply")
+            throw UnusableText(what: "a stored patch does not apply")
         }
     }
 

@@ -11,6 +11,12 @@ struct DamagedRow: Error {
     var what: String
 }
 
+/// A row that is what was written, and of no use: another gateway may have written anything into the stream that it is from.
+struct UnusableText: Error {
+    /// What was found, without its contents.
+    var what: String
+}
+
 extension StoreError {
     /// `connection`: where the error arose, for the system's error behind it.
     init(_ error: any Error, path: String, connection: OpaquePointer? = nil) {
@@ -19,6 +25,8 @@ extension StoreError {
             self = error
         case let error as DamagedRow:
             self.init(.corrupt, "\(path) is damaged: \(error.what)")
+        case let error as UnusableText:
+            self.init(.unusable, "\(path): \(error.what)")
         case let error as DatabaseError:
             self.init(error, path: path, errno: connection.map { sqlite3_system_errno($0) } ?? 0)
         case _:

@@ -327,7 +327,7 @@ final class StoreThread: @unchecked Sendable {
         self.statistics.withLock { $0.failure = error }
         switch error.kind {
         case .io, .corrupt: self.file.setAside(error)
-        case .full, .readOnly, .locked, .newerFormat, .closed: break
+        case .full, .readOnly, .locked, .newerFormat, .unusable, .closed: break
         }
     }
 

@@ -43,4 +43,27 @@ struct ZeroTests {
         #expect(contents.sources.allSatisfy { $0.validators.url == "http://y\0z" })
         again.close()
     }
+
+    @Test("a patch that does not apply makes one value unknown, and no file damaged")
+    func patches() throws {
+        let (store, _) = try SQLiteChangeStore.open(self.folder.settings())
+        store.record([History.change("a", 1, isWhole: true)])
+        for (sequence, patch) in [(2, #"[{"op":"remove","path":"/zz"}]"#), (3, "x")] as [(UInt64, String)] {
+            var change = History.change("a", sequence)
+            change.patch = Array(patch.utf8)
+            store.record([change])
+        }
+        store.record([History.change("a", 4)])
+        for sequence in [2, 3] as [UInt64] {
+            let error = #expect(throws: StoreError.self) { try store.value(of: "a", at: sequence) }
+            #expect(error?.kind == .unusable)
+        }
+        #expect(store.record([History.change("a", 5)]).committed == [5])
+        #expect(try store.value(of: "a", at: 5)?.value == History.value("a", 5))
+        #expect(self.folder.quarantined.isEmpty && store.statistics().failure == nil)
+        store.close()
+        let (again, contents) = try SQLiteChangeStore.open(self.folder.settings(), seed: 2)
+        #expect(contents.newEpochReason == nil)
+        again.close()
+    }
 }

@@ -79,6 +79,8 @@ package struct StoreError: Error, Hashable, Sendable {
         case newerFormat = "newer_format"
         /// Reading, writing or syncing failed. What was written last may be lost.
         case io
+        /// This value cannot be had from what is kept, which is not damaged.
+        case unusable
         /// The store is closed.
         case closed
     }
