@@ -1,5 +1,6 @@
 // What the log says of sources that fail a million times.
 
+import FreshetCluster
 import FreshetCore
 import FreshetPolling
 import Logging
@@ -70,7 +71,7 @@ struct PollLogTests {
             setting.log.notify(.failed(setting.ids[0], name: "bad", error))
             setting.log.notify(.entered(setting.ids[0], name: "bad", round % 2 == 0 ? .failing : .ok))
         }
-        #expect(setting.lines.messages.count == PollLog.maxLinesPerMinute)
+        #expect(setting.lines.messages.count == LinePace.maxLinesPerMinute)
         #expect(setting.lines.messages.last?.hasPrefix("source changes state often") == true)
         setting.log.notify(.entered(setting.ids[1], name: "other", .stale))
         #expect(setting.lines.messages.last == "source is stale")
@@ -85,7 +86,27 @@ struct PollLogTests {
         for number in 0..<10_000 {
             setting.log.notify(.entered(setting.ids[0], name: "user/\(number)", .failing))
         }
-        #expect(setting.lines.messages.count == PollLog.maxLinesPerMinute)
+        #expect(setting.lines.messages.count == LinePace.maxLinesPerMinute)
         #expect(setting.lines.kept.withLock { $0.last?.source } == "user")
+    }
+
+    @Test("F86: records that cannot be read, and gateways that differ, are ten lines a minute each")
+    func cluster() {
+        let (lines, time) = (Lines(), Setting.Time())
+        let notes = ClusterNotes(logger: Logger(label: "test", factory: { _ in lines }), now: { time.now })
+        for sequence in 0..<3000 as Range<UInt64> {
+            notes.log(.unreadable(source: "bad", sequence: sequence))
+            notes.log(.unreadable(source: "user/\(sequence)", sequence: sequence))
+            notes.log(.sourcesDiffer(node: "b"))
+            notes.log(.nameTaken)
+        }
+        #expect(lines.messages.count == 4 * LinePace.maxLinesPerMinute)
+        #expect(lines.messages.last == "the cluster says the same often; not logged again this minute")
+        notes.log(.unreadable(source: "other", sequence: 1))
+        #expect(lines.kept.withLock { $0.last?.source } == "other")
+        time.state.withLock { $0 = $0 + .seconds(60) }
+        // Names are whatever somebody writes: all beyond a number of them are one.
+        for number in 0..<30_000 as Range<UInt64> { notes.log(.unreadable(source: "s\(number)", sequence: number)) }
+        #expect(lines.messages.count < 4 * LinePace.maxLinesPerMinute + 300)
     }
 }

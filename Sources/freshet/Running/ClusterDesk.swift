@@ -120,6 +120,7 @@ final class ClusterDesk: Sendable {
             calls: { [weak self] source, call, answer in self?.answer(call, of: source, answer) },
             announcements: { [weak self] in self?.take($0) }
         )
+        let notes = ClusterNotes(logger: self.logger)
         self.log.run(
             sources: Set(registry.ids.keys),
             units: self.units(configured),
@@ -156,9 +157,9 @@ final class ClusterDesk: Sendable {
                     webhooks?.rewriteRows()
                     push?.rewriteRows()
                 },
-                note: { [logger] note in
+                note: { [notes] note in
                     if case .historyLost = note { push?.historyLost() }
-                    ClusterNotes.log(note, logger)
+                    notes.log(note)
                 },
                 state: { [weak self] in self?.stateChanged($0) }
             )
@@ -399,43 +400,6 @@ struct ClusterService: Service {
                 // The period of a tick. Cancellation ends the wait.
                 try? await Task.sleep(for: .seconds(1))
             }
-        }
-    }
-}
-
-/// What happens in the cluster, for the log.
-enum ClusterNotes {
-    static func log(_ note: ClusterNote, _ logger: Logger) {
-        switch note {
-        case .joined(let nodes):
-            logger.notice("the cluster's gateways", metadata: ["nodes": "\(nodes.joined(separator: ", "))"])
-        case .lapsed: logger.warning("the lease has ended: nothing is polled until it holds again")
-        case .regained: logger.notice("the lease holds: sources are polled")
-        case .fenced(let source):
-            logger.warning("another gateway owns the source: a change was refused", metadata: ["source": "\(source)"])
-        case .tooLarge(let source, let bytes):
-            logger.error(
-                "a change is too large for the cluster's broker",
-                metadata: ["source": "\(source)", "bytes": "\(bytes)"]
-            )
-        case .rewound:
-            logger.error("the cluster's broker has lost changes that it had acknowledged: a new epoch begins")
-        case .epochBegan(let epoch): logger.notice("an epoch of the cluster begins", metadata: ["epoch": "\(epoch)"])
-        case .historyLost(let sequence):
-            logger.warning(
-                "changes were removed from the cluster's stream before this gateway read them: clients have a gap",
-                metadata: ["through": "\(sequence)"]
-            )
-        case .unreadable(let source, let sequence):
-            logger.error(
-                "a change of another gateway cannot be read",
-                metadata: ["source": "\(source)", "sequence": "\(sequence)"]
-            )
-        case .foreignFormat: logger.error("the cluster's stream was written by another version of Freshet")
-        case .full: logger.error("the cluster's broker has no room: changes wait")
-        case .sourcesDiffer(let node):
-            logger.warning("another gateway has other sources", metadata: ["node": "\(node)"])
-        case .nameTaken: logger.error("another gateway has the name of this one: cluster.node has to differ")
         }
     }
 }

@@ -7,19 +7,10 @@ import Synchronization
 
 /// Turns the poller's notices into log lines.
 final class PollLog: Sendable {
-    private struct State: Sendable {
-        /// Lines about each source in this minute; those about all instances of a template are counted together.
-        var lines: [String: Int] = [:]
-        var minute: Int64 = 0
-    }
-
     private let hub: Hub
     private let logger: Logger
-    private let state = Mutex(State())
-
-    /// Lines at `info` or above about one source in one minute.
-    static let maxLinesPerMinute = 10
-
+    /// By source; those about all instances of a template are counted together.
+    private let pace = Mutex(LinePace())
     private let now: @Sendable () -> MonotonicTime
 
     init(hub: Hub, logger: Logger, now: @escaping @Sendable () -> MonotonicTime = { .now }) {
@@ -69,21 +60,13 @@ final class PollLog: Sendable {
     /// Counts a line of this source; past the bound of a minute, one line says so and the rest is silent.
     private func mayLog(_ source: String) -> Bool {
         let name = String(InstanceName.template(of: source))
-        let minute = self.now().nanoseconds / 60_000_000_000
-        let count = self.state.withLock { state -> Int in
-            if state.minute != minute {
-                state.minute = minute
-                state.lines = [:]
-            }
-            state.lines[name, default: 0] += 1
-            return state.lines[name, default: 0]
-        }
-        if count == Self.maxLinesPerMinute {
+        let verdict = self.pace.withLock { $0.count(name, now: self.now()) }
+        if verdict == .last {
             self.logger.warning(
                 "source changes state often; not logged again this minute",
                 metadata: ["source": "\(name)"]
             )
         }
-        return count < Self.maxLinesPerMinute
+        return verdict == .log
     }
 }
