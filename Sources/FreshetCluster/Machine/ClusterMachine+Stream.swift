@@ -7,6 +7,7 @@ extension ClusterMachine {
 
     /// Connected; nothing is known of the stream any more.
     package mutating func connected(now: MonotonicTime) {
+        self.refusal = nil
         self.beginSync()
     }
 
@@ -54,8 +55,8 @@ extension ClusterMachine {
     package mutating func epochReceived(_ result: Result<StoredMessage?, StreamFailure>, now: MonotonicTime) {
         guard self.link == .syncing, let facts = self.facts else { return }
         guard case .success(let message) = result else { return self.retry(now: now) }
-        guard let message else {
-            return self.found(after: self.head, expecting: 0)
+        guard let message, !message.isMarker else {
+            return self.found(after: self.head, expecting: message?.sequence ?? 0)
         }
         guard let record = EpochRecord(message.payload) else {
             self.link = .foreign
@@ -231,6 +232,7 @@ extension ClusterMachine {
             guard self.link == .reading, message.sequence > self.readThrough else { continue }
             self.readThrough = message.sequence
             switch self.settings.subjects.topic(of: message.subject) {
+            case .change where message.isMarker: break
             case .change(let source): self.changeRead(message, of: source, now: now)
             case .owner(let source): self.ownerRead(message, of: source, now: now)
             case .key: self.keyRead(message)
@@ -265,6 +267,8 @@ extension ClusterMachine {
 
     private mutating func epochRead(_ message: StoredMessage, now: MonotonicTime) {
         guard message.sequence > self.epochSequence else { return }
+        // The record is gone, and what it said holds: the marker is the last of the subject now.
+        guard !message.isMarker else { return self.epochSequence = message.sequence }
         guard let record = EpochRecord(message.payload) else {
             self.actions.append(.stopReading)
             self.link = .foreign

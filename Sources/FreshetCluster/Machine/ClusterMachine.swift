@@ -144,6 +144,9 @@ package struct ClusterMachine {
     /// The node may not act on what it owns before it has read so far.
     var entitledAfter: UInt64 = .max
     var isEntitled = false
+    /// Why the last heartbeat, or record of an epoch, was not acknowledged; `nil` where it was.
+    var refusal: String?
+    var nextRefusalNote = MonotonicTime(nanoseconds: .min)
 
     // The sources.
     var sources: [String: ClusterSource] = [:]
@@ -170,6 +173,8 @@ package struct ClusterMachine {
     static let retryInterval = Duration.milliseconds(200)
     /// How often the node looks how far the broker has pruned the stream.
     static let factsInterval = Duration.seconds(60)
+    /// Between notes that nothing is acknowledged.
+    static let refusalInterval = Duration.seconds(60)
 
     /// `log` is where the log on disk stands, or that of an empty memory; `last` is its last change, if there is one.
     package init(_ settings: Settings, log: Cursor, last: ChangeDigest?, seed: UInt64) {
@@ -368,6 +373,8 @@ package enum ClusterNote: Hashable, Sendable {
     case historyLost(through: UInt64)
     case unreadable(source: String, sequence: UInt64)
     case foreignFormat
+    /// Heartbeats, or the record of an epoch, are not acknowledged; why.
+    case notAcknowledged(String)
     case full
     case sourcesDiffer(node: String)
     /// Another process has this node's name.

@@ -9,6 +9,8 @@ package struct ClusterSnapshot: Sendable {
     package var state = StreamState.disconnected("not connected yet")
     /// It reads the stream.
     package var isReading = false
+    /// What it waits for, while it is connected and polls nothing.
+    package var hold: ClusterHold?
     /// Its lease holds and it has read everything before it.
     package var isEntitled = false
     package var leaseUntil = MonotonicTime(nanoseconds: .min)
@@ -62,6 +64,7 @@ package struct ClusterSnapshot: Sendable {
     /// What changes all the time, and costs nothing to tell.
     mutating func refresh(_ machine: ClusterMachine) {
         self.isReading = machine.isReading
+        self.hold = machine.hold
         self.readThrough = machine.readThrough
         self.facts = machine.facts ?? self.facts
         self.knowsNodes = machine.isEntitled && machine.knowsTheGone

@@ -54,6 +54,11 @@ package struct StoredMessage: Hashable, Sendable {
     }
 }
 
+extension StoredMessage {
+    /// The broker wrote it in the place of messages that it removed: it says nothing but that they are gone.
+    package var isMarker: Bool { self.headers.contains { $0.name == "Nats-Marker-Reason" } }
+}
+
 /// What must hold at the broker for a message to be stored: the last message of `subject` has this sequence; 0 for none.
 package struct StreamExpectation: Hashable, Sendable {
     package var subject: String

@@ -221,23 +221,6 @@ final class ClusterDesk: Sendable {
 
     /// Why this gateway cannot be one of the cluster.
     var failure: StartFailure? { self.state.withLock { $0.push }?.failure }
-
-    /// One line for `/readyz?verbose`.
-    var condition: String {
-        let snapshot = self.log.snapshot
-        let nodes = "node \(self.log.settings.node) of \(snapshot.nodes.joined(separator: ", "))"
-        switch snapshot.state {
-        case .connected where snapshot.isEntitled && snapshot.isReading:
-            let webhooks = snapshot.webhookCount
-            return "ok, \(nodes), \(snapshot.sourceCount) sources" + (webhooks > 0 ? ", \(webhooks) webhooks" : "")
-                + (snapshot.sendsPush ? ", push" : "")
-        case .connected: return "joining, \(nodes)"
-        case .disconnected(let reason):
-            return "disconnected (\(reason)), \(snapshot.isEntitled ? "polling until the lease ends" : "not polling")"
-        case .refused(let failure): return "refused (\(failure.message)), not polling"
-        case .noStream(let failure): return "no stream (\(failure.message)), not polling"
-        }
-    }
 }
 
 // MARK: - Every second

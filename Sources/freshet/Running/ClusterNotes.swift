@@ -39,6 +39,7 @@ final class ClusterNotes: Sendable {
         case .lapsed, .regained: return ("lease", ["event": "lease"])
         case .rewound, .epochBegan, .historyLost, .foreignFormat: return ("stream", ["event": "stream"])
         case .full: return ("full", ["event": "full"])
+        case .notAcknowledged: return ("not acknowledged", ["event": "not_acknowledged"])
         }
     }
 
@@ -72,6 +73,8 @@ final class ClusterNotes: Sendable {
                 "a change of another gateway cannot be read",
                 metadata: ["source": "\(source)", "sequence": "\(sequence)"]
             )
+        case .notAcknowledged(let reason):
+            self.logger.error("the cluster's broker does not acknowledge this gateway", metadata: ["reason": "\(reason)"])
         case .foreignFormat: self.logger.error("the cluster's stream was written by another version of Freshet")
         case .full: self.logger.error("the cluster's broker has no room: changes wait")
         case .sourcesDiffer(let node):
