@@ -95,6 +95,8 @@ package struct JetStreamInfo: Hashable, Sendable {
     /// Messages that take the place of the earlier ones of their subject.
     package var allowsRollup: Bool
     package var replicas: Int
+    /// A setting by which the stream cannot keep, or take, what is written to it.
+    package var obstacle: Obstacle?
     package var firstSequence: UInt64
     package var lastSequence: UInt64
     package var bytes: UInt64
@@ -110,10 +112,53 @@ package struct JetStreamInfo: Hashable, Sendable {
         self.allowsTimeToLive = configuration["allow_msg_ttl"]?.bool ?? false
         self.allowsRollup = configuration["allow_rollup_hdrs"]?.bool ?? false
         self.replicas = configuration["num_replicas"]?.int ?? 1
+        self.obstacle = Obstacle(configuration)
         // The broker says 0 for a stream that never had a message.
         self.firstSequence = max(first, 1)
         self.lastSequence = last
         self.bytes = JetStream.count(state["bytes"]) ?? 0
+    }
+}
+
+extension JetStreamInfo {
+    /// A setting of a stream by which messages go before their time, or others come, or none can be written.
+    package enum Obstacle: Hashable, Sendable {
+        /// Whoever reads a message, or does not, has it removed.
+        case retention(String)
+        /// Messages go by their age.
+        case maxAge
+        /// Only so many messages of a subject stay.
+        case maxMessagesPerSubject(Int)
+        /// It is a copy of another stream: nobody can write to it.
+        case mirror
+        /// Messages of other streams come into it.
+        case sources
+        /// Nothing can be written, or removed.
+        case sealed
+        /// The broker does not say what it stored.
+        case noAcknowledgement
+
+        init?(_ configuration: Value) {
+            let retention = configuration["retention"]?.string ?? "limits"
+            let perSubject = configuration["max_msgs_per_subject"]?.int ?? 0
+            if retention != "limits" {
+                self = .retention(String(retention.prefix(JetStream.maxErrorCharacters)))
+            } else if configuration["mirror"].map({ !$0.isNull }) ?? false {
+                self = .mirror
+            } else if (configuration["sources"]?.count ?? 0) > 0 {
+                self = .sources
+            } else if configuration["sealed"]?.bool ?? false {
+                self = .sealed
+            } else if configuration["no_ack"]?.bool ?? false {
+                self = .noAcknowledgement
+            } else if (configuration["max_age"]?.int ?? 0) > 0 {
+                self = .maxAge
+            } else if perSubject > 0 {
+                self = .maxMessagesPerSubject(perSubject)
+            } else {
+                return nil
+            }
+        }
     }
 }
 

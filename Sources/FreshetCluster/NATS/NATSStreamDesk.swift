@@ -94,6 +94,7 @@ final class NATSStreamDesk: @unchecked Sendable {
         self.ask(loop, self.requests.creation) { desk, loop, result in
             switch result {
             case .success(let info): desk.found(loop, info)
+            case .failure(let failure) where failure.reason == .other: desk.unmade(loop, failure)
             case .failure(let failure): desk.unknown(loop, failure)
             }
         }
@@ -118,7 +119,7 @@ final class NATSStreamDesk: @unchecked Sendable {
     }
 
     private func found(_ loop: NATSLoop, _ info: JetStreamInfo) {
-        if let problem = self.problem(info) {
+        if let problem = self.settings.problem(info) {
             self.unready(loop, problem)
             self.become(.noStream(problem))
             return self.checkLater(loop)
@@ -134,18 +135,6 @@ final class NATSStreamDesk: @unchecked Sendable {
         self.become(.connected)
     }
 
-    /// What the stream lacks.
-    private func problem(_ info: JetStreamInfo) -> StreamFailure? {
-        let name = "the stream \(self.settings.stream)"
-        if !info.allowsAtomic || !info.allowsTimeToLive {
-            return StreamFailure(.other, "\(name) lacks allow_atomic or allow_msg_ttl, which NATS 2.12 or newer has")
-        }
-        guard info.subjects.contains("\(self.settings.prefix).>") else {
-            return StreamFailure(.other, "\(name) does not have the subjects \(self.settings.prefix).>")
-        }
-        return nil
-    }
-
     private func unknown(_ loop: NATSLoop, _ failure: StreamFailure) {
         self.checkLater(loop)
         // The stream may well be there: whoever reads it notices when it is not.
@@ -153,6 +142,12 @@ final class NATSStreamDesk: @unchecked Sendable {
         let isDenied = failure.reason == .denied
         let hint = failure.reason == .noResponder ? "the broker has no JetStream, or no leader yet" : failure.message
         self.become(isDenied ? .refused(failure) : .disconnected(hint))
+    }
+
+    /// The broker is there, and does not make the stream.
+    private func unmade(_ loop: NATSLoop, _ failure: StreamFailure) {
+        self.become(.noStream(self.settings.unmade(failure)))
+        self.checkLater(loop)
     }
 
     private func checkLater(_ loop: NATSLoop) {
