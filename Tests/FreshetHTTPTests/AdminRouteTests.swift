@@ -90,9 +90,9 @@ extension HTTPTests {
                 let reply = try await gateway.send("POST", "/v1/admin/reload")
                 #expect(reply.status == 501)
             }
-            try await withGateway(reload: {}) { gateway in
+            try await withGateway(reload: { ["cluster", "polling"] }) { gateway in
                 let reply = try await gateway.send("POST", "/v1/admin/reload")
-                #expect(reply.text == #"{"reloaded":true}"#)
+                #expect(reply.text == #"{"reloaded":true,"needs_restart":["cluster","polling"]}"#)
             }
             try await withGateway(reload: { throw Refusal() }) { gateway in
                 let reply = try await gateway.send("POST", "/v1/admin/reload")
@@ -208,7 +208,7 @@ extension HTTPTests {
                     if isUnixSocket { settings.listen = .unix(path: folder.path("gateway.sock")) }
                     settings.adminListen = .unix(path: folder.path("admin.sock"))
                 },
-                reload: {}
+                reload: { [] }
             ) { gateway in
                 try gateway.source("rates")
                 let headers = HeaderFields(credentials.map { ("Authorization", $0) })

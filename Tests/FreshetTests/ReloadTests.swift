@@ -113,6 +113,30 @@ struct ReloaderTests {
         #expect(fixture.names == ["b"])
     }
 
+    @Test("what is read at the start only is named, again at each reload until it is as it was")
+    func needsRestart() throws {
+        let fixture = try Fixture()
+        let step = Atomic<Int>(0)
+        let reloader = self.reloader(fixture) { () throws(StartFailure) in
+            var configuration = GatewayConfiguration()
+            if step.load(ordering: .relaxed) > 0 { configuration.polling.hostConcurrency = 3 }
+            if step.load(ordering: .relaxed) > 1 {
+                configuration.cluster = GatewayConfiguration.Cluster(servers: ["nats://127.0.0.1:4222"], node: "a")
+            }
+            return configuration
+        }
+        #expect(try reloader.reload().isEmpty)
+        step.store(1, ordering: .relaxed)
+        #expect(try reloader.reload() == ["polling"])
+        #expect(try reloader.reload() == ["polling"], "it still is not in force")
+        step.store(2, ordering: .relaxed)
+        #expect(try reloader.reload() == ["polling", "cluster"])
+        step.store(0, ordering: .relaxed)
+        #expect(try reloader.reload().isEmpty)
+        #expect(ReloadCommand.outcome([]) == "the new configuration is in force")
+        #expect(ReloadCommand.outcome(["polling", "cluster"]).contains("start only: polling, cluster; restart"))
+    }
+
     @Test("F74 a hundred signals while one reload is under way are one more")
     func debounced() async throws {
         let fixture = try Fixture()

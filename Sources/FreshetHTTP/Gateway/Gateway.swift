@@ -12,7 +12,9 @@ package typealias MetricsProvider = @Sendable (inout [UInt8]) -> Void
 
 /// Applies the configuration again and returns once it is in force. What it throws is shown to the administrator by its
 /// description, so that has to be fit for a client.
-package typealias ReloadAction = @Sendable () async throws -> Void
+///
+/// - Returns: The settings that the configuration has otherwise than they are in force, since they are read at the start only.
+package typealias ReloadAction = @Sendable () async throws -> [String]
 
 /// Copies the change log and returns once the copy is on the disk. Blocks.
 package typealias BackupAction = @Sendable () throws(StoreError) -> BackupReport

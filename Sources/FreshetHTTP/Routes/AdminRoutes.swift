@@ -93,13 +93,20 @@ struct AdminRoutes: Sendable {
         guard let reload = self.gateway.reload else {
             throw Problem(501, "not_supported", "This gateway was started without a configuration file to reload.")
         }
+        let waiting: [String]
         do {
             // It reads files, which event loops must not wait for: a detached task runs elsewhere.
-            try await Task.detached { try await reload() }.value
+            waiting = try await Task.detached { try await reload() }.value
         } catch {
             throw Problem(422, "reload_refused", "\(error)")
         }
-        return .json(Array(#"{"reloaded":true}"#.utf8))
+        var json = JSONWriter()
+        json.object { json in
+            json.member("reloaded", true)
+            json.name("needs_restart")
+            json.array { json in for name in waiting { json.string(name) } }
+        }
+        return .json(json.text)
     }
 }
 

@@ -25,6 +25,8 @@ final class Reloader: Sendable {
     /// Between the starts of two reloads that signals ask for.
     private static let spacing = Duration.seconds(1)
 
+    /// What the process was started with: what is read at the start only is in force as it says.
+    private let started: GatewayConfiguration
     private let load: @Sendable () throws(StartFailure) -> LoadedConfiguration
     private let registry: SourceRegistry
     private let authenticator: Authenticator?
@@ -54,6 +56,7 @@ final class Reloader: Sendable {
         systemd: SystemdNotifier,
         load: @escaping @Sendable () throws(StartFailure) -> LoadedConfiguration
     ) {
+        self.started = configuration
         self.state = Mutex(State(configuration: configuration))
         self.registry = registry
         self.authenticator = authenticator
@@ -91,7 +94,7 @@ final class Reloader: Sendable {
                     // The rest of the second that reloads are apart; signals that come meanwhile are served by this turn.
                     SystemThread.sleep(wait)
                     self.beginTurn()
-                    try? self.reload()
+                    _ = try? self.reload()
                 }
             }
         } catch {
@@ -120,12 +123,14 @@ final class Reloader: Sendable {
 
     /// Reloads now; returns when the new configuration is in force.
     ///
+    /// - Returns: What of it is not in force before a restart.
     /// - Throws: ``StartFailure`` with every problem, and then the old configuration goes on unchanged.
-    func reload() throws(StartFailure) {
+    @discardableResult
+    func reload() throws(StartFailure) -> [String] {
         try self.turn.withLock { _ throws(StartFailure) in try self.reloadAlone() }
     }
 
-    private func reloadAlone() throws(StartFailure) {
+    private func reloadAlone() throws(StartFailure) -> [String] {
         self.systemd.reloading()
         defer { self.systemd.ready() }
         do throws(StartFailure) {
@@ -154,7 +159,13 @@ final class Reloader: Sendable {
             self.cluster?.update(webhooks: loaded.configuration.webhooks)
             self.streamdata.update(loaded.configuration.streamdata?.rules)
             self.registry.instances.apply(loaded.configuration.streamdata)
-            self.warnOfRestart(loaded.configuration)
+            let waiting = self.settingsThatWait(loaded.configuration)
+            if !waiting.isEmpty {
+                self.logger.warning(
+                    "these settings take effect after a restart",
+                    metadata: ["settings": "\(waiting.joined(separator: ","))"]
+                )
+            }
             self.state.withLock { state in
                 state.configuration = loaded.configuration
                 state.isLastSuccessful = true
@@ -165,6 +176,7 @@ final class Reloader: Sendable {
                     "added": changes.added, "changed": changes.changed, "removed": changes.removed,
                 ].filter { !$0.value.isEmpty }.mapValues { "\($0.joined(separator: ","))" }
             )
+            return waiting
         } catch {
             self.state.withLock { $0.isLastSuccessful = false }
             for problem in "\(error)".split(separator: "\n") {
@@ -197,9 +209,9 @@ final class Reloader: Sendable {
         }
     }
 
-    /// Everything but the sources, and who may do what, is read at the start only.
-    private func warnOfRestart(_ new: GatewayConfiguration) {
-        let old = self.state.withLock { $0.configuration }
+    /// Everything but the sources, and who may do what, is read at the start only: what of it differs from then.
+    private func settingsThatWait(_ new: GatewayConfiguration) -> [String] {
+        let old = self.started
         var names: [String] = []
         func compare<Value: Equatable>(_ name: String, _ path: KeyPath<GatewayConfiguration, Value>) {
             if old[keyPath: path] != new[keyPath: path] { names.append(name) }
@@ -215,17 +227,17 @@ final class Reloader: Sendable {
         compare("shutdown", \.shutdown)
         compare("cors", \.cors)
         compare("polling", \.polling)
+        compare("cluster", \.cluster)
         compare("push", \.push)
         compare("tracing", \.tracing)
-        compare("auth.cookie", \.auth?.cookie)
-        compare("auth.query_token", \.auth?.allowsQueryToken)
-        compare("tls.listen", \.tls?.listen)
+        // As far as both have the section, or else it is named as a whole.
+        if old.auth != nil, new.auth != nil {
+            compare("auth.cookie", \.auth?.cookie)
+            compare("auth.query_token", \.auth?.allowsQueryToken)
+        }
+        if old.tls != nil, new.tls != nil { compare("tls.listen", \.tls?.listen) }
         if (old.tls == nil) != (new.tls == nil) { names.append("tls") }
         if (old.auth == nil) != (new.auth == nil) { names.append("auth") }
-        guard !names.isEmpty else { return }
-        self.logger.warning(
-            "these settings take effect after a restart",
-            metadata: ["settings": "\(names.joined(separator: ","))"]
-        )
+        return names
     }
 }
