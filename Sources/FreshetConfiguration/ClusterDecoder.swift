@@ -7,6 +7,7 @@ struct ClusterDecoder {
     let context: DecodingContext
 
     private static let maxServers = 100
+    private static let pem = "-----BEGIN "
 
     func decode(_ reader: SectionReader) -> GatewayConfiguration.Cluster? {
         let servers = self.servers(reader)
@@ -15,7 +16,7 @@ struct ClusterDecoder {
         let replicas = reader.count("replicas", in: 1...5)
         let maxBytes = reader.size("max_bytes", in: (16 << 20)...(1 << 44))
         let lease = reader.duration("lease", in: .seconds(1)...Duration.seconds(60))
-        let credentials = self.path("credentials_file", in: reader)
+        let credentials = self.file("credentials_file", holding: "-----BEGIN NATS USER JWT-----", in: reader)
         let tls = reader.section("tls", as: .clusterTLS).flatMap { self.tls($0) }
         guard let servers, let node else { return nil }
         var cluster = GatewayConfiguration.Cluster(servers: servers, node: node)
@@ -49,9 +50,24 @@ struct ClusterDecoder {
                 )
                 continue
             }
+            self.warnOfSecret(value)
             servers.append(value.text)
         }
         return servers.count == values.count ? servers : nil
+    }
+
+    /// A secret that stands in the file is in backups and in the repository; one of the environment is not.
+    private func warnOfSecret(_ value: ScalarValue) {
+        let authority = value.text.drop { $0 != "/" }.dropFirst(2)
+        guard value.variables.isEmpty, let at = authority.lastIndex(of: "@"), authority[..<at].contains(":") else {
+            return
+        }
+        self.context.warning(
+            value.path,
+            at: value.place,
+            "the address holds a password",
+            fix: "name a credentials_file, or put a variable in its place, such as ${NATS_PASSWORD}"
+        )
     }
 
     private func node(_ reader: SectionReader) -> String? {
@@ -88,21 +104,39 @@ struct ClusterDecoder {
         return value.text
     }
 
-    private func path(_ key: String, in reader: SectionReader) -> String? {
+    /// A file that is there, and holds `mark`: the broker's library would say so only when it connects.
+    private func file(_ key: String, holding mark: String, in reader: SectionReader) -> String? {
         guard let value = reader.scalar(key) else { return nil }
         guard !value.text.isEmpty, !value.text.utf8.contains(0) else {
             self.context.error(value.path, at: value.place, "\(value.shown) is not a path", fix: "write a file's path")
             return nil
         }
-        return FilePath.resolve(value.text, from: FilePath.directory(of: value.place.file))
+        let path = FilePath.resolve(value.text, from: FilePath.directory(of: value.place.file))
+        do throws(ConfigurationFiles.Failure) {
+            let bytes = try self.context.files.read(path, SecretPlaces.maxCertificateBytes, false)
+            guard String(decoding: bytes, as: UTF8.self).contains(mark) else {
+                let isPEM = mark == Self.pem
+                self.context.error(
+                    value.path,
+                    at: value.place,
+                    "\(value.shown) \(isPEM ? "is not PEM" : "holds no credentials of a user of NATS")",
+                    fix: isPEM ? "convert it to PEM" : "write it with `nsc generate creds`"
+                )
+                return nil
+            }
+            return path
+        } catch {
+            self.context.error(value.path, at: value.place, "\(value.shown) \(error.what)", fix: error.fix)
+            return nil
+        }
     }
 
     private func tls(_ reader: SectionReader) -> GatewayConfiguration.Cluster.TLS? {
         var tls = GatewayConfiguration.Cluster.TLS()
-        tls.authorities = self.path("ca_file", in: reader)
-        tls.certificate = self.path("certificate", in: reader)
-        tls.key = self.path("key", in: reader)
-        if (tls.certificate == nil) != (tls.key == nil) {
+        tls.authorities = self.file("ca_file", holding: Self.pem, in: reader)
+        tls.certificate = self.file("certificate", holding: Self.pem, in: reader)
+        tls.key = self.file("key", holding: Self.pem, in: reader)
+        if (reader.entry("certificate") == nil) != (reader.entry("key") == nil) {
             self.context.error(
                 reader.path,
                 at: reader.place,

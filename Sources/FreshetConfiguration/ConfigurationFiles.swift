@@ -17,6 +17,8 @@ package struct ConfigurationFiles: Sendable {
     package var read: @Sendable (_ path: String, _ limit: Int, _ mayBlock: Bool) throws(Failure) -> [UInt8]
     /// The names in a directory, sorted; `nil` where it cannot be listed.
     package var list: @Sendable (_ directory: String) -> [String]?
+    /// Whether there certainly is nothing at a path: a folder that may not be looked into may have it.
+    package var isAbsent: @Sendable (_ path: String) -> Bool = { _ in false }
     /// A text that is equal for two paths to the same file.
     package var identity: @Sendable (_ path: String) -> String
 
@@ -26,6 +28,10 @@ package struct ConfigurationFiles: Sendable {
             try Self.readFile(path, limit: limit, mayBlock: mayBlock)
         },
         list: { directory in try? FileManager.default.contentsOfDirectory(atPath: directory).sorted() },
+        isAbsent: { path in
+            var status = stat()
+            return stat(path, &status) != 0 && errno == ENOENT
+        },
         identity: { URL(fileURLWithPath: $0).resolvingSymlinksInPath().path }
     )
 

@@ -169,6 +169,16 @@ struct GatewayDecoder {
         }
         let directory = FilePath.directory(of: path.place.file)
         var log = GatewayConfiguration.Log(path: FilePath.resolve(path.text, from: directory))
+        let folder = FilePath.directory(of: log.path)
+        // No error: systemd and volumes make folders at the start, and a file may be checked at another machine.
+        if self.context.files.isAbsent(folder) {
+            self.context.warning(
+                path.path,
+                at: path.place,
+                "the folder of \(path.shown) does not exist",
+                fix: "create it before the start (mkdir -p \(folder)), where nothing else does"
+            )
+        }
         log.maxBytes = maxBytes ?? log.maxBytes
         log.maxAge = maxAge ?? log.maxAge
         return log

@@ -289,7 +289,29 @@ struct ConfigurationFileTests {
     @Test("S20: an unchecked certificate is said on every load")
     func insecure() throws {
         let file = ConfigurationCase(name: "everything", path: "\(ConfigurationCase.folder)/everything.good.yaml")
-        #expect(try file.load().warnings.map(\.path) == ["sources.stations.tls.insecure"])
+        let paths = try file.load().warnings.map(\.path)
+        #expect(paths.contains("sources.stations.tls.insecure"))
+        #expect(Set(paths).subtracting(["log.path"]).count == 1)
+    }
+
+    @Test("a log in a folder that is not there is said, and no mistake: systemd and volumes make folders")
+    func absentFolder() throws {
+        let file = ConfigurationCase(
+            name: "log-folder.good.yaml",
+            path: "\(ConfigurationCase.folder)/log-folder.good.yaml"
+        )
+        #expect(file.messages().contains("log.path: the folder of \"no/such/folder/changes.db\" does not exist"))
+        #expect(file.messages().contains("mkdir -p"))
+        #expect(!ConfigurationFiles.system.isAbsent(ConfigurationCase.folder))
+    }
+
+    @Test("a password in the address of a server of NATS is said, unless a variable holds it")
+    func brokerPassword() throws {
+        let secret = "cluster: {servers: [\"nats://a:canary@h:4222\", \"nats://a:${KEY}@h:4222\"], node: a}\n"
+        let files = MadeUpFiles(texts: ["main.yaml": secret + "sources: {a: {url: \"https://example.com/\"}}\n"])
+        let loaded = try ConfigurationLoader.load("main.yaml", environment: { _ in "canary" }, files: files.files)
+        #expect(loaded.warnings.map(\.path) == ["cluster.servers[0]"])
+        #expect(!loaded.warnings.contains { "\($0)".contains("canary") })
     }
 
     @Test("S15: a secret with a line break names the key and not the value")
