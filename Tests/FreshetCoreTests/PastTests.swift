@@ -227,7 +227,7 @@ struct StreamPositionTests {
     @Test(
         "since takes a cursor, words, a duration back and a time",
         arguments: [
-            ("", .snapshot), ("latest", .latest), ("earliest", .earliest), ("k3f9q-0", .snapshot),
+            ("", .snapshot), ("latest", .latest), ("earliest", .earliest), ("k3f9q-00", .malformed),
             ("10m", .time(WallTime(milliseconds: now.milliseconds - 600_000))),
             ("1h30m", .time(WallTime(milliseconds: now.milliseconds - 5_400_000))), ("0s", .time(now)),
             ("2026-11-23T06:00:00Z", .time(now)), ("2026-11-23T07:00:00+01:00", .time(now)),
@@ -244,6 +244,13 @@ struct StreamPositionTests {
     )
     func since(text: String, position: StreamPosition) {
         #expect(StreamPosition(since: text, now: Self.now) == position)
+    }
+
+    @Test("since a cursor of sequence 0 comes all that came after it; as an id it is of a stream without a value yet")
+    func beginning() {
+        let cursor = Cursor(epoch: Epoch(rawValue: 5), sequence: 0)
+        #expect(StreamPosition(since: cursor.description, now: Self.now) == .after(cursor))
+        #expect(StreamPosition(cursor.description) == .snapshot)
     }
 
     @Test("a time is no Last-Event-ID", arguments: ["10m", "2026-11-23T06:00:00Z"])

@@ -1,3 +1,4 @@
+import EventStream
 import FreshetCore
 import FreshetTesting
 import JSON
@@ -217,6 +218,24 @@ extension HTTPTests {
                 let next = try await gateway.get("/v1/changes/rates?since=\(since)")
                 since = try text(next, "/cursor")
                 #expect(try self.ids(next) == ["\(gateway.cursor(21))"] && since == "\(gateway.cursor(21))")
+            }
+        }
+
+        @Test("since a cursor of sequence 0 a stream and a page have the same: every change, or a gap")
+        func sinceNothing() async throws {
+            for (cacheBytes, hasGap) in [(1 << 20, false), (4000, true)] {
+                try await withGateway(cacheBytes: cacheBytes) { gateway in
+                    let source = try gateway.source("rates")
+                    let query = "rates?since=\(gateway.cursor(0))"
+                    for number in 1...20 { try gateway.publish("[\(number)]", of: source, isWhole: true) }
+                    let page = try await gateway.get("/v1/changes/\(query)")
+                    #expect(try json(page, "/gap").bool == hasGap)
+                    let client = try EventStreamClient(gateway.endpoint, path: "/v1/streams/\(query)")
+                    let events = try await client.next(hasGap ? 3 : 21)
+                    let types = hasGap ? ["gap", "snapshot"] : try self.ids(page).map { _ in "snapshot" }
+                    #expect(events.dropFirst().map(\.type) == types)
+                    #expect(events.last?.lastEventID == "\(gateway.cursor(20))")
+                }
             }
         }
 

@@ -76,8 +76,14 @@ package enum StreamPosition: Hashable, Sendable {
         }
     }
 
-    /// Reads `since`: as a cursor is read, and a time, as a duration back from now (`10m`) or as a timestamp (RFC 3339).
+    /// Reads `since`: a cursor, and a time, as a duration back from now (`10m`) or as a timestamp (RFC 3339).
+    ///
+    /// Whoever names sequence 0 here wants what came after it, and a gap where the log no longer has that.
     package init(since text: some StringProtocol, now: WallTime) {
+        if let cursor = Cursor(text) {
+            self = .after(cursor)
+            return
+        }
         let position = StreamPosition(text)
         guard position == .malformed, let time = WallTime(text, before: now) else {
             self = position
