@@ -83,6 +83,20 @@ extension HTTPTests {
             }
         }
 
+        @Test("no cache is told to keep a value for longer than a year")
+        func longest() async throws {
+            try await withGateway { gateway in
+                let rates = try gateway.source("rates")
+                try gateway.publish("[1]", of: rates)
+                var policy = CachePolicy()
+                policy.freshFor = .seconds(2_147_483_648)
+                policy.staleIfError = policy.freshFor
+                try gateway.update(rates) { $0.caching = policy }
+                let fields = try await gateway.get("/v1/values/rates").headers
+                #expect(fields["Cache-Control"] == "max-age=31536000, stale-if-error=31536000")
+            }
+        }
+
         @Test("a stale value is served with its age and its state")
         func stale() async throws {
             try await withGateway { gateway in

@@ -12,6 +12,9 @@ package struct CachePolicy: Hashable, Sendable {
     package var staleWhileRevalidate: Duration?
     package var staleIfError: Duration?
 
+    /// No cache needs more: a year, which RFC 2616 §14.21 has as the most that `Expires` means.
+    private static let longest: Int64 = 365 * 86_400
+
     package init() {}
 
     package init(_ freshness: ResponseFreshness) {
@@ -27,16 +30,16 @@ package struct CachePolicy: Hashable, Sendable {
     package var cacheControl: String {
         guard !self.forbidsStoring else { return "no-store" }
         var directives: [String] = []
-        let seconds = self.freshFor.milliseconds / 1000
+        let seconds = min(self.freshFor.milliseconds / 1000, Self.longest)
         directives.append(seconds > 0 ? "max-age=\(seconds)" : "no-cache")
         if self.isPrivate { directives.append("private") }
         guard seconds > 0 else { return directives.joined(separator: ", ") }
         if self.mustRevalidate { directives.append("must-revalidate") }
         if let window = self.staleWhileRevalidate, !self.mustRevalidate {
-            directives.append("stale-while-revalidate=\(window.milliseconds / 1000)")
+            directives.append("stale-while-revalidate=\(min(window.milliseconds / 1000, Self.longest))")
         }
         if let window = self.staleIfError, !self.mustRevalidate {
-            directives.append("stale-if-error=\(window.milliseconds / 1000)")
+            directives.append("stale-if-error=\(min(window.milliseconds / 1000, Self.longest))")
         }
         return directives.joined(separator: ", ")
     }
