@@ -185,6 +185,14 @@ extension ConfigurationText {
                 what: "a second document",
                 fix: "keep one document in a file"
             )
+        case .parser(_, let problem, let mark, _) where problem.contains("nesting level"):
+            // The parser names a function of its own.
+            return ConfigurationProblem(
+                place: self.place(mark),
+                path: "",
+                what: "nested too deep",
+                fix: "close the brackets before this one, or take the nesting out"
+            )
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             return ConfigurationProblem(

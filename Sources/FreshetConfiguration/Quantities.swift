@@ -100,9 +100,15 @@ package enum SizeText {
         }
         guard let unit = self.units.first(where: { $0.name == name }) else {
             let meant = self.units.first { $0.name.first?.lowercased() == name.first?.lowercased() } ?? ("MiB", 20)
+            let shift = name.lowercased().hasPrefix("t") ? 40 : meant.shift
+            let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
+            guard !overflow, bytes <= self.largest else {
+                throw QuantityError(what: "\"\(text)\" is too large", fix: "write at most 1024GiB")
+            }
             throw QuantityError(
                 what: "\"\(name)\" is not a unit of size",
-                fix: "write \(count)\(meant.name); the units are B, KiB, MiB and GiB"
+                fix: "write \(shift == 40 ? "\(count * 1024)GiB" : "\(count)\(meant.name)"); "
+                    + "the units are B, KiB, MiB and GiB"
             )
         }
         let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << unit.shift)
@@ -129,9 +135,11 @@ package enum SizeText {
 package enum WholeNumber {
     /// `nil` also for what does not fit.
     package static func parse(_ text: String) -> Int64? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-            return nil
-        }
-        return Int64(text)
+        self.isWritten(text) ? Int64(text) : nil
+    }
+
+    /// Whether a text is a whole number, however large.
+    static func isWritten(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 }

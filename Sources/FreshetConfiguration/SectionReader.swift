@@ -247,6 +247,15 @@ extension SectionReader {
     func count(_ key: String, in range: ClosedRange<Int>) -> Int? {
         guard let value = self.scalar(key) else { return nil }
         guard let number = WholeNumber.parse(value.text).flatMap({ Int(exactly: $0) }) else {
+            guard !WholeNumber.isWritten(value.text) else {
+                self.rejectRange(
+                    value,
+                    isBelow: false,
+                    minimum: "\(range.lowerBound)",
+                    maximum: "\(range.upperBound)"
+                )
+                return nil
+            }
             self.reject(
                 value,
                 "\(value.shown) is not a whole number",
