@@ -59,6 +59,8 @@ export function sourcePage(page, name) {
     setState(fields.state, one.state);
     setClock(fields.since, () => `for ${since(one.state_since)}`);
     setText(fields.upstream, one.url ? plain(one.url) : "none: values are pushed");
+    // Of a cluster.
+    setText(fields.owner, one.owner ? `Polled by the gateway ${plain(one.owner)}.` : "");
     const next = () => (detail?.next_poll_at && detail.state === one.state ? detail : one).next_poll_at;
     setClock(fields.next, () => (next() ? `in ${until(next())}` : "none"));
     const why = reason(one);
