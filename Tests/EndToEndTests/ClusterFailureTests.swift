@@ -60,7 +60,7 @@ struct ClusterFailureTests {
         #expect(try await gateway.metric(#"freshet_cluster_broker{state="refused"}"#) == 1)
         try fixture.start("b", #", tls: { ca_file: "\#(right)" }"#)
         try await fixture["b"].waitForValues(of: ["value"])
-        try await fixture["b"].waitForCluster { $0.hasPrefix("ok, node b of b, 1 sources") }
+        try await fixture["b"].waitForCluster { $0.hasPrefix("ok, node b of b, 1 source") }
     }
 
     @Test("a stream that is deleted is told, and made again: a new epoch, and a gap for every client")

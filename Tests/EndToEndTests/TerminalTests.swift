@@ -34,6 +34,19 @@ struct TerminalTests {
         _ = try await gateway?.terminate()
     }
 
+    @Test("a source that is not there: `tail` names those that are; a gateway that is not: how to name another")
+    func complaints() async throws {
+        let gateway = try Gateway("sources:\n  bikes: { }\n  prices: { }")
+        let address = "http://127.0.0.1:\(try await gateway.process.listeningPort())"
+        let tail = try FreshetProcess(["tail", "nope", "--gateway", address])
+        #expect(try await tail.exitStatus() == .exited(1))
+        #expect(tail.errors.contains("It has bikes, prices."), "\(tail.errors)")
+        _ = try await gateway.terminate()
+        let reload = try FreshetProcess(["reload", "--gateway", address])
+        #expect(try await reload.exitStatus() == .exited(1))
+        #expect(reload.errors.contains("no gateway answers at \(address): Connection refused; --gateway names"))
+    }
+
     @Test(
         "`tail --json` prints the gateway's own lines, each once, over a network that cuts",
         arguments: [false, true]

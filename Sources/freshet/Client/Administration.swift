@@ -16,7 +16,15 @@ struct Administration {
     ///
     /// - Throws: ``GatewayConnectionError`` where the gateway is not there, refuses, or answers what is no JSON.
     func ask(_ method: String, _ path: String) throws(GatewayConnectionError) -> Document {
-        let connection = try GatewayConnection(self.target.address, timeout: self.timeout)
+        let connection: GatewayConnection
+        do throws(GatewayConnectionError) {
+            connection = try GatewayConnection(self.target.address, timeout: self.timeout)
+        } catch {
+            let other = "--gateway names another one, as http://HOST:PORT or unix:PATH"
+            throw GatewayConnectionError(
+                description: "no gateway answers at \(self.target.address): \(error); \(other)"
+            )
+        }
         let fields = self.target.fields.map { ($0.name, $0.value) }
         let head = try connection.ask(method, path, fields: fields, address: self.target.address)
         var body: [UInt8] = []

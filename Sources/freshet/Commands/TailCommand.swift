@@ -4,6 +4,7 @@ import ArgumentParser
 import FreshetClient
 import FreshetConfiguration
 import FreshetCore
+import JSON
 
 struct TailCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -69,9 +70,24 @@ struct TailCommand: AsyncParsableCommand {
                 }
             }
         } catch let error as FreshetClientError {
-            Terminal.complain("\(target.address): \(error.reason.escapingControls())")
+            let isUnknown = error.problem?["code"]?.string == "unknown_source"
+            let known = isUnknown ? Self.sources(of: target) : nil
+            Terminal.complain("\(target.address): \((error.reason + (known ?? "")).escapingControls())")
             throw ExitCode(1)
         }
+    }
+
+    /// The most names that a complaint lists.
+    private static let maxNames = 20
+
+    /// Which sources there are, for somebody who named another; `nil` where the gateway does not say.
+    private static func sources(of target: GatewayOptions.Target) -> String? {
+        let administration = Administration(target: target)
+        guard let answer = try? administration.ask("GET", "/v1/sources?limit=\(self.maxNames + 1)") else { return nil }
+        let names = answer.root["sources"]?.elements.compactMap { $0["name"]?.string } ?? []
+        guard !names.isEmpty else { return " It has no sources that you may read." }
+        let more = names.count > self.maxNames ? " and more" : ""
+        return " It has \(names.prefix(self.maxNames).joined(separator: ", "))\(more)."
     }
 
     private var start: FreshetClient.Start {

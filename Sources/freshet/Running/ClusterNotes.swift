@@ -74,7 +74,10 @@ final class ClusterNotes: Sendable {
                 metadata: ["source": "\(source)", "sequence": "\(sequence)"]
             )
         case .notAcknowledged(let reason):
-            self.logger.error("the cluster's broker does not acknowledge this gateway", metadata: ["reason": "\(reason)"])
+            self.logger.error(
+                "the cluster's broker does not acknowledge this gateway",
+                metadata: ["reason": "\(reason)"]
+            )
         case .foreignFormat: self.logger.error("the cluster's stream was written by another version of Freshet")
         case .full: self.logger.error("the cluster's broker has no room: changes wait")
         case .sourcesDiffer(let node):
