@@ -9,7 +9,7 @@ import NIOPosix
 /// something has arrived on before it does anything else: a hundred clients that connect at once would hold every request for as
 /// long as a hundred signatures take.
 final class HandshakeLine {
-    /// Does a part of a handshake; `false` where there is nothing to do any more.
+    /// Does a part of a handshake; `false` where that took no time worth a pause, or nothing is left to do.
     typealias Step = () -> Bool
 
     /// What the event loop is left to other connections for at least. It looks at them all then, however little that is.

@@ -89,13 +89,14 @@ final class TLSHandler: ChannelDuplexHandler {
 
     /// Goes on with the handshake.
     ///
-    /// - Returns: Whether anything was left of it to do.
+    /// - Returns: Whether it was answered, which takes long. The beginning of a ClientHello takes no turn, so that clients which
+    ///   send it byte by byte hold nobody up.
     private func takeTurn() -> Bool {
         guard let waiting, let context else { return false }
         self.waiting = nil
         self.receive(waiting, context)
         if self.endsAfterWaiting { self.end(context) }
-        return true
+        return self.hasAnswered
     }
 
     private func receive(_ sealed: ByteBuffer, _ context: ChannelHandlerContext) {
