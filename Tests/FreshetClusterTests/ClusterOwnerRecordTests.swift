@@ -263,6 +263,18 @@ struct ClusterOwnerRecordTests {
         #expect(world.machines[0].figures.takeovers < takeovers + 10)
     }
 
+    @Test("the broker's marker of a removed record is no unreadable one", arguments: [true, false])
+    func marker(isMarker: Bool) {
+        var world = Self.world(1, of: "s")
+        world.run(.seconds(5))
+        let headers = isMarker ? [StreamHeader("Nats-Marker-Reason", "Purge")] : []
+        let subject = world.broker.subjects.subject(of: .owner(source: "s"))
+        let message = StoredMessage(sequence: world.broker.facts.last + 1, subject: subject, headers: headers)
+        world.machines[0].delivered([message], now: world.now)
+        #expect(world.machines[0].figures.unreadable == (isMarker ? 0 : 1))
+        #expect(world.owners(of: "s").isEmpty)
+    }
+
     @Test("sources are given to nodes of the same configuration, and what nobody owns is taken by any that has it")
     func configurations() {
         var world = Self.world(3, of: "s")

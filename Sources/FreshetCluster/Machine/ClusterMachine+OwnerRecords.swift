@@ -80,10 +80,13 @@ extension ClusterMachine {
         self.sources[name]?.owner = nil
     }
 
-    /// The record in a message of the subject of a source. What cannot be read was written by nobody who owns anything: it leaves
-    /// the source to whoever is next, with all that is known of it here, and at its sequence.
+    /// The record in a message of the subject of a source. One that cannot be read names no owner: the next one begins with what
+    /// this node knows of the source, and writes its record behind that message.
     func ownerRecord(in message: StoredMessage, of name: String) -> OwnerRecord {
-        if let record = OwnerRecord(message.payload) { return record }
+        OwnerRecord(message.payload) ?? self.recordWithoutOwner(of: name)
+    }
+
+    private func recordWithoutOwner(of name: String) -> OwnerRecord {
         let source = self.sources[name]
         return OwnerRecord(
             node: "",
@@ -95,14 +98,15 @@ extension ClusterMachine {
     }
 
     mutating func ownerRead(_ message: StoredMessage, of name: String, now: MonotonicTime) {
-        let record = self.ownerRecord(in: message, of: name)
-        let isReadable = OwnerRecord(message.payload) != nil
-        if !isReadable {
+        let read = OwnerRecord(message.payload)
+        let record = read ?? self.recordWithoutOwner(of: name)
+        // The broker's marker of a record that it has removed is no record of a gateway.
+        if read == nil, !message.isMarker {
             self.figures.unreadable += 1
             self.note(.unreadable(source: name, sequence: message.sequence))
         }
         // Whoever owned it before may not have read that yet: the next owner waits for a lease.
-        defer { if !isReadable { self.sources[name]?.isForgotten = true } }
+        defer { if read == nil { self.sources[name]?.isForgotten = true } }
         guard !self.instanceRead(record, at: message.sequence, of: name), let source = self.sources[name] else {
             return
         }
