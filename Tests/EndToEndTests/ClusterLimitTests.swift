@@ -160,6 +160,7 @@ struct ClusterLimitTests {
         let deadline = ContinuousClock.now + .patience
         var shares = try await Self.metrics("freshet_cluster_sources", of: gateways)
         while !isSpread(shares), ContinuousClock.now < deadline {
+            // The period of the look.
             try await Task.sleep(for: .milliseconds(100))
             shares = try await Self.metrics("freshet_cluster_sources", of: gateways)
         }
@@ -170,6 +171,7 @@ struct ClusterLimitTests {
 
         let (before, start) = (begins.value, ContinuousClock.now)
         let beats = try await Self.metrics("freshet_cluster_heartbeats_total", of: gateways)
+        // The time in which requests are counted: what is looked for is that no more of them come.
         try await Task.sleep(for: .seconds(Self.seconds))
         let (polls, time) = (begins.value - before, ContinuousClock.now - start)
         let after = try await Self.metrics("freshet_cluster_heartbeats_total", of: gateways)

@@ -24,9 +24,9 @@ extension ClusterMachine {
         self.place(now: now)
     }
 
-    /// Places all sources on the nodes that are there, and have the configuration of this one: another, as for a while during a
-    /// reload, may not have the source, or would give it back at once. Who gets what nobody owns is decided by the broker where
-    /// nodes of several configurations want it.
+    /// Places all sources on the nodes that are there and have the configuration of this one. A node of another configuration, as
+    /// during a reload, may not have the source, or would give it back at once. Where nodes of several configurations want a
+    /// source without an owner, the broker accepts the record of one of them.
     mutating func place(now: MonotonicTime) {
         let own = self.settings.node
         var others = self.members.filter { $0.key != own && !$0.value.record.isLeaving }

@@ -3,7 +3,7 @@
 import NATS
 
 extension NATSStreamSettings {
-    /// What the stream lacks, or has that nobody can rely on.
+    /// Why the stream cannot be used: a setting is missing, or is one by which it loses records; `nil` where it can.
     func problem(_ info: JetStreamInfo) -> StreamFailure? {
         let name = "the stream \(self.stream)"
         if !info.allowsAtomic || !info.allowsTimeToLive {

@@ -135,7 +135,7 @@ package struct ReadElsewhere: Sendable {
 
     /// A node that says nothing for so long reads nothing.
     package static let silence = Duration.seconds(5)
-    /// The most nodes that are told apart.
+    /// The most nodes whose announcements are kept.
     static let maxNodes = 1000
 
     private var nodes: [String: Node] = [:]

@@ -2,7 +2,7 @@
 
 import FreshetCore
 
-/// What is said of a source for its placement, beside its name.
+/// Which nodes may have a source, and which sources it goes with.
 package struct PlacementRule: Hashable, Sendable {
     /// What the source is ranked by. Sources with the same key go together, as those do that one poll serves.
     package var key: String
